@@ -1,0 +1,58 @@
+/**
+ * The cursor over a checkpoint from which layers are built: `weights.at("self_attn").column("q_proj")` finds the tensor,
+ * takes this rank's slice, picks the packed form where there is one, and returns a function.
+ */
+import type { Dtype, MxArray, Packed, Quantisation } from "./array.ts";
+
+/** Part of a tensor along one axis: `index` of `count` equal parts. */
+export interface TensorSlice {
+  readonly axis: number;
+  readonly index: number;
+  readonly count: number;
+}
+
+/** Where tensors come from: a Hugging Face folder, a GGUF file, or a test's own. Names are Hugging Face's. */
+export interface TensorSource {
+  has(name: string): boolean;
+  /** Throws Problem naming the tensor and the file when it is missing or cut short. */
+  tensor(name: string, slice?: TensorSlice): MxArray;
+  shapeOf(name: string): readonly number[];
+  /** How the module at this path is packed, if it is; the paths are those of config.json's overrides. */
+  quantisation(path: string): Quantisation | undefined;
+}
+
+/** A layer is a function; its weights live as long as the source that made them. */
+export type Layer = (x: MxArray) => MxArray;
+
+/** A token embedding: rows by id, and the same table as an output head where it is tied. */
+export interface Embedding {
+  readonly rows: Layer;
+  readonly asLinear: Layer;
+}
+
+/** Experts of one projection, stacked: this [.., 1, 1, in], ids [.., k] → [.., k, 1, out]. */
+export type ExpertLayer = (x: MxArray, experts: MxArray, sorted: boolean) => MxArray;
+
+export interface Weights {
+  readonly path: string;
+  /** What computation runs in: activations, norms, caches. */
+  readonly dtype: Dtype;
+  readonly rank: number;
+  readonly world: number;
+  at(name: string | number): Weights;
+  has(name: string): boolean;
+  /** Output rows split over ranks. */
+  column(name: string): Layer;
+  /** Input columns split over ranks; the caller's all-sum follows (identity while world is 1), bias after it. */
+  row(name: string): Layer;
+  /** Whole on every rank. */
+  linear(name: string): Layer;
+  embedding(name: string): Embedding;
+  rmsNorm(name: string, eps: number): Layer;
+  /** Experts under `name` (stacked), sliced like column or row inside each expert. */
+  experts(name: string, split: "column" | "row"): ExpertLayer;
+  /** A bare tensor, unsliced. */
+  tensor(name: string): MxArray;
+  /** The packed or dense matrix itself, where a model needs it. */
+  matrix(name: string): MxArray | Packed;
+}

@@ -1,0 +1,16 @@
+/** Branded ids: a string on the wire, a type of its own in code. */
+import { type TUnsafe, Type as t } from "@sinclair/typebox";
+
+declare const brand: unique symbol;
+type Id<Of extends string> = string & { readonly [brand]: Of };
+
+const id = <const Of extends string>(of: Of): TUnsafe<Id<Of>> =>
+  t.Unsafe<Id<Of>>(t.String({ minLength: 1, maxLength: 256, title: of }));
+
+/** One request of one client, unique across restarts. */
+export const RequestId = id("RequestId");
+export type RequestId = Id<"RequestId">;
+
+/** Where an actor can be reached: `node/actor`. */
+export const Address = id("Address");
+export type Address = Id<"Address">;

@@ -1,0 +1,65 @@
+/** How an actor's messages are declared: once, giving the constructor, the type and the check on arrival. */
+import { type Static, type TObject, type TProperties, Type as t } from "@sinclair/typebox";
+import { type TypeCheck, TypeCompiler } from "@sinclair/typebox/compiler";
+
+/** A message is tagged by `Actor.Kind`; its other fields are plain data. */
+export type Message<Tag extends string, Fields extends TProperties> = {
+  readonly type: Tag;
+} & Readonly<Static<TObject<Fields>>>;
+
+export type AnyMessage = { readonly type: string };
+
+type Makers<Name extends string, Defs extends Record<string, TProperties>> = {
+  readonly [K in keyof Defs & string]: (fields: Static<TObject<Defs[K]>>) => Message<`${Name}.${K}`, Defs[K]>;
+};
+
+/** The union of every message an inbox accepts; xstate takes it as its event type. */
+export type InboxMessage<I> = {
+  [K in keyof I]: I[K] extends (fields: never) => infer M ? M : never;
+}[keyof I];
+
+const schemas = new Map<string, TObject>();
+const checks = new Map<string, TypeCheck<TObject>>();
+
+/** Declares what one actor accepts: a constructor per message, and the schema `accept` checks bytes against. */
+export function inbox<const Name extends string, const Defs extends Record<string, TProperties>>(
+  name: Name,
+  defs: Defs,
+): Makers<Name, Defs> {
+  const makers = Object.entries(defs).map(([kind, fields]) => {
+    const type = `${name}.${kind}`;
+    schemas.set(type, t.Object(fields));
+    return [kind, (given: object) => ({ type, ...given })];
+  });
+  return Object.fromEntries(makers);
+}
+
+/** What a peer sent cannot be understood; the connection it came by is dropped. */
+export class ProtocolError extends Error {
+  override readonly name = "ProtocolError";
+}
+
+/** Narrows a decoded value to a known message, or says exactly what is wrong with it. Unknown fields pass. */
+export function accept(value: unknown): AnyMessage {
+  if (!isMessage(value)) throw new ProtocolError("a message must be a map with a text field `type`");
+  const check = checkOf(value.type);
+  if (!check.Check(value)) {
+    const first = check.Errors(value).First();
+    throw new ProtocolError(`${value.type}${first?.path ?? ""}: ${first?.message ?? "does not match"}`);
+  }
+  return value;
+}
+
+const isMessage = (value: unknown): value is AnyMessage =>
+  typeof value === "object" && value !== null && "type" in value && typeof value.type === "string";
+
+/** Compiled on first use: compiling all at start would cost a newcomer's first command. */
+function checkOf(type: string): TypeCheck<TObject> {
+  const known = checks.get(type);
+  if (known) return known;
+  const schema = schemas.get(type);
+  if (!schema) throw new ProtocolError(`unknown message ${type}`);
+  const made = TypeCompiler.Compile(schema);
+  checks.set(type, made);
+  return made;
+}

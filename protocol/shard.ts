@@ -1,0 +1,35 @@
+/** What a worker is given to hold, and what it says of it once held. */
+import { type Static, Type as t } from "@sinclair/typebox";
+
+/** A range of transformer layers: `start` inclusive, `end` exclusive. */
+export const LayerRange = t.Object({ start: t.Integer({ minimum: 0 }), end: t.Integer({ minimum: 1 }) });
+export type LayerRange = Static<typeof LayerRange>;
+
+/** One slice of one model on one device. */
+export const Shard = t.Object({
+  /** The name by which clients ask for it. */
+  model: t.String({ minLength: 1 }),
+  /** A Hugging Face folder or a `.gguf` file on this machine. */
+  path: t.String({ minLength: 1 }),
+  /** Absent: all layers. */
+  layers: t.Optional(LayerRange),
+  /** Tensor parallel: this worker's rank of `world`. Absent: 0 of 1. */
+  rank: t.Optional(t.Integer({ minimum: 0 })),
+  world: t.Optional(t.Integer({ minimum: 1 })),
+  /** Tokens of context to allow; absent: the model's own maximum. */
+  contextLength: t.Optional(t.Integer({ minimum: 1 })),
+});
+export type Shard = Static<typeof Shard>;
+
+/** Facts of a loaded shard, for `exo ps`, `exo show` and /v1/models. */
+export const ShardFacts = t.Object({
+  architecture: t.String(),
+  /** As `exo show` prints it: `4-bit affine, group 32`, `Q4_K decoded to 8-bit`, `bfloat16`. */
+  quantisation: t.String(),
+  layers: t.Integer(),
+  contextLength: t.Integer(),
+  vocabularySize: t.Integer(),
+  weightBytes: t.Integer(),
+  loadMs: t.Number(),
+});
+export type ShardFacts = Static<typeof ShardFacts>;
