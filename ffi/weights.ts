@@ -2,7 +2,7 @@
  * The cursor over a checkpoint from which layers are built: `weights.at("self_attn").column("q_proj")` finds the tensor,
  * takes this rank's slice, picks the packed form where there is one, and returns a function.
  */
-import type { Dtype, MxArray, Packed, Quantisation } from "./array.ts";
+import type { Dtype, Mlx, MxArray, Packed, Quantisation } from "./array.ts";
 
 /** Part of a tensor along one axis: `index` of `count` equal parts. */
 export interface TensorSlice {
@@ -35,6 +35,8 @@ export type ExpertLayer = (x: MxArray, experts: MxArray, sorted: boolean) => MxA
 
 export interface Weights {
   readonly path: string;
+  /** Where the tensors live: what a layer makes for itself at build time (rope periods) is made there. */
+  readonly mlx: Mlx;
   /** What computation runs in: activations, norms, caches. */
   readonly dtype: Dtype;
   readonly rank: number;
