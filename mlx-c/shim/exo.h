@@ -1,0 +1,46 @@
+/* Our additions to mlx-c, in its style: results through a pointer, 0 = ok, 1 = error with its text in exo_last_error(). */
+#ifndef EXO_H
+#define EXO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mlx/c/array.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Rises when a function here changes its meaning or arguments; the caller refuses a library with another number. */
+#define EXO_ABI 1
+
+/** The number EXO_ABI the library was built with. */
+int exo_abi(void);
+
+/** {"abi":1,"mlx":"0.32.2","mlxC":"0.7.0"}; lives as long as the library. */
+const char* exo_versions(void);
+
+/**
+ * Text of the last error of any mlx_ or exo_ function on this thread since exo_clear_error, or null. Taken as it is,
+ * never as a format, without build paths. Belongs to the library; valid until the next error or clear on this thread.
+ */
+const char* exo_last_error(void);
+void exo_clear_error(void);
+
+/** Frees `count` arrays in one call; null handles are skipped. The caller forgets them all. */
+int exo_free_arrays(const mlx_array* arrays, size_t count);
+
+/** Array handles made and not yet freed, on all threads. */
+int64_t exo_live_arrays(void);
+
+/**
+ * Evaluates `array` and copies its elements, row-major, in its own element type, to `out`. Error if they do not take exactly
+ * `bytes` bytes.
+ */
+int exo_read(const mlx_array array, void* out, size_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
