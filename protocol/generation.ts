@@ -104,6 +104,8 @@ export const Delta = t.Union([
     type: t.Literal("started"),
     promptTokens: t.Array(integer()),
     promptLogprobs: t.Optional(t.Array(t.Union([TokenLogprob, t.Null()]))),
+    /** The text of each prompt token, beside `promptLogprobs` (whose first entry is null and so has none). */
+    promptTexts: t.Optional(t.Array(text)),
   }),
   t.Object({
     type: t.Literal("text"),
