@@ -1,0 +1,188 @@
+/** The blocks that decoder-only transformers share; a model's file says only its difference. */
+import type { MxArray } from "#ffi/array";
+import type { Layer, Weights } from "#ffi/weights";
+import { Problem } from "#protocol/problem";
+import type { LayerRange } from "#protocol/shard";
+import type { AttentionMask, Cache } from "../cache/cache.ts";
+import { KvCache } from "../cache/kv.ts";
+import { RotatingCache } from "../cache/rotating.ts";
+import type { Model, Wanted } from "./model.ts";
+import type { Rope } from "./rope.ts";
+
+/** What all layers of one forward pass have in common. */
+export interface Pass {
+  readonly batch: number;
+  readonly length: number;
+  readonly cache: Cache;
+  readonly mask: AttentionMask;
+}
+
+/** Hidden state [B, L, hidden] in and out. */
+export type Block = (x: MxArray, pass: Pass) => MxArray;
+
+export interface Blueprint {
+  readonly layers: number;
+  readonly vocabularySize: number;
+  readonly contextLength: number | undefined;
+  readonly normEps: number;
+  /** The embedding is the output head too. */
+  readonly tied: boolean;
+  block(w: Weights, layer: number): Block;
+  /** Tokens that a layer's attention reaches back, itself included; undefined: all. */
+  window?(layer: number): number | undefined;
+}
+
+/** The layers of `range` between embedding and head, each of which only the shard at its end has. */
+export function transformer(blueprint: Blueprint, weights: Weights, range?: LayerRange): Model {
+  const { layers } = blueprint;
+  const { start, end } = range ?? { start: 0, end: layers };
+  if (start < 0 || end > layers || start >= end) {
+    throw new Problem("invalid", `layers ${start} to ${end} of a model that has ${layers}`, {
+      param: "layers",
+    });
+  }
+  const model = weights.at("model");
+  const numbers = Array.from({ length: end - start }, (_, i) => start + i);
+  const windows = numbers.map((layer) => blueprint.window?.(layer));
+  const enter = start === 0 ? model.embedding("embed_tokens").rows : undefined;
+  const blocks = numbers.map((layer) => blueprint.block(model.at("layers").at(layer), layer));
+  const leave = end === layers ? head(blueprint, weights) : undefined;
+
+  return {
+    range: { start, end },
+    layers,
+    vocabularySize: blueprint.vocabularySize,
+    contextLength: blueprint.contextLength,
+    caches: () => windows.map((window) => (window === undefined ? new KvCache() : new RotatingCache(window))),
+    forward(input, caches, wanted) {
+      const [batch = 1, length = 1] = input.shape;
+      const maskOf = masks(input, windows, caches, length);
+      let x = enter ? enter(input) : input;
+      for (const [i, block] of blocks.entries()) {
+        const cache = caches[i];
+        if (!cache) throw new Error(`no cache for layer ${start + i}`);
+        x = block(x, { batch, length, cache, mask: maskOf(windows[i], cache) });
+      }
+      return leave ? leave(x, wanted, length) : x;
+    },
+  };
+}
+
+/** One mask per kind of attention, made from the first cache of its kind: all of a kind stand at the same offset. */
+function masks(
+  input: MxArray,
+  windows: readonly (number | undefined)[],
+  caches: readonly Cache[],
+  length: number,
+): (window: number | undefined, cache: Cache) => AttentionMask {
+  if (length === 1) return () => "none";
+  const made = new Map<number | undefined, AttentionMask>();
+  for (const [i, window] of windows.entries()) {
+    const cache = caches[i];
+    if (cache && !made.has(window)) made.set(window, cache.mask(length, input.mlx));
+  }
+  return (window, cache) => made.get(window) ?? cache.mask(length, input.mlx);
+}
+
+/** Final norm and output head over as few positions as are wanted. */
+function head({ normEps, tied }: Blueprint, weights: Weights) {
+  const model = weights.at("model");
+  const norm = model.rmsNorm("norm", normEps);
+  const unembed = tied ? model.embedding("embed_tokens").asLinear : weights.linear("lm_head");
+  return (x: MxArray, wanted: Wanted, length: number): MxArray => {
+    if (wanted === "hidden") return x;
+    if (wanted === "all") return unembed(norm(x));
+    const last = length === 1 ? x : x.slice(1, length - 1, length);
+    return unembed(norm(last)).squeeze(1);
+  };
+}
+
+export interface BlockOptions {
+  readonly normEps: number;
+  readonly attention: (w: Weights) => Block;
+  readonly feedForward: (w: Weights) => Layer;
+}
+
+/** Pre-norm residual block, as in Llama: x + attention(norm(x)), then x + feedForward(norm(x)). */
+export function residualBlock(w: Weights, { normEps, attention, feedForward }: BlockOptions): Block {
+  const attend = attention(w.at("self_attn"));
+  const think = feedForward(w);
+  const before = w.rmsNorm("input_layernorm", normEps);
+  const between = w.rmsNorm("post_attention_layernorm", normEps);
+  return (x, pass) => {
+    const h = x.add(attend(before(x), pass));
+    return h.add(think(between(h)));
+  };
+}
+
+export interface AttentionOptions {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDims: number;
+  readonly rope: Rope;
+  /** The projections that must have a bias; one that the file brings unasked is used as well. */
+  readonly biases?: readonly ("q_proj" | "k_proj" | "v_proj" | "o_proj")[];
+  /** RMSNorm of each head's queries and keys before they are rotated, with this eps. */
+  readonly qkNorm?: number;
+}
+
+/** Grouped-query attention (https://arxiv.org/abs/2305.13245) with rotary positions. */
+export function attention(w: Weights, options: AttentionOptions): Block {
+  const { headDims, rope, biases = [], qkNorm } = options;
+  const heads = share(options.heads, w, "num_attention_heads");
+  const kvHeads = share(options.kvHeads, w, "num_key_value_heads");
+  needBiases(w, biases);
+  const [q, k, v, out] = [w.column("q_proj"), w.column("k_proj"), w.column("v_proj"), w.row("o_proj")];
+  const qNorm = qkNorm === undefined ? undefined : w.rmsNorm("q_norm", qkNorm);
+  const kNorm = qkNorm === undefined ? undefined : w.rmsNorm("k_norm", qkNorm);
+  const scale = headDims ** -0.5;
+
+  return (x, { batch, length, cache, mask }) => {
+    // A single token's rows lie in memory as if already transposed.
+    const split = (y: MxArray, count: number, norm?: Layer) => {
+      const rows =
+        length === 1 ? y.reshape(batch, count, 1, headDims) : y.reshape(batch, length, count, headDims);
+      const normed = norm ? norm(rows) : rows;
+      return length === 1 ? normed : normed.transpose(0, 2, 1, 3);
+    };
+    const { offset } = cache;
+    const queries = rope(split(q(x), heads, qNorm), offset);
+    const fresh = rope(split(k(x), kvHeads, kNorm), offset);
+    const [keys, values] = cache.update(fresh, split(v(x), kvHeads));
+    const mixed = queries.attention(keys, values, { scale, mask });
+    const joined = length === 1 ? mixed : mixed.transpose(0, 2, 1, 3);
+    return out(joined.reshape(batch, length, heads * headDims));
+  };
+}
+
+/** SwiGLU (https://arxiv.org/abs/2002.05202). `biases` says that all three projections must have one. */
+export function mlp(w: Weights, biases = false): Layer {
+  needBiases(w, biases ? ["gate_proj", "up_proj", "down_proj"] : []);
+  const [gate, up, down] = [w.column("gate_proj"), w.column("up_proj"), w.row("down_proj")];
+  return (x) => down(gate(x).siluMul(up(x)));
+}
+
+/** What this rank holds of `count` heads. */
+function share(count: number, { world }: Weights, name: string): number {
+  if (count % world !== 0) {
+    throw new Problem("invalid", `${name} is ${count}, which ${world} ranks cannot share evenly`, {
+      param: "world",
+      remedy: `use a number of ranks that divides ${count}`,
+    });
+  }
+  return count / world;
+}
+
+function needBiases(w: Weights, names: readonly string[]): void {
+  for (const name of names) {
+    if (!w.has(`${name}.bias`)) {
+      throw new Problem(
+        "invalid",
+        `the checkpoint lacks tensor ${w.path}.${name}.bias, which its config asks for`,
+        {
+          remedy: "fetch the checkpoint again, or correct its config.json",
+        },
+      );
+    }
+  }
+}
