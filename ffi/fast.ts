@@ -1,0 +1,94 @@
+/**
+ * The operations that decide the speed of a model, each behind one function, so that another implementation of a kernel
+ * is one line in a table.
+ */
+import type { AttentionOptions, MxArray, Packed, RopeOptions } from "./array.ts";
+import { cText, MlxError, some, someFloat } from "./call.ts";
+import type { mlx_array } from "./generated/symbols.ts";
+import type { NativeArray } from "./native-array.ts";
+
+/** Which implementation: MLX's own, or the primitives of our shim. */
+export type Kernels = "mlx" | "exo";
+
+export interface Fast {
+  siluMul(gate: NativeArray, up: NativeArray): mlx_array;
+  linear(x: NativeArray, weight: NativeArray, bias: NativeArray | undefined): mlx_array;
+  quantizedLinear(x: NativeArray, weight: Packed): mlx_array;
+  gatherLinear(x: NativeArray, weight: MxArray | Packed, experts: NativeArray, sorted: boolean): mlx_array;
+  rmsNorm(x: NativeArray, weight: NativeArray, eps: number): mlx_array;
+  rope(x: NativeArray, options: RopeOptions): mlx_array;
+  attention(
+    queries: NativeArray,
+    keys: NativeArray,
+    values: NativeArray,
+    options: AttentionOptions,
+  ): mlx_array;
+}
+
+/** MLX's modes as C wants them. */
+export const modes: Readonly<Record<Packed["mode"], Uint8Array>> = {
+  affine: cText("affine"),
+  mxfp4: cText("mxfp4"),
+  mxfp8: cText("mxfp8"),
+  nvfp4: cText("nvfp4"),
+};
+const masks = { none: cText(""), causal: cText("causal"), array: cText("array") } as const;
+
+/** The handle of a part of a packed weight; an absent one is null, a freed one an error. */
+const part = (array: MxArray | undefined): mlx_array | null =>
+  array === undefined ? null : (array as NativeArray).used();
+
+export const isPacked = (weight: MxArray | Packed): weight is Packed => "scales" in weight;
+
+export const mlxFast: Fast = {
+  siluMul(gate, up) {
+    const { native, stream } = gate.mlx;
+    const sigmoid = native.sigmoid(gate.handle, stream);
+    const silu = native.multiply(gate.handle, sigmoid, stream);
+    try {
+      return native.multiply(silu, up.handle, stream);
+    } finally {
+      native.array_free(sigmoid);
+      native.array_free(silu);
+    }
+  },
+  linear(x, weight, bias) {
+    const { native, stream } = x.mlx;
+    const transposed = weight.transposedHandle();
+    return bias === undefined
+      ? native.matmul(x.handle, transposed, stream)
+      : native.addmm(bias.handle, x.handle, transposed, 1, 1, stream);
+  },
+  quantizedLinear(x, { weight, scales, biases, groupSize, bits, mode }) {
+    const { native, stream } = x.mlx;
+    const [w, s, b] = [part(weight) ?? 0, part(scales) ?? 0, part(biases)];
+    return native.quantized_matmul(x.handle, w, s, b, true, some(groupSize), some(bits), modes[mode], stream);
+  },
+  gatherLinear(x, weight, experts, sorted) {
+    const { native, stream } = x.mlx;
+    if (!isPacked(weight)) {
+      const transposed = (weight as NativeArray).transposedHandle();
+      return native.gather_mm(x.handle, transposed, null, experts.used(), sorted, stream);
+    }
+    const { scales, biases, groupSize, bits, mode } = weight;
+    const [w, s, b] = [part(weight.weight) ?? 0, part(scales) ?? 0, part(biases)];
+    const [group, width, ids] = [some(groupSize), some(bits), experts.used()];
+    return native.gather_qmm(x.handle, w, s, b, null, ids, true, group, width, modes[mode], sorted, stream);
+  },
+  rmsNorm(x, weight, eps) {
+    return x.mlx.native.fast_rms_norm(x.handle, weight.used(), eps, x.mlx.stream);
+  },
+  rope(x, { dims, traditional, base, freqs, scale, offset }) {
+    const { native, stream } = x.mlx;
+    if ((base === undefined) === (freqs === undefined)) {
+      throw new MlxError("rope", [x.shape], "give exactly one of base and freqs");
+    }
+    return native.fast_rope(x.handle, dims, traditional, someFloat(base), scale, offset, part(freqs), stream);
+  },
+  attention(queries, keys, values, { scale, mask }) {
+    const { native, stream } = queries.mlx;
+    const [kind, array] = typeof mask === "string" ? [masks[mask], null] : [masks.array, part(mask)];
+    const [q, k, v] = [queries.handle, keys.handle, values.handle];
+    return native.fast_scaled_dot_product_attention(q, k, v, scale, kind, array, null, false, stream);
+  },
+};

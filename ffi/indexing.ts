@@ -1,0 +1,62 @@
+/** Slices along one axis, and joining: what needs lists of integers or of arrays in C. */
+import { MlxError } from "./call.ts";
+import type { mlx_array } from "./generated/symbols.ts";
+import type { NativeMlx } from "./native.ts";
+import type { NativeArray } from "./native-array.ts";
+import { axisOf, sliceBounds } from "./shape-rules.ts";
+
+export function slice(array: NativeArray, axis: number, start: number, stop: number): mlx_array {
+  const { shape } = array;
+  const { native, words, stream } = array.mlx;
+  const at = axisOf("slice", shape, axis);
+  const [from, to] = sliceBounds("slice", shape, at, start, stop);
+  const rank = shape.length;
+  const stops = words.second(shape);
+  stops[at] = to;
+  const starts = words.first(shape).fill(0, 0, rank);
+  starts[at] = from;
+  return native.slice(array.handle, starts, rank, stops, rank, words.ones(rank), rank, stream);
+}
+
+export function sliceUpdate(array: NativeArray, update: NativeArray, axis: number, start: number): mlx_array {
+  const { shape } = array;
+  const { native, words, stream } = array.mlx;
+  const at = axisOf("slice_update", shape, axis);
+  const size = update.shape[at];
+  if (size === undefined || update.shape.length !== shape.length) {
+    throw new MlxError("slice_update", [shape, update.shape], "both need the same number of axes");
+  }
+  const [from, to] = sliceBounds(
+    "slice_update",
+    shape,
+    at,
+    start,
+    start < 0 ? start + size || (shape[at] ?? 0) : start + size,
+  );
+  const rank = shape.length;
+  const stops = words.second(shape);
+  stops[at] = to;
+  const starts = words.first(shape).fill(0, 0, rank);
+  starts[at] = from;
+  return native.slice_update(
+    array.handle,
+    update.handle,
+    starts,
+    rank,
+    stops,
+    rank,
+    words.ones(rank),
+    rank,
+    stream,
+  );
+}
+
+export function concat(arrays: readonly NativeArray[], axis: number, mlx: NativeMlx): mlx_array {
+  const { native, stream } = mlx;
+  const vector = mlx.vector(arrays);
+  try {
+    return native.concatenate_axis(vector, axis, stream);
+  } finally {
+    native.vector_array_free(vector);
+  }
+}
