@@ -42,12 +42,11 @@ export class ProtocolError extends Error {
 /** Narrows a decoded value to a known message, or says exactly what is wrong with it. Unknown fields pass. */
 export function accept(value: unknown): AnyMessage {
   if (!isMessage(value)) throw new ProtocolError("a message must be a map with a text field `type`");
-  const check = checkOf(value.type);
-  if (!check.Check(value)) {
-    const first = check.Errors(value).First();
-    throw new ProtocolError(`${value.type}${first?.path ?? ""}: ${first?.message ?? "does not match"}`);
-  }
-  return value;
+  const { type } = value;
+  const check = checkOf(type);
+  if (check.Check(value)) return value;
+  const first = check.Errors(value).First();
+  throw new ProtocolError(`${type}${first?.path ?? ""}: ${first?.message ?? "does not match"}`);
 }
 
 const isMessage = (value: unknown): value is AnyMessage =>

@@ -36,7 +36,11 @@ export class Problem extends Error {
   readonly param?: string;
   readonly remedy?: string;
 
-  constructor(kind: ProblemKind, message: string, more: { param?: string; remedy?: string; cause?: unknown } = {}) {
+  constructor(
+    kind: ProblemKind,
+    message: string,
+    more: { param?: string; remedy?: string; cause?: unknown } = {},
+  ) {
     super(message, more.cause === undefined ? undefined : { cause: more.cause });
     this.kind = kind;
     if (more.param !== undefined) this.param = more.param;
@@ -54,4 +58,5 @@ export function problemBody(error: unknown): ProblemBody {
 }
 
 /** The inverse of `problemBody`. */
-export const problemOf = ({ kind, message, ...more }: ProblemBody): Problem => new Problem(kind, message, more);
+export const problemOf = ({ kind, message, ...more }: ProblemBody): Problem =>
+  new Problem(kind, message, more);
