@@ -1,0 +1,80 @@
+/** The Supervisor actor: one instance per model, started on demand, restarted within a budget, stopped when asked. */
+import type { Behaviour } from "#actors/runtime/system";
+import type { AnyMessage } from "#protocol/message";
+import { Problem, type ProblemBody, problemBody } from "#protocol/problem";
+import type { Shard } from "#protocol/shard";
+import type { ShardWorkerReply } from "#protocol/shard-worker";
+import { type ModelState, type SupervisorMessage, SupervisorReply } from "#protocol/supervisor";
+import { Instance, type InstancePorts } from "./instance.ts";
+
+/** What the Supervisor needs beside the ports of its instances. */
+export interface SupervisorPorts extends Omit<InstancePorts, "ended"> {
+  /** The shard for a user's name of a model; throws Problem `notFound` with the nearest name. */
+  readonly resolve: (model: string) => Promise<Shard>;
+}
+
+/** Models that may be held at once: beyond this a machine is misconfigured rather than busy. */
+const MODELS_MAX = 64;
+
+export function supervisor(ports: SupervisorPorts): Behaviour {
+  /** By path, so that two names of one checkpoint share one worker. */
+  const instances = new Map<string, Instance>();
+
+  async function acquire(model: string): Promise<AnyMessage> {
+    const shard = await ports.resolve(model);
+    const { worker, facts } = await instanceOf(shard).ready();
+    return SupervisorReply.Acquired({ model, worker, facts });
+  }
+
+  function instanceOf(shard: Shard): Instance {
+    const known = instances.get(shard.path);
+    if (known) return known;
+    if (instances.size >= MODELS_MAX) {
+      throw new Problem("overloaded", `${MODELS_MAX} models are loaded already`, {
+        remedy: "stop one: exo stop MODEL",
+      });
+    }
+    const made = new Instance(shard, {
+      ...ports,
+      ended: () => queueMicrotask(() => instances.delete(shard.path)),
+    });
+    instances.set(shard.path, made);
+    return made;
+  }
+
+  async function stop(model: string): Promise<AnyMessage> {
+    const held = [...instances.values()].find(({ shard }) => shard.model === model) ?? (await byPath(model));
+    if (!held) throw new Problem("notFound", `${model} is not loaded`, { remedy: "`exo ps` lists what is" });
+    await held.stop();
+    return SupervisorReply.Stopped({ model });
+  }
+
+  async function byPath(model: string): Promise<Instance | undefined> {
+    const shard = await ports.resolve(model).catch(() => undefined);
+    return shard && instances.get(shard.path);
+  }
+
+  const list = (): ModelState[] => [...instances.values()].map((instance) => instance.state());
+
+  return ({ message, from, reply }) => {
+    const node = from.slice(0, from.indexOf("/"));
+    const answer = (work: Promise<AnyMessage>) =>
+      void work.then(reply, (error: unknown) => reply(SupervisorReply.Refused({ problem: refusal(error) })));
+    const known = message as SupervisorMessage | ShardWorkerReply;
+    switch (known.type) {
+      case "Supervisor.Acquire":
+        return answer(acquire(known.model));
+      case "Supervisor.Stop":
+        return answer(stop(known.model));
+      case "Supervisor.List":
+        return reply(SupervisorReply.Models({ models: list() }));
+      default:
+        for (const instance of instances.values()) if (instance.owns(node)) instance.heard(known);
+    }
+  };
+}
+
+function refusal(error: unknown): ProblemBody {
+  if (!(error instanceof Problem)) console.error(error);
+  return problemBody(error);
+}

@@ -1,0 +1,90 @@
+/** The life of one model on this machine, from the start of its worker to its end. Effects are named here only. */
+import { assign, setup } from "xstate";
+import type { Address } from "#protocol/ids";
+import type { ProblemBody } from "#protocol/problem";
+import type { ShardFacts } from "#protocol/shard";
+
+export type InstanceEvent =
+  | { readonly type: "Loaded"; readonly facts: ShardFacts }
+  | { readonly type: "LoadFailed"; readonly problem: ProblemBody }
+  | { readonly type: "Exited"; readonly problem: ProblemBody }
+  | { readonly type: "Stop" };
+
+interface Context {
+  readonly worker?: Address;
+  readonly facts?: ShardFacts;
+  readonly problem?: ProblemBody;
+}
+
+const unbound = (): never => {
+  throw new Error("the chart was started without effects");
+};
+
+export const machine = setup({
+  types: { context: {} as Context, events: {} as InstanceEvent },
+  actions: {
+    /** Starts a worker process and gives it the shard. */
+    startWorker: unbound,
+    /** Ends the worker process, gently first. */
+    endWorker: unbound,
+    /** Tells whoever waited for the model. */
+    announceReady: unbound,
+    announceFailed: (_, _problem: ProblemBody) => unbound(),
+    /** Tells the gateway that the requests on this worker are lost. */
+    announceLost: (_, _problem: ProblemBody) => unbound(),
+  },
+  guards: {
+    /** The restart budget still has one; asking spends it. */
+    mayRestart: unbound,
+  },
+}).createMachine({
+  id: "ModelInstance",
+  initial: "loading",
+  context: {},
+  states: {
+    loading: {
+      entry: "startWorker",
+      on: {
+        Loaded: { target: "ready", actions: assign(({ event }) => ({ facts: event.facts })) },
+        LoadFailed: {
+          target: "failed",
+          actions: [assign(({ event }) => ({ problem: event.problem })), "endWorker"],
+        },
+        Exited: { target: "failed", actions: assign(({ event }) => ({ problem: event.problem })) },
+        Stop: {
+          target: "stopping",
+          actions: {
+            type: "announceFailed",
+            params: { kind: "cancelled", message: "the model was stopped while it was loading" },
+          },
+        },
+      },
+    },
+    ready: {
+      entry: "announceReady",
+      on: {
+        Exited: [
+          {
+            guard: "mayRestart",
+            target: "loading",
+            actions: { type: "announceLost", params: ({ event }) => event.problem },
+          },
+          {
+            target: "failed",
+            actions: [
+              assign(({ event }) => ({ problem: event.problem })),
+              { type: "announceLost", params: ({ event }) => event.problem },
+            ],
+          },
+        ],
+        Stop: "stopping",
+      },
+    },
+    stopping: { entry: "endWorker", on: { Exited: "stopped" } },
+    stopped: { type: "final" },
+    failed: {
+      type: "final",
+      entry: { type: "announceFailed", params: ({ context }) => context.problem ?? unbound() },
+    },
+  },
+});

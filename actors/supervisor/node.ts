@@ -1,0 +1,112 @@
+/** One exo node in this process: its actors, wired; and what a command may do with it. */
+import { type ApiGatewayOptions, apiGateway } from "#actors/api-gateway/index";
+import type { ModelListing } from "#actors/api-gateway/ports";
+import type { Clock } from "#actors/runtime/clock";
+import { ActorSystem } from "#actors/runtime/system";
+import { ApiGateway } from "#protocol/api-gateway";
+import { Problem, problemOf } from "#protocol/problem";
+import type { Shard } from "#protocol/shard";
+import { Supervisor, type SupervisorReply } from "#protocol/supervisor";
+import { supervisor } from "./index.ts";
+import { startWorker, type WorkerCommand } from "./workers.ts";
+
+export interface NodeOptions extends ApiGatewayOptions {
+  readonly version: string;
+  readonly nodeName: string;
+  readonly clock: Clock;
+  /** How to start this program again; the worker's own arguments follow. */
+  readonly worker: WorkerCommand;
+  /** The folder of the native library, unpacked if need be; asked once, before the first worker. */
+  readonly libraryFolder: () => Promise<string>;
+  /** The checkpoint for a user's name of a model; throws Problem. */
+  readonly resolveModel: (name: string) => Promise<{ readonly name: string; readonly path: string }>;
+  /** Models on this machine's disk. */
+  readonly listModels: () => Promise<readonly ModelListing[]>;
+  readonly contextLength?: number;
+}
+
+export interface Node {
+  /** Where the API listens: `http://127.0.0.1:52415`. */
+  readonly url: string;
+  /** Resolves once the model can answer; throws Problem. */
+  load(model: string): Promise<void>;
+  /** Ends requests, workers and sockets. */
+  stop(): Promise<void>;
+}
+
+/** Loading may read hundreds of gigabytes from a slow disk. */
+const LOAD_MS = 30 * 60_000;
+const LIST_MS = 2_000;
+const STOP_MS = 10_000;
+
+export async function startNode(options: NodeOptions): Promise<Node> {
+  const { clock } = options;
+  const system = new ActorSystem("node", clock);
+  const [boss, gateway, me] = [
+    system.address("supervisor"),
+    system.address("api-gateway"),
+    system.address("command"),
+  ];
+  let library: Promise<string> | undefined;
+  let folder = "";
+
+  async function resolve(model: string): Promise<Shard> {
+    const { name, path } = await options.resolveModel(model);
+    library ??= options.libraryFolder();
+    folder = await library;
+    const { contextLength } = options;
+    return { model: name, path, ...(contextLength !== undefined && { contextLength }) };
+  }
+
+  system.spawn(
+    "supervisor",
+    supervisor({
+      system,
+      self: boss,
+      resolve,
+      startWorker: (node, exited) => startWorker(options.worker, [node, system.node, folder], clock, exited),
+      lost: (worker, problem) => void system.send(gateway, ApiGateway.WorkerLost({ worker, problem }), boss),
+    }),
+  );
+
+  async function ask(
+    question: Parameters<ActorSystem["ask"]>[1],
+    timeoutMs: number,
+  ): Promise<SupervisorReply> {
+    const answer = (await system.ask(boss, question, me, timeoutMs)) as SupervisorReply;
+    if (answer.type === "SupervisorReply.Refused") throw problemOf(answer.problem);
+    return answer;
+  }
+
+  async function loaded() {
+    const answer = await ask(Supervisor.List({}), LIST_MS);
+    return answer.type === "SupervisorReply.Models" ? answer.models : [];
+  }
+
+  async function stop(model: string): Promise<void> {
+    const names = model === "all" ? (await loaded()).map((held) => held.model) : [model];
+    await Promise.all(names.map((name) => ask(Supervisor.Stop({ model: name }), STOP_MS)));
+  }
+
+  const load = async (model: string): Promise<void> =>
+    void (await ask(Supervisor.Acquire({ model }), LOAD_MS));
+
+  const served = await apiGateway(system, gateway, boss, {
+    ...options,
+    loaded,
+    stop,
+    preload: load,
+    models: options.listModels,
+  });
+
+  return {
+    url: served.url,
+    load,
+    async stop() {
+      await stop("all").catch((error: unknown) => {
+        if (!(error instanceof Problem)) throw error;
+      });
+      await served.stop();
+    },
+  };
+}

@@ -1,0 +1,152 @@
+import { expect, test } from "bun:test";
+import { systemClock } from "#actors/runtime/clock";
+import { ActorSystem } from "#actors/runtime/system";
+import type { Transport } from "#actors/runtime/transport/transport";
+import type { Envelope } from "#protocol/codec";
+import type { Address } from "#protocol/ids";
+import type { AnyMessage } from "#protocol/message";
+import { Problem } from "#protocol/problem";
+import { type ShardWorker, ShardWorkerReply } from "#protocol/shard-worker";
+import { Supervisor } from "#protocol/supervisor";
+import { supervisor } from "./index.ts";
+import type { WorkerProcess } from "./workers.ts";
+
+const facts = {
+  architecture: "llama",
+  quantisation: "float32",
+  layers: 2,
+  contextLength: 64,
+  vocabularySize: 320,
+  weightBytes: 1000,
+  loadMs: 1,
+};
+
+/** Workers that load at once; a test kills them by hand. */
+function house(load: (order: ReturnType<typeof ShardWorker.Load>) => AnyMessage | undefined) {
+  const system = new ActorSystem("node", systemClock);
+  const boss = system.address("supervisor");
+  const me = system.address("test");
+  const workers: { node: string; kill: (reason: string) => void }[] = [];
+  const lost: string[] = [];
+
+  function startWorker(node: string, exited: (reason: string) => void): WorkerProcess {
+    const link: Transport = {
+      onReceive: () => {},
+      onClose: () => {},
+      close: () => {},
+      send({ message, from }: Envelope) {
+        const answer = load(message as ReturnType<typeof ShardWorker.Load>);
+        if (answer)
+          queueMicrotask(() =>
+            link.onReceive({ to: from, from: `${node}/shard-worker` as Address, message: answer }),
+          );
+        return true;
+      },
+    };
+    workers.push({ node, kill: exited });
+    return {
+      pid: workers.length,
+      link,
+      requests: () => 0,
+      end: () => queueMicrotask(() => exited("it was told to")),
+    };
+  }
+
+  system.spawn(
+    "supervisor",
+    supervisor({
+      system,
+      self: boss,
+      startWorker,
+      lost: (worker, problem) => lost.push(`${worker.replace(/-[0-9a-f]{8}/, "")} ${problem.message}`),
+      resolve: async (model) => {
+        if (model === "nope") throw new Problem("notFound", "no model nope");
+        return { model, path: `/models/${model}` };
+      },
+    }),
+  );
+  const ask = (message: AnyMessage) =>
+    system.ask(boss, message, me, 5000) as Promise<AnyMessage & Record<string, unknown>>;
+  return { ask, workers, lost };
+}
+
+const loads = (order: ReturnType<typeof ShardWorker.Load>) =>
+  ShardWorkerReply.Loaded({ shard: order.shard, facts });
+
+test("two requests for one model share one worker", async () => {
+  const { ask, workers } = house(loads);
+  const answers = await Promise.all([1, 2].map(() => ask(Supervisor.Acquire({ model: "m" }))));
+  expect({
+    answers: answers.map(({ type, facts: held }) => ({ type, held })),
+    workers: workers.length,
+  }).toEqual({
+    answers: Array(2).fill({ type: "SupervisorReply.Acquired", held: facts }),
+    workers: 1,
+  });
+});
+
+test("a name nobody knows is refused with the resolver's words", async () => {
+  const { ask } = house(loads);
+  expect(await ask(Supervisor.Acquire({ model: "nope" }))).toEqual({
+    type: "SupervisorReply.Refused",
+    problem: { kind: "notFound", message: "no model nope" },
+  });
+});
+
+test("a load that fails is told, and the next request tries again", async () => {
+  let fails = true;
+  const { ask, workers } = house((order) =>
+    fails
+      ? ShardWorkerReply.LoadFailed({
+          shard: order.shard,
+          problem: { kind: "invalid", message: "truncated" },
+        })
+      : loads(order),
+  );
+  const first = await ask(Supervisor.Acquire({ model: "m" }));
+  fails = false;
+  const second = await ask(Supervisor.Acquire({ model: "m" }));
+  expect({ first, second: second.type, workers: workers.length }).toEqual({
+    first: { type: "SupervisorReply.Refused", problem: { kind: "invalid", message: "truncated" } },
+    second: "SupervisorReply.Acquired",
+    workers: 2,
+  });
+});
+
+test("a worker that dies is reported and started again, until its budget is spent", async () => {
+  const { ask, workers, lost } = house(loads);
+  for (let death = 0; death < 4; death++) {
+    await ask(Supervisor.Acquire({ model: "m" }));
+    workers.at(-1)?.kill("it was ended by SIGKILL");
+  }
+  const listed = await ask(Supervisor.List({}));
+  expect({ lost, starts: workers.length, models: listed.models }).toEqual({
+    lost: [1, 2, 3, 4].map((start) => `worker-${start}/shard-worker m: it was ended by SIGKILL`),
+    starts: 4,
+    models: [],
+  });
+});
+
+test("stop ends the worker and forgets the model; a second stop says it is not loaded", async () => {
+  const { ask } = house(loads);
+  await ask(Supervisor.Acquire({ model: "m" }));
+  const stopped = await ask(Supervisor.Stop({ model: "m" }));
+  const again = await ask(Supervisor.Stop({ model: "m" }));
+  expect({ stopped, again }).toEqual({
+    stopped: { type: "SupervisorReply.Stopped", model: "m" },
+    again: {
+      type: "SupervisorReply.Refused",
+      problem: { kind: "notFound", message: "m is not loaded", remedy: "`exo ps` lists what is" },
+    },
+  });
+});
+
+test("the list says what is loading and what is ready", async () => {
+  const { ask } = house((order) => (order.shard.model === "slow" ? undefined : loads(order)));
+  void ask(Supervisor.Acquire({ model: "slow" })).catch(() => {});
+  await ask(Supervisor.Acquire({ model: "m" }));
+  const { models } = (await ask(Supervisor.List({}))) as unknown as {
+    models: { model: string; state: string }[];
+  };
+  expect(models.map(({ model, state }) => `${model} ${state}`)).toEqual(["slow loading", "m ready"]);
+});

@@ -1,0 +1,171 @@
+/** Worker processes: this binary, started again in the role of a shard worker, with one link each. */
+import type { Clock } from "#actors/runtime/clock";
+import { type ChildTransport, childTransport } from "#actors/runtime/transport/child";
+import type { Transport } from "#actors/runtime/transport/transport";
+import type { Envelope } from "#protocol/codec";
+
+/** How to start this program again as a worker, and with what. */
+export interface WorkerCommand {
+  /** The program and its first arguments, up to the worker's own. */
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+export interface WorkerProcess {
+  readonly pid: number;
+  readonly link: Transport;
+  /** Requests given to it and not yet ended. */
+  requests(): number;
+  /** Asks it to end, and kills it after the grace period. */
+  end(): void;
+}
+
+/** A worker that has work and says nothing for so long hangs: longer than any single prefill chunk on a slow CPU. */
+const SILENCE_MS = 300_000;
+const WATCH_EVERY_MS = 5_000;
+/** From the end of its link to SIGKILL. */
+const GRACE_MS = 3_000;
+/** The last words of a worker, kept to explain its death. */
+const STDERR_KEPT = 8_192;
+
+/** Starts one worker. `exited` is called once, with a sentence that says why. */
+export function startWorker(
+  { command, env }: WorkerCommand,
+  args: readonly string[],
+  clock: Clock,
+  exited: (reason: string) => void,
+): WorkerProcess {
+  const heard = watch(clock, () => child.kill("SIGKILL"));
+  const child = Bun.spawn([...command, ...args], {
+    env: { ...env, DO_NOT_TRACK: "1", BUN_OPTIONS: undefined, BUN_BE_BUN: undefined },
+    stdio: ["ignore", "ignore", "pipe"],
+    serialization: "advanced",
+    ipc: (frame) => receive(frame),
+  });
+  const raw = childTransport({
+    send(frame) {
+      child.send(frame);
+      return true;
+    },
+    close: () => child.disconnect(),
+  });
+  const link = heard.listening(raw);
+  const lastWords = tail(child.stderr);
+
+  function receive(frame: unknown): void {
+    try {
+      raw.arrived(frame);
+    } catch (error) {
+      console.error(`worker ${child.pid} spoke nonsense and is ended: ${String(error)}`);
+      child.kill("SIGKILL");
+    }
+  }
+
+  void child.exited.then(async () => {
+    heard.stop();
+    const reason = causeOfDeath(child.exitCode, child.signalCode, heard.hung(), await lastWords);
+    raw.closed(reason);
+    exited(reason);
+  });
+
+  return {
+    pid: child.pid,
+    link,
+    requests: heard.requests,
+    end() {
+      child.kill("SIGTERM");
+      const cancel = clock.after(GRACE_MS, () => child.kill("SIGKILL"));
+      void child.exited.then(cancel);
+    },
+  };
+}
+
+/** Counts what a worker owes, and calls `hang` when it owes something and has been silent for SILENCE_MS. */
+function watch(clock: Clock, hang: () => void) {
+  const open = new Set<string>();
+  let loading = false;
+  let heardMs = clock.nowMs();
+  let isHung = false;
+  let cancel = clock.after(WATCH_EVERY_MS, look);
+
+  function look(): void {
+    const owes = loading || open.size > 0;
+    if (owes && clock.nowMs() - heardMs > SILENCE_MS) {
+      isHung = true;
+      hang();
+      return;
+    }
+    cancel = clock.after(WATCH_EVERY_MS, look);
+  }
+
+  function sent({ message }: Envelope): void {
+    if (open.size === 0 && !loading) heardMs = clock.nowMs();
+    if (message.type === "ShardWorker.Load") loading = true;
+    if (message.type === "ShardWorker.Generate") open.add((message as GenerateLike).generation.id);
+  }
+
+  function received({ message }: Envelope): void {
+    heardMs = clock.nowMs();
+    if (message.type === "ShardWorkerReply.Loaded" || message.type === "ShardWorkerReply.LoadFailed")
+      loading = false;
+    if (ends(message)) open.delete((message as ReplyLike).request);
+  }
+
+  return {
+    listening: (raw: ChildTransport): Transport => ({
+      send(envelope) {
+        const taken = raw.send(envelope);
+        if (taken) sent(envelope);
+        return taken;
+      },
+      close: raw.close,
+      set onReceive(receive: (envelope: Envelope) => void) {
+        raw.onReceive = (envelope) => {
+          received(envelope);
+          receive(envelope);
+        };
+      },
+      set onClose(close: (reason: string) => void) {
+        raw.onClose = close;
+      },
+    }),
+    requests: () => open.size,
+    hung: () => isHung,
+    stop: () => cancel(),
+  };
+}
+
+interface GenerateLike {
+  readonly type: string;
+  readonly generation: { readonly id: string };
+}
+
+interface ReplyLike {
+  readonly type: string;
+  readonly request: string;
+  readonly delta?: { readonly type: string };
+}
+
+const ends = (message: { readonly type: string }): boolean =>
+  message.type === "GenerationReply.Failed" ||
+  (message.type === "GenerationReply.Delta" && (message as ReplyLike).delta?.type === "finish");
+
+async function tail(stream: ReadableStream<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder();
+  let kept = "";
+  for await (const chunk of stream)
+    kept = (kept + decoder.decode(chunk, { stream: true })).slice(-STDERR_KEPT);
+  return kept;
+}
+
+function causeOfDeath(
+  code: number | null,
+  signal: string | number | null,
+  hung: boolean,
+  words: string,
+): string {
+  if (hung) return `the worker said nothing for ${SILENCE_MS / 1000} s and was ended`;
+  const how = signal ? `was ended by ${signal}` : `ended with status ${code}`;
+  const lastLine = words.trim().split("\n").at(-1);
+  return lastLine ? `the worker ${how}: ${lastLine}` : `the worker ${how}`;
+}
