@@ -1,0 +1,71 @@
+/** What a ShardWorker may touch, and the binding of the chart's effect names to it. */
+import { fromPromise } from "xstate";
+import type { Delta, Generation } from "#protocol/generation";
+import type { Address, RequestId } from "#protocol/ids";
+import type { AnyMessage } from "#protocol/message";
+import { Problem, problemBody } from "#protocol/problem";
+import type { Shard, ShardFacts } from "#protocol/shard";
+import { GenerationReply, ShardWorkerReply } from "#protocol/shard-worker";
+import type { GenerateOrder, LoadOrder } from "./machine.ts";
+
+/** The engine as the actor sees it: production passes MLX, a test passes a fake. */
+export interface Engine {
+  /** All or nothing: a load that fails leaves no memory behind. */
+  load(
+    shard: Shard,
+    progress: (loadedBytes: number, totalBytes: number) => void,
+    signal: AbortSignal,
+  ): Promise<ShardFacts>;
+  /** Throws Problem when the request cannot be taken; afterwards `sink` hears of it. */
+  submit(generation: Generation, sink: Sink): void;
+  cancel(request: RequestId): void;
+  release(): void;
+}
+
+export interface Sink {
+  delta(delta: Delta): void;
+  failed(error: unknown): void;
+}
+
+export interface Ports {
+  readonly engine: Engine;
+  readonly tell: (to: Address, message: AnyMessage) => void;
+}
+
+export function effects({ engine, tell }: Ports) {
+  const fail = (to: Address, request: RequestId, error: unknown) =>
+    tell(to, GenerationReply.Failed({ request, problem: problemBody(error) }));
+  return {
+    actors: {
+      load: fromPromise<ShardFacts, LoadOrder>(({ input: { shard, replyTo }, signal }) =>
+        engine.load(
+          shard,
+          (loadedBytes, totalBytes) =>
+            tell(replyTo, ShardWorkerReply.Progress({ shard, loadedBytes, totalBytes })),
+          signal,
+        ),
+      ),
+    },
+    actions: {
+      loaded: (_: unknown, { order, facts }: { order: LoadOrder; facts: ShardFacts }) =>
+        tell(order.replyTo, ShardWorkerReply.Loaded({ shard: order.shard, facts })),
+      loadFailed: (_: unknown, { order, error }: { order: LoadOrder; error: unknown }) =>
+        tell(order.replyTo, ShardWorkerReply.LoadFailed({ shard: order.shard, problem: problemBody(error) })),
+      generate: (_: unknown, { generation, replyTo }: GenerateOrder) => {
+        const request = generation.id;
+        try {
+          engine.submit(generation, {
+            delta: (delta) => tell(replyTo, GenerationReply.Delta({ request, delta })),
+            failed: (error) => fail(replyTo, request, error),
+          });
+        } catch (error) {
+          fail(replyTo, request, error);
+        }
+      },
+      refuse: (_: unknown, { replyTo, request }: { replyTo: Address; request: RequestId }) =>
+        fail(replyTo, request, new Problem("unavailable", "this worker holds no model yet")),
+      cancel: (_: unknown, { request }: { request: RequestId }) => engine.cancel(request),
+      release: () => engine.release(),
+    },
+  };
+}

@@ -1,0 +1,38 @@
+/** The shard worker's process: one actor, one link to the parent, and the one thread that calls MLX. */
+import { chartBehaviour } from "#actors/runtime/chart";
+import { systemClock } from "#actors/runtime/clock";
+import { ActorSystem } from "#actors/runtime/system";
+import { childTransport } from "#actors/runtime/transport/child";
+import { createHost } from "./host.ts";
+import { shardWorker } from "./index.ts";
+
+/** Exit status of a worker whose parent went away or spoke nonsense. */
+const LINK_LOST = 70;
+
+/**
+ * Serves until the parent goes. `node` is this worker's name in addresses, `parent` the parent's, `libraryFolder` holds
+ * the native library. It must be the main thread of its process: every MLX call of the process is made here.
+ */
+export function runShardWorker(node: string, parent: string, libraryFolder: string): void {
+  const send = process.send?.bind(process);
+  if (!send) throw new Error("a shard worker is started by exo itself, not by hand");
+  const system = new ActorSystem(node, systemClock);
+  const link = childTransport({
+    send: (frame) => {
+      send(frame);
+      return true;
+    },
+    close: () => process.disconnect?.(),
+  });
+  system.connect(parent, link);
+  const self = system.address("shard-worker");
+  const crash = (error: unknown) => {
+    console.error(error);
+    process.exit(1);
+  };
+  const engine = createHost(libraryFolder, systemClock, crash);
+  const chart = shardWorker({ engine, tell: (to, message) => void system.send(to, message, self) });
+  system.spawn("shard-worker", chartBehaviour(chart, crash), { onCrash: crash });
+  process.on("message", (frame) => link.arrived(frame));
+  process.on("disconnect", () => process.exit(LINK_LOST));
+}
