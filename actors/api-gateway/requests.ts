@@ -1,0 +1,158 @@
+/** The requests in flight: each is a chart of edges beside a bounded queue of deltas that its client reads. */
+import { createActor } from "xstate";
+import type { ActorSystem, Behaviour } from "#actors/runtime/system";
+import type { ApiGatewayMessage } from "#protocol/api-gateway";
+import type { Delta, Generation } from "#protocol/generation";
+import type { Address, RequestId } from "#protocol/ids";
+import { Problem, type ProblemBody, problemBody, problemOf } from "#protocol/problem";
+import { type GenerationReply, ShardWorker } from "#protocol/shard-worker";
+import { Supervisor, type SupervisorReply } from "#protocol/supervisor";
+import { machine } from "./machine.ts";
+
+/** A model of hundreds of gigabytes may load for long; the client can leave at any time. */
+const ACQUIRE_MS = 30 * 60_000;
+/** Requests that may be in flight at once, waiting ones included. */
+const REQUESTS_MAX = 4096;
+/** Deltas a client may leave unread before its request is ended: more than any context is long. */
+const UNREAD_MAX = 1 << 18;
+
+export interface Requests {
+  readonly behaviour: Behaviour;
+  /** Streams one answer; throws Problem. Aborting the signal or leaving the loop stops the work. */
+  generate(generation: Generation, signal: AbortSignal): AsyncGenerator<Delta>;
+  inFlight(): number;
+}
+
+export function requests(system: ActorSystem, self: Address, supervisor: Address): Requests {
+  const open = new Map<RequestId, Request>();
+
+  async function* generate(generation: Generation, signal: AbortSignal): AsyncGenerator<Delta> {
+    if (open.size >= REQUESTS_MAX)
+      throw new Problem("overloaded", `${REQUESTS_MAX} requests are in flight already`);
+    const request = new Request(generation, { system, self, supervisor });
+    open.set(generation.id, request);
+    const abandon = () => request.abandon();
+    signal.addEventListener("abort", abandon, { once: true });
+    try {
+      if (signal.aborted) abandon();
+      yield* request.deltas();
+    } finally {
+      signal.removeEventListener("abort", abandon);
+      request.abandon();
+      open.delete(generation.id);
+    }
+  }
+
+  return {
+    generate,
+    inFlight: () => open.size,
+    behaviour({ message }) {
+      const known = message as GenerationReply | ApiGatewayMessage;
+      switch (known.type) {
+        case "GenerationReply.Delta":
+          return open.get(known.request)?.push(known.delta);
+        case "GenerationReply.Failed":
+          return open.get(known.request)?.failed(known.problem);
+        case "ApiGateway.WorkerLost":
+          for (const request of open.values()) request.workerLost(known.worker, known.problem);
+      }
+    },
+  };
+}
+
+interface RequestPorts {
+  readonly system: ActorSystem;
+  readonly self: Address;
+  readonly supervisor: Address;
+}
+
+class Request {
+  readonly #generation: Generation;
+  readonly #chart;
+  readonly #unread: Delta[] = [];
+  #failure: Problem | undefined;
+  #ended = false;
+  #wake: () => void = () => {};
+
+  constructor(generation: Generation, ports: RequestPorts) {
+    this.#generation = generation;
+    const { system, self } = ports;
+    this.#chart = createActor(
+      machine.provide({
+        actions: {
+          acquire: () => void this.#acquire(ports),
+          generate: (_, { worker }) => {
+            const taken = system.send(worker, ShardWorker.Generate({ generation, replyTo: self }), self);
+            if (!taken) queueMicrotask(() => this.failed(gone(worker)));
+          },
+          cancel: (_, { worker }) => {
+            if (worker) system.send(worker, ShardWorker.Cancel({ request: generation.id }), self);
+          },
+          fail: (_, problem) => this.#end(problemOf(problem)),
+          close: () => this.#end(),
+        },
+      }),
+    );
+    this.#chart.start();
+  }
+
+  async *deltas(): AsyncGenerator<Delta> {
+    for (;;) {
+      const delta = this.#unread.shift();
+      if (delta) yield delta;
+      else if (this.#failure) throw this.#failure;
+      else if (this.#ended) return;
+      else await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
+  push(delta: Delta): void {
+    if (this.#ended) return;
+    if (this.#unread.length >= UNREAD_MAX) {
+      return this.failed({
+        kind: "overloaded",
+        message: `the client left ${UNREAD_MAX} pieces of its answer unread`,
+      });
+    }
+    this.#unread.push(delta);
+    if (delta.type === "finish") this.#chart.send({ type: "Finished" });
+    this.#wake();
+  }
+
+  failed(problem: ProblemBody): void {
+    this.#chart.send({ type: "Failed", problem });
+  }
+
+  workerLost(worker: Address, problem: ProblemBody): void {
+    if (this.#chart.getSnapshot().context.worker === worker) this.failed(problem);
+  }
+
+  abandon(): void {
+    this.#chart.send({ type: "Abandoned" });
+  }
+
+  async #acquire({ system, self, supervisor }: RequestPorts): Promise<void> {
+    try {
+      const question = Supervisor.Acquire({ model: this.#generation.model });
+      const answer = (await system.ask(supervisor, question, self, ACQUIRE_MS)) as SupervisorReply;
+      if (answer.type === "SupervisorReply.Acquired")
+        this.#chart.send({ type: "Acquired", worker: answer.worker });
+      else if (answer.type === "SupervisorReply.Refused")
+        this.#chart.send({ type: "Refused", problem: answer.problem });
+    } catch (error) {
+      this.#chart.send({ type: "Refused", problem: problemBody(error) });
+    }
+  }
+
+  #end(failure?: Problem): void {
+    this.#ended = true;
+    this.#failure = failure;
+    this.#wake();
+  }
+}
+
+const gone = (worker: Address): ProblemBody => ({
+  kind: "unavailable",
+  message: `the worker ${worker} went away before it took the request`,
+  remedy: "send the request again",
+});
