@@ -1,0 +1,40 @@
+/** Everything the ApiGateway may touch. Production passes the Supervisor and its workers; a test passes plain objects. */
+import type { Delta, Generation } from "#protocol/generation";
+import type { ModelState } from "#protocol/supervisor";
+
+/** Answers one generation. Throws a Problem before the first delta or between two; ends early only by throwing. */
+export type Generate = (generation: Generation, signal: AbortSignal) => AsyncIterable<Delta>;
+
+/** One model that can be asked for: held in memory or waiting on disk. */
+export interface ModelListing {
+  readonly id: string;
+  readonly path?: string;
+  /** Size on disk. */
+  readonly bytes?: number;
+  readonly state: ModelState["state"] | "downloaded";
+  /** Unix seconds. */
+  readonly created: number;
+  /** Tokens. */
+  readonly contextLength?: number;
+  readonly quantisation?: string;
+}
+
+export interface GatewayPorts {
+  readonly generate: Generate;
+  models(): Promise<readonly ModelListing[]>;
+  loaded(): Promise<readonly ModelState[]>;
+  /** `now` cuts running answers short. */
+  stop(model: string | "all", now: boolean): Promise<void>;
+  /** Resolves once the model is held. */
+  preload(model: string): Promise<void>;
+  /** Unique across restarts, at least 96 random bits. */
+  newId(): string;
+  /** Unix seconds. */
+  nowSeconds(): number;
+  /** Runs once after `ms`; the returned function cancels it. */
+  after(ms: number, run: () => void): () => void;
+  /** Told of every failure that is not a Problem: a bug, for the log. */
+  report?(error: unknown): void;
+  readonly version: string;
+  readonly nodeName: string;
+}

@@ -1,0 +1,103 @@
+/** A request's body as JSON: any Content-Type, the usual encodings, never more bytes than allowed. */
+
+import { Problem } from "#protocol/problem";
+import { Fault } from "./dialects/fault.ts";
+
+/** Two encodings on top of each other are odd, more are an attack. */
+const ENCODINGS_MAX = 2;
+
+/** Throws a Problem for a body that is too long, wrongly encoded or not JSON. */
+export async function readJson(request: Request, bytesMax: number): Promise<unknown> {
+  const sent = await readBytes(request, bytesMax);
+  const text = new TextDecoder().decode(
+    await decoded(sent, request.headers.get("content-encoding"), bytesMax),
+  );
+  if (text.trim() === "") throw new Fault("invalid_json", "the body is empty; a JSON object is expected");
+  try {
+    const json: unknown = JSON.parse(text);
+    return loneSurrogate.test(text) ? wellFormed(json) : json;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Fault("invalid_json", `the body is not JSON: ${why}`);
+  }
+}
+
+async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array> {
+  if (Number(request.headers.get("content-length") ?? 0) > bytesMax) throw tooLarge(bytesMax);
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of request.body ?? []) {
+    size += chunk.length;
+    if (size > bytesMax) throw tooLarge(bytesMax);
+    chunks.push(chunk);
+  }
+  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+}
+
+const tooLarge = (bytesMax: number): Problem =>
+  new Problem("tooLarge", `the body is larger than the limit of ${bytesMax} bytes`);
+
+/** https://www.rfc-editor.org/rfc/rfc9110#section-8.4: the last encoding named was applied last. */
+async function decoded(bytes: Uint8Array, header: string | null, bytesMax: number): Promise<Uint8Array> {
+  const encodings = (header ?? "")
+    .toLowerCase()
+    .split(",")
+    .map((name) => name.trim());
+  const applied = encodings.filter((name) => name !== "" && name !== "identity");
+  if (applied.length > ENCODINGS_MAX) throw unknownEncoding(applied.join(", "));
+  let plain = bytes;
+  for (const encoding of applied.reverse()) plain = await decodedOnce(plain, encoding, bytesMax);
+  return plain;
+}
+
+async function decodedOnce(bytes: Uint8Array, encoding: string, bytesMax: number): Promise<Uint8Array> {
+  const zlib = await import("node:zlib");
+  const decoders: Readonly<Record<string, Decoder>> = {
+    gzip: zlib.gunzip,
+    "x-gzip": zlib.gunzip,
+    deflate: isZlib(bytes) ? zlib.inflate : zlib.inflateRaw,
+    br: zlib.brotliDecompress,
+    zstd: zlib.zstdDecompress,
+  };
+  const decode = Object.hasOwn(decoders, encoding) ? decoders[encoding] : undefined;
+  if (!decode) throw unknownEncoding(encoding);
+  return new Promise((resolve, reject) => {
+    decode(bytes, { maxOutputLength: bytesMax }, (error, plain) => {
+      if (!error) return resolve(plain);
+      const full = "code" in error && error.code === "ERR_BUFFER_TOO_LARGE";
+      reject(
+        full
+          ? tooLarge(bytesMax)
+          : new Fault("invalid_value", `the body is not ${encoding}: ${error.message}`),
+      );
+    });
+  });
+}
+
+type Decoder = (
+  bytes: Uint8Array,
+  options: { maxOutputLength: number },
+  done: (error: Error | null, plain: Uint8Array) => void,
+) => void;
+
+/** "deflate" means the zlib format, but some send the bare one: https://www.rfc-editor.org/rfc/rfc1950#section-2.2 */
+const isZlib = ([first = 0, second = 0]: Uint8Array): boolean =>
+  (first & 0x0f) === 8 && ((first << 8) | second) % 31 === 0;
+
+const unknownEncoding = (encoding: string): Fault =>
+  new Fault("unsupported_encoding", `content-encoding "${encoding.slice(0, 60)}" is unknown`, {
+    remedy: "use gzip, deflate, br, zstd or none",
+  });
+
+/** An escape of half a character; the raw bytes cannot hold one, the decoder has replaced it. */
+const loneSurrogate = /\\u[dD][89a-fA-F]/;
+
+/** The same JSON with half characters replaced by U+FFFD: no tokenizer or wire format takes them. */
+function wellFormed(value: unknown): unknown {
+  if (typeof value === "string") return value.toWellFormed();
+  if (Array.isArray(value)) return value.map(wellFormed);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [key.toWellFormed(), wellFormed(item)]),
+  );
+}

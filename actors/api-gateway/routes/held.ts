@@ -1,0 +1,32 @@
+/** What this machine holds in memory, for `exo ps`, `exo stop` and `exo run`. */
+import { Type as t } from "@sinclair/typebox";
+import { bodyOf } from "../dialects/body.ts";
+import type { GatewayPorts } from "../ports.ts";
+import type { Route } from "./route.ts";
+
+const stopBody = bodyOf(t.Object({ model: t.String({ minLength: 1 }), now: t.Optional(t.Boolean()) }));
+const loadBody = bodyOf(t.Object({ model: t.String({ minLength: 1 }) }));
+
+export const heldRoutes = (ports: GatewayPorts): readonly Route[] => [
+  { method: "GET", path: "/exo/v1/ps", handle: async () => ({ models: await ports.loaded() }) },
+  {
+    method: "POST",
+    path: "/exo/v1/stop",
+    /** Answers when the model is out of memory. */
+    handle: async ({ json }) => {
+      const { model, now = false } = stopBody(await json());
+      await ports.stop(model, now);
+      return { model, state: "stopped" };
+    },
+  },
+  {
+    method: "POST",
+    path: "/exo/v1/load",
+    /** Answers when the model can. */
+    handle: async ({ json }) => {
+      const { model } = loadBody(await json());
+      await ports.preload(model);
+      return { model, state: "ready" };
+    },
+  },
+];
