@@ -1,0 +1,273 @@
+import { afterEach, expect, test } from "bun:test";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { content, gitSha1, sha256, type TestRepository } from "./test-hub.ts";
+import { tree, type World, world } from "./world.ts";
+
+const weights = content(200_000);
+const config = JSON.stringify({ model_type: "llama" });
+const tiny: TestRepository = {
+  files: {
+    "README.md": "# hello",
+    "config.json": config,
+    "tokenizer.json": "{}",
+    "model.safetensors": weights,
+    "pytorch_model.bin": content(10),
+    "onnx/model.onnx": content(10),
+    "original/consolidated.safetensors": content(10),
+  },
+};
+const text = (value: string) => new TextEncoder().encode(value);
+const commit = "c".repeat(40);
+
+let here: World | undefined;
+const start = async (repositories: Record<string, TestRepository>): Promise<World> => {
+  here = await world(repositories);
+  return here;
+};
+afterEach(async () => {
+  await here?.close();
+  here = undefined;
+});
+
+test("a pull fetches what the model needs, and no more, into Hugging Face's layout", async () => {
+  const { pull, hubFolder, root } = await start({ "mlx/tiny-4bit": tiny });
+  const path = await pull("tiny");
+  const { [`.locks/models--mlx--tiny-4bit/exo.lock`]: _lock, ...files } = await tree(hubFolder);
+  const folder = "models--mlx--tiny-4bit";
+  expect({ path: path.slice(root.length), files }).toEqual({
+    path: `/hub/${folder}/snapshots/${commit}`,
+    files: {
+      [`${folder}/blobs/${gitSha1(text(config))}`]: config,
+      [`${folder}/blobs/${gitSha1(text("{}"))}`]: "{}",
+      [`${folder}/blobs/${sha256(weights)}`]: Buffer.from(weights).toString("latin1"),
+      [`${folder}/refs/main`]: commit,
+      [`${folder}/snapshots/${commit}/config.json`]: `-> ../../blobs/${gitSha1(text(config))}`,
+      [`${folder}/snapshots/${commit}/tokenizer.json`]: `-> ../../blobs/${gitSha1(text("{}"))}`,
+      [`${folder}/snapshots/${commit}/model.safetensors`]: `-> ../../blobs/${sha256(weights)}`,
+    },
+  });
+});
+
+test("a second pull asks nothing of the hub", async () => {
+  const { pull, hub } = await start({ "mlx/tiny-4bit": tiny });
+  const first = await pull("tiny");
+  hub.seen.length = 0;
+  expect([await pull("tiny"), await pull("mlx/tiny-4bit"), hub.seen]).toEqual([first, first, []]);
+});
+
+test("the token goes to the hub and not to the store that it redirects to", async () => {
+  const { pull, hub } = await start({ "mlx/tiny-4bit": { ...tiny, gated: "token" } });
+  await pull("tiny", { hub: { endpoint: `${hub.url}/`, token: "hf_good", offline: false } });
+  const to = (at: string) => [
+    ...new Set(hub.seen.filter((seen) => seen.at === at).map((seen) => seen.authorization)),
+  ];
+  expect({ hub: to("hub"), store: to("store") }).toEqual({ hub: ["Bearer hf_good"], store: [undefined] });
+});
+
+test("a connection that is cut goes on at the byte where it stopped", async () => {
+  const { pull, hub, waits } = await start({ "mlx/tiny-4bit": tiny });
+  hub.troubles.set("model.safetensors", [{ cutAt: 50_000 }, { cutAt: 70_000 }]);
+  const path = await pull("tiny");
+  const ranges = hub.seen.filter(({ at }) => at === "store").map(({ range }) => range);
+  const got = await readFile(join(path, "model.safetensors"));
+  expect({ ranges, same: got.equals(weights), waits }).toEqual({
+    ranges: [undefined, "bytes=50000-", "bytes=120000-"],
+    same: true,
+    waits: [500, 1000],
+  });
+});
+
+test("a server without ranges is begun anew", async () => {
+  const { pull, hub } = await start({ "mlx/tiny-4bit": tiny });
+  hub.troubles.set("model.safetensors", [{ cutAt: 50_000 }, { ignoreRange: true }]);
+  const got = await readFile(join(await pull("tiny"), "model.safetensors"));
+  expect(got.equals(weights)).toBe(true);
+});
+
+test("a silent connection is given up and resumed", async () => {
+  const { pull, hub, options } = await start({ "mlx/tiny-4bit": tiny });
+  hub.troubles.set("model.safetensors", [{ silentAt: 50_000 }]);
+  const { clock } = options.ports;
+  const watches = new Set<() => void>();
+  const watchful = {
+    ...clock,
+    after(ms: number, run: () => void) {
+      if (ms !== 30_000) return clock.after(ms, run);
+      watches.add(run);
+      return () => watches.delete(run);
+    },
+  };
+  const onProgress: typeof options.onProgress = (event) => {
+    if (event.type === "progress" && event.file === "model.safetensors" && event.completed === 50_000) {
+      setImmediate(() => [...watches].at(-1)?.());
+    }
+    // Every byte is told, so that the condition above is seen.
+    tick += 1000;
+  };
+  let tick = 0;
+  const ports = { ...options.ports, clock: { ...watchful, nowMs: () => tick } };
+  const got = await readFile(join(await pull("tiny", { ports, onProgress }), "model.safetensors"));
+  expect(got.equals(weights)).toBe(true);
+});
+
+test("wrong bytes are fetched once more and then refused, and nothing of them stays", async () => {
+  const { pull, refusal, hub, hubFolder } = await start({ "mlx/tiny-4bit": tiny });
+  hub.troubles.set("model.safetensors", [{ corrupt: true }, { corrupt: true }]);
+  const said = await refusal("tiny");
+  const kept = Object.keys(await tree(hubFolder)).filter((name) => name.includes(sha256(weights)));
+  hub.troubles.set("model.safetensors", [{ corrupt: true }]);
+  const got = await readFile(join(await pull("tiny"), "model.safetensors"));
+  const wrong = sha256(new Uint8Array(weights.byteLength).fill(88));
+  expect({ said, kept, same: got.equals(weights) }).toEqual({
+    said: `network: model.safetensors of mlx/tiny-4bit arrived with SHA-256 ${wrong} instead of ${sha256(weights)}; it was removed | Try again later, or check HF_ENDPOINT and any proxy between.`,
+    kept: [],
+    same: true,
+  });
+});
+
+test("small files are verified by git's hash", async () => {
+  const { refusal, hub } = await start({ "mlx/tiny-4bit": tiny });
+  hub.troubles.set("config.json", [{ corrupt: true }, { corrupt: true }]);
+  expect(await refusal("tiny")).toStartWith("network: config.json of mlx/tiny-4bit arrived with git SHA-1 ");
+});
+
+test("a body longer than listed is not written to the disk", async () => {
+  const { refusal, hub } = await start({ "mlx/tiny-4bit": tiny });
+  hub.troubles.set(
+    "model.safetensors",
+    Array.from({ length: 9 }, () => ({ extra: 100_000 })),
+  );
+  expect(await refusal("tiny")).toMatch(/^network: .*model.safetensors is longer than the 200000 bytes/);
+});
+
+test("a file that is not the one listed is refused before it is fetched", async () => {
+  const { refusal, hub } = await start({ "mlx/tiny-4bit": tiny });
+  const other = "d".repeat(64);
+  hub.troubles.set("model.safetensors", [{ offerEtag: other }]);
+  expect(await refusal("tiny")).toBe(
+    `network: the hub lists model.safetensors of mlx/tiny-4bit as ${sha256(weights)} but offers ${other} | Try again later, or check HF_ENDPOINT.`,
+  );
+});
+
+test("429 waits as long as the hub says", async () => {
+  const { pull, hub, waits } = await start({ "mlx/tiny-4bit": tiny });
+  hub.troubles.set("api", [
+    { status: 429, headers: { "retry-after": "7" } },
+    { status: 429, headers: { ratelimit: '"api";r=0;t=55' } },
+    { status: 429, headers: { "retry-after": "99999" } },
+    { status: 503 },
+  ]);
+  await pull("tiny");
+  expect(waits).toEqual([7000, 55_000, 300_000, 4000]);
+});
+
+test("a hub that stays in trouble is given up after six attempts", async () => {
+  const { refusal, hub, waits } = await start({ "mlx/tiny-4bit": tiny });
+  hub.troubles.set(
+    "api",
+    Array.from({ length: 20 }, () => ({ status: 502 })),
+  );
+  expect({ said: await refusal("tiny"), waits }).toEqual({
+    said: `network: ${new URL(hub.url).host} could not be used: the hub answered 502 (6 attempts) | Check the connection and run the same command again: it goes on where it stopped.`,
+    waits: [500, 1000, 2000, 4000, 8000],
+  });
+});
+
+test("a hub that is not there is a network problem", async () => {
+  const { refusal, hub } = await start({});
+  const said = await refusal("org/x", { hub: { endpoint: "http://127.0.0.1:1", offline: false } });
+  expect([said.startsWith("network: 127.0.0.1:1 could not be used:"), hub.seen]).toEqual([true, []]);
+});
+
+test("refusals say what to do", async () => {
+  const { refusal, hub } = await start({
+    "org/open": tiny,
+    "org/gated": { ...tiny, gated: "nobody" },
+  });
+  const { url } = hub;
+  const host = new URL(url).host;
+  const withToken = (token: string) => ({ hub: { endpoint: url, token, offline: false } });
+  expect({
+    missing: await refusal("org/none"),
+    missingWithToken: await refusal("org/none", withToken("hf_good")),
+    badToken: await refusal("org/open", withToken("hf_bad")),
+    gated: await refusal("org/gated"),
+    gatedWithToken: await refusal("org/gated", withToken("hf_good")),
+    revision: await refusal("org/open@v9"),
+    near: await refusal("mlx/tiny-8b-4bot"),
+  }).toEqual({
+    missing: `notFound: there is no repository org/none at ${host} | Check the spelling; if it is private, set HF_TOKEN.`,
+    missingWithToken: `notFound: there is no repository org/none at ${host} | Check the spelling; if it is private, this HF_TOKEN cannot see it.`,
+    badToken: `unauthorised: the hub does not accept this HF_TOKEN | Make a new token at ${url}/settings/tokens, or unset HF_TOKEN.`,
+    gated: `unauthorised: org/gated is gated: its owner lets only those in who accepted its terms | Accept them at ${url}/org/gated, then set HF_TOKEN to a token from ${url}/settings/tokens.`,
+    gatedWithToken: `unauthorised: org/gated is gated: its owner lets only those in who accepted its terms | Accept them at ${url}/org/gated with the account that this HF_TOKEN belongs to.`,
+    revision: "notFound: org/open has no revision v9 | Leave out @revision for the newest.",
+    near: `notFound: there is no repository mlx/tiny-8b-4bot at ${host} | Did you mean mlx/tiny-8b-4bit? Check the spelling; if it is private, set HF_TOKEN.`,
+  });
+});
+
+test("an alias falls back to its second repository", async () => {
+  const { pull, root } = await start({ "org/tiny": tiny });
+  expect((await pull("tiny")).slice(root.length)).toBe(`/hub/models--org--tiny/snapshots/${commit}`);
+});
+
+test("offline, what is here is used and what is not is said", async () => {
+  const { pull, refusal, hub } = await start({ "mlx/tiny-4bit": tiny });
+  const path = await pull("tiny");
+  hub.seen.length = 0;
+  const offline = { hub: { endpoint: hub.url, offline: true }, refresh: true };
+  expect([await pull("tiny", offline), await refusal("tiny-8b", offline), hub.seen]).toEqual([
+    path,
+    "network: tiny-8b is not on this disk, and the hub may not be asked (HF_HUB_OFFLINE) | Unset HF_HUB_OFFLINE, or name a model that `exo ls` lists.",
+    [],
+  ]);
+});
+
+test("what another tool has put in the cache is used in place, and completed if it is incomplete", async () => {
+  const { pull, hub, hubFolder, asked } = await start({ "mlx/tiny-4bit": tiny });
+  const snapshot = join(hubFolder, "models--mlx--tiny-4bit", "snapshots", commit);
+  await mkdir(snapshot, { recursive: true });
+  await writeFile(join(snapshot, "config.json"), config);
+  await writeFile(join(snapshot, "tokenizer.json"), "{}");
+  const first = { path: await pull("tiny"), asked: asked().slice(1) };
+  hub.seen.length = 0;
+  expect([first, await pull("tiny"), asked()]).toEqual([
+    {
+      path: snapshot,
+      asked: [
+        `hub /mlx/tiny-4bit/resolve/${commit}/model.safetensors`,
+        "store /mlx/tiny-4bit/model.safetensors",
+      ],
+    },
+    snapshot,
+    [],
+  ]);
+});
+
+test("a refresh fetches only what changed", async () => {
+  const { pull, hub, root, asked } = await start({ "mlx/tiny-4bit": tiny });
+  await pull("tiny");
+  const next = "d".repeat(40);
+  hub.repositories["mlx/tiny-4bit"] = { commit: next, files: { ...tiny.files, "tokenizer.json": "[]" } };
+  hub.seen.length = 0;
+  expect([(await pull("tiny", { refresh: true })).slice(root.length), asked()]).toEqual([
+    `/hub/models--mlx--tiny-4bit/snapshots/${next}`,
+    ["hub /api/models/mlx/tiny-4bit/revision/main", `hub /mlx/tiny-4bit/resolve/${next}/tokenizer.json`],
+  ]);
+});
+
+test("a mirror that lists names alone is asked for each file's hash", async () => {
+  const { pull } = await start({ "mlx/tiny-4bit": { ...tiny, bare: true } });
+  expect((await readFile(join(await pull("tiny"), "model.safetensors"))).equals(weights)).toBe(true);
+});
+
+test("a config that cannot be run ends it before the weights", async () => {
+  const { hub, pull, asked } = await start({ "mlx/tiny-4bit": tiny });
+  const checkConfig = (config: unknown) => {
+    throw new Error(`cannot run ${JSON.stringify(config)}`);
+  };
+  const said = await pull("tiny", { checkConfig }).catch(String);
+  const weightsAsked = asked().filter((path) => path.includes("safetensors"));
+  expect([said, weightsAsked, hub.seen.length > 0]).toEqual([`Error: cannot run ${config}`, [], true]);
+});

@@ -1,0 +1,202 @@
+/** A hub of our own on loopback, with the real one's answers and every trouble that a test asks for. */
+import { createHash } from "node:crypto";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+
+export interface TestRepository {
+  readonly files: Readonly<Record<string, string | Uint8Array>>;
+  readonly commit?: string;
+  /** Terms to accept: `nobody` has, or `token` has and anonymous users have not. */
+  readonly gated?: "nobody" | "token";
+  /** A mirror that lists names alone. */
+  readonly bare?: boolean;
+  /** Further siblings, as raw JSON. */
+  readonly siblings?: readonly unknown[];
+}
+
+/** What goes wrong with the next request for a file's bytes, or for `api`. */
+export type Trouble =
+  | { readonly cutAt: number }
+  | { readonly status: number; readonly headers?: Record<string, string> }
+  | { readonly corrupt: true }
+  | { readonly ignoreRange: true }
+  | { readonly extra: number }
+  /** Sends so many bytes, then nothing, and keeps the line open. */
+  | { readonly silentAt: number }
+  | { readonly redirect: string }
+  | { readonly offerEtag: string };
+
+export interface Seen {
+  readonly at: "hub" | "store";
+  readonly path: string;
+  readonly range?: string;
+  readonly authorization?: string;
+}
+
+export interface TestHub {
+  readonly url: string;
+  readonly repositories: Record<string, TestRepository>;
+  readonly seen: Seen[];
+  readonly troubles: Map<string, Trouble[]>;
+  close(): Promise<void>;
+}
+
+const COMMIT = "c".repeat(40);
+const TOKEN = "hf_good";
+
+/** Starts the hub and, on a port of its own, the store that it redirects large files to. */
+export async function startHub(repositories: Record<string, TestRepository>): Promise<TestHub> {
+  const seen: Seen[] = [];
+  const troubles = new Map<string, Trouble[]>();
+  const hub: TestHub = { url: "", repositories, seen, troubles, close: () => stop([hubServer, storeServer]) };
+  const see = (at: Seen["at"], request: IncomingMessage): string => {
+    const path = decodeURIComponent(new URL(request.url ?? "/", "http://x").pathname);
+    const { range, authorization } = request.headers;
+    seen.push({ at, path, ...(range && { range }), ...(authorization && { authorization }) });
+    return path;
+  };
+  const storeServer = createServer((request, response) => {
+    const [, owner, name, ...path] = see("store", request).split("/");
+    sendFile(hub, `${owner}/${name}`, path.join("/"), request, response);
+  });
+  const storeUrl = await listen(storeServer);
+  const hubServer = createServer((request, response) =>
+    answer(hub, storeUrl, see("hub", request), request, response),
+  );
+  return Object.assign(hub, { url: await listen(hubServer) });
+}
+
+const listen = (server: Server): Promise<string> =>
+  new Promise((resolve) => {
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      resolve(`http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`);
+    });
+  });
+
+async function stop(servers: readonly Server[]): Promise<void> {
+  for (const server of servers) server.closeAllConnections();
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+}
+
+function answer(
+  hub: TestHub,
+  storeUrl: string,
+  path: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const api = /^\/api\/models\/([^/]+\/[^/]+)\/revision\/(.+)$/.exec(path);
+  const file = /^\/([^/]+\/[^/]+)\/resolve\/[^/]+\/(.+)$/.exec(path);
+  const name = api?.[1] ?? file?.[1] ?? "";
+  const repository = hub.repositories[name];
+  const token = request.headers.authorization?.replace("Bearer ", "");
+  if (token !== undefined && token !== TOKEN) {
+    return refuse(response, 401, { "x-error-message": "Invalid credentials in Authorization header" });
+  }
+  if (repository === undefined) {
+    return token ? refuse(response, 404, { "x-error-code": "RepoNotFound" }) : refuse(response, 401, {});
+  }
+  if (api) return describe(hub, repository, api[2] ?? "", response);
+  const gate = repository.gated;
+  if (gate !== undefined && (gate === "nobody" || token === undefined)) {
+    return refuse(response, token ? 403 : 401, { "x-error-code": "GatedRepo" });
+  }
+  const content = contentOf(repository, file?.[2] ?? "");
+  if (content === undefined) return refuse(response, 404, { "x-error-code": "EntryNotFound" });
+  if (!isLarge(file?.[2] ?? "")) return sendFile(hub, name, file?.[2] ?? "", request, response);
+  const trouble = hub.troubles.get(file?.[2] ?? "")?.[0];
+  response.writeHead(302, {
+    location: `${storeUrl}/${name}/${file?.[2]}`,
+    "x-linked-size": String(content.byteLength),
+    "x-linked-etag": `"${trouble && "offerEtag" in trouble ? trouble.offerEtag : sha256(content)}"`,
+  });
+  response.end();
+}
+
+function describe(
+  hub: TestHub,
+  repository: TestRepository,
+  revision: string,
+  response: ServerResponse,
+): void {
+  const trouble = hub.troubles.get("api")?.shift();
+  if (trouble && "status" in trouble) return refuse(response, trouble.status, trouble.headers ?? {});
+  if (trouble && "redirect" in trouble) return refuse(response, 302, { location: trouble.redirect });
+  const commit = repository.commit ?? COMMIT;
+  if (revision !== "main" && revision !== commit)
+    return refuse(response, 404, { "x-error-code": "RevisionNotFound" });
+  const siblings = Object.keys(repository.files).map((rfilename) => {
+    const content = contentOf(repository, rfilename) ?? new Uint8Array();
+    if (repository.bare) return { rfilename };
+    const lfs = isLarge(rfilename)
+      ? { sha256: sha256(content), size: content.byteLength, pointerSize: 134 }
+      : undefined;
+    return { rfilename, size: content.byteLength, blobId: gitSha1(content), ...(lfs && { lfs }) };
+  });
+  response.writeHead(200, { "content-type": "application/json" });
+  response.end(
+    JSON.stringify({ id: "x", sha: commit, siblings: [...siblings, ...(repository.siblings ?? [])] }),
+  );
+}
+
+function sendFile(
+  hub: TestHub,
+  name: string,
+  path: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const whole = contentOf(hub.repositories[name], path) ?? new Uint8Array();
+  const trouble = request.method === "HEAD" ? undefined : hub.troubles.get(path)?.shift();
+  if (trouble && "status" in trouble) return refuse(response, trouble.status, trouble.headers ?? {});
+  const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? 0);
+  const ranged = from > 0 && !(trouble && "ignoreRange" in trouble);
+  if (ranged && from >= whole.byteLength) return refuse(response, 416, {});
+  let body = Buffer.from(ranged ? whole.subarray(from) : whole);
+  if (trouble && "corrupt" in trouble) body = Buffer.alloc(body.byteLength, 88);
+  if (trouble && "extra" in trouble) body = Buffer.concat([body, Buffer.alloc(trouble.extra)]);
+  response.writeHead(ranged ? 206 : 200, {
+    "content-length": String(body.byteLength),
+    etag: `"${isLarge(path) ? sha256(whole) : gitSha1(whole)}"`,
+    ...(ranged && { "content-range": `bytes ${from}-${whole.byteLength - 1}/${whole.byteLength}` }),
+  });
+  const until =
+    trouble && "cutAt" in trouble
+      ? trouble.cutAt
+      : trouble && "silentAt" in trouble
+        ? trouble.silentAt
+        : undefined;
+  if (request.method === "HEAD") response.end();
+  else if (until === undefined) response.end(body);
+  else {
+    response.write(body.subarray(0, until), () => {
+      if (trouble && "cutAt" in trouble) setImmediate(() => response.socket?.destroy());
+    });
+  }
+}
+
+function refuse(response: ServerResponse, status: number, headers: Record<string, string>): void {
+  response.writeHead(status, headers);
+  response.end();
+}
+
+const isLarge = (path: string): boolean => /\.(safetensors|gguf|bin)$/.test(path);
+
+function contentOf(repository: TestRepository | undefined, path: string): Uint8Array | undefined {
+  const content = repository?.files[path];
+  return typeof content === "string" ? new TextEncoder().encode(content) : content;
+}
+
+export const sha256 = (content: Uint8Array): string => createHash("sha256").update(content).digest("hex");
+
+export const gitSha1 = (content: Uint8Array): string =>
+  createHash("sha1").update(`blob ${content.byteLength}\0`).update(content).digest("hex");
+
+/** Bytes that compress badly and repeat never, the same for the same seed. */
+export function content(bytes: number, seed = 1): Uint8Array {
+  let state = seed;
+  return Uint8Array.from({ length: bytes }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state >>> 24;
+  });
+}
