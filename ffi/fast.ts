@@ -6,6 +6,7 @@ import type { AttentionOptions, MxArray, Packed, RopeOptions } from "./array.ts"
 import { cText, MlxError, some, someFloat } from "./call.ts";
 import type { mlx_array } from "./generated/symbols.ts";
 import type { NativeArray } from "./native-array.ts";
+import { isPacked } from "./nn/linear.ts";
 
 /** Which implementation: MLX's own, or the primitives of our shim. */
 export type Kernels = "mlx" | "exo";
@@ -37,8 +38,6 @@ const masks = { none: cText(""), causal: cText("causal"), array: cText("array") 
 /** The handle of a part of a packed weight; an absent one is null, a freed one an error. */
 const part = (array: MxArray | undefined): mlx_array | null =>
   array === undefined ? null : (array as NativeArray).used();
-
-export const isPacked = (weight: MxArray | Packed): weight is Packed => "scales" in weight;
 
 export const mlxFast: Fast = {
   siluMul(gate, up) {

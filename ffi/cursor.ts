@@ -1,0 +1,179 @@
+/** Weights over any TensorSource: finds a module's tensors, slices them for this rank, and makes layers of them. */
+import { Problem } from "#protocol/problem";
+import type { Dtype, Mlx, MxArray, Packed, Quantisation } from "./array.ts";
+import { dtypeBytes, isFloating } from "./dtypes.ts";
+import { embeddingLayer } from "./nn/embedding.ts";
+import { expertLayer } from "./nn/experts.ts";
+import { linearLayer } from "./nn/linear.ts";
+import { rmsNormLayer } from "./nn/norm.ts";
+import type { Embedding, ExpertLayer, Layer, TensorSlice, TensorSource, Weights } from "./weights.ts";
+
+export interface CursorOptions {
+  /** What computation runs in. */
+  readonly dtype: Dtype;
+  readonly rank?: number;
+  readonly world?: number;
+}
+
+/**
+ * The cursor at the root of a checkpoint. A floating weight that is at least as wide as `dtype` is held in `dtype`; a
+ * narrower one (float16 under float32) stays as stored and is widened by MLX where it is used, because a widened copy
+ * would double the memory. Norms and biases are small and always held in `dtype`.
+ */
+export function weightsOf(
+  source: TensorSource,
+  mlx: Mlx,
+  { dtype, rank = 0, world = 1 }: CursorOptions,
+): Weights {
+  return new Cursor({ source, mlx, dtype, rank, world, loaded: new Map() }, "");
+}
+
+interface Root {
+  readonly source: TensorSource;
+  readonly mlx: Mlx;
+  readonly dtype: Dtype;
+  readonly rank: number;
+  readonly world: number;
+  /** Matrices by path and slice, so that a tied embedding is held once. */
+  readonly loaded: Map<string, MxArray | Packed>;
+}
+
+/** Which axis of [.., out, in], counted from the end, is shared among ranks. */
+type Split = "column" | "row" | "whole";
+
+class Cursor implements Weights {
+  readonly path: string;
+  private readonly root: Root;
+
+  constructor(root: Root, path: string) {
+    this.root = root;
+    this.path = path;
+  }
+
+  get mlx(): Mlx {
+    return this.root.mlx;
+  }
+  get dtype(): Dtype {
+    return this.root.dtype;
+  }
+  get rank(): number {
+    return this.root.rank;
+  }
+  get world(): number {
+    return this.root.world;
+  }
+
+  at(name: string | number): Weights {
+    return new Cursor(this.root, this.under(String(name)));
+  }
+  has(name: string): boolean {
+    const path = this.under(name);
+    return this.root.source.has(path) || this.root.source.has(`${path}.weight`);
+  }
+
+  column(name: string): Layer {
+    return linearLayer(this.load(name, "column"), this.bias(name, "column"));
+  }
+  row(name: string): Layer {
+    // The ranks' results are summed, so exactly one of them adds the bias.
+    return linearLayer(this.load(name, "row"), this.rank === 0 ? this.bias(name, "row") : undefined);
+  }
+  linear(name: string): Layer {
+    return linearLayer(this.load(name, "whole"), this.bias(name, "whole"));
+  }
+  embedding(name: string): Embedding {
+    return embeddingLayer(this.load(name, "whole"), this.dtype);
+  }
+  rmsNorm(name: string, eps: number): Layer {
+    const path = this.under(name);
+    return rmsNormLayer(this.small(this.root.source.has(path) ? path : `${path}.weight`), eps);
+  }
+  experts(name: string, split: "column" | "row"): ExpertLayer {
+    const bias = split === "row" && this.rank !== 0 ? undefined : this.bias(name, split);
+    return expertLayer(this.load(name, split), bias);
+  }
+  tensor(name: string): MxArray {
+    return this.root.source.tensor(this.under(name));
+  }
+  matrix(name: string): MxArray | Packed {
+    return this.load(name, "whole");
+  }
+
+  private under(name: string): string {
+    return this.path === "" ? name : `${this.path}.${name}`;
+  }
+
+  private load(name: string, split: Split): MxArray | Packed {
+    const path = this.under(name);
+    const key = `${path} ${split}`;
+    const { loaded, source } = this.root;
+    const known = loaded.get(key);
+    if (known !== undefined) return known;
+    const quantisation = source.quantisation(path);
+    const matrix = quantisation ? this.packed(path, split, quantisation) : this.dense(path, split);
+    loaded.set(key, matrix);
+    return matrix;
+  }
+
+  private dense(path: string, split: Split): MxArray {
+    const name = `${path}.weight`;
+    return this.held(() => this.root.source.tensor(name, this.slice(name, split)), false);
+  }
+
+  private packed(path: string, split: Split, quantisation: Quantisation): Packed {
+    const { source } = this.root;
+    const part = (name: string): MxArray =>
+      this.held(() => source.tensor(`${path}.${name}`, this.slice(`${path}.${name}`, split)), false);
+    // Groups run along the inputs: a rank must hold whole ones, or its scales would not be its own.
+    if (split === "row") this.slice(`${path}.scales`, split);
+    const parts = { weight: part("weight"), scales: part("scales") };
+    return quantisation.mode === "affine"
+      ? { ...quantisation, ...parts, biases: part("biases") }
+      : { ...quantisation, ...parts };
+  }
+
+  /** A module's own bias, in its output's order: shared among ranks as the output is. */
+  private bias(name: string, split: Split): MxArray | undefined {
+    const path = `${this.under(name)}.bias`;
+    if (!this.root.source.has(path)) return undefined;
+    return this.small(path, split === "column" ? this.slice(path, "column", 1) : undefined);
+  }
+
+  private small(path: string, slice?: TensorSlice): MxArray {
+    return this.held(() => this.root.source.tensor(path, slice), true);
+  }
+
+  /** This rank's part of a tensor [.., out, in]; of a bias [.., out] where `columnAxis` is 1. */
+  private slice(name: string, split: Split, columnAxis = 2): TensorSlice | undefined {
+    const { source, rank, world } = this.root;
+    if (split === "whole" || world === 1) return undefined;
+    const shape = source.shapeOf(name);
+    const axis = shape.length - (split === "column" ? columnAxis : 1);
+    const size = shape[axis] ?? 0;
+    if (size % world !== 0) {
+      const unit = name.endsWith(".scales") && split === "row" ? "quantisation groups" : "values";
+      throw new Problem(
+        "invalid",
+        `${name} has ${size} ${unit} along axis ${axis}, which ${world} ranks cannot share evenly`,
+        {
+          param: "world",
+          remedy: `use a number of ranks that divides ${size}, or split the model by layers`,
+        },
+      );
+    }
+    return { axis, index: rank, count: world };
+  }
+
+  /** The tensor in the type it is computed with, where that takes no more memory than it has. */
+  private held(tensor: () => MxArray, isSmall: boolean): MxArray {
+    const { dtype, mlx } = this.root;
+    return mlx.scope(() => {
+      const stored = tensor();
+      const convert =
+        stored.dtype !== dtype &&
+        isFloating(stored.dtype) &&
+        (isSmall || dtypeBytes(dtype) <= dtypeBytes(stored.dtype));
+      return convert ? stored.astype(dtype).eval() : stored;
+    });
+  }
+}
