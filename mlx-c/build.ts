@@ -2,7 +2,16 @@
  * Builds the native library into `.cache/native/<platform>/lib` and fetches the small model.
  * Run: bun mlx-c/build.ts [--platform linux-x64|linux-arm64|darwin-arm64]. A second run only looks whether anything changed.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename, join } from "node:path";
 import { setRpath } from "./elf.ts";
@@ -62,13 +71,16 @@ async function compile({ platform, wheel, source, tests }: Compile): Promise<voi
   const { compiler, cmake } = toolchainFor(platform);
   const folder = join(nativeFolder(platform), "build");
   const { dependencies } = platforms[platform];
-  const missing = (tool: string) => ({ missing: `${tool} is not installed: it builds the native library (Debian: apt-get install cmake ninja-build)` });
+  const missing = (tool: string) => ({
+    missing: `${tool} is not installed: it builds the native library (Debian: apt-get install cmake ninja-build)`,
+  });
   await run(
     // biome-ignore format: one definition a line
     [
       "cmake", "-G", "Ninja", "-S", import.meta.dir, "-B", folder,
       `-DCMAKE_CXX_COMPILER=${compiler}`,
       `-DMLX_C_SOURCE=${source}`,
+      `-DMLX_PIN=${mlxVersion}`,
       `-DMLX_C_PIN=${mlxCVersion}`,
       `-DMLX_DIR=${join(wheel, "mlx", "share", "cmake", "MLX")}`,
       `-DMLX_LIBS=${join(wheel, dependencies ?? join("mlx", "lib"))}`,
@@ -129,7 +141,9 @@ function writeWhole(path: string, text: string): void {
 /** A digest of everything the library is made from. */
 function stampOf(platform: Platform): string {
   const hasher = new Bun.CryptoHasher("sha256").update(platform).update(Bun.env["CXX"] ?? "");
-  const sources = [...new Bun.Glob("{*.ts,CMakeLists.txt,exports.map,{shim,compat}/**/*.{h,cpp}}").scanSync(import.meta.dir)];
+  const sources = [
+    ...new Bun.Glob("{*.ts,CMakeLists.txt,exports.map,{shim,compat}/**/*.{h,cpp}}").scanSync(import.meta.dir),
+  ];
   for (const path of sources.sort()) hasher.update(path).update(readFileSync(join(import.meta.dir, path)));
   return hasher.digest("hex");
 }
@@ -139,10 +153,13 @@ function isComplete(lib: string): boolean {
   const text = readIfThere(join(lib, "manifest.json"));
   if (text === undefined) return false;
   const { files }: Manifest = JSON.parse(text);
-  return files.every(({ name, bytes }) => existsSync(join(lib, name)) && statSync(join(lib, name)).size === bytes);
+  return files.every(
+    ({ name, bytes }) => existsSync(join(lib, name)) && statSync(join(lib, name)).size === bytes,
+  );
 }
 
-const readIfThere = (path: string): string | undefined => (existsSync(path) ? readFileSync(path, "utf8") : undefined);
+const readIfThere = (path: string): string | undefined =>
+  existsSync(path) ? readFileSync(path, "utf8") : undefined;
 
 if (import.meta.main) {
   await main(async () => {

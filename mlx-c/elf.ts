@@ -12,7 +12,8 @@ const DT_RUNPATH = 29n;
 /** Sets RPATH or RUNPATH of a little-endian ELF64 file; false when it has neither. */
 export function setRpath(file: Uint8Array, rpath: string): boolean {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-  if (view.getUint32(0) !== 0x7f454c46 || file[4] !== 2 || file[5] !== 1) throw new BuildError("not a little-endian ELF64 file");
+  if (view.getUint32(0) !== 0x7f454c46 || file[4] !== 2 || file[5] !== 1)
+    throw new BuildError("not a little-endian ELF64 file");
   const word = (at: number) => Number(view.getBigUint64(at, true));
   const sections = word(0x28);
   const size = view.getUint16(0x3a, true);
@@ -38,7 +39,10 @@ export function setRpath(file: Uint8Array, rpath: string): boolean {
 function overwrite(file: Uint8Array, at: number, text: string): void {
   const old = file.indexOf(0, at) - at;
   const bytes = new TextEncoder().encode(text);
-  if (bytes.length > old) throw new BuildError(`the library's search path has room for ${old} bytes, ${text} needs ${bytes.length}`);
+  if (bytes.length > old)
+    throw new BuildError(
+      `the library's search path has room for ${old} bytes, ${text} needs ${bytes.length}`,
+    );
   file.fill(0, at, at + old);
   file.set(bytes, at);
 }

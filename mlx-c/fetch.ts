@@ -23,14 +23,16 @@ async function once(folder: string, fill: (unfinished: string) => Promise<void>)
 /** Downloads a wheel; returns the path of the file, whose hash pip has checked and we check again. */
 export async function downloadWheel(wheel: Wheel): Promise<string> {
   const { name, version, tag, sha256, megabytes } = wheel;
-  const folder = await once(join(cache, "fetched", `${name}-${version}-${tag}-${sha256.slice(0, 12)}`), (to) =>
-    step(`fetch ${name} ${version} (${tag}, ${megabytes} MB)`, async () => {
-      const requirements = join(to, "requirements.txt");
-      writeFileSync(requirements, `${name}==${version} --hash=sha256:${sha256}\n`);
-      // The Python version is pinned so that an older one on this machine does not refuse a file it never runs.
-      await run(
-        // biome-ignore format: one option with its value a line
-        [
+  const folder = await once(
+    join(cache, "fetched", `${name}-${version}-${tag}-${sha256.slice(0, 12)}`),
+    (to) =>
+      step(`fetch ${name} ${version} (${tag}, ${megabytes} MB)`, async () => {
+        const requirements = join(to, "requirements.txt");
+        writeFileSync(requirements, `${name}==${version} --hash=sha256:${sha256}\n`);
+        // The Python version is pinned so that an older one on this machine does not refuse a file it never runs.
+        await run(
+          // biome-ignore format: one option with its value a line
+          [
           "python3", "-m", "pip", "download",
           "--quiet", "--disable-pip-version-check", "--progress-bar", "off",
           "--no-deps", "--require-hashes", "--only-binary=:all:",
@@ -39,9 +41,11 @@ export async function downloadWheel(wheel: Wheel): Promise<string> {
           "--dest", to,
           "--requirement", requirements,
         ],
-        { missing: "python3 is not installed: it fetches the pinned wheels (Python 3.8 or newer, with pip)" },
-      );
-    }),
+          {
+            missing: "python3 is not installed: it fetches the pinned wheels (Python 3.8 or newer, with pip)",
+          },
+        );
+      }),
   );
   const file = readdirSync(folder).find((entry) => entry.endsWith(".whl"));
   if (!file) throw new BuildError(`${folder} holds no wheel: delete it and run again`);
@@ -50,7 +54,11 @@ export async function downloadWheel(wheel: Wheel): Promise<string> {
 
 /** Downloads and unpacks a wheel; returns the folder of its contents. */
 export async function fetchWheel(wheel: Wheel): Promise<string> {
-  const unpacked = join(cache, "unpacked", `${wheel.name}-${wheel.version}-${wheel.tag}-${wheel.sha256.slice(0, 12)}`);
+  const unpacked = join(
+    cache,
+    "unpacked",
+    `${wheel.name}-${wheel.version}-${wheel.tag}-${wheel.sha256.slice(0, 12)}`,
+  );
   return once(unpacked, async (to) => unzip(await downloadWheel(wheel), wheel.sha256, to));
 }
 
@@ -71,7 +79,8 @@ export async function fetchMlxC(): Promise<string> {
         missing: "cargo is not installed: it fetches the C bindings of MLX (Rust 1.68 or newer)",
       });
       const { package: found } = await Bun.file(join(to, "vendor", crate, ".cargo-checksum.json")).json();
-      if (found !== sha256) throw new BuildError(`${crate} ${version} has hash ${found}, pinned is ${sha256}`);
+      if (found !== sha256)
+        throw new BuildError(`${crate} ${version} has hash ${found}, pinned is ${sha256}`);
     }),
   );
   return join(folder, "vendor", crate, source);
@@ -106,7 +115,9 @@ function writeManifest(folder: string): void {
     },
     { name: "pins", text: `name = "pins"\nversion = "0.0.0"\ndependencies = [\n "${crate}",\n]\n` },
   ];
-  const packages = locked.sort((a, b) => (a.name < b.name ? -1 : 1)).map(({ text }) => `[[package]]\n${text}`);
+  const packages = locked
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map(({ text }) => `[[package]]\n${text}`);
   write("Cargo.lock", `version = 3\n\n${packages.join("\n")}`);
 }
 
@@ -114,5 +125,6 @@ async function requireHash(file: string, sha256: string): Promise<void> {
   const hasher = new Bun.CryptoHasher("sha256");
   for await (const chunk of Bun.file(file).stream()) hasher.update(chunk);
   const found = hasher.digest("hex");
-  if (found !== sha256) throw new BuildError(`${file} has SHA-256 ${found}, pinned is ${sha256}: delete it and run again`);
+  if (found !== sha256)
+    throw new BuildError(`${file} has SHA-256 ${found}, pinned is ${sha256}: delete it and run again`);
 }

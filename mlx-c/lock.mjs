@@ -23,7 +23,9 @@ export async function locked(path, work, onWait) {
       continue;
     }
     if (Date.now() > deadline) {
-      throw new Error(`${path} has been held by process ${holder} for too long; end that process or delete the file`);
+      throw new Error(
+        `${path} has been held by process ${holder} for too long; end that process or delete the file`,
+      );
     }
     if (!told && holder !== undefined) onWait(holder);
     told ||= holder !== undefined;

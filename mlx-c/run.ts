@@ -23,7 +23,10 @@ interface Run {
 }
 
 /** stdout and stderr together. Throws BuildError with the tool's last words and, where we know it, what to do. */
-export async function run(command: readonly string[], { cwd = root, env = {}, missing }: Run = {}): Promise<string> {
+export async function run(
+  command: readonly string[],
+  { cwd = root, env = {}, missing }: Run = {},
+): Promise<string> {
   const [tool = ""] = command;
   if (!Bun.which(tool)) throw new BuildError(missing ?? `${tool} is not installed or not on PATH`);
   const started = Bun.spawn([...command], {
@@ -47,12 +50,27 @@ export async function run(command: readonly string[], { cwd = root, env = {}, mi
 
 const remedies: readonly (readonly [RegExp, string])[] = [
   [/No space left on device|ENOSPC/i, "the disk is full: free about 1 GB and run the same command again"],
-  [/DO NOT MATCH THE HASHES|checksum .*(mismatch|changed)|does not match/i, "what was received is not what is pinned in mlx-c/pins.ts: a broken mirror or proxy; nothing of it was used"],
+  [
+    /DO NOT MATCH THE HASHES|checksum .*(mismatch|changed)|does not match/i,
+    "what was received is not what is pinned in mlx-c/pins.ts: a broken mirror or proxy; nothing of it was used",
+  ],
   [/No module named pip/, "this Python has no pip: install it (Debian: apt-get install python3-pip)"],
-  [/Could not resolve host|Name or service not known|Temporary failure in name resolution|NewConnectionError|Connection refused|timed out|ConnectTimeout|ReadTimeout|spurious network error|Network is unreachable|Max retries/i, "the package registry could not be reached: check the network and proxy settings, then run the same command again"],
-  [/No matching distribution found/, "the registry this machine uses does not offer that version: point pip at one that does"],
-  [/unrecognized command.line option '-std=c\+\+20'|invalid value 'c\+\+20'/, "the compiler does not know C++20: install g++ 12 or clang 15 or newer, or name one in CXX"],
-  [/Killed signal terminated program|cc1plus.*out of memory|cannot allocate memory/i, "the machine ran out of memory: close something, or set EXO_BUILD_JOBS=1"],
+  [
+    /Could not resolve host|Name or service not known|Temporary failure in name resolution|NewConnectionError|Connection refused|timed out|ConnectTimeout|ReadTimeout|spurious network error|Network is unreachable|Max retries/i,
+    "the package registry could not be reached: check the network and proxy settings, then run the same command again",
+  ],
+  [
+    /No matching distribution found/,
+    "the registry this machine uses does not offer that version: point pip at one that does",
+  ],
+  [
+    /unrecognized command.line option '-std=c\+\+20'|invalid value 'c\+\+20'/,
+    "the compiler does not know C++20: install g++ 12 or clang 15 or newer, or name one in CXX",
+  ],
+  [
+    /Killed signal terminated program|cc1plus.*out of memory|cannot allocate memory/i,
+    "the machine ran out of memory: close something, or set EXO_BUILD_JOBS=1",
+  ],
 ];
 
 const remedy = (words: string): string | undefined => remedies.find(([sign]) => sign.test(words))?.[1];
@@ -72,7 +90,9 @@ export function requireDisk(megabytes: number): void {
   const { bavail, bsize } = statfsSync(cache);
   const free = Math.floor((bavail * bsize) / 1e6);
   if (free < megabytes) {
-    throw new BuildError(`${cache} has ${free} MB free and the build needs ${megabytes} MB: free some space and run again`);
+    throw new BuildError(
+      `${cache} has ${free} MB free and the build needs ${megabytes} MB: free some space and run again`,
+    );
   }
 }
 

@@ -20,7 +20,10 @@ const names: Readonly<Record<string, Platform>> = {
 export function hostPlatform(): Platform {
   const host = `${process.platform} ${process.arch}`;
   const platform = names[host];
-  if (!platform) throw new BuildError(`no native library is pinned for ${host}; there is one for ${Object.values(names).join(", ")}`);
+  if (!platform)
+    throw new BuildError(
+      `no native library is pinned for ${host}; there is one for ${Object.values(names).join(", ")}`,
+    );
   return platform;
 }
 
@@ -30,7 +33,8 @@ export function platformOf(argv: readonly string[]): Platform {
   if (at < 0) return hostPlatform();
   const name = argv[at + 1];
   const platform = Object.values(names).find((known) => known === name);
-  if (!platform) throw new BuildError(`--platform ${name ?? ""}: use one of ${Object.values(names).join(", ")}`);
+  if (!platform)
+    throw new BuildError(`--platform ${name ?? ""}: use one of ${Object.values(names).join(", ")}`);
   return platform;
 }
 
@@ -55,6 +59,7 @@ export function toolchainFor(platform: Platform): Toolchain {
 
 function firstOf(compilers: readonly string[]): string {
   const found = compilers.find((compiler) => Bun.which(compiler));
-  if (!found) throw new BuildError("no C++ compiler found: install g++ 12 or clang 15 or newer, or name one in CXX");
+  if (!found)
+    throw new BuildError("no C++ compiler found: install g++ 12 or clang 15 or newer, or name one in CXX");
   return found;
 }
