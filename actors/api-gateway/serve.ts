@@ -27,6 +27,11 @@ export interface ServeOptions extends Omit<GuardOptions, "nodeName"> {
   readonly bodyBytesMax?: number;
 }
 
+export interface GatewayOptions extends ServeOptions {
+  /** 0 takes a free one. */
+  readonly port: number;
+}
+
 export interface Gateway {
   readonly url: string;
   readonly port: number;
@@ -34,11 +39,8 @@ export interface Gateway {
   stop(): Promise<void>;
 }
 
-/** Listens; port 0 takes a free one. Throws a Problem when the address cannot be had. */
-export function createGateway(
-  ports: GatewayPorts,
-  options: ServeOptions & { readonly port: number },
-): Gateway {
+/** Listens. Throws a Problem when the address cannot be had. */
+export function createGateway(ports: GatewayPorts, options: GatewayOptions): Gateway {
   const { host, port } = options;
   const { handle } = app(ports, options, (request) => server.timeout(request, 0));
   const listen = () =>
