@@ -1,9 +1,8 @@
 /** Slices along one axis, and joining: what needs lists of integers or of arrays in C. */
-import { MlxError } from "./call.ts";
 import type { mlx_array } from "./generated/symbols.ts";
 import type { NativeMlx } from "./native.ts";
 import type { NativeArray } from "./native-array.ts";
-import { axisOf, sliceBounds } from "./shape-rules.ts";
+import { axisOf, sliceBounds, sliceUpdateBounds } from "./shape-rules.ts";
 
 export function slice(array: NativeArray, axis: number, start: number, stop: number): mlx_array {
   const { shape } = array;
@@ -21,18 +20,7 @@ export function slice(array: NativeArray, axis: number, start: number, stop: num
 export function sliceUpdate(array: NativeArray, update: NativeArray, axis: number, start: number): mlx_array {
   const { shape } = array;
   const { native, words, stream } = array.mlx;
-  const at = axisOf("slice_update", shape, axis);
-  const size = update.shape[at];
-  if (size === undefined || update.shape.length !== shape.length) {
-    throw new MlxError("slice_update", [shape, update.shape], "both need the same number of axes");
-  }
-  const [from, to] = sliceBounds(
-    "slice_update",
-    shape,
-    at,
-    start,
-    start < 0 ? start + size || (shape[at] ?? 0) : start + size,
-  );
+  const [at, from, to] = sliceUpdateBounds(shape, update.shape, axis, start);
   const rank = shape.length;
   const stops = words.second(shape);
   stops[at] = to;
