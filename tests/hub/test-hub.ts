@@ -89,28 +89,45 @@ function answer(
   const file = /^\/([^/]+\/[^/]+)\/resolve\/[^/]+\/(.+)$/.exec(path);
   const name = api?.[1] ?? file?.[1] ?? "";
   const repository = hub.repositories[name];
-  const token = request.headers.authorization?.replace("Bearer ", "");
+  const refused = refusalOf(repository, request.headers.authorization?.replace("Bearer ", ""), api !== null);
+  if (refused !== undefined) refuse(response, ...refused);
+  else if (repository === undefined) refuse(response, 500, {});
+  else if (api) describe(hub, repository, api[2] ?? "", response);
+  else if (isLarge(file?.[2] ?? ""))
+    toStore(hub, repository, file?.[2] ?? "", `${storeUrl}/${name}`, response);
+  else sendFile(hub, name, file?.[2] ?? "", request, response);
+}
+
+type Refused = [status: number, headers: Record<string, string>];
+
+function refusalOf(
+  repository: TestRepository | undefined,
+  token: string | undefined,
+  isApi: boolean,
+): Refused | undefined {
   if (token !== undefined && token !== TOKEN) {
-    return refuse(response, 401, { "x-error-message": "Invalid credentials in Authorization header" });
+    return [401, { "x-error-message": "Invalid credentials in Authorization header" }];
   }
-  if (repository === undefined) {
-    return token ? refuse(response, 404, { "x-error-code": "RepoNotFound" }) : refuse(response, 401, {});
-  }
-  if (api) return describe(hub, repository, api[2] ?? "", response);
-  const gate = repository.gated;
-  if (gate !== undefined && (gate === "nobody" || token === undefined)) {
-    return refuse(response, token ? 403 : 401, { "x-error-code": "GatedRepo" });
-  }
-  const content = contentOf(repository, file?.[2] ?? "");
-  if (content === undefined) return refuse(response, 404, { "x-error-code": "EntryNotFound" });
-  if (!isLarge(file?.[2] ?? "")) return sendFile(hub, name, file?.[2] ?? "", request, response);
-  const trouble = hub.troubles.get(file?.[2] ?? "")?.[0];
-  response.writeHead(302, {
-    location: `${storeUrl}/${name}/${file?.[2]}`,
+  if (repository === undefined) return token ? [404, { "x-error-code": "RepoNotFound" }] : [401, {}];
+  const { gated } = repository;
+  if (isApi || gated === undefined || (gated === "token" && token !== undefined)) return undefined;
+  return [token ? 403 : 401, { "x-error-code": "GatedRepo" }];
+}
+
+function toStore(
+  hub: TestHub,
+  of: TestRepository,
+  path: string,
+  store: string,
+  response: ServerResponse,
+): void {
+  const content = contentOf(of, path) ?? new Uint8Array();
+  const trouble = hub.troubles.get(path)?.[0];
+  refuse(response, 302, {
+    location: `${store}/${path}`,
     "x-linked-size": String(content.byteLength),
     "x-linked-etag": `"${trouble && "offerEtag" in trouble ? trouble.offerEtag : sha256(content)}"`,
   });
-  response.end();
 }
 
 function describe(
@@ -120,23 +137,23 @@ function describe(
   response: ServerResponse,
 ): void {
   const trouble = hub.troubles.get("api")?.shift();
-  if (trouble && "status" in trouble) return refuse(response, trouble.status, trouble.headers ?? {});
-  if (trouble && "redirect" in trouble) return refuse(response, 302, { location: trouble.redirect });
   const commit = repository.commit ?? COMMIT;
-  if (revision !== "main" && revision !== commit)
-    return refuse(response, 404, { "x-error-code": "RevisionNotFound" });
-  const siblings = Object.keys(repository.files).map((rfilename) => {
-    const content = contentOf(repository, rfilename) ?? new Uint8Array();
+  if (trouble && "status" in trouble) refuse(response, trouble.status, trouble.headers ?? {});
+  else if (trouble && "redirect" in trouble) refuse(response, 302, { location: trouble.redirect });
+  else if (revision !== "main" && revision !== commit)
+    refuse(response, 404, { "x-error-code": "RevisionNotFound" });
+  else response.end(JSON.stringify({ id: "x", sha: commit, siblings: siblingsOf(repository) }));
+}
+
+function siblingsOf(repository: TestRepository): readonly unknown[] {
+  const own = Object.keys(repository.files).map((rfilename) => {
     if (repository.bare) return { rfilename };
-    const lfs = isLarge(rfilename)
-      ? { sha256: sha256(content), size: content.byteLength, pointerSize: 134 }
-      : undefined;
-    return { rfilename, size: content.byteLength, blobId: gitSha1(content), ...(lfs && { lfs }) };
+    const content = contentOf(repository, rfilename) ?? new Uint8Array();
+    const size = content.byteLength;
+    const lfs = isLarge(rfilename) && { lfs: { sha256: sha256(content), size, pointerSize: 134 } };
+    return { rfilename, size, blobId: gitSha1(content), ...lfs };
   });
-  response.writeHead(200, { "content-type": "application/json" });
-  response.end(
-    JSON.stringify({ id: "x", sha: commit, siblings: [...siblings, ...(repository.siblings ?? [])] }),
-  );
+  return [...own, ...(repository.siblings ?? [])];
 }
 
 function sendFile(
@@ -146,33 +163,39 @@ function sendFile(
   request: IncomingMessage,
   response: ServerResponse,
 ): void {
-  const whole = contentOf(hub.repositories[name], path) ?? new Uint8Array();
+  const whole = contentOf(hub.repositories[name], path);
   const trouble = request.method === "HEAD" ? undefined : hub.troubles.get(path)?.shift();
-  if (trouble && "status" in trouble) return refuse(response, trouble.status, trouble.headers ?? {});
-  const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? 0);
-  const ranged = from > 0 && !(trouble && "ignoreRange" in trouble);
-  if (ranged && from >= whole.byteLength) return refuse(response, 416, {});
-  let body = Buffer.from(ranged ? whole.subarray(from) : whole);
-  if (trouble && "corrupt" in trouble) body = Buffer.alloc(body.byteLength, 88);
-  if (trouble && "extra" in trouble) body = Buffer.concat([body, Buffer.alloc(trouble.extra)]);
-  response.writeHead(ranged ? 206 : 200, {
+  if (whole === undefined) refuse(response, 404, { "x-error-code": "EntryNotFound" });
+  else if (trouble && "status" in trouble) refuse(response, trouble.status, trouble.headers ?? {});
+  else sendBytes(whole, trouble, path, request, response);
+}
+
+function sendBytes(
+  whole: Uint8Array,
+  trouble: Trouble | undefined,
+  path: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const asked = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? 0);
+  const from = trouble && "ignoreRange" in trouble ? 0 : asked;
+  const body = spoilt(Buffer.from(whole.subarray(from)), trouble);
+  response.writeHead(from > 0 ? 206 : 200, {
     "content-length": String(body.byteLength),
     etag: `"${isLarge(path) ? sha256(whole) : gitSha1(whole)}"`,
-    ...(ranged && { "content-range": `bytes ${from}-${whole.byteLength - 1}/${whole.byteLength}` }),
+    ...(from > 0 && { "content-range": `bytes ${from}-${whole.byteLength - 1}/${whole.byteLength}` }),
   });
-  const until =
-    trouble && "cutAt" in trouble
-      ? trouble.cutAt
-      : trouble && "silentAt" in trouble
-        ? trouble.silentAt
-        : undefined;
   if (request.method === "HEAD") response.end();
-  else if (until === undefined) response.end(body);
-  else {
-    response.write(body.subarray(0, until), () => {
-      if (trouble && "cutAt" in trouble) setImmediate(() => response.socket?.destroy());
-    });
-  }
+  else if (trouble && "cutAt" in trouble) {
+    response.write(body.subarray(0, trouble.cutAt), () => setImmediate(() => response.socket?.destroy()));
+  } else if (trouble && "silentAt" in trouble) response.write(body.subarray(0, trouble.silentAt));
+  else response.end(body);
+}
+
+function spoilt(body: Buffer, trouble: Trouble | undefined): Buffer {
+  if (trouble && "corrupt" in trouble) return Buffer.alloc(body.byteLength, 88);
+  if (trouble && "extra" in trouble) return Buffer.concat([body, Buffer.alloc(trouble.extra)]);
+  return body;
 }
 
 function refuse(response: ServerResponse, status: number, headers: Record<string, string>): void {
