@@ -22,7 +22,9 @@ export class AddedTokens {
     }
     for (const bucket of this.#byFirst.values()) bucket.sort((a, b) => b.content.length - a.content.length);
     if (this.#byFirst.size > 0) {
-      const codes = [...this.#byFirst.keys()].map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+      const codes = [...this.#byFirst.keys()].map(
+        (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+      );
       // Without the u flag, so that half of a surrogate pair is a unit like any other.
       this.#first = new RegExp(`[${codes.join("")}]`, "g");
     }
@@ -69,7 +71,10 @@ export class AddedTokens {
       if (!entry.single_word) return true;
       const end = index + entry.content.length;
       // Two units are enough to hold the neighbouring character whole.
-      return !wordBefore.test(text.slice(Math.max(0, index - 2), index)) && !wordAfter.test(text.slice(end, end + 2));
+      return (
+        !wordBefore.test(text.slice(Math.max(0, index - 2), index)) &&
+        !wordAfter.test(text.slice(end, end + 2))
+      );
     });
   }
 }

@@ -50,8 +50,7 @@ const digitsThenGpt2: PreTokenization = {
 };
 const llama3: PreTokenization = { preTokenizer: by(cl100k("\\p{N}{1,3}")), ignoreMerges: true };
 const qwen2: PreTokenization = { preTokenizer: by(cl100k("\\p{N}")), nfc: true };
-const qwen35 =
-  `(?i:${endings})|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|${tail}`;
+const qwen35 = `(?i:${endings})|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|${tail}`;
 const cjk = "[一-龥\\u3040-\\u309f\\u30a0-\\u30ff]+";
 const deepseekV3 = by(
   "\\p{N}{1,3}",
@@ -110,7 +109,11 @@ const table: Readonly<Record<string, PreTokenization>> = {
 export function preTokenizationOf(name: string): PreTokenization {
   const found = Object.hasOwn(table, name) ? table[name] : undefined;
   if (found) return found;
-  throw new Problem("invalid", `the GGUF file cuts text by the pre-tokenizer "${name}", which is not known here`, {
-    remedy: `use the model's Hugging Face folder; known are ${Object.keys(table).join(", ")}`,
-  });
+  throw new Problem(
+    "invalid",
+    `the GGUF file cuts text by the pre-tokenizer "${name}", which is not known here`,
+    {
+      remedy: `use the model's Hugging Face folder; known are ${Object.keys(table).join(", ")}`,
+    },
+  );
 }

@@ -35,7 +35,8 @@ const endNames = new Set([
 /** @throws Problem `invalid` for a tokenizer kind that is not known, or one without the keys it needs. */
 export function sourceFromGguf(data: GgufTokenizerData): TokenizerSource {
   const { json, addBos } = data.model === "gpt2" ? byteLevel(data) : sentencePiece(data);
-  const name = (id: number | undefined): string | undefined => (id === undefined ? undefined : data.tokens[id]);
+  const name = (id: number | undefined): string | undefined =>
+    id === undefined ? undefined : data.tokens[id];
   const bos = name(data.bos);
   const eos = name(data.eos);
   return {
@@ -54,7 +55,9 @@ export function sourceFromGguf(data: GgufTokenizerData): TokenizerSource {
 }
 
 function endTokens(data: GgufTokenizerData): readonly number[] {
-  const named = data.tokens.flatMap((token, id) => (data.types?.[id] === control && endNames.has(token) ? [id] : []));
+  const named = data.tokens.flatMap((token, id) =>
+    data.types?.[id] === control && endNames.has(token) ? [id] : [],
+  );
   return [data.eos, data.eot, ...named].filter((id) => id !== undefined);
 }
 
@@ -87,9 +90,14 @@ function byteLevel(data: GgufTokenizerData): Converted {
 
 function sentencePiece(data: GgufTokenizerData): Converted {
   if (data.model !== "llama") {
-    throw new Problem("invalid", `the GGUF file's tokenizer is of the kind "${data.model}", which is not supported`, {
-      remedy: "supported are gpt2 (byte-level BPE) and llama (SentencePiece BPE); use the model's Hugging Face folder",
-    });
+    throw new Problem(
+      "invalid",
+      `the GGUF file's tokenizer is of the kind "${data.model}", which is not supported`,
+      {
+        remedy:
+          "supported are gpt2 (byte-level BPE) and llama (SentencePiece BPE); use the model's Hugging Face folder",
+      },
+    );
   }
   const { scores } = data;
   if (!scores) throw missing("tokenizer.ggml.scores");
@@ -99,7 +107,9 @@ function sentencePiece(data: GgufTokenizerData): Converted {
     addBos: true,
     json: {
       added_tokens: addedTokens(data),
-      normalizer: prefix ? { type: "Sequence", normalizers: [{ type: "Prepend", prepend: "▁" }, spaces] } : spaces,
+      normalizer: prefix
+        ? { type: "Sequence", normalizers: [{ type: "Prepend", prepend: "▁" }, spaces] }
+        : spaces,
       pre_tokenizer: null,
       post_processor: null,
       decoder: {
@@ -145,7 +155,10 @@ function addedTokens(data: GgufTokenizerData): readonly AddedTokenEntry[] {
  * The merges that a SentencePiece BPE model implies: every way to make a token of two others, tokens of the best
  * score first. Ways for one token are ordered by the ids of their parts.
  */
-function mergesByScore(data: GgufTokenizerData, scores: Float32Array): readonly (readonly [string, string])[] {
+function mergesByScore(
+  data: GgufTokenizerData,
+  scores: Float32Array,
+): readonly (readonly [string, string])[] {
   const ids = new Map<string, number>();
   data.tokens.forEach((token, id) => {
     const type = data.types?.[id] ?? normal;
@@ -157,7 +170,8 @@ function mergesByScore(data: GgufTokenizerData, scores: Float32Array): readonly 
     for (let cut = 1; cut < symbols.length; cut++) {
       const left = ids.get(symbols.slice(0, cut).join(""));
       const right = ids.get(symbols.slice(cut).join(""));
-      if (left !== undefined && right !== undefined) merges.push({ score: scores[id] ?? 0, parts: [left, right] });
+      if (left !== undefined && right !== undefined)
+        merges.push({ score: scores[id] ?? 0, parts: [left, right] });
     }
   }
   merges.sort((a, b) => b.score - a.score || a.parts[0] - b.parts[0] || a.parts[1] - b.parts[1]);

@@ -32,14 +32,14 @@ export function spellingOf(decoder: Stage | null): Spelling {
   for (const stage of stages) {
     if (stage.type === "ByteFallback" || stage.type === "Fuse") continue;
     if (stage.type === "Metaspace") {
-      const mark = String(stage["replacement"] ?? "▁");
-      spelling = { ...spelling, mark, wholeFirst: stage["prepend_scheme"] !== "never" };
-    } else if (stage.type === "Replace" && stage["content"] === " ") {
-      const pattern = stage["pattern"] as { readonly String?: string } | undefined;
+      const mark = String(stage.replacement ?? "▁");
+      spelling = { ...spelling, mark, wholeFirst: stage.prepend_scheme !== "never" };
+    } else if (stage.type === "Replace" && stage.content === " ") {
+      const pattern = stage.pattern as { readonly String?: string } | undefined;
       if (pattern?.String === undefined) return { type: "other" };
       spelling = { ...spelling, mark: pattern.String };
-    } else if (stage.type === "Strip" && stage["content"] === " " && !stage["stop"]) {
-      spelling = { ...spelling, strip: Number(stage["start"] ?? 0) };
+    } else if (stage.type === "Strip" && stage.content === " " && !stage.stop) {
+      spelling = { ...spelling, strip: Number(stage.start ?? 0) };
     } else return { type: "other" };
   }
   return spelling;

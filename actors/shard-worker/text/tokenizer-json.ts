@@ -50,7 +50,10 @@ export function repaired(json: TokenizerJson): TokenizerJson {
 }
 
 /** The stages inside a `Sequence` (whatever its kind calls them), or the stage itself. */
-export function stagesOf(stage: Stage | null, key: "pretokenizers" | "normalizers" | "decoders"): readonly Stage[] {
+export function stagesOf(
+  stage: Stage | null,
+  key: "pretokenizers" | "normalizers" | "decoders",
+): readonly Stage[] {
   if (!stage) return [];
   if (stage.type !== "Sequence") return [stage];
   const inner = Array.isArray(stage[key]) ? (stage[key] as readonly Stage[]) : [];
@@ -62,10 +65,15 @@ function repairedPreTokenizer(stage: Stage): Stage {
     return { ...stage, pretokenizers: stagesOf(stage, "pretokenizers").map(repairedPreTokenizer) };
   }
   if (stage.type === "Split") return repairedSplit(stage);
-  if (stage.type === "Metaspace" && stage["split"] !== false) {
+  if (stage.type === "Metaspace" && stage.split !== false) {
     // The reference cuts before every replacement character; the parser only inserts them.
-    const mark = escaped(String(stage["replacement"] ?? "▁"));
-    const cut = { type: "Split", pattern: { Regex: `${mark}[^${mark}]*|[^${mark}]+` }, behavior: "Isolated", invert: false };
+    const mark = escaped(String(stage.replacement ?? "▁"));
+    const cut = {
+      type: "Split",
+      pattern: { Regex: `${mark}[^${mark}]*|[^${mark}]+` },
+      behavior: "Isolated",
+      invert: false,
+    };
     return { type: "Sequence", pretokenizers: [stage, cut] };
   }
   return stage;
@@ -73,16 +81,16 @@ function repairedPreTokenizer(stage: Stage): Stage {
 
 /** A `Split` whose behaviour the parser does not know, as an `Isolated` one over a wider pattern. */
 function repairedSplit(stage: Stage): Stage {
-  const pattern = stage["pattern"] as { readonly Regex?: string; readonly String?: string } | undefined;
+  const pattern = stage.pattern as { readonly Regex?: string; readonly String?: string } | undefined;
   const source = pattern?.Regex ?? (pattern?.String === undefined ? undefined : escaped(pattern.String));
-  if (source === undefined || stage["invert"] === true) return stage;
+  if (source === undefined || stage.invert === true) return stage;
   const other = `(?:(?!${source})[\\s\\S])`;
   const wider: Record<string, string> = {
     MergedWithPrevious: `${other}*(?:${source})|${other}+`,
     MergedWithNext: `(?:${source})${other}*|${other}+`,
     Contiguous: `(?:${source})+|${other}+`,
   };
-  const regex = wider[String(stage["behavior"])];
+  const regex = wider[String(stage.behavior)];
   return regex === undefined ? stage : { ...stage, pattern: { Regex: regex }, behavior: "Isolated" };
 }
 

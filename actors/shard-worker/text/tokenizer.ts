@@ -33,7 +33,8 @@ export class Tokenizer {
     this.added = new Map(entries.map((entry) => [entry.id, entry]));
     this.control = new AddedTokens(entries.filter(({ special }) => special));
     const { normalizer } = this.#pipeline;
-    const isNormalized = (entry: AddedTokenEntry) => normalizer !== null && (entry.normalized ?? !entry.special);
+    const isNormalized = (entry: AddedTokenEntry) =>
+      normalizer !== null && (entry.normalized ?? !entry.special);
     this.#raw = new AddedTokens(entries.filter((entry) => !isNormalized(entry)));
     this.#normalized = new AddedTokens(
       entries
@@ -91,7 +92,8 @@ export class Tokenizer {
     const sections: readonly Section[] = this.#normalized.split(normal);
     for (const section of sections) {
       if ("id" in section) into.push(section.id);
-      else this.#encodeWords(mark === undefined ? section.text : section.text.replaceAll(mark, ""), index, into);
+      else
+        this.#encodeWords(mark === undefined ? section.text : section.text.replaceAll(mark, ""), index, into);
     }
   }
 
@@ -129,13 +131,15 @@ export class Tokenizer {
       tokens.flatMap((token) => (token === undefined ? [] : (this.idOf(token) ?? [])));
     if (addBos !== undefined || addEos !== undefined) {
       return {
-        before: ids(addBos ? [names["bos_token"]] : []),
-        after: ids(addEos ? [names["eos_token"]] : []),
+        before: ids(addBos ? [names.bos_token] : []),
+        after: ids(addEos ? [names.eos_token] : []),
       };
     }
     const tokens = this.#pipeline.post_processor?.post_process([slot], null, true).tokens ?? [slot];
     const at = tokens.indexOf(slot);
-    return at < 0 ? { before: [], after: [] } : { before: ids(tokens.slice(0, at)), after: ids(tokens.slice(at + 1)) };
+    return at < 0
+      ? { before: [], after: [] }
+      : { before: ids(tokens.slice(0, at)), after: ids(tokens.slice(at + 1)) };
   }
 }
 

@@ -1,0 +1,78 @@
+/** Template source to syntax tree, by the lexer and parser of `@huggingface/jinja`, with what they leave out added. */
+import { parse as parseTokens, tokenize } from "@huggingface/jinja";
+import type { Program } from "./ast.ts";
+
+type Token = ReturnType<typeof tokenize>[number];
+
+/** What may follow a test's name without being its argument. */
+const words = new Set(["and", "or", "not", "else", "if", "in", "is", "recursive"]);
+const literals = new Set<Token["type"]>(["StringLiteral", "NumericLiteral"]);
+
+/** @throws Error for source that is not a template. */
+export function parseTemplate(source: string): Program {
+  // Python reads every end of line as one newline.
+  const lines = source.replace(/\r\n?/g, "\n");
+  const tokens = tokenize(lines, { lstrip_blocks: true, trim_blocks: true });
+  return parseTokens(testsAsFilters(tokens)) as unknown as Program;
+}
+
+/**
+ * The parser knows tests without arguments only. `x is divisibleby(3)`, `x is in [1, 2]` and `x is eq "a"` become
+ * filters with names that no filter can have: `is divisibleby`, `is not in`.
+ */
+function testsAsFilters(tokens: readonly Token[]): Token[] {
+  const result: Token[] = [];
+  for (let at = 0; at < tokens.length; at++) {
+    const test = testAt(tokens, at);
+    if (!test) {
+      const token = tokens[at];
+      if (token) result.push(token);
+      continue;
+    }
+    const made = (value: string, type: Token["type"]): Token => ({ value, type });
+    result.push(made("|", "Pipe"), made(test.name, "Identifier"));
+    at = test.last;
+    if (test.argument) {
+      result.push(made("(", "OpenParen"), ...testsAsFilters(test.argument), made(")", "CloseParen"));
+    }
+  }
+  return result;
+}
+
+interface TestFound {
+  readonly name: string;
+  /** The last token that the test's name takes, or its argument where that stands without brackets. */
+  readonly last: number;
+  readonly argument?: readonly Token[];
+}
+
+function testAt(tokens: readonly Token[], at: number): TestFound | undefined {
+  if (!isWord(tokens[at], "is") || tokens[at - 1]?.type === "Dot") return undefined;
+  const negated = isWord(tokens[at + 1], "not");
+  const place = at + (negated ? 2 : 1);
+  const test = tokens[place];
+  const next = tokens[place + 1];
+  if (test?.type !== "Identifier" || !next) return undefined;
+  const name = `${negated ? "is not" : "is"} ${test.value}`;
+  if (next.type === "OpenParen") return { name, last: place };
+  if (next.type === "OpenSquareBracket") {
+    const last = closing(tokens, place + 1);
+    return { name, last, argument: tokens.slice(place + 1, last + 1) };
+  }
+  if (!literals.has(next.type) && (next.type !== "Identifier" || words.has(next.value))) return undefined;
+  let last = place + 1;
+  while (tokens[last + 1]?.type === "Dot" && tokens[last + 2]?.type === "Identifier") last += 2;
+  return { name, last, argument: tokens.slice(place + 1, last + 1) };
+}
+
+const isWord = (token: Token | undefined, word: string): boolean =>
+  token?.type === "Identifier" && token.value === word;
+
+function closing(tokens: readonly Token[], open: number): number {
+  let depth = 0;
+  for (let at = open; at < tokens.length; at++) {
+    if (tokens[at]?.type === "OpenSquareBracket") depth++;
+    if (tokens[at]?.type === "CloseSquareBracket" && --depth === 0) return at;
+  }
+  return tokens.length - 1;
+}
