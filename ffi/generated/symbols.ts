@@ -1,7 +1,8 @@
 // Written by ffi/generate.ts from the headers of mlx-c and mlx-c/shim. Do not edit: bun ffi/generate.ts
-// 616 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
+// 621 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
 import type { CallState, Handle, Optional, Raw, Text, Words } from "../call.ts";
 
+export type exo_file = Handle<"exo_file">;
 export type mlx_array = Handle<"mlx_array">;
 export type mlx_closure = Handle<"mlx_closure">;
 export type mlx_closure_custom = Handle<"mlx_closure_custom">;
@@ -639,6 +640,9 @@ export const signatures = {
   mlx_vector_stream_size: { args: ["ptr"], returns: "u64_fast" },
   mlx_vector_stream_get: { args: ["ptr", "ptr", "ptr"], returns: "i32" },
   mlx_version: { args: ["ptr"], returns: "i32" },
+  exo_file_open: { args: ["ptr", "cstring"], returns: "i32" },
+  exo_file_free: { args: ["ptr"], returns: "i32" },
+  exo_file_array: { args: ["ptr", "ptr", "ptr", "ptr", "ptr", "ptr", "ptr", "i32"], returns: "i32" },
   exo_abi: { args: [], returns: "i32" },
   exo_versions: { args: [], returns: "cstring" },
   exo_last_error: { args: [], returns: "cstring" },
@@ -646,6 +650,8 @@ export const signatures = {
   exo_free_arrays: { args: ["ptr", "ptr"], returns: "i32" },
   exo_live_arrays: { args: [], returns: "i64_fast" },
   exo_read: { args: ["ptr", "ptr", "ptr"], returns: "i32" },
+  exo_ggml_layout: { args: ["i32", "ptr"], returns: "i32" },
+  exo_ggml_array: { args: ["ptr", "ptr", "ptr", "bool"], returns: "i32" },
 } as const;
 
 /** The functions, typed; a status other than 0 becomes an MlxError through `state`. */
@@ -1261,6 +1267,9 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     mlx_vector_stream_size,
     mlx_vector_stream_get,
     mlx_version,
+    exo_file_open,
+    exo_file_free,
+    exo_file_array,
     exo_abi,
     exo_versions,
     exo_last_error,
@@ -1268,6 +1277,8 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_free_arrays,
     exo_live_arrays,
     exo_read,
+    exo_ggml_layout,
+    exo_ggml_array,
   } = raw;
   return {
     dtype_size: (dtype: number): number => Number(mlx_dtype_size(dtype)),
@@ -1879,6 +1890,9 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     vector_stream_size: (vec: mlx_vector_stream): number => Number(mlx_vector_stream_size(vec)),
     vector_stream_get: (vec: mlx_vector_stream, idx: number): mlx_stream => (mlx_vector_stream_get(out, vec, idx) === 0 ? took() as mlx_stream : failed("vector_stream_get", [])),
     version: (): mlx_string => (mlx_version(out) === 0 ? took() as mlx_string : failed("version", [])),
+    exo_file_open: (path: Text): exo_file => (exo_file_open(out, path) === 0 ? took() as exo_file : failed("exo_file_open", [])),
+    exo_file_free: (file: exo_file): void => (exo_file_free(file) === 0 ? undefined : failed("exo_file_free", [])),
+    exo_file_array: (files: Words | null, files_num: number, spans: Words | null, spans_num: number, shape: Words | null, shape_num: number, dtype: number): mlx_array => (exo_file_array(out, files, files_num, spans, spans_num, shape, shape_num, dtype) === 0 ? took() as mlx_array : failed("exo_file_array", [])),
     exo_abi: (): number => exo_abi(),
     exo_versions: (): string | null => exo_versions(),
     exo_last_error: (): string | null => exo_last_error(),
@@ -1886,6 +1900,8 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_free_arrays: (arrays: Words | null, count: number): void => (exo_free_arrays(arrays, count) === 0 ? undefined : failed("exo_free_arrays", [])),
     exo_live_arrays: (): number => Number(exo_live_arrays()),
     exo_read: (array: mlx_array, out_: Words | null, bytes: number): void => (exo_read(array, out_, bytes) === 0 ? undefined : failed("exo_read", [array])),
+    exo_ggml_layout: (type: number, layout: Words | null): void => (exo_ggml_layout(type, layout) === 0 ? undefined : failed("exo_ggml_layout", [])),
+    exo_ggml_array: (file: exo_file, range: Words | null, stacked: boolean): mlx_vector_array => (exo_ggml_array(out, file, range, stacked) === 0 ? took() as mlx_vector_array : failed("exo_ggml_array", [])),
   };
 }
 
