@@ -40,18 +40,19 @@ export async function buildNative(platform: Platform, { tests = false } = {}): P
   const folder = nativeFolder(platform);
   const lib = join(folder, "lib");
   const wanted = stampOf(platform);
-  const isFresh = () => !tests && readIfThere(join(folder, "stamp")) === wanted && isComplete(lib);
-  if (isFresh()) return lib;
+  const isFresh = () => readIfThere(join(folder, "stamp")) === wanted && isComplete(lib);
+  if (isFresh() && !tests) return lib;
   mkdirSync(folder, { recursive: true });
   await locked(
     join(folder, "lock"),
     async () => {
-      if (isFresh()) return;
-      requireDisk(BUILD_MEGABYTES);
+      const wasFresh = isFresh();
+      if (wasFresh && !tests) return;
+      if (!wasFresh) requireDisk(BUILD_MEGABYTES);
       const [wheel, source] = await Promise.all([fetchWheel(platforms[platform].mlx), fetchMlxC()]);
-      await step(`compile mlx-c ${mlxCVersion} and the shim for ${platform}`, () =>
-        compile({ platform, wheel, source, tests }),
-      );
+      const what = wasFresh ? "the shim's tests" : `mlx-c ${mlxCVersion} and the shim`;
+      await step(`compile ${what} for ${platform}`, () => compile({ platform, wheel, source, tests }));
+      if (wasFresh) return;
       await assemble(platform, wheel, lib);
       writeFileSync(join(folder, "stamp"), wanted);
     },
@@ -70,6 +71,7 @@ interface Compile {
 async function compile({ platform, wheel, source, tests }: Compile): Promise<void> {
   const { compiler, cmake } = toolchainFor(platform);
   const folder = join(nativeFolder(platform), "build");
+  forgetOtherBuild(folder, `${compiler}\n${source}\n${wheel}\n`);
   const { dependencies } = platforms[platform];
   const missing = (tool: string) => ({
     missing: `${tool} is not installed: it builds the native library (Debian: apt-get install cmake ninja-build)`,
@@ -89,8 +91,17 @@ async function compile({ platform, wheel, source, tests }: Compile): Promise<voi
     ],
     missing("cmake"),
   );
-  const jobs = Bun.env["EXO_BUILD_JOBS"] ?? String(availableParallelism());
+  const jobs = Bun.env.EXO_BUILD_JOBS ?? String(availableParallelism());
   await run(["cmake", "--build", folder, "--parallel", jobs], missing("cmake"));
+}
+
+/** CMake keeps the compiler and the paths it saw first: with others it has to begin anew. */
+function forgetOtherBuild(folder: string, origin: string): void {
+  const note = join(folder, "exo-origin");
+  if (readIfThere(note) === origin) return;
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(note, origin);
 }
 
 /** Puts the built library beside libmlx and what that needs, in one flat folder in which they find each other. */
@@ -114,12 +125,12 @@ async function assemble(platform: Platform, wheel: string, lib: string): Promise
 async function place(source: string, to: string, platform: Platform): Promise<Manifest["files"][number]> {
   const unfinished = `${to}.${process.pid}`;
   if (platform.startsWith("linux")) {
-    // Stripping only saves space: a strip that cannot read the file leaves it as it was.
     await run([toolchainFor(platform).strip, "--strip-unneeded", "-o", unfinished, source]);
     const bytes = readFileSync(unfinished);
     setRpath(bytes, "$ORIGIN");
     writeFileSync(unfinished, bytes);
   } else {
+    // Apple's linker has written @loader_path and the wheel's libraries say @rpath; a changed file would lose its signature.
     writeFileSync(unfinished, readFileSync(source));
   }
   const bytes = readFileSync(unfinished);
@@ -140,9 +151,11 @@ function writeWhole(path: string, text: string): void {
 
 /** A digest of everything the library is made from. */
 function stampOf(platform: Platform): string {
-  const hasher = new Bun.CryptoHasher("sha256").update(platform).update(Bun.env["CXX"] ?? "");
+  const hasher = new Bun.CryptoHasher("sha256").update(platform).update(Bun.env.CXX ?? "");
   const sources = [
-    ...new Bun.Glob("{*.ts,CMakeLists.txt,exports.map,{shim,compat}/**/*.{h,cpp}}").scanSync(import.meta.dir),
+    ...new Bun.Glob(
+      "{{pins,build,elf,toolchain}.ts,CMakeLists.txt,exports.map,{shim,compat/**}/*.{h,hpp,cpp}}",
+    ).scanSync(import.meta.dir),
   ];
   for (const path of sources.sort()) hasher.update(path).update(readFileSync(join(import.meta.dir, path)));
   return hasher.digest("hex");

@@ -1,5 +1,5 @@
 // Plain Node, because the bootstrap runs before Bun is there.
-import { linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** Longer than a whole build on a slow machine and network; after it something is wrong and a person should look. */
@@ -11,7 +11,7 @@ const POLL_MS = 200;
  * @template T
  * @param {string} path
  * @param {() => T | Promise<T>} work
- * @param {(holder: number) => void} onWait called once if another process holds the lock
+ * @param {(holder: number) => void} onWait called once, with the process that holds the lock
  * @returns {Promise<T>}
  */
 export async function locked(path, work, onWait) {
@@ -24,10 +24,10 @@ export async function locked(path, work, onWait) {
     }
     if (Date.now() > deadline) {
       throw new Error(
-        `${path} has been held by process ${holder} for too long; end that process or delete the file`,
+        `${path} has been held by process ${Number.parseInt(holder, 10)} for too long; end that process or delete the file`,
       );
     }
-    if (!told && holder !== undefined) onWait(holder);
+    if (!told && holder !== undefined) onWait(Number.parseInt(holder, 10));
     told ||= holder !== undefined;
     await sleep(POLL_MS);
   }
@@ -41,7 +41,7 @@ export async function locked(path, work, onWait) {
 function tryTake(path) {
   // Linking a complete file is atomic: nobody ever reads a lock without its holder's number.
   const own = `${path}.${process.pid}`;
-  writeFileSync(own, String(process.pid));
+  writeFileSync(own, identityOf(process.pid));
   try {
     linkSync(own, path);
     return true;
@@ -55,20 +55,29 @@ function tryTake(path) {
 
 function holderOf(path) {
   try {
-    return Number(readFileSync(path, "utf8"));
+    return readFileSync(path, "utf8");
   } catch (error) {
     if (error.code === "ENOENT") return undefined;
     throw error;
   }
 }
 
-function isAlive(pid) {
+/** A process's number and, on Linux, when it began: numbers come back, in containers soon. */
+function identityOf(pid) {
+  const stat = `/proc/${pid}/stat`;
+  if (process.platform !== "linux" || !existsSync(stat)) return `${pid}`;
+  // The name in brackets may hold spaces; the start is the 20th field after it (proc(5)).
+  return `${pid} ${readFileSync(stat, "utf8").split(") ").at(-1).split(" ")[19]}`;
+}
+
+function isAlive(holder) {
+  const pid = Number.parseInt(holder, 10);
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
-    return error.code === "EPERM";
+    if (error.code !== "EPERM") return false;
   }
+  return identityOf(pid) === holder;
 }
 
 /** Removes a dead holder's lock; if a living process took it over in between, its lock is put back. */

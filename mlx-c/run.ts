@@ -12,8 +12,8 @@ export class BuildError extends Error {
 
 /** Nothing a build calls takes longer on a slow machine; a hung download or compiler ends here. */
 const COMMAND_LIMIT_MS = 15 * 60_000;
-/** Enough of a tool's last words to see its first error. */
-const LAST_WORDS_CHARS = 4_000;
+/** Enough of a tool's words to see what is wrong, and not its whole log. */
+const WORDS_CHARS = 4_000;
 
 interface Run {
   readonly cwd?: string;
@@ -22,7 +22,7 @@ interface Run {
   readonly missing?: string;
 }
 
-/** stdout and stderr together. Throws BuildError with the tool's last words and, where we know it, what to do. */
+/** stdout and stderr together. Throws BuildError with the tool's words and, where we know it, what to do. */
 export async function run(
   command: readonly string[],
   { cwd = root, env = {}, missing }: Run = {},
@@ -44,8 +44,14 @@ export async function run(
   const how = started.signalCode ? `was ended by ${started.signalCode}` : `ended with code ${code}`;
   const advice = remedy(words);
   throw new BuildError(
-    `${command.slice(0, 4).join(" ")} … ${how}\n${words.slice(-LAST_WORDS_CHARS).trim()}${advice ? `\n→ ${advice}` : ""}`,
+    `${command.slice(0, 4).join(" ")} … ${how}\n${telling(words)}${advice ? `\n→ ${advice}` : ""}`,
   );
+}
+
+/** From the first line that speaks of an error; a tool that names none is heard from its end. */
+function telling(words: string): string {
+  const first = words.search(/^.*\b(error|FAILED)\b.*$/im);
+  return (first < 0 ? words.slice(-WORDS_CHARS) : words.slice(first, first + WORDS_CHARS)).trim();
 }
 
 const remedies: readonly (readonly [RegExp, string])[] = [
@@ -73,7 +79,8 @@ const remedies: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-const remedy = (words: string): string | undefined => remedies.find(([sign]) => sign.test(words))?.[1];
+/** What to do about words like these, where we know it. */
+export const remedy = (words: string): string | undefined => remedies.find(([sign]) => sign.test(words))?.[1];
 
 /** Prints a line when a step begins and one when it has ended, on stderr. */
 export async function step<T>(what: string, work: () => Promise<T>): Promise<T> {

@@ -10,6 +10,9 @@ export interface Toolchain {
   readonly cmake: readonly string[];
 }
 
+/** The oldest macOS that the pinned wheel is built for. */
+const MACOS_TARGET = "14.0";
+
 const names: Readonly<Record<string, Platform>> = {
   "linux x64": "linux-x64",
   "linux arm64": "linux-arm64",
@@ -41,7 +44,8 @@ export function platformOf(argv: readonly string[]): Platform {
 export function toolchainFor(platform: Platform): Toolchain {
   const prefix = platforms[platform].crossPrefix;
   if (platform === hostPlatform()) {
-    return { compiler: Bun.env["CXX"] ?? firstOf(["c++", "g++", "clang++"]), strip: "strip", cmake: [] };
+    const cmake = platform === "darwin-arm64" ? [`-DCMAKE_OSX_DEPLOYMENT_TARGET=${MACOS_TARGET}`] : [];
+    return { compiler: Bun.env.CXX ?? firstOf(["c++", "g++", "clang++"]), strip: "strip", cmake };
   }
   if (prefix === undefined) throw new BuildError(`${platform} can only be built on a machine of that kind`);
   if (!Bun.which(`${prefix}g++`)) {
