@@ -5,7 +5,7 @@ import { Problem } from "#protocol/problem";
 import { AddedTokens } from "./added-tokens.ts";
 import { chooseTemplate, compileTemplate, renderTemplate } from "./chat-template.ts";
 import type { Program } from "./jinja/ast.ts";
-import { valueOf, valuesFromJson } from "./jinja/json.ts";
+import { valueFromData, valueFromJson } from "./jinja/json.ts";
 import type { Value } from "./jinja/values.ts";
 import { soughtTexts } from "./sought-texts.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -100,10 +100,10 @@ export class Conversations {
     return {
       ...Object.fromEntries(Object.entries(source.names).filter(([, token]) => token !== undefined)),
       messages,
-      tools: valueOf(safe(how.tools)),
+      tools: valueFromData(safe(how.tools)),
       documents: null,
       add_generation_prompt: prompt.templateVariables?.continue_final_message !== true,
-      ...Object.fromEntries(extra.map(([name, data]) => [name, valueOf(safe(data))])),
+      ...Object.fromEntries(extra.map(([name, data]) => [name, valueFromData(safe(data))])),
     };
   }
 
@@ -160,7 +160,7 @@ function messageValue(message: ChatMessage, asText: boolean, safe: (text: string
 /** Arguments as data; as text where the model wrote something that is not JSON. */
 function dataOf(json: string): Value {
   try {
-    return valuesFromJson(json);
+    return valueFromJson(json);
   } catch {
     return json;
   }

@@ -6,28 +6,26 @@ import type { Program } from "./jinja/ast.ts";
  * assistant's message holds such a text, the template means to find it.
  */
 export function soughtTexts(program: Program): readonly string[] {
-  const found: string[] = [];
-  const visit = (node: unknown): void => {
-    if (Array.isArray(node) || node instanceof Map) {
-      for (const each of node instanceof Map ? [...node].flat() : node) visit(each);
-      return;
-    }
-    if (typeof node !== "object" || node === null) return;
-    const shape = node as Readonly<Record<string, unknown>>;
-    if (shape.type === "BinaryExpression" && isMembership(shape.operator)) keep(shape.left, found);
-    if (shape.type === "CallExpression" && typeOf(shape.callee) === "MemberExpression") {
-      for (const argument of shape.args as readonly unknown[]) keep(argument, found);
-    }
-    for (const each of Object.values(shape)) visit(each);
-  };
-  visit(program.body);
-  return found;
+  return nodesIn(program.body).flatMap((node) => searchedBy(node).flatMap(literal));
 }
 
-const typeOf = (node: unknown): unknown => (node as { readonly type?: unknown } | null)?.type;
-const isMembership = (operator: unknown): boolean =>
-  ["in", "not in"].includes(String((operator as { readonly value?: unknown } | null)?.value));
+type Node = Readonly<Record<string, unknown>>;
 
-function keep(node: unknown, found: string[]): void {
-  if (typeOf(node) === "StringLiteral") found.push(String((node as { readonly value: unknown }).value));
+/** All objects of the tree, at any depth. */
+function nodesIn(tree: unknown): Node[] {
+  if (typeof tree !== "object" || tree === null) return [];
+  if (tree instanceof Map) return [...tree].flat().flatMap(nodesIn);
+  const below = Object.values(tree).flatMap(nodesIn);
+  return Array.isArray(tree) ? below : [tree as Node, ...below];
 }
+
+function searchedBy(node: Node): readonly unknown[] {
+  if (node.type === "BinaryExpression") {
+    return ["in", "not in"].includes(String((node.operator as Node).value)) ? [node.left] : [];
+  }
+  const isMethod = node.type === "CallExpression" && (node.callee as Node).type === "MemberExpression";
+  return isMethod && Array.isArray(node.args) ? node.args : [];
+}
+
+const literal = (node: unknown): readonly string[] =>
+  (node as Node).type === "StringLiteral" ? [String((node as Node).value)] : [];

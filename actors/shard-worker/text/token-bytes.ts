@@ -3,11 +3,17 @@ import type { Tokenizer } from "./tokenizer.ts";
 import { type Stage, stagesOf } from "./tokenizer-json.ts";
 
 /** How a tokenizer writes bytes in its vocabulary, and what it takes off the start of a text. */
-export type Spelling =
-  | { readonly type: "byteLevel" }
-  /** `wholeFirst`: the first token loses all its marks for spaces, not just one space. */
-  | { readonly type: "spaces"; readonly mark: string; readonly strip: number; readonly wholeFirst: boolean }
-  | { readonly type: "other" };
+export type Spelling = { readonly type: "byteLevel" } | Spaces | { readonly type: "other" };
+
+export interface Spaces {
+  readonly type: "spaces";
+  /** The symbol that stands for a space. */
+  readonly mark: string;
+  /** How many spaces the start of a text loses. */
+  readonly strip: number;
+  /** The first token loses all its marks, not just one space. */
+  readonly wholeFirst: boolean;
+}
 
 const utf8 = new TextEncoder();
 
@@ -28,21 +34,32 @@ export function spellingOf(decoder: Stage | null): Spelling {
   const stages = stagesOf(decoder, "decoders");
   if (stages.length === 0) return { type: "other" };
   if (stages.every(({ type }) => type === "ByteLevel")) return { type: "byteLevel" };
-  let spelling: Spelling = { type: "spaces", mark: "▁", strip: 0, wholeFirst: false };
+  let spelling: Spaces = { type: "spaces", mark: "▁", strip: 0, wholeFirst: false };
   for (const stage of stages) {
-    if (stage.type === "ByteFallback" || stage.type === "Fuse") continue;
-    if (stage.type === "Metaspace") {
-      const mark = String(stage.replacement ?? "▁");
-      spelling = { ...spelling, mark, wholeFirst: stage.prepend_scheme !== "never" };
-    } else if (stage.type === "Replace" && stage.content === " ") {
-      const pattern = stage.pattern as { readonly String?: string } | undefined;
-      if (pattern?.String === undefined) return { type: "other" };
-      spelling = { ...spelling, mark: pattern.String };
-    } else if (stage.type === "Strip" && stage.content === " " && !stage.stop) {
-      spelling = { ...spelling, strip: Number(stage.start ?? 0) };
-    } else return { type: "other" };
+    const change = changeBy(stage);
+    if (!change) return { type: "other" };
+    spelling = { ...spelling, ...change };
   }
   return spelling;
+}
+
+/** What one stage says of the spelling; undefined for a stage that does something else. */
+function changeBy(stage: Stage): Partial<Spaces> | undefined {
+  switch (stage.type) {
+    case "ByteFallback":
+    case "Fuse":
+      return {};
+    case "Metaspace":
+      return { mark: String(stage.replacement ?? "▁"), wholeFirst: stage.prepend_scheme !== "never" };
+    case "Replace": {
+      const mark = (stage.pattern as { readonly String?: string } | undefined)?.String;
+      return stage.content === " " && mark !== undefined ? { mark } : undefined;
+    }
+    case "Strip":
+      return stage.content === " " && !stage.stop ? { strip: Number(stage.start ?? 0) } : undefined;
+    default:
+      return undefined;
+  }
 }
 
 /**

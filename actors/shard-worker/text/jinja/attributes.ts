@@ -103,27 +103,30 @@ function listMethod(list: readonly Value[], name: string): Callable | undefined 
 }
 
 /** `value[start:stop:step]` with Python's rules for what is left out or negative. */
-export function sliced(value: Value, [start, stop, step]: readonly Value[]): Value {
+export function sliced(value: Value, bounds: readonly Value[]): Value {
   if (typeof value !== "string" && !isList(value)) {
     throw new TemplateError(`'${typeName(value)}' object cannot be sliced`);
   }
   const whole: readonly Value[] = typeof value === "string" ? [...value] : value;
-  const stride = bound(step) ?? 1;
-  if (stride === 0) throw new TemplateError("slice step cannot be zero");
-  const { length } = whole;
-  const [low, high] = stride > 0 ? [0, length] : [-1, length - 1];
-  const clamp = (at: number): number => Math.min(Math.max(at < 0 ? at + length : at, low), high);
-  const from = bound(start) === undefined ? (stride > 0 ? 0 : length - 1) : clamp(bound(start) ?? 0);
-  const to = bound(stop) === undefined ? (stride > 0 ? length : -1) : clamp(bound(stop) ?? 0);
-  const picked: Value[] = [];
-  for (let at = from; stride > 0 ? at < to : at > to; at += stride) picked.push(whole[at]);
+  const picked = places(whole.length, bounds.map(bound)).map((at) => whole[at]);
   if (typeof value === "string") return picked.join("");
   return value instanceof Tuple ? (Tuple.from(picked) as Tuple) : picked;
 }
 
+/** The places that a slice picks out of so many. */
+function places(length: number, [start, stop, step = 1]: readonly (number | undefined)[]): number[] {
+  if (step === 0) throw new TemplateError("slice step cannot be zero");
+  const [low, high] = step > 0 ? [0, length] : [-1, length - 1];
+  const clamp = (at: number): number => Math.min(Math.max(at < 0 ? at + length : at, low), high);
+  const from = start === undefined ? (step > 0 ? low : high) : clamp(start);
+  const to = stop === undefined ? (step > 0 ? high : low) : clamp(stop);
+  const found: number[] = [];
+  for (let at = from; step > 0 ? at < to : at > to; at += step) found.push(at);
+  return found;
+}
+
 function bound(value: Value): number | undefined {
   if (value === undefined || value === null) return undefined;
-  if (typeof value === "number") return value;
-  if (typeof value === "boolean") return Number(value);
+  if (typeof value === "number" || typeof value === "boolean") return Number(value);
   throw new TemplateError(`slice indices must be integers, not ${typeName(value)}`);
 }

@@ -1,5 +1,5 @@
 /** Evaluates expressions of a template. */
-import type { Argument, Call, Expression, FilterCall, Member } from "./ast.ts";
+import type { Argument, Binary, Call, Expression, FilterCall, Member } from "./ast.ts";
 import { attribute, sliced, subscript } from "./attributes.ts";
 import type { Budget } from "./budget.ts";
 import { filterNamed } from "./filters.ts";
@@ -112,15 +112,8 @@ export class Expressions {
 
   #operation(node: Expression, scope: Scope): Value {
     switch (node.type) {
-      case "BinaryExpression": {
-        const left = this.evaluate(node.left, scope);
-        const sign = node.operator.value;
-        if (sign === "and") return truth(left) ? this.evaluate(node.right, scope) : left;
-        if (sign === "or") return truth(left) ? left : this.evaluate(node.right, scope);
-        const result = operate(sign, left, this.evaluate(node.right, scope));
-        this.#charge(result);
-        return result;
-      }
+      case "BinaryExpression":
+        return this.#binary(node, scope);
       case "UnaryExpression": {
         const value = this.evaluate(node.argument, scope);
         return node.operator.value === "not" ? !truth(value) : negate(node.operator.value, value);
@@ -135,6 +128,18 @@ export class Expressions {
       default:
         throw new TemplateError(`a ${node.type} is not supported`);
     }
+  }
+
+  #binary(node: Binary, scope: Scope): Value {
+    const left = this.evaluate(node.left, scope);
+    const sign = node.operator.value;
+    // `and` and `or` give one of their operands and may leave the other alone.
+    if (sign === "and" || sign === "or") {
+      return truth(left) === (sign === "and") ? this.evaluate(node.right, scope) : left;
+    }
+    const result = operate(sign, left, this.evaluate(node.right, scope));
+    this.#charge(result);
+    return result;
   }
 
   #call(node: Call, scope: Scope): Value {

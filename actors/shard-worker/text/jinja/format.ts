@@ -20,22 +20,25 @@ const percent = /%(?:\((\w+)\))?([-+ 0#]*)(\d+)?(?:\.(\d+))?([sdifrxXeg%])/g;
 /** `text % values`, where a tuple holds several values and a dict named ones. */
 export function percentFormatted(text: string, values: Value): string {
   const queue: Value[] = values instanceof Tuple ? [...values] : [values];
-  const result = text.replace(percent, (_all, name, flags, width, precision, kind) => {
-    if (kind === "%") return "%";
-    if (name === undefined && queue.length === 0)
-      throw new TemplateError("not enough arguments for format string");
-    const value = name === undefined ? queue.shift() : isDict(values) ? values.get(name) : undefined;
-    const fill = flags.includes("0") && !flags.includes("-") ? "0" : "";
-    const align = flags.includes("-") ? "<" : "";
-    const sign = flags.includes("+") ? "+" : "";
-    return laidOut(value, { align, sign, fill, width, precision, kind: kind === "i" ? "d" : kind });
-  });
+  const take = (name: string | undefined): Value => {
+    if (name !== undefined) return isDict(values) ? values.get(name) : undefined;
+    if (queue.length === 0) throw new TemplateError("not enough arguments for format string");
+    return queue.shift();
+  };
+  const result = text.replace(percent, (_all, name, flags, width, precision, kind) =>
+    kind === "%" ? "%" : laidOut(take(name), { ...percentFlags(flags), width, precision, kind }),
+  );
   if (queue.length > 0 && !isDict(values)) {
-    const used = values instanceof Tuple || text.search(percent) < 0;
-    if (used) throw new TemplateError("not all arguments converted during string formatting");
+    throw new TemplateError("not all arguments converted during string formatting");
   }
   return result;
 }
+
+const percentFlags = (flags: string): Pick<Layout, "align" | "sign" | "fill"> => ({
+  align: flags.includes("-") ? "<" : "",
+  sign: flags.includes("+") ? "+" : "",
+  fill: flags.includes("0") && !flags.includes("-") ? "0" : "",
+});
 
 const field = /\{\{|\}\}|\{([^{}!:]*)(?:!([rs]))?(?::([^{}]*))?\}/g;
 
@@ -43,27 +46,29 @@ const field = /\{\{|\}\}|\{([^{}!:]*)(?:!([rs]))?(?::([^{}]*))?\}/g;
 export function formatted(text: string, args: readonly Value[], named: Named): string {
   let next = 0;
   return text.replace(field, (all, path, conversion, spec) => {
-    if (all === "{{") return "{";
-    if (all === "}}") return "}";
-    const [head = "", ...rest] = path
-      .split(/[.[\]]+/)
-      .filter((part: string, at: number) => at === 0 || part !== "");
-    let value = head === "" ? args[next++] : /^\d+$/.test(head) ? args[Number(head)] : named.get(head);
-    for (const key of rest)
-      value = isList(value) ? value[Number(key)] : isDict(value) ? value.get(key) : undefined;
+    if (all === "{{" || all === "}}") return all.slice(1);
+    const [head = "", ...rest] = path.split(/[.[\]]+/);
+    const place = head === "" ? next++ : Number(head);
+    const value = following(Number.isNaN(place) ? named.get(head) : args[place], rest);
     if (value === undefined) throw new TemplateError(`format has no value for the field "${path}"`);
-    const parts = /^(?:(.)?([<>^=]))?([-+ ])?(0)?(\d+)?(?:\.(\d+))?([sdfrxXeg%])?$/u.exec(spec ?? "");
-    if (!parts) throw new TemplateError(`format specifier "${spec}" is not supported`);
-    const [, fill, align, sign, zero, width, precision, kind] = parts;
-    return laidOut(conversion === "r" ? represent(value) : value, {
-      fill: fill ?? zero ?? "",
-      align: align ?? "",
-      sign: sign ?? "",
-      width,
-      precision,
-      kind: kind ?? "",
-    });
+    return laidOut(conversion === "r" ? represent(value) : value, layoutOf(spec ?? ""));
   });
+}
+
+/** The value under these keys. */
+function following(value: Value, keys: readonly string[]): Value {
+  let found = value;
+  for (const key of keys.filter((each) => each !== "")) {
+    found = isList(found) ? found[Number(key)] : isDict(found) ? found.get(key) : undefined;
+  }
+  return found;
+}
+
+function layoutOf(spec: string): Layout {
+  const parts = /^(?:(.)?([<>^=]))?([-+ ])?(0)?(\d+)?(?:\.(\d+))?([sdfrxXeg%])?$/u.exec(spec);
+  if (!parts) throw new TemplateError(`format specifier "${spec}" is not supported`);
+  const [, fill, align = "", sign = "", zero = "", width, precision, kind = ""] = parts;
+  return { fill: fill ?? zero, align, sign, width, precision, kind };
 }
 
 interface Layout {

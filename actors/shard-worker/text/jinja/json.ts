@@ -16,26 +16,26 @@ import {
 /** How deep data may be nested before it is refused; Python's own limit is of this order. */
 const maxDepth = 500;
 
-/** Plain data as template values. A number with a fraction is a float; `1.0` is known as one only by `valuesFromJson`. */
-export function valueOf(data: unknown, depth = 0): Value {
+/** Plain data as template values. A number with a fraction is a float; `1.0` is known as one only by `valueFromJson`. */
+export function valueFromData(data: unknown, depth = 0): Value {
   if (depth > maxDepth) throw new TemplateError(`data nested deeper than ${maxDepth}`);
   if (typeof data === "number") return Number.isInteger(data) ? data : new Float(data);
   if (data === null || data === undefined || typeof data === "string" || typeof data === "boolean")
     return data;
   if (typeof data === "bigint") return Number(data);
   if (data instanceof Float) return data;
-  if (Array.isArray(data)) return data.map((each) => valueOf(each, depth + 1));
+  if (Array.isArray(data)) return data.map((each) => valueFromData(each, depth + 1));
   if (typeof data === "object") {
-    return new Map(Object.entries(data).map(([key, each]) => [key, valueOf(each, depth + 1)]));
+    return new Map(Object.entries(data).map(([key, each]) => [key, valueFromData(each, depth + 1)]));
   }
   throw new TemplateError(`a ${typeof data} cannot be given to a template`);
 }
 
 /** JSON text as template values; `1.0` stays a float. @throws SyntaxError for text that is not JSON. */
-export function valuesFromJson(text: string): Value {
+export function valueFromJson(text: string): Value {
   const keepFloats = (_key: string, value: unknown, context?: { readonly source?: string }): unknown =>
     typeof value === "number" && /[.eE]/.test(context?.source ?? "") ? new Float(value) : value;
-  return valueOf(JSON.parse(text, keepFloats));
+  return valueFromData(JSON.parse(text, keepFloats));
 }
 
 interface Layout {

@@ -1,5 +1,15 @@
 /** Runs a template: statements to text. */
-import type { CallBlock, Expression, For, Macro, Parameter, Program, SetBlock, Statement } from "./ast.ts";
+import type {
+  CallBlock,
+  Expression,
+  For,
+  Macro,
+  Member,
+  Parameter,
+  Program,
+  SetBlock,
+  Statement,
+} from "./ast.ts";
 import { Budget, maxSteps } from "./budget.ts";
 import { Expressions, Scope } from "./expressions.ts";
 import { bounded, maxLength } from "./operators.ts";
@@ -128,9 +138,12 @@ class Renderer {
     const { assignee } = node;
     if (assignee.type === "FilterExpression") {
       // `{% set x | filter %}…{% endset %}`: the block goes through the filter.
-      return assign(assignee.operand, this.#expressions.filter(value, assignee.filter, scope), scope);
-    }
-    if (assignee.type !== "MemberExpression") return assign(assignee, value, scope);
+      assign(assignee.operand, this.#expressions.filter(value, assignee.filter, scope), scope);
+    } else if (assignee.type === "MemberExpression") this.#setAttribute(assignee, value, scope);
+    else assign(assignee, value, scope);
+  }
+
+  #setAttribute(assignee: Member, value: Value, scope: Scope): void {
     const owner = this.#value(assignee.object, scope);
     const { property } = assignee;
     if (!(owner instanceof Namespace) || property.type !== "Identifier") {
@@ -186,7 +199,10 @@ function mentions(body: readonly Statement[], name: string): boolean {
 
 /** Gives names to a value: one name, or several in round brackets for the items of a list. */
 function assign(target: Expression, value: Value, scope: Scope): void {
-  if (target.type === "Identifier") return scope.set(target.value, value);
+  if (target.type === "Identifier") {
+    scope.set(target.value, value);
+    return;
+  }
   if (target.type !== "TupleLiteral") throw new TemplateError(`cannot assign to a ${target.type}`);
   const parts = items(value);
   if (parts.length !== target.value.length) {
