@@ -16,8 +16,13 @@ export interface Score {
   readonly logprob: number;
 }
 
+/** A token and the best rivals, falling. */
+export interface ScoredToken extends Score {
+  readonly top: readonly Score[];
+}
+
 /** The log-probability of `id` and of the `count` best tokens, falling. */
-export function scoresOf(logits: Float32Array, id: number, count: number): Score & { readonly top: Score[] } {
+export function scoresOf(logits: Float32Array, id: number, count: number): ScoredToken {
   const normaliser = logSumExp(logits, logits[argmax(logits)] ?? 0);
   // JSON has no infinity; a token that was ruled out gets the smallest number that OpenAI's own answers use.
   const score = (at: number): Score => ({

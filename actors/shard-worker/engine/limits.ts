@@ -1,0 +1,23 @@
+/** How much one engine takes on. */
+export interface Limits {
+  /** Tokens of prompt and answer together; the model's own maximum where absent. */
+  readonly contextLength?: number;
+  /** Requests computed in turns: each holds a KV cache, and each slows the others. */
+  readonly activeMax: number;
+  /** Requests waiting beyond those; a longer queue would outlast its clients' patience. */
+  readonly queuedMax: number;
+  /** Prompt tokens per unit of work: large enough for matrix products, small enough that others' tokens still flow. */
+  readonly prefillChunk: number;
+  /** Finished sequences whose keys and values are kept for the next request that begins alike. */
+  readonly prefixEntriesMax: number;
+  /** Memory those may hold together. */
+  readonly prefixBytesMax: number;
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  activeMax: 8,
+  queuedMax: 64,
+  prefillChunk: 512,
+  prefixEntriesMax: 4,
+  prefixBytesMax: 1024 ** 3,
+};

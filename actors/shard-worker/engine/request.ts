@@ -1,0 +1,154 @@
+/** One request on its way: first its prompt goes through the model in chunks, then a token at a time. */
+import type { Delta, Generation, TokenLogprob } from "#protocol/generation";
+import { scoresOf } from "../sampling/scores.ts";
+import { Answer, type Ending, tokenLogprob } from "./answer.ts";
+import type { Plan } from "./plan.ts";
+import { reusableLength } from "./prefix-cache.ts";
+import type { Sequence } from "./sequence.ts";
+import type { TextPort } from "./text-port.ts";
+
+/** Who hears of a request: deltas, and then either the delta `finish` or `failed`. */
+export interface Sink {
+  delta(delta: Delta): void;
+  failed(error: unknown): void;
+}
+
+export interface RequestPorts {
+  readonly text: TextPort;
+  readonly nowMs: () => number;
+  readonly vocabularySize: number;
+  readonly prefillChunk: number;
+}
+
+/** Scoring a prompt needs the logits of every position at once; this bounds their memory (64 x 150,000 x 4 B = 38 MB). */
+const SCORED_CHUNK = 64;
+
+export class Request {
+  readonly generation: Generation;
+  readonly sink: Sink;
+  readonly plan: Plan;
+  /** Present from the first unit of work on. */
+  sequence: Sequence | undefined;
+  readonly #ports: RequestPorts;
+  readonly #answer: Answer;
+  readonly #promptScores: (TokenLogprob | null)[] = [null];
+  readonly #submittedMs: number;
+  #openedMs = 0;
+  #prefilledMs = 0;
+  #cachedTokens = 0;
+  #nextToken: number;
+
+  constructor(generation: Generation, sink: Sink, plan: Plan, ports: RequestPorts) {
+    this.generation = generation;
+    this.sink = sink;
+    this.plan = plan;
+    this.#ports = ports;
+    this.#answer = new Answer(ports.text, generation, plan.maxTokens);
+    this.#submittedMs = ports.nowMs();
+    this.#nextToken = plan.prompt.at(-1) ?? 0;
+  }
+
+  /** Whether the prompt's own scores are asked for: then all of it must be computed. */
+  get scored(): boolean {
+    return this.generation.promptLogprobs === true;
+  }
+
+  /** Prompt tokens still to go before the last, whose logits begin the answer. */
+  get prefillLeft(): number {
+    return this.plan.prompt.length - 1 - (this.sequence?.tokens.length ?? 0);
+  }
+
+  /** How much of `prompt` this one will have computed when its own prefill is done. */
+  willHold(prompt: readonly number[]): number {
+    const { plan, sequence } = this;
+    return sequence && this.prefillLeft > 0 ? reusableLength(prompt, plan.prompt.slice(0, -1)) : 0;
+  }
+
+  /** Begins, on a sequence that holds a beginning of the prompt (or nothing). */
+  open(sequence: Sequence): void {
+    this.sequence = sequence;
+    this.#cachedTokens = sequence.tokens.length;
+    this.#openedMs = this.#ports.nowMs();
+    if (!this.scored) this.sink.delta({ type: "started", promptTokens: [...this.plan.prompt] });
+  }
+
+  /** One unit of work: one chunk of the prompt, or one token. Answers whether the request is complete. */
+  work(sequence: Sequence): boolean {
+    if (this.prefillLeft > 0) {
+      this.#prefill(sequence);
+      if (this.prefillLeft > 0) return false;
+      if (!this.#answer.full) return false;
+    }
+    if (this.#answer.full) {
+      this.#tellScores();
+      this.#prefilledMs = this.#ports.nowMs();
+      this.#finish({ reason: "length" });
+      return true;
+    }
+    return this.#decode(sequence);
+  }
+
+  #prefill(sequence: Sequence): void {
+    const { prompt } = this.plan;
+    const start = sequence.tokens.length;
+    const most = this.scored ? Math.min(SCORED_CHUNK, this.#ports.prefillChunk) : this.#ports.prefillChunk;
+    const chunk = prompt.slice(start, Math.min(start + most, prompt.length - 1));
+    if (!this.scored) {
+      sequence.prefill(chunk);
+      return;
+    }
+    const { vocabularySize, text } = this.#ports;
+    const logits = sequence.all(chunk);
+    for (const [row] of chunk.entries()) {
+      const known = logits.subarray(row * vocabularySize, (row + 1) * vocabularySize);
+      const scored = scoresOf(known, prompt[start + row + 1] ?? 0, this.generation.logprobs ?? 0);
+      this.#promptScores.push(tokenLogprob(text, scored));
+    }
+  }
+
+  #decode(sequence: Sequence): boolean {
+    const { plan, generation, sink } = this;
+    const logits = sequence.next([this.#nextToken]);
+    plan.penalties.apply(logits);
+    for (const id of this.#answer.banned) logits[id] = Number.NEGATIVE_INFINITY;
+    const id = plan.sampler(logits, sequence.tokens.length);
+    const wanted = generation.logprobs;
+    const score = wanted === undefined ? undefined : scoresOf(logits, id, wanted);
+    if (this.#answer.count === 0) {
+      this.#prefilledMs = this.#ports.nowMs();
+      this.#tellScores();
+    }
+    plan.penalties.said(id);
+    this.#nextToken = id;
+    const { delta, ending } = this.#answer.take(id, score);
+    sink.delta(delta);
+    if (ending) this.#finish(ending);
+    return ending !== undefined;
+  }
+
+  /** A scored prompt is announced when its scores are known. */
+  #tellScores(): void {
+    if (!this.scored) return;
+    const { prompt } = this.plan;
+    this.sink.delta({ type: "started", promptTokens: [...prompt], promptLogprobs: this.#promptScores });
+  }
+
+  #finish({ reason, stop }: Ending): void {
+    const nowMs = this.#ports.nowMs();
+    this.sink.delta({
+      type: "finish",
+      reason,
+      ...(stop !== undefined && { stop }),
+      usage: {
+        promptTokens: this.plan.prompt.length,
+        cachedTokens: this.#cachedTokens,
+        completionTokens: this.#answer.count,
+      },
+      timings: {
+        queueMs: this.#openedMs - this.#submittedMs,
+        prefillMs: this.#prefilledMs - this.#openedMs,
+        decodeMs: nowMs - this.#prefilledMs,
+      },
+    });
+  }
+}
