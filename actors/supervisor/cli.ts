@@ -1,0 +1,24 @@
+/** The first thing that runs: the shortest ways out before anything heavy is loaded. */
+import type { BuildFacts } from "./build-facts.ts";
+import { WORKER_ROLE } from "./role.ts";
+
+/** Does what the command line says and ends the process with the exit code of it. */
+export async function cli(build: BuildFacts): Promise<void> {
+  const argv = process.argv.slice(2);
+  if (argv.length === 1 && ["version", "--version", "-V"].includes(argv[0] ?? "")) {
+    process.stdout.write(`exo ${build.version} (${build.commit})\n`);
+    return;
+  }
+  if (argv[0] === WORKER_ROLE) return await work(argv.slice(1));
+  const { run } = await import("./program.ts");
+  process.exit(await run(build, argv));
+}
+
+/** Becomes a shard worker: it lives as long as its channel to the parent does. */
+async function work([node, parent, libraryFolder]: readonly string[]): Promise<void> {
+  const { runShardWorker } = await import("#actors/shard-worker/worker-main");
+  if (node === undefined || parent === undefined || libraryFolder === undefined) {
+    throw new Error(`${WORKER_ROLE} takes a name, its parent's name and the library's folder`);
+  }
+  runShardWorker(node, parent, libraryFolder);
+}

@@ -1,0 +1,197 @@
+/** Every command and flag, and nothing else: what they do is loaded when one is chosen. */
+import { Command, InvalidArgumentError } from "commander";
+import type { ConfigFlags } from "./config.ts";
+import type { Session } from "./session.ts";
+
+export interface GlobalFlags {
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly verbose?: number;
+  readonly yes?: boolean;
+  /** Milliseconds. */
+  readonly timeout?: number;
+}
+
+export interface CommandLineOptions {
+  /** What `--version` prints. */
+  readonly version: string;
+  /** Called once a command is chosen, with all its flags. */
+  readonly session: (flags: GlobalFlags & ConfigFlags) => Session;
+}
+
+/** Throws CommanderError for a wrong use and for help; never ends the process or writes to stderr itself. */
+export function commandLine(options: CommandLineOptions): Command {
+  const program = new Command("exo")
+    .description("Turns the computers people own into one AI machine.")
+    .usage("COMMAND [flags]")
+    .version(options.version, "-V, --version", "print the version")
+    .option("--host <url>", "talk to the exo there (EXO_HOST)")
+    .option("--json", "one JSON object instead of text")
+    .option("-q, --quiet", "no progress; tables print names only")
+    .option("-v, --verbose", "say more", (_, before: number) => before + 1, 0)
+    .option("--no-color", "no colours (NO_COLOR)")
+    .option("-y, --yes", "answer questions with yes")
+    .option("--timeout <duration>", "give up after so long: 90, 90s, 5m (exit code 124)", duration)
+    .option("--config <file>", "read this exo.yaml alone")
+    .helpOption("-h, --help", "show help")
+    .addHelpText("after", FIRST_STEPS)
+    .helpCommand("help [command]", "show help of a command")
+    .showSuggestionAfterError(true)
+    .exitOverride()
+    .configureOutput({ outputError: () => {}, writeErr: () => {} });
+  const make = (signature: string, description: string): Made => {
+    const command = program
+      .command(signature, { hidden: signature.startsWith("__") })
+      .description(description)
+      .copyInheritedSettings(program);
+    const does = (act: Act) => {
+      command.action((...given: unknown[]) => {
+        const flags: CommandFlags = command.optsWithGlobals();
+        return act(options.session(flags), given.slice(0, -2) as Argument[], flags);
+      });
+    };
+    return { command, does };
+  };
+  modelCommands(make);
+  serverCommands(make);
+  machineCommands(make);
+  program.action(() => program.outputHelp());
+  return program;
+}
+
+type Argument = string | readonly string[] | undefined;
+/** The flags of one command as commander read them; each command's own file says which it has. */
+// biome-ignore lint/suspicious/noExplicitAny: commander types no options; each command declares the shape it reads.
+type CommandFlags = any;
+type Act = (session: Session, given: readonly Argument[], flags: CommandFlags) => Promise<void>;
+interface Made {
+  readonly command: Command;
+  does(act: Act): void;
+}
+type Make = (signature: string, description: string) => Made;
+
+const FIRST_STEPS = `
+Examples:
+  exo run smollm2                                chat in the terminal
+  exo run smollm2 "What is the capital of France?"
+  echo text | exo run smollm2 "summarise"
+  exo serve --model smollm2                      OpenAI's API on port 52415`;
+
+function modelCommands(make: Make): void {
+  const run = make(
+    "run [model] [prompt...]",
+    "chat with a model, or answer once when a prompt or stdin is given",
+  );
+  run.command
+    .option("-m, --model <model>", "the model, if not named first")
+    .option("--system <text>", "system prompt")
+    .option("--raw", "continue the text as it is, without chat template")
+    .option("--temp <t>", "temperature; 0 always takes the likeliest token", number(0))
+    .option("--top-p <p>", "keep the likeliest tokens up to this probability", number(0, 1))
+    .option("--top-k <k>", "keep so many of the likeliest tokens; 0 keeps all", whole(0))
+    .option("--min-p <p>", "drop tokens below this share of the likeliest", number(0, 1))
+    .option("--seed <n>", "same seed, same answer", whole(Number.MIN_SAFE_INTEGER))
+    .option("--max-tokens <n>", "longest answer", whole(1))
+    .option("--stop <text>", "end the answer before this text (repeatable)", gathered)
+    .option("--ctx <n>", "tokens of context", whole(1))
+    .option("--no-pull", "do not fetch the model if it is not here")
+    .option("--stats", "print counts and speed after the answer, on stderr")
+    .option("--plain", "print the answer as the model wrote it, without rendering Markdown")
+    .addHelpText("after", RUN_EXAMPLES);
+  run.does(async (session, [model, prompt], flags) =>
+    (await import("./commands/run.ts")).run(session, { ...flags, given: [model ?? [], prompt ?? []].flat() }),
+  );
+  make("pull <model...>", "fetch models from the hub; goes on where it stopped").does(
+    async (session, [models]) => (await import("./commands/pull.ts")).pull(session, [models ?? []].flat()),
+  );
+  const ls = make("ls", "list the models on this machine");
+  ls.command.alias("list");
+  ls.does(async (session) => (await import("./commands/ls.ts")).ls(session));
+  make("show <model>", "what a model is and where its files are").does(async (session, [model]) =>
+    (await import("./commands/show.ts")).show(session, String(model)),
+  );
+  const rm = make("rm <model...>", "delete models from this machine");
+  rm.command.alias("remove");
+  rm.does(async (session, [models]) => (await import("./commands/rm.ts")).rm(session, [models ?? []].flat()));
+}
+
+function serverCommands(make: Make): void {
+  const serve = make("serve", "serve the API in the foreground");
+  serve.command
+    .option("--port <n>", "port to listen on; 0 takes a free one (EXO_PORT, 52415)", whole(0, 65_535))
+    .option("--bind <address>", "address to listen on (127.0.0.1); others need a key")
+    .option("--key <key>", "key that clients must show (EXO_API_KEY)")
+    .option("--origins <list>", "web origins allowed to call, separated by commas (EXO_ORIGINS)", split)
+    .option("-m, --model <model>", "load this model at once (repeatable)", gathered)
+    .option("--ctx <n>", "tokens of context", whole(1))
+    .option("--no-pull", "do not fetch models that are not here")
+    .option("--no-discovery", "do not look for other machines");
+  serve.does(async (session, _, flags) => (await import("./commands/serve.ts")).serve(session, flags));
+  make("ps", "models in memory").does(async (session) => (await import("./commands/ps.ts")).ps(session));
+  const stop = make("stop [model]", "unload a model");
+  stop.command.option("--all", "unload every model").option("--now", "cut answers short");
+  stop.does(async (session, [model], flags) =>
+    (await import("./commands/stop.ts")).stop(
+      session,
+      model === undefined ? undefined : String(model),
+      flags,
+    ),
+  );
+}
+
+function machineCommands(make: Make): void {
+  make("version", "print version and commit").does(async (session) =>
+    (await import("./commands/version.ts")).version(session),
+  );
+  const doctor = make("doctor", "check this machine and say what to do");
+  doctor.command.option("--online", "also ask the model hub");
+  doctor.does(async (session, _, flags) => (await import("./commands/doctor.ts")).doctor(session, flags));
+  make("completion <shell>", "print a completion script for bash, zsh or fish").does(
+    async (session, [shell]) => (await import("./commands/completion.ts")).completion(session, String(shell)),
+  );
+  make("__complete [words...]", "").does(async (session, [words]) =>
+    (await import("./commands/completion.ts")).complete(session, [words ?? []].flat()),
+  );
+}
+
+const RUN_EXAMPLES = `
+A model is an alias (smollm2), a hub repository (owner/name, owner/name:file.gguf), a folder (./folder) or a file (./model.gguf).`;
+
+const gathered = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+
+const split = (value: string): readonly string[] => value.split(",").map((each) => each.trim());
+
+const whole =
+  (least: number, most = Number.MAX_SAFE_INTEGER) =>
+  (text: string): number =>
+    checked(text, /^-?\d+$/.test(text), { least, most, kind: "a whole number" });
+
+const number =
+  (least: number, most = Number.MAX_SAFE_INTEGER) =>
+  (text: string): number =>
+    checked(text, text.trim() !== "" && Number.isFinite(Number(text)), { least, most, kind: "a number" });
+
+function checked(
+  text: string,
+  isNumber: boolean,
+  { least, most, kind }: { least: number; most: number; kind: string },
+): number {
+  const value = Number(text);
+  if (isNumber && value >= least && value <= most) return value;
+  const bound =
+    least === Number.MIN_SAFE_INTEGER
+      ? ""
+      : most === Number.MAX_SAFE_INTEGER
+        ? ` of at least ${least}`
+        : ` from ${least} to ${most}`;
+  throw new InvalidArgumentError(`It must be ${kind}${bound}.`);
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** Seconds where no unit is given; milliseconds out. */
+function duration(text: string): number {
+  const [, count, unit = "s"] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text) ?? [];
+  if (count === undefined) throw new InvalidArgumentError("It must be a duration such as 90s, 5m or 1h.");
+  return Number(count) * (UNITS_MS[unit] ?? 1);
+}

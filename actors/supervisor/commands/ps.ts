@@ -1,0 +1,33 @@
+/** `exo ps`: what the running exo holds in memory. */
+import type { ModelState } from "#protocol/supervisor";
+import { needDaemon } from "../daemon.ts";
+import { printJson, type Session } from "../session.ts";
+import { shownBytes, table } from "../terminal/table.ts";
+
+export async function ps(session: Session): Promise<void> {
+  const { terminal, json, quiet, signal } = session;
+  const daemon = await needDaemon(session);
+  const { models } = await daemon.get<{ models: readonly ModelState[] }>("/exo/v1/ps", signal);
+  if (json) return printJson(session, "ps", { url: daemon.url, models });
+  if (quiet) return terminal.out(models.map(({ model }) => `${model}\n`).join(""));
+  if (models.length === 0) return terminal.err(`no model is loaded at ${daemon.url}\n`);
+  const rows = models.map((each) => [
+    each.model,
+    stateOf(each),
+    each.facts ? shownBytes(each.facts.weightBytes) : "-",
+    each.facts?.quantisation ?? "-",
+    each.facts ? String(each.facts.contextLength) : "-",
+    String(each.requests),
+    String(each.pid ?? "-"),
+  ]);
+  const width = terminal.outIsTerminal ? { width: terminal.columns() } : {};
+  terminal.out(
+    table(["model", "state", "weights", "quantisation", "context", "requests", "pid"], rows, width),
+  );
+}
+
+/** `loading 40 %` while it loads, else the state. */
+function stateOf({ state, loadedBytes, totalBytes }: ModelState): string {
+  if (state !== "loading" || !loadedBytes || !totalBytes) return state;
+  return `loading ${Math.floor((100 * loadedBytes) / totalBytes)} %`;
+}

@@ -1,0 +1,134 @@
+/** `exo run`: one answer when a prompt or stdin is given, else a chat in the terminal. */
+import { resolve } from "node:path";
+import { answer, type ChatTurn, type Sampling, shownFigures } from "../answer.ts";
+import type { Client } from "../client.ts";
+import { usageProblem } from "../exit-code.ts";
+import { openModel } from "../open-model.ts";
+import { printJson, type Session } from "../session.ts";
+
+export interface RunFlags {
+  /** Words of the command line: the model, unless --model names it, and the prompt. */
+  readonly given: readonly string[];
+  readonly model?: string;
+  readonly system?: string;
+  readonly raw?: boolean;
+  readonly temp?: number;
+  readonly topP?: number;
+  readonly topK?: number;
+  readonly minP?: number;
+  readonly seed?: number;
+  readonly maxTokens?: number;
+  readonly stop?: readonly string[];
+  readonly stats?: boolean;
+  readonly plain?: boolean;
+  readonly pull: boolean;
+}
+
+export async function run(session: Session, flags: RunFlags): Promise<void> {
+  const { model, words } = modelAndWords(flags);
+  const { terminal } = session;
+  const prompt = await promptFrom(words, terminal.inIsTerminal);
+  if (prompt === undefined && !terminal.inIsTerminal) {
+    throw usageProblem(
+      "there is nothing to answer: no prompt was given and stdin is empty",
+      `exo run ${model} "question"`,
+    );
+  }
+  if (prompt === undefined && session.json)
+    throw usageProblem("--json needs a prompt", `exo run ${model} --json "question"`);
+  const opened = await openModel(session, model, flags.pull);
+  try {
+    const { client, name } = opened;
+    if (prompt === undefined) {
+      const { chat } = await import("../chat/chat.ts");
+      await chat(session, { client, model: name, sampling: samplingOf(flags), ...chatFlags(flags) });
+    } else {
+      await once(session, { client, model: name, prompt, flags });
+    }
+  } finally {
+    await opened.close();
+  }
+}
+
+const chatFlags = ({ system, stats = false, plain = false }: RunFlags) => ({
+  ...(system !== undefined && { system }),
+  stats,
+  plain,
+});
+
+function modelAndWords({ given, model }: RunFlags): { model: string; words: readonly string[] } {
+  if (model !== undefined) return { model, words: given };
+  const [first, ...words] = given;
+  if (first === undefined)
+    throw usageProblem("no model was named", "exo run smollm2, or see what is here: exo ls");
+  return { model: first, words };
+}
+
+/** The words of the command line, then what stdin holds; undefined if neither says anything. */
+async function promptFrom(words: readonly string[], inIsTerminal: boolean): Promise<string | undefined> {
+  const piped = inIsTerminal ? "" : (await Bun.stdin.text()).trimEnd();
+  const parts = [words.join(" "), piped].filter((part) => part !== "");
+  return parts.length === 0 ? undefined : parts.join("\n\n");
+}
+
+/** Flags in the spelling of the API. */
+export function samplingOf({
+  temp,
+  topP,
+  topK,
+  minP,
+  seed,
+  maxTokens,
+  stop,
+}: Omit<RunFlags, "given" | "pull">): Sampling {
+  return {
+    ...(temp !== undefined && { temperature: temp }),
+    ...(topP !== undefined && { top_p: topP }),
+    ...(topK !== undefined && { top_k: topK }),
+    ...(minP !== undefined && { min_p: minP }),
+    ...(seed !== undefined && { seed }),
+    ...(maxTokens !== undefined && { max_tokens: maxTokens }),
+    ...(stop !== undefined && { stop }),
+  };
+}
+
+interface Once {
+  readonly client: Client;
+  readonly model: string;
+  readonly prompt: string;
+  readonly flags: RunFlags;
+}
+
+/** Only the answer goes to stdout. */
+async function once(session: Session, { client, model, prompt, flags }: Once): Promise<void> {
+  const { terminal, clock, signal, json } = session;
+  let text = "";
+  const question = {
+    model,
+    prompt: flags.raw ? prompt : turns(prompt, flags.system),
+    sampling: samplingOf(flags),
+  };
+  const figures = await answer(question, {
+    client,
+    clock,
+    signal,
+    onText(piece, kind) {
+      if (kind === "answer") text += piece;
+      if (json) return;
+      if (kind === "answer") terminal.out(piece);
+      else if (terminal.errIsTerminal) terminal.err(terminal.errStyle("dim", piece));
+    },
+  });
+  if (json) return printJson(session, "run", { model, text, ...figures });
+  if (!text.endsWith("\n")) terminal.out("\n");
+  if (flags.stats) terminal.err(`${terminal.errStyle("dim", shownFigures(figures))}\n`);
+}
+
+const turns = (prompt: string, system: string | undefined): readonly ChatTurn[] => [
+  ...(system === undefined ? [] : [{ role: "system", content: system } as const]),
+  { role: "user", content: prompt },
+];
+
+/** A path must mean the same file to a daemon that stands in another folder. */
+export const absolutePath = (model: string, folder: string): string =>
+  /^\.{1,2}([/\\]|$)/.test(model) ? resolve(folder, model) : model;

@@ -1,0 +1,92 @@
+/** `exo serve`: this machine's API in the foreground, until Ctrl-C. */
+import { Problem } from "#protocol/problem";
+import { readDaemonFile, registerDaemon } from "../daemon.ts";
+import { CommandProblem, EXIT } from "../exit-code.ts";
+import { openNode } from "../local-node.ts";
+import { modelAt } from "../models.ts";
+import type { Node } from "../node.ts";
+import { listenerOf } from "../port-owner.ts";
+import { printJson, type Session } from "../session.ts";
+
+export interface ServeFlags {
+  readonly model?: readonly string[];
+  readonly pull: boolean;
+}
+
+export async function serve(session: Session, { model = [], pull }: ServeFlags): Promise<void> {
+  const { config, build, signal, progress } = session;
+  refuseOpenDoor(session);
+  const mayPull = pull && config.models.autoPull;
+  const node = await listen(session, mayPull);
+  const unregister = await registerDaemon(config, {
+    url: node.url,
+    pid: process.pid,
+    version: build.version,
+  });
+  try {
+    progress.milestone(`exo ${build.version} serves ${node.url} · Ctrl-C ends it`);
+    for (const name of model) await load(session, node, { name, pull: mayPull });
+    if (session.json)
+      printJson(session, "serve", { url: node.url, pid: process.pid, version: build.version, models: model });
+    await ended(signal);
+    progress.milestone("ending");
+  } finally {
+    await unregister();
+    await node.stop();
+  }
+}
+
+/** Everyone who reaches the port could use the machine. */
+function refuseOpenDoor({ config }: Session): void {
+  const { bind, key } = config.api;
+  if (key !== undefined || bind === "localhost" || bind === "::1" || bind.startsWith("127.")) return;
+  throw new CommandProblem(EXIT.usage, `listening on ${bind} lets everyone in the network use this exo`, {
+    remedy: "give a key (--key KEY or EXO_API_KEY), or listen on this machine only: --bind 127.0.0.1",
+  });
+}
+
+async function listen(session: Session, pull: boolean): Promise<Node> {
+  const { bind, port } = session.config.api;
+  try {
+    return await openNode(session, { host: bind, port, pull });
+  } catch (error) {
+    if (error instanceof Problem && error.param === "port") throw await portInUse(session, error);
+    throw error;
+  }
+}
+
+async function portInUse({ config }: Session, cause: Problem): Promise<Problem> {
+  const { port } = config.api;
+  const other = await readDaemonFile(config);
+  const isExo = other !== undefined && new URL(other.url).port === String(port);
+  const owner = isExo ? `another exo (process ${other.pid})` : listenerOf(port);
+  const by = owner === undefined ? "" : ` by ${owner}`;
+  const use = isExo ? "use that one (exo run finds it), or choose another port" : "choose another port";
+  return new CommandProblem(EXIT.noDaemon, `port ${port} is in use${by}`, {
+    remedy: `${use}: exo serve --port ${port === 65_535 ? 0 : port + 1}, or --port 0 for any free one`,
+    cause,
+  });
+}
+
+async function load(
+  session: Session,
+  node: Node,
+  { name, pull }: { name: string; pull: boolean },
+): Promise<void> {
+  const { progress, terminal, clock, signal } = session;
+  const { reference } = await modelAt(session, name, pull);
+  const startMs = clock.nowMs();
+  progress.status(`loading ${name}`);
+  await Promise.race([node.load(reference), ended(signal)]);
+  progress.end();
+  if (signal.aborted) return;
+  const seconds = ((clock.nowMs() - startMs) / 1000).toFixed(1);
+  progress.milestone(`${terminal.errStyle("green", "✓")} ${name} loaded in ${seconds} s`);
+}
+
+function ended(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

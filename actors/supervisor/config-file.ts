@@ -1,0 +1,114 @@
+/** exo.yaml: what may stand in it, and what is wrong with what does. */
+import { Problem } from "#protocol/problem";
+import { nearest } from "./nearest.ts";
+
+/** What exo.yaml may set; every part may be absent. */
+export interface ConfigFile {
+  readonly api?: {
+    readonly port?: number;
+    readonly bind?: string;
+    /** Never the key itself but where it is: `env:NAME`. */
+    readonly key?: string;
+    readonly origins?: readonly string[];
+  };
+  readonly models?: {
+    readonly dir?: string;
+    readonly aliases?: Readonly<Record<string, string>>;
+    readonly auto_pull?: boolean;
+    readonly hub_endpoint?: string;
+  };
+  readonly runtime?: {
+    /** Tokens. */
+    readonly context?: number;
+  };
+}
+
+type Check = (value: unknown) => string | undefined;
+
+const text: Check = (value) => (typeof value === "string" && value !== "" ? undefined : "must be text");
+const flag: Check = (value) => (typeof value === "boolean" ? undefined : "must be true or false");
+const texts: Check = (value) =>
+  Array.isArray(value) && value.every((each) => !text(each)) ? undefined : "must be a list of texts";
+const whole =
+  (least: number, most: number): Check =>
+  (value) =>
+    Number.isInteger(value) && Number(value) >= least && Number(value) <= most
+      ? undefined
+      : `must be a whole number from ${least} to ${most}`;
+const secret: Check = (value) =>
+  typeof value === "string" && /^env:\w+$/.test(value)
+    ? undefined
+    : "must not hold a secret itself: write env:NAME and set that variable";
+const address: Check = (value) =>
+  typeof value === "string" && URL.canParse(value) ? undefined : "must be a URL";
+const names: Check = (value) =>
+  isSection(value) && Object.values(value).every((each) => !text(each))
+    ? undefined
+    : "must map names to models";
+
+const SCHEMA: Readonly<Record<string, Readonly<Record<string, Check>>>> = {
+  api: { port: whole(0, 65_535), bind: text, key: secret, origins: texts },
+  models: { dir: text, aliases: names, auto_pull: flag, hub_endpoint: address },
+  runtime: { context: whole(1, 1 << 30) },
+};
+
+/** A folder that one merely stands in must not redirect downloads (with their token), open the server or move the store. */
+const USER_ONLY = ["api.bind", "api.key", "api.origins", "models.dir", "models.hub_endpoint"];
+
+/** Checks the text of an exo.yaml; throws Problem `invalid` that names the file, the key and what to write instead. */
+export function parseConfigFile(yaml: string, path: string, whose: "user" | "project"): ConfigFile {
+  const parsed = parseYaml(yaml, path);
+  if (parsed === null || parsed === undefined) return {};
+  if (!isSection(parsed)) throw wrong(path, "the file", "must be a map of sections", Object.keys(SCHEMA));
+  for (const [section, values] of Object.entries(parsed)) {
+    const known = SCHEMA[section];
+    if (!known) throw unknown(path, section, Object.keys(SCHEMA));
+    if (values !== null && !isSection(values))
+      throw wrong(path, section, "must be a map", Object.keys(known));
+    for (const [key, value] of Object.entries(values ?? {})) {
+      const name = `${section}.${key}`;
+      const check = known[key];
+      const siblings = Object.keys(known).map((each) => `${section}.${each}`);
+      if (!check) throw unknown(path, name, siblings);
+      checkValue(path, name, check(value), whose);
+    }
+  }
+  return parsed as ConfigFile;
+}
+
+function checkValue(path: string, name: string, fault: string | undefined, whose: "user" | "project"): void {
+  if (fault) {
+    const remedy = `correct ${name} in ${path}`;
+    throw new Problem("invalid", `${path}: ${name} ${fault}`, { param: name, remedy });
+  }
+  if (whose === "project" && USER_ONLY.includes(name)) {
+    const remedy = "move it to the exo.yaml in EXO_HOME, or give it by flag or environment";
+    const message = `${path}: ${name} is not taken from the folder one stands in`;
+    throw new Problem("invalid", message, { param: name, remedy });
+  }
+}
+
+function parseYaml(yaml: string, path: string): unknown {
+  try {
+    return Bun.YAML.parse(yaml);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Problem("invalid", `${path} is not YAML: ${why}`, {
+      remedy: `correct ${path}, or move it away`,
+    });
+  }
+}
+
+const isSection = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+function unknown(path: string, name: string, candidates: readonly string[]): Problem {
+  const near = nearest(name, candidates);
+  return wrong(path, name, near ? `is not known; did you mean ${near}?` : "is not known", candidates);
+}
+
+const wrong = (path: string, name: string, what: string, candidates: readonly string[]): Problem =>
+  new Problem("invalid", `${path}: ${name} ${what}`, {
+    param: name,
+    remedy: `known here: ${candidates.join(", ")}`,
+  });

@@ -1,0 +1,261 @@
+/** Flags, environment and exo.yaml become one frozen Config. The only reader of process.env. */
+import { existsSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { Problem } from "#protocol/problem";
+import { type ConfigFile, parseConfigFile } from "./config-file.ts";
+
+export interface Config {
+  /** Where exo keeps everything of its own: EXO_HOME, else the platform's data folder. */
+  readonly home: string;
+  /** What relative paths are relative to. */
+  readonly folder: string;
+  /** What `~` stands for. */
+  readonly userHome: string;
+  /** The exo to talk to, as a URL, where the user named one. */
+  readonly host?: string;
+  readonly api: {
+    readonly port: number;
+    readonly bind: string;
+    readonly key?: string;
+    readonly origins: readonly string[];
+  };
+  readonly models: {
+    readonly dir: string;
+    readonly aliases: Readonly<Record<string, string>>;
+    readonly autoPull: boolean;
+    /** Folders with models that came with a source build. */
+    readonly extraFolders: readonly string[];
+  };
+  readonly hub: {
+    /** HF_ENDPOINT; Hugging Face's own where not set. */
+    readonly endpoint: string;
+    readonly token?: string;
+    readonly offline: boolean;
+    /** HF_HOME and HF_HUB_CACHE, where set. */
+    readonly hfHome?: string;
+    readonly hfHubCache?: string;
+    /** XDG_CACHE_HOME or ~/.cache. */
+    readonly userCache: string;
+  };
+  readonly runtime: { readonly contextLength?: number };
+  readonly terminal: {
+    /** Absent: decided by whether the stream is a terminal. */
+    readonly color?: boolean;
+    readonly columns?: number;
+    /** TERM=dumb: no cursor movement. */
+    readonly dumb: boolean;
+    /** Sentences only, nothing redrawn (screen readers). */
+    readonly accessible: boolean;
+    readonly history: boolean;
+  };
+  /** For processes of our own: no secrets, and nothing that makes Bun run foreign code. */
+  readonly childEnvironment: Readonly<Record<string, string>>;
+}
+
+/** What the command line may say about the configuration. */
+export interface ConfigFlags {
+  readonly host?: string;
+  readonly config?: string;
+  readonly color?: boolean;
+  readonly port?: number;
+  readonly bind?: string;
+  readonly key?: string;
+  readonly origins?: readonly string[];
+  readonly contextLength?: number;
+}
+
+/** Where the flags' values meet the machine's; a test gives its own. */
+export interface Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly platform: NodeJS.Platform;
+  readonly userHome: string;
+  readonly folder: string;
+  /** Text of a file, undefined if there is none; throws if it cannot be read. */
+  readonly read: (path: string) => string | undefined;
+  readonly extraModelFolders: readonly string[];
+}
+
+export const PORT_DEFAULT = 52_415;
+const HUB_DEFAULT = "https://huggingface.co";
+
+/** The real surroundings. `extraModelFolders` as in Config. */
+export const surroundings = (extraModelFolders: readonly string[]): Surroundings => ({
+  env: process.env,
+  platform: process.platform,
+  userHome: homedir(),
+  folder: process.cwd(),
+  read: (path) => (existsSync(path) ? readFileSync(path, "utf8") : undefined),
+  extraModelFolders,
+});
+
+/** Precedence: flag, environment, project's exo.yaml, user's exo.yaml, default. Throws Problem `invalid`. */
+export function configOf(
+  flags: ConfigFlags,
+  { env, platform, userHome, folder, ...around }: Surroundings,
+): Config {
+  const home = resolve(folder, set(env.EXO_HOME) ?? dataFolder(platform, userHome, env));
+  const file = readFiles(flags, home, folder, around.read);
+  const userCache = set(env.XDG_CACHE_HOME) ?? join(userHome, ".cache");
+  const host = flags.host ?? set(env.EXO_HOST);
+  const key = flags.key ?? set(env.EXO_API_KEY) ?? keyOf(file.api?.key, env);
+  return frozen({
+    home,
+    folder,
+    userHome,
+    ...(host !== undefined && { host: baseUrl(host) }),
+    api: {
+      port: flags.port ?? portOf(env.EXO_PORT) ?? file.api?.port ?? PORT_DEFAULT,
+      bind: flags.bind ?? file.api?.bind ?? "127.0.0.1",
+      ...(key !== undefined && { key }),
+      origins: flags.origins ?? list(env.EXO_ORIGINS) ?? file.api?.origins ?? [],
+    },
+    models: {
+      dir: resolve(
+        home,
+        set(env.EXO_MODELS) ?? file.models?.dir?.replace(/^~(?=\/|$)/, userHome) ?? "models",
+      ),
+      aliases: file.models?.aliases ?? {},
+      autoPull: file.models?.auto_pull ?? true,
+      extraFolders: around.extraModelFolders,
+    },
+    hub: {
+      endpoint: set(env.HF_ENDPOINT) ?? file.models?.hub_endpoint ?? HUB_DEFAULT,
+      ...optional("token", tokenOf(env, userCache, around.read)),
+      offline: truthy(env.HF_HUB_OFFLINE),
+      ...optional("hfHome", set(env.HF_HOME)),
+      ...optional("hfHubCache", set(env.HF_HUB_CACHE)),
+      userCache,
+    },
+    runtime: optional("contextLength", flags.contextLength ?? file.runtime?.context),
+    terminal: {
+      ...optional("color", colorOf(flags, env)),
+      ...optional("columns", Number(env.COLUMNS) || undefined),
+      dumb: env.TERM === "dumb",
+      accessible: truthy(env.EXO_ACCESSIBLE),
+      history: !truthy(env.EXO_NO_HISTORY),
+    },
+    childEnvironment: childEnvironment(env),
+  });
+}
+
+/** An empty variable counts as unset, as shells and containers often leave them. */
+const set = (value: string | undefined): string | undefined =>
+  value === undefined || value === "" ? undefined : value;
+
+const truthy = (value: string | undefined): boolean =>
+  value !== undefined && /^(1|true|yes|on)$/i.test(value);
+
+const list = (value: string | undefined): readonly string[] | undefined =>
+  set(value)
+    ?.split(",")
+    .map((each) => each.trim())
+    .filter((each) => each !== "");
+
+const optional = <Key extends string, Value>(
+  key: Key,
+  value: Value | undefined,
+): { readonly [K in Key]?: Value } =>
+  (value === undefined ? {} : { [key]: value }) as { readonly [K in Key]?: Value };
+
+/** The data folder of XDG's base directories, of macOS or of Windows. */
+function dataFolder(platform: NodeJS.Platform, userHome: string, env: Surroundings["env"]): string {
+  if (platform === "darwin") return join(userHome, "Library", "Application Support", "exo");
+  if (platform === "win32") return join(set(env.LOCALAPPDATA) ?? join(userHome, "AppData", "Local"), "exo");
+  return join(set(env.XDG_DATA_HOME) ?? join(userHome, ".local", "share"), "exo");
+}
+
+function readFiles(flags: ConfigFlags, home: string, folder: string, read: Surroundings["read"]): ConfigFile {
+  if (flags.config !== undefined) {
+    const path = resolve(folder, flags.config);
+    const text = read(path);
+    if (text === undefined)
+      throw new Problem("invalid", `--config ${path} does not exist`, { param: "--config" });
+    return parseConfigFile(text, path, "user");
+  }
+  const [userPath, projectPath] = [join(home, "exo.yaml"), join(folder, "exo.yaml")];
+  const user = parseConfigFile(read(userPath) ?? "", userPath, "user");
+  const project =
+    projectPath === userPath ? {} : parseConfigFile(read(projectPath) ?? "", projectPath, "project");
+  return {
+    api: { ...user.api, ...project.api },
+    models: {
+      ...user.models,
+      ...project.models,
+      aliases: { ...user.models?.aliases, ...project.models?.aliases },
+    },
+    runtime: { ...user.runtime, ...project.runtime },
+  };
+}
+
+function portOf(value: string | undefined): number | undefined {
+  if (set(value) === undefined) return undefined;
+  const port = Number(value);
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+  throw new Problem("invalid", `EXO_PORT=${value} is not a port`, {
+    param: "EXO_PORT",
+    remedy: "use a number from 0 to 65535",
+  });
+}
+
+function keyOf(reference: string | undefined, env: Surroundings["env"]): string | undefined {
+  if (reference === undefined) return undefined;
+  const name = reference.slice("env:".length);
+  const key = set(env[name]);
+  if (key !== undefined) return key;
+  const remedy = `set ${name}, or remove api.key`;
+  throw new Problem("invalid", `exo.yaml takes api.key from ${name}, which is not set`, {
+    param: "api.key",
+    remedy,
+  });
+}
+
+/** HF_TOKEN, else the file that `hf auth login` leaves. */
+function tokenOf(
+  env: Surroundings["env"],
+  userCache: string,
+  read: Surroundings["read"],
+): string | undefined {
+  const given = set(env.HF_TOKEN) ?? set(env.HUGGING_FACE_HUB_TOKEN);
+  if (given !== undefined) return given;
+  const path = set(env.HF_TOKEN_PATH) ?? join(set(env.HF_HOME) ?? join(userCache, "huggingface"), "token");
+  return set(read(path)?.trim());
+}
+
+/** `host`, `host:port` or a URL; http and exo's own port where not said. */
+function baseUrl(host: string): string {
+  const schemed = /^https?:\/\//.test(host);
+  const url = URL.parse(schemed ? host : `http://${host}`);
+  if (!url || url.hostname === "") {
+    throw new Problem("invalid", `${host} is not a host`, {
+      param: "--host",
+      remedy: "for example --host http://127.0.0.1:52415",
+    });
+  }
+  if (!schemed && url.port === "" && !/:80\/?$/.test(host)) url.port = String(PORT_DEFAULT);
+  return url.origin + url.pathname.replace(/\/+$/, "");
+}
+
+/** https://no-color.org and https://bixense.com/clicolors. */
+function colorOf(flags: ConfigFlags, env: Surroundings["env"]): boolean | undefined {
+  if (flags.color === false || set(env.NO_COLOR) !== undefined) return false;
+  if (set(env.CLICOLOR_FORCE) !== undefined && env.CLICOLOR_FORCE !== "0") return true;
+  return env.TERM === "dumb" ? false : undefined;
+}
+
+const SECRETS = ["EXO_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"];
+/** Each makes a compiled program run something else. */
+const BUN_DOORS = ["BUN_OPTIONS", "BUN_BE_BUN", "BUN_INSPECT", "BUN_INSPECT_PRELOAD"];
+
+function childEnvironment(env: Surroundings["env"]): Record<string, string> {
+  const kept: Record<string, string> = { DO_NOT_TRACK: "1" };
+  for (const [name, value] of Object.entries(env)) {
+    if (value !== undefined && !SECRETS.includes(name) && !BUN_DOORS.includes(name)) kept[name] = value;
+  }
+  return kept;
+}
+
+function frozen<T extends object>(value: T): T {
+  for (const each of Object.values(value)) if (typeof each === "object" && each !== null) frozen(each);
+  return Object.freeze(value);
+}

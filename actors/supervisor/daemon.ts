@@ -1,0 +1,79 @@
+/** Which exo already runs on this machine: found by what `exo serve` leaves in EXO_HOME, or on the usual port. */
+import { mkdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { type Client, clientOf } from "./client.ts";
+import { type Config, PORT_DEFAULT } from "./config.ts";
+import { CommandProblem, EXIT } from "./exit-code.ts";
+import type { Session } from "./session.ts";
+
+/** What `exo serve` leaves in `EXO_HOME/run/daemon.json` while it serves. */
+export interface DaemonFile {
+  readonly url: string;
+  readonly pid: number;
+  readonly version: string;
+}
+
+const fileOf = ({ home }: Config): string => join(home, "run", "daemon.json");
+
+/** The running exo: the one that --host or EXO_HOST names, this home's, or the one on the usual port. */
+export async function findDaemon(session: Session): Promise<Client | undefined> {
+  const { config } = session;
+  const { key } = config.api;
+  if (config.host !== undefined) {
+    const named = clientOf(config.host, key);
+    if (await named.isExo()) return named;
+    const remedy = "start one there (exo serve), or leave out --host and EXO_HOST";
+    throw new CommandProblem(EXIT.noDaemon, `no exo answers at ${config.host}`, { remedy });
+  }
+  const registered = await readDaemonFile(config);
+  if (registered) {
+    const client = clientOf(registered.url, key);
+    if (await client.isExo()) return client;
+  }
+  const usual = clientOf(`http://127.0.0.1:${PORT_DEFAULT}`, key);
+  return (await usual.isExo()) ? usual : undefined;
+}
+
+/** As findDaemon; throws Problem (exit code 3) when there is none. */
+export async function needDaemon(session: Session): Promise<Client> {
+  const found = await findDaemon(session);
+  if (found) return found;
+  throw new CommandProblem(EXIT.noDaemon, "no exo is running on this machine", {
+    remedy: "start one: exo serve",
+  });
+}
+
+/** The living exo of this home; what a killed one left behind is not believed. */
+export async function readDaemonFile(config: Config): Promise<DaemonFile | undefined> {
+  try {
+    const { url, pid, version }: DaemonFile = await Bun.file(fileOf(config)).json();
+    return typeof url === "string" && typeof pid === "number" && isAlive(pid)
+      ? { url, pid, version }
+      : undefined;
+  } catch {
+    return undefined; // absent, or half a file of a process that was killed: either way nobody to talk to.
+  }
+}
+
+/** Signal 0 only asks whether the process is there; another user's is there but not ours to signal. */
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+}
+
+/** Registers this process; the returned function takes it back. A living other one keeps its place. */
+export async function registerDaemon(config: Config, daemon: DaemonFile): Promise<() => Promise<void>> {
+  const other = await readDaemonFile(config);
+  if (other && (await clientOf(other.url, undefined).isExo())) return async () => {};
+  const path = fileOf(config);
+  await mkdir(join(config.home, "run"), { recursive: true, mode: 0o700 });
+  const temporary = `${path}.${daemon.pid}`;
+  await Bun.write(temporary, JSON.stringify(daemon), { mode: 0o600 });
+  await rename(temporary, path);
+  return async () => {
+    if ((await readDaemonFile(config))?.pid === daemon.pid) await rm(path, { force: true });
+  };
+}

@@ -1,0 +1,56 @@
+/** A node in this process, for `exo serve` and for an `exo run` that found none running. */
+import { existsSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { Problem } from "#protocol/problem";
+import { listings, modelAt } from "./models.ts";
+import type { Node } from "./node.ts";
+import { WORKER_ROLE } from "./role.ts";
+import type { Session } from "./session.ts";
+
+export interface Listening {
+  readonly host: string;
+  readonly port: number;
+  /** Fetch models that are not here when one is asked for. */
+  readonly pull: boolean;
+}
+
+export async function openNode(session: Session, { host, port, pull }: Listening): Promise<Node> {
+  const { config, build, clock } = session;
+  const { startNode } = await import("./node.ts");
+  return await startNode({
+    host,
+    port,
+    ...(config.api.key !== undefined && { apiKey: config.api.key }),
+    origins: config.api.origins,
+    version: build.version,
+    nodeName: hostname(),
+    clock,
+    worker: { command: ownCommand(session), env: config.childEnvironment },
+    libraryFolder: () => libraryFolder(session),
+    resolveModel: (name) => modelAt(session, name, pull),
+    listModels: () => listings(session),
+    ...config.runtime,
+  });
+}
+
+/** How this very program is started again as a worker. */
+export function ownCommand({ build }: Session): readonly string[] {
+  const main = build.sourceTree === undefined ? [] : [join(build.sourceTree, "actors/supervisor/main.ts")];
+  return [process.execPath, ...main, WORKER_ROLE];
+}
+
+/** Where the native library lies: unpacked from the binary, or as the source tree built it. Throws Problem. */
+export async function libraryFolder(session: Session): Promise<string> {
+  const { build, config, clock, progress } = session;
+  if (build.library) {
+    const { unpack } = await import("./unpack.ts");
+    const unpacking = () => progress.milestone("unpacking the native library (once per version)");
+    return await unpack(build.library, { home: config.home, freshId: clock.freshId, unpacking });
+  }
+  const folder = join(build.sourceTree ?? ".", ".cache/native", `${process.platform}-${process.arch}`, "lib");
+  if (existsSync(folder)) return folder;
+  throw new Problem("notFound", `${folder} does not exist: the native library is not built`, {
+    remedy: "build it: bun mlx-c/build.ts",
+  });
+}

@@ -1,0 +1,84 @@
+/** A model ready to answer: in an exo that already runs, or in a node of this process for as long as the command lives. */
+import type { ModelState } from "#protocol/supervisor";
+import { type Client, clientOf } from "./client.ts";
+import { findDaemon } from "./daemon.ts";
+import { openNode } from "./local-node.ts";
+import { modelAt, namedIn } from "./models.ts";
+import type { Session } from "./session.ts";
+
+export interface OpenedModel {
+  readonly client: Client;
+  /** The name to ask for. */
+  readonly name: string;
+  /** Ends what was started for this command. */
+  close(): Promise<void>;
+}
+
+/** How often a loading model is asked how far it is. */
+const LOOK_EVERY_MS = 250;
+
+/** Throws Problem. No second copy of a model that a running exo holds is ever loaded. */
+export async function openModel(session: Session, model: string, mayPull: boolean): Promise<OpenedModel> {
+  const pull = mayPull && session.config.models.autoPull;
+  const daemon = await findDaemon(session);
+  if (daemon) return await openAt(session, daemon, { model, pull });
+  const found = await modelAt(session, model, pull);
+  const node = await openNode(session, { host: "127.0.0.1", port: 0, pull: false });
+  const client = clientOf(node.url, session.config.api.key);
+  try {
+    await watched(session, client, { name: found.name, loading: node.load(found.reference) });
+  } catch (error) {
+    await node.stop();
+    throw error;
+  }
+  return { client, name: found.reference, close: () => node.stop() };
+}
+
+/** On this machine the daemon has the same store, so that the fetch can be shown here; another one fetches itself. */
+async function openAt(
+  session: Session,
+  daemon: Client,
+  how: { model: string; pull: boolean },
+): Promise<OpenedModel> {
+  const close = async () => {};
+  const { models } = await daemon.get<{ models: readonly ModelState[] }>("/exo/v1/ps", session.signal);
+  const wanted = namedIn(session, how.model);
+  if (models.some(({ model, state }) => model === wanted && state === "ready"))
+    return { client: daemon, name: wanted, close };
+  const isLocal = session.config.host === undefined;
+  const name = isLocal ? (await modelAt(session, how.model, how.pull)).reference : wanted;
+  const loading = daemon.post("/exo/v1/load", { model: name }, session.signal);
+  await watched(session, daemon, { name, loading });
+  return { client: daemon, name, close };
+}
+
+/** Shows how far a load is until it is done; throws what it throws, or the signal's reason. */
+async function watched(
+  { progress, clock, signal, terminal }: Session,
+  client: Client,
+  { name, loading }: { name: string; loading: Promise<unknown> },
+): Promise<void> {
+  let cancel = () => {};
+  const look = async () => {
+    const { models } = await client
+      .get<{ models: readonly ModelState[] }>("/exo/v1/ps")
+      .catch(() => ({ models: [] }));
+    const here = models.find(({ state }) => state === "loading");
+    if (here?.totalBytes)
+      progress.status(`loading ${name} ${Math.floor((100 * (here.loadedBytes ?? 0)) / here.totalBytes)} %`);
+    cancel = clock.after(LOOK_EVERY_MS, () => void look());
+  };
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+  if (terminal.redraws) {
+    progress.status(`loading ${name}`);
+    cancel = clock.after(LOOK_EVERY_MS, () => void look());
+  }
+  try {
+    await Promise.race([loading, aborted]);
+  } finally {
+    cancel();
+    progress.end();
+  }
+}

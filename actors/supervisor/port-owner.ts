@@ -1,0 +1,44 @@
+/** Which process listens on a port, as far as Linux says it to this user; elsewhere nobody is known. */
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+
+/** `name (process 123)`, or undefined if the system does not say. Formats: proc(5), `/proc/net/tcp`, `/proc/pid/fd`. */
+export function listenerOf(port: number): string | undefined {
+  const inodes = new Set(["/proc/net/tcp", "/proc/net/tcp6"].flatMap((path) => listeningInodes(path, port)));
+  if (inodes.size === 0) return undefined;
+  const pid = entries("/proc").find((each) => /^\d+$/.test(each) && holdsOne(each, inodes));
+  if (pid === undefined) return undefined;
+  const name = quietly(() => readFileSync(`/proc/${pid}/comm`, "utf8").trim());
+  return name === undefined ? `process ${pid}` : `${name} (process ${pid})`;
+}
+
+const LISTEN = "0A";
+
+function listeningInodes(path: string, port: number): readonly string[] {
+  const lines =
+    quietly(() => readFileSync(path, "utf8"))
+      ?.split("\n")
+      .slice(1) ?? [];
+  const wanted = port.toString(16).toUpperCase().padStart(4, "0");
+  return lines.flatMap((line) => {
+    const columns = line.trim().split(/\s+/);
+    const [, local = "", , state] = columns;
+    return state === LISTEN && local.endsWith(`:${wanted}`) ? [columns[9] ?? ""] : [];
+  });
+}
+
+const holdsOne = (pid: string, inodes: ReadonlySet<string>): boolean =>
+  entries(`/proc/${pid}/fd`).some((fd) => {
+    const inode = /^socket:\[(\d+)\]$/.exec(quietly(() => readlinkSync(`/proc/${pid}/fd/${fd}`)) ?? "")?.[1];
+    return inode !== undefined && inodes.has(inode);
+  });
+
+const entries = (folder: string): readonly string[] => quietly(() => readdirSync(folder)) ?? [];
+
+/** Processes end, and others' are closed to us: then it is simply not known. */
+function quietly<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
