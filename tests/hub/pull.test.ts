@@ -2,6 +2,7 @@ import { afterEach, expect, test } from "bun:test";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { STALL_MS } from "#actors/shard-worker/weights/hub-request";
+import type { PullEvent } from "#actors/shard-worker/weights/pull";
 import { content, gitSha1, sha256, type TestRepository } from "./test-hub.ts";
 import { hasty, tree, type World, world } from "./world.ts";
 
@@ -34,7 +35,7 @@ afterEach(async () => {
 test("a pull fetches what the model needs, and no more, into Hugging Face's layout", async () => {
   const { pull, hubFolder, root } = await start({ "mlx/tiny-4bit": tiny });
   const path = await pull("tiny");
-  const { [`.locks/models--mlx--tiny-4bit/exo.lock`]: _lock, ...files } = await tree(hubFolder);
+  const { ".locks/models--mlx--tiny-4bit/exo.lock": _lock, ...files } = await tree(hubFolder);
   const folder = "models--mlx--tiny-4bit";
   expect({ path: path.slice(root.length), files }).toEqual({
     path: `/hub/${folder}/snapshots/${commit}`,
@@ -66,13 +67,21 @@ test("the token goes to the hub and not to the store that it redirects to", asyn
   expect({ hub: to("hub"), store: to("store") }).toEqual({ hub: ["Bearer hf_good"], store: [undefined] });
 });
 
+/** Options of a pull whose connection breaks each time it has come to one of these bytes. */
+const cutAt = ({ hub, options }: World, ...bytes: readonly number[]) => ({
+  ports: { ...options.ports, clock: hasty(options.ports.clock) },
+  onProgress: (event: PullEvent) => {
+    if (event.type === "progress" && bytes.includes(event.completed)) hub.cut();
+  },
+});
+
 test("a connection that is cut goes on at the byte where it stopped", async () => {
-  const { pull, hub, waits } = await start({ "mlx/tiny-4bit": tiny });
-  hub.troubles.set("model.safetensors", [{ cutAt: 50_000 }, { cutAt: 70_000 }]);
-  const path = await pull("tiny");
-  const ranges = hub.seen.filter(({ at }) => at === "store").map(({ range }) => range);
+  const now = await start({ "mlx/tiny-4bit": tiny });
+  now.hub.troubles.set("model.safetensors", [{ silentAt: 50_000 }, { silentAt: 70_000 }]);
+  const path = await now.pull("tiny", cutAt(now, 50_000, 120_000));
+  const ranges = now.hub.seen.filter(({ at }) => at === "store").map(({ range }) => range);
   const got = await readFile(join(path, "model.safetensors"));
-  expect({ ranges, same: got.equals(weights), waits }).toEqual({
+  expect({ ranges, same: got.equals(weights), waits: now.waits }).toEqual({
     ranges: [undefined, "bytes=50000-", "bytes=120000-"],
     same: true,
     waits: [500, 1000],
@@ -80,9 +89,9 @@ test("a connection that is cut goes on at the byte where it stopped", async () =
 });
 
 test("a server without ranges is begun anew", async () => {
-  const { pull, hub } = await start({ "mlx/tiny-4bit": tiny });
-  hub.troubles.set("model.safetensors", [{ cutAt: 50_000 }, { ignoreRange: true }]);
-  const got = await readFile(join(await pull("tiny"), "model.safetensors"));
+  const now = await start({ "mlx/tiny-4bit": tiny });
+  now.hub.troubles.set("model.safetensors", [{ silentAt: 50_000 }, { ignoreRange: true }]);
+  const got = await readFile(join(await now.pull("tiny", cutAt(now, 50_000)), "model.safetensors"));
   expect(got.equals(weights)).toBe(true);
 });
 

@@ -15,7 +15,6 @@ export interface TestRepository {
 
 /** What goes wrong with the next request for a file's bytes, or for `api`. */
 export type Trouble =
-  | { readonly cutAt: number }
   | { readonly status: number; readonly headers?: Record<string, string> }
   | { readonly corrupt: true }
   | { readonly ignoreRange: true }
@@ -37,6 +36,8 @@ export interface TestHub {
   readonly repositories: Record<string, TestRepository>;
   readonly seen: Seen[];
   readonly troubles: Map<string, Trouble[]>;
+  /** Breaks every connection to the store. What a client has not read by then is lost to it. */
+  cut(): void;
   close(): Promise<void>;
 }
 
@@ -47,7 +48,14 @@ const TOKEN = "hf_good";
 export async function startHub(repositories: Record<string, TestRepository>): Promise<TestHub> {
   const seen: Seen[] = [];
   const troubles = new Map<string, Trouble[]>();
-  const hub: TestHub = { url: "", repositories, seen, troubles, close: () => stop([hubServer, storeServer]) };
+  const hub: TestHub = {
+    url: "",
+    repositories,
+    seen,
+    troubles,
+    cut: () => storeServer.closeAllConnections(),
+    close: () => stop([hubServer, storeServer]),
+  };
   const see = (at: Seen["at"], request: IncomingMessage): string => {
     const path = decodeURIComponent(new URL(request.url ?? "/", "http://x").pathname);
     const { range, authorization } = request.headers;
@@ -186,9 +194,7 @@ function sendBytes(
     ...(from > 0 && { "content-range": `bytes ${from}-${whole.byteLength - 1}/${whole.byteLength}` }),
   });
   if (request.method === "HEAD") response.end();
-  else if (trouble && "cutAt" in trouble) {
-    response.write(body.subarray(0, trouble.cutAt), () => setImmediate(() => response.socket?.destroy()));
-  } else if (trouble && "silentAt" in trouble) response.write(body.subarray(0, trouble.silentAt));
+  else if (trouble && "silentAt" in trouble) response.write(body.subarray(0, trouble.silentAt));
   else response.end(body);
 }
 
