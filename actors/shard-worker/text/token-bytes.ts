@@ -11,6 +11,8 @@ export interface Spaces {
   readonly mark: string;
   /** How many spaces the start of a text loses. */
   readonly strip: number;
+  /** Whether `<0x41>` is a byte rather than a text of six characters. */
+  readonly bytes: boolean;
   /** The first token loses all its marks, not just one space. */
   readonly wholeFirst: boolean;
 }
@@ -34,7 +36,7 @@ export function spellingOf(decoder: Stage | null): Spelling {
   const stages = stagesOf(decoder, "decoders");
   if (stages.length === 0) return { type: "other" };
   if (stages.every(({ type }) => type === "ByteLevel")) return { type: "byteLevel" };
-  let spelling: Spaces = { type: "spaces", mark: "▁", strip: 0, wholeFirst: false };
+  let spelling: Spaces = { type: "spaces", mark: "▁", strip: 0, bytes: false, wholeFirst: false };
   for (const stage of stages) {
     const change = changeBy(stage);
     if (!change) return { type: "other" };
@@ -47,6 +49,7 @@ export function spellingOf(decoder: Stage | null): Spelling {
 function changeBy(stage: Stage): Partial<Spaces> | undefined {
   switch (stage.type) {
     case "ByteFallback":
+      return { bytes: true };
     case "Fuse":
       return {};
     case "Metaspace":
@@ -70,7 +73,7 @@ export function bytesOf(tokenizer: Tokenizer, spelling: Spelling, id: number): U
   const added = tokenizer.added.get(id);
   const piece = added?.content ?? tokenizer.piece(id) ?? "";
   if (spelling.type === "spaces") {
-    const byte = added ? null : /^<0x([0-9A-Fa-f]{2})>$/.exec(piece);
+    const byte = added || !spelling.bytes ? null : /^<0x([0-9A-Fa-f]{2})>$/.exec(piece);
     if (byte) return Uint8Array.of(Number.parseInt(byte[1] ?? "", 16));
     return utf8.encode(piece.replaceAll(spelling.mark, " "));
   }

@@ -65,16 +65,14 @@ function repairedPreTokenizer(stage: Stage): Stage {
     return { ...stage, pretokenizers: stagesOf(stage, "pretokenizers").map(repairedPreTokenizer) };
   }
   if (stage.type === "Split") return repairedSplit(stage);
+  if (stage.type === "Digits") {
+    // The reference means every number sign; the parser only 0 to 9.
+    return isolated(stage.individual_digits ? "\\p{N}" : "\\p{N}+");
+  }
   if (stage.type === "Metaspace" && stage.split !== false) {
     // The reference cuts before every replacement character; the parser only inserts them.
     const mark = escaped(String(stage.replacement ?? "▁"));
-    const cut = {
-      type: "Split",
-      pattern: { Regex: `${mark}[^${mark}]*|[^${mark}]+` },
-      behavior: "Isolated",
-      invert: false,
-    };
-    return { type: "Sequence", pretokenizers: [stage, cut] };
+    return { type: "Sequence", pretokenizers: [stage, isolated(`${mark}[^${mark}]*|[^${mark}]+`)] };
   }
   return stage;
 }
@@ -91,7 +89,15 @@ function repairedSplit(stage: Stage): Stage {
     Contiguous: `(?:${source})+|${other}+`,
   };
   const regex = wider[String(stage.behavior)];
-  return regex === undefined ? stage : { ...stage, pattern: { Regex: regex }, behavior: "Isolated" };
+  return regex === undefined ? stage : isolated(regex);
 }
+
+/** Cuts text so that every match stands alone. */
+const isolated = (regex: string): Stage => ({
+  type: "Split",
+  pattern: { Regex: regex },
+  behavior: "Isolated",
+  invert: false,
+});
 
 const escaped = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
