@@ -32,6 +32,16 @@ const unsigned: ReadonlySet<Dtype> = new Set(["uint8", "uint16", "uint32", "uint
 /** Floating or complex. */
 export const isFloating = (dtype: Dtype): boolean => floats.has(dtype);
 
+/** What functions like exp answer in. */
+export const floating = (dtype: Dtype): Dtype => (isFloating(dtype) ? dtype : "float32");
+
+/** What sums are held in: bool and narrow integers would overflow. */
+export function summed(dtype: Dtype): Dtype {
+  if (dtype === "bool") return "int32";
+  if (isFloating(dtype) || sizes[dtype] >= 4) return dtype;
+  return unsigned.has(dtype) ? "uint32" : "int32";
+}
+
 /** What the result of an operation on two arrays holds, by MLX's rules (which differ from NumPy's for uint64 and 16 bits). */
 export function promote(a: Dtype, b: Dtype): Dtype {
   if (a === b || b === "bool") return a;

@@ -1,21 +1,12 @@
 import type { AttentionOptions, Dtype, MxArray, Packed, RopeOptions } from "./array.ts";
 import { MlxError } from "./call.ts";
-import { dtypeBytes, isFloating, promote, scalarDtype } from "./dtypes.ts";
+import { floating, promote, scalarDtype, summed } from "./dtypes.ts";
 import { isPacked } from "./nn/linear.ts";
 import type { Owned } from "./scope.ts";
 import * as rules from "./shape-rules.ts";
 import type { ShapeMlx } from "./shapes.ts";
 
 type Shape = readonly number[];
-
-const floating = (dtype: Dtype): Dtype => (isFloating(dtype) ? dtype : "float32");
-
-/** What sums are held in: bool and narrow integers would overflow. */
-function summed(dtype: Dtype): Dtype {
-  if (dtype === "bool") return "int32";
-  if (isFloating(dtype) || dtypeBytes(dtype) >= 4) return dtype;
-  return dtype.startsWith("u") ? "uint32" : "int32";
-}
 
 /** An array without values: its methods answer what MLX's would have for a shape and a type, or fail as MLX would. */
 export class ShapeArray implements MxArray, Owned {
@@ -154,14 +145,15 @@ export class ShapeArray implements MxArray, Owned {
     );
   }
   take(indices: MxArray, axis: number): MxArray {
-    return this.made(this.shape.toSpliced(rules.axisOf("take_axis", this.shape, axis), 1, ...indices.shape));
+    return this.made(rules.take(this.shape, indices.shape, axis));
   }
   takeAlongAxis(indices: MxArray, axis: number): MxArray {
-    return this.made(rules.alongAxis("take_along_axis", this.shape, indices.shape, axis));
+    return this.made(rules.alongAxis("take_along_axis", [this.shape, indices.shape], axis));
   }
   putAlongAxis(indices: MxArray, values: MxArray, axis: number): MxArray {
-    const at = rules.alongAxis("put_along_axis", this.shape, indices.shape, axis);
-    rules.broadcast("put_along_axis", at, values.shape, [this.shape, indices.shape, values.shape]);
+    const said = [this.shape, indices.shape, values.shape];
+    const at = rules.alongAxis("put_along_axis", [this.shape, indices.shape], axis, said);
+    rules.broadcast("put_along_axis", at, values.shape, said);
     return this.made(this.shape);
   }
 
@@ -172,10 +164,10 @@ export class ShapeArray implements MxArray, Owned {
     return this.made(rules.reduced("mean_axis", this.shape, axis, keepdims), floating(this.dtype));
   }
   max(axis: number, keepdims = false): MxArray {
-    return this.made(rules.reduced("max_axis", this.shape, axis, keepdims));
+    return this.made(rules.chosen("max_axis", this.shape, axis, keepdims));
   }
   argmax(axis: number): MxArray {
-    return this.made(rules.reduced("argmax_axis", this.shape, axis, false), "uint32");
+    return this.made(rules.chosen("argmax_axis", this.shape, axis, false), "uint32");
   }
   argsort(axis: number): MxArray {
     rules.axisOf("argsort_axis", this.shape, axis);
@@ -193,10 +185,10 @@ export class ShapeArray implements MxArray, Owned {
   }
   cumsum(axis: number): MxArray {
     rules.axisOf("cumsum_axis", this.shape, axis);
-    return this.made(this.shape, summed(this.dtype));
+    return this.made(this.shape, this.dtype === "bool" ? "int32" : this.dtype);
   }
   logsumexp(axis: number, keepdims = false): MxArray {
-    return this.made(rules.reduced("logsumexp_axis", this.shape, axis, keepdims), floating(this.dtype));
+    return this.made(rules.chosen("logsumexp_axis", this.shape, axis, keepdims), floating(this.dtype));
   }
   softmax(axis: number): MxArray {
     rules.axisOf("softmax_axis", this.shape, axis);

@@ -7,10 +7,15 @@ export type Shape = readonly number[];
 export const sizeOf = (shape: Shape): number => shape.reduce((product, size) => product * size, 1);
 
 /** A negative axis counted from the end. */
-export function axisOf(operation: string, shape: Shape, axis: number): number {
+export function axisOf(
+  operation: string,
+  shape: Shape,
+  axis: number,
+  said: readonly Shape[] = [shape],
+): number {
   const at = axis < 0 ? axis + shape.length : axis;
   if (!Number.isInteger(axis) || at < 0 || at >= shape.length) {
-    throw new MlxError(operation, [shape], `axis ${axis} is not one of ${shape.length}`);
+    throw new MlxError(operation, said, `axis ${axis} is not one of ${shape.length}`);
   }
   return at;
 }
@@ -123,12 +128,34 @@ export function reduced(operation: string, shape: Shape, axis: number, keepdims:
   return keepdims ? shape.with(at, 1) : shape.toSpliced(at, 1);
 }
 
-/** The indices of a gather or scatter along one axis: they match the array, or stretch, in every other axis. */
-export function alongAxis(operation: string, shape: Shape, indices: Shape, axis: number): Shape {
+/** The axis is replaced by the axes of the indices. */
+export function take(shape: Shape, indices: Shape, axis: number): Shape {
+  const said = [shape, indices];
+  const at = axisOf("take_axis", shape, axis, said);
+  if (shape[at] === 0 && sizeOf(indices) > 0)
+    throw new MlxError("take_axis", said, "there is nothing to take");
+  return shape.toSpliced(at, 1, ...indices);
+}
+
+/** A reduction that needs at least one value, unlike a sum: a maximum along its axis, the others anywhere. */
+export function chosen(operation: string, shape: Shape, axis: number, keepdims: boolean): Shape {
   const at = axisOf(operation, shape, axis);
-  if (shape.length !== indices.length)
-    throw new MlxError(operation, [shape, indices], "the numbers of axes differ");
-  const others = broadcast(operation, shape.with(at, 1), indices.with(at, 1), [shape, indices]);
+  if (operation === "max_axis" ? shape[at] === 0 : sizeOf(shape) === 0) {
+    throw new MlxError(operation, [shape], "there is nothing to choose from");
+  }
+  return reduced(operation, shape, axis, keepdims);
+}
+
+/** The indices of a gather or scatter along one axis: they match the array, or stretch, in every other axis. */
+export function alongAxis(
+  operation: string,
+  [shape, indices]: readonly [Shape, Shape],
+  axis: number,
+  said: readonly Shape[] = [shape, indices],
+): Shape {
+  const at = axisOf(operation, shape, axis, said);
+  if (shape.length !== indices.length) throw new MlxError(operation, said, "the numbers of axes differ");
+  const others = broadcast(operation, shape.with(at, 1), indices.with(at, 1), said);
   return others.with(at, indices[at] ?? 0);
 }
 
