@@ -20,7 +20,7 @@ import { fetchModel } from "./fetch-model.ts";
 import { locked } from "./lock.mjs";
 import { mlxCVersion, mlxVersion, type Platform, platforms } from "./pins.ts";
 import { BuildError, cache, main, requireDisk, run, step } from "./run.ts";
-import { platformOf, toolchainFor } from "./toolchain.ts";
+import { platformOf, type Toolchain, toolchainFor } from "./toolchain.ts";
 
 /** What lies in a lib folder, as the reader of the folder checks it. */
 export interface Manifest {
@@ -42,6 +42,7 @@ export async function buildNative(platform: Platform, { tests = false } = {}): P
   const wanted = stampOf(platform);
   const isFresh = () => readIfThere(join(folder, "stamp")) === wanted && isComplete(lib);
   if (isFresh() && !tests) return lib;
+  const toolchain = toolchainFor(platform);
   mkdirSync(folder, { recursive: true });
   await locked(
     join(folder, "lock"),
@@ -51,9 +52,11 @@ export async function buildNative(platform: Platform, { tests = false } = {}): P
       if (!wasFresh) requireDisk(BUILD_MEGABYTES);
       const [wheel, source] = await Promise.all([fetchWheel(platforms[platform].mlx), fetchMlxC()]);
       const what = wasFresh ? "the shim's tests" : `mlx-c ${mlxCVersion} and the shim`;
-      await step(`compile ${what} for ${platform}`, () => compile({ platform, wheel, source, tests }));
+      await step(`compile ${what} for ${platform}`, () =>
+        compile({ platform, toolchain, wheel, source, tests }),
+      );
       if (wasFresh) return;
-      await assemble(platform, wheel, lib);
+      await assemble({ platform, toolchain, wheel, lib });
       writeFileSync(join(folder, "stamp"), wanted);
     },
     (holder) => process.stderr.write(`exo: waiting for the build of process ${holder}\n`),
@@ -63,13 +66,14 @@ export async function buildNative(platform: Platform, { tests = false } = {}): P
 
 interface Compile {
   readonly platform: Platform;
+  readonly toolchain: Toolchain;
   readonly wheel: string;
   readonly source: string;
   readonly tests: boolean;
 }
 
-async function compile({ platform, wheel, source, tests }: Compile): Promise<void> {
-  const { compiler, cmake } = toolchainFor(platform);
+async function compile({ platform, toolchain, wheel, source, tests }: Compile): Promise<void> {
+  const { compiler, cmake } = toolchain;
   const folder = join(nativeFolder(platform), "build");
   forgetOtherBuild(folder, `${compiler}\n${source}\n${wheel}\n`);
   const { dependencies } = platforms[platform];
@@ -104,8 +108,15 @@ function forgetOtherBuild(folder: string, origin: string): void {
   writeFileSync(note, origin);
 }
 
+interface Assemble {
+  readonly platform: Platform;
+  readonly toolchain: Toolchain;
+  readonly wheel: string;
+  readonly lib: string;
+}
+
 /** Puts the built library beside libmlx and what that needs, in one flat folder in which they find each other. */
-async function assemble(platform: Platform, wheel: string, lib: string): Promise<void> {
+async function assemble({ platform, toolchain, wheel, lib }: Assemble): Promise<void> {
   const { library, dependencies } = platforms[platform];
   const sources = [
     join(nativeFolder(platform), "build", library),
@@ -114,7 +125,7 @@ async function assemble(platform: Platform, wheel: string, lib: string): Promise
   ];
   mkdirSync(lib, { recursive: true });
   const files = [];
-  for (const source of sources) files.push(await place(source, join(lib, basename(source)), platform));
+  for (const source of sources) files.push(await place(source, join(lib, basename(source)), toolchain));
   const kept = new Set([...files.map(({ name }) => name), "manifest.json"]);
   for (const entry of readdirSync(lib)) if (!kept.has(entry)) rmSync(join(lib, entry), { recursive: true });
   const manifest: Manifest = { platform, mlx: mlxVersion, mlxC: mlxCVersion, files };
@@ -122,10 +133,10 @@ async function assemble(platform: Platform, wheel: string, lib: string): Promise
 }
 
 /** Copies one library, stripped and looking for others only beside itself; renamed into place when it is whole. */
-async function place(source: string, to: string, platform: Platform): Promise<Manifest["files"][number]> {
+async function place(source: string, to: string, { strip }: Toolchain): Promise<Manifest["files"][number]> {
   const unfinished = `${to}.${process.pid}`;
-  if (platform.startsWith("linux")) {
-    await run([toolchainFor(platform).strip, "--strip-unneeded", "-o", unfinished, source]);
+  if (source.includes(".so")) {
+    await run([strip, "--strip-unneeded", "-o", unfinished, source]);
     const bytes = readFileSync(unfinished);
     setRpath(bytes, "$ORIGIN");
     writeFileSync(unfinished, bytes);
@@ -149,15 +160,24 @@ function writeWhole(path: string, text: string): void {
   renameSync(`${path}.${process.pid}`, path);
 }
 
+/** What the library is made from, besides what is pinned in one of these. */
+const ingredients = [
+  "{pins,build,elf,toolchain}.ts",
+  "CMakeLists.txt",
+  "exports.map",
+  "shim/*.*",
+  "compat/**/*.*",
+];
+
 /** A digest of everything the library is made from. */
 function stampOf(platform: Platform): string {
   const hasher = new Bun.CryptoHasher("sha256").update(platform).update(Bun.env.CXX ?? "");
-  const sources = [
-    ...new Bun.Glob(
-      "{{pins,build,elf,toolchain}.ts,CMakeLists.txt,exports.map,{shim,compat/**}/*.{h,hpp,cpp}}",
-    ).scanSync(import.meta.dir),
-  ];
-  for (const path of sources.sort()) hasher.update(path).update(readFileSync(join(import.meta.dir, path)));
+  for (const pattern of ingredients) {
+    // Bun matches nothing, silently, with braces inside braces: an empty pattern is a mistake here.
+    const found = [...new Bun.Glob(pattern).scanSync(import.meta.dir)].sort();
+    if (found.length === 0) throw new Error(`${pattern} names no file of the build`);
+    for (const path of found) hasher.update(path).update(readFileSync(join(import.meta.dir, path)));
+  }
   return hasher.digest("hex");
 }
 

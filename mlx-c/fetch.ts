@@ -1,22 +1,32 @@
 /** Brings pinned parts into `.cache/` by the registries' ordinary clients. What is there already is not fetched again. */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
+import { locked } from "./lock.mjs";
 import { mlxC, type Wheel } from "./pins.ts";
 import { BuildError, cache, run, step } from "./run.ts";
 
 /** A folder whose name says that it is complete: filled under another name, renamed when all is there. */
-async function once(folder: string, fill: (unfinished: string) => Promise<void>): Promise<string> {
+export async function once(folder: string, fill: (unfinished: string) => Promise<void>): Promise<string> {
   if (existsSync(folder)) return folder;
-  const unfinished = `${folder}.unfinished-${process.pid}`;
-  rmSync(unfinished, { recursive: true, force: true });
-  mkdirSync(unfinished, { recursive: true });
-  try {
-    await fill(unfinished);
-    if (existsSync(folder)) return folder;
-    renameSync(unfinished, folder);
-  } finally {
-    rmSync(unfinished, { recursive: true, force: true });
-  }
+  const unfinished = `${folder}.unfinished`;
+  mkdirSync(dirname(folder), { recursive: true });
+  await locked(
+    `${folder}.lock`,
+    async () => {
+      if (existsSync(folder)) return;
+      // A process that was killed while it filled the folder leaves it behind.
+      rmSync(unfinished, { recursive: true, force: true });
+      mkdirSync(unfinished);
+      try {
+        await fill(unfinished);
+        renameSync(unfinished, folder);
+      } finally {
+        rmSync(unfinished, { recursive: true, force: true });
+      }
+    },
+    (holder) =>
+      process.stderr.write(`exo: waiting for process ${holder}, which fetches ${basename(folder)}\n`),
+  );
   return folder;
 }
 

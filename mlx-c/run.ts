@@ -62,12 +62,12 @@ const remedies: readonly (readonly [RegExp, string])[] = [
   ],
   [/No module named pip/, "this Python has no pip: install it (Debian: apt-get install python3-pip)"],
   [
-    /Could not resolve host|Name or service not known|Temporary failure in name resolution|NewConnectionError|Connection refused|timed out|ConnectTimeout|ReadTimeout|spurious network error|Network is unreachable|Max retries/i,
+    /Could not resolve host|Name or service not known|Temporary failure in name resolution|NewConnectionError|ProxyError|Failed to connect|Connection refused|timed out|ConnectTimeout|ReadTimeout|spurious network error|Network is unreachable|Max retries/i,
     "the package registry could not be reached: check the network and proxy settings, then run the same command again",
   ],
   [
     /No matching distribution found/,
-    "the registry this machine uses does not offer that version: point pip at one that does",
+    "the package registry could not be reached, or the one this machine uses does not offer that file: check the network, the proxy and pip's index settings, then run the same command again",
   ],
   [
     /unrecognized command.line option '-std=c\+\+20'|invalid value 'c\+\+20'/,
