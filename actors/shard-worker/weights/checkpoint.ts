@@ -1,0 +1,102 @@
+/** A model's weights and config, from a Hugging Face folder or a GGUF file, behind one face. */
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import type { NativeMlx } from "#ffi/native";
+import type { TensorSource } from "#ffi/weights";
+import { Problem } from "#protocol/problem";
+import type { GgufTokenizerData } from "../text/gguf-tokenizer-data.ts";
+import { type CheckpointFacts, folderFacts, ggufFacts } from "./checkpoint-facts.ts";
+import { FolderSource } from "./checkpoint-folder.ts";
+import { GgufSource } from "./checkpoint-gguf.ts";
+import { CheckpointReader } from "./checkpoint-reader.ts";
+import { type GenerationDefaults, type ModelConfig, readFolderConfig } from "./config.ts";
+import { quantisationRules } from "./config-quantisation.ts";
+import { ggufConfig, ggufGeneration } from "./gguf-config.ts";
+import { nameGgufTensors } from "./gguf-names.ts";
+import { readGgufParts } from "./gguf-parts.ts";
+import { checkUsable, ropeFactors } from "./gguf-tensors.ts";
+import { ggufTokenizer } from "./gguf-tokenizer.ts";
+import { nameTensors } from "./names.ts";
+import { readSafetensorsFolder } from "./safetensors-folder.ts";
+
+/** What the headers say; nothing of the weights is read. */
+export interface CheckpointHeader {
+  readonly path: string;
+  readonly config: ModelConfig;
+  readonly generation: GenerationDefaults;
+  readonly facts: CheckpointFacts;
+  /** A GGUF file's own tokenizer; folders have theirs in files beside the weights. */
+  readonly tokenizer?: GgufTokenizerData;
+}
+
+export interface Checkpoint extends CheckpointHeader {
+  /** Arrays belong to the MLX scope that is open when they are asked for. */
+  readonly source: TensorSource;
+  /** Bytes of the tensors given out so far, of `facts.weightBytes`. */
+  loadedBytes(): number;
+  /** Closes the files. Arrays that were given out live on. */
+  close(): void;
+}
+
+/**
+ * Reads and checks all headers, for `exo show` and for planning. Throws Problem naming the file, and the tensor, key or
+ * byte, of whatever is missing, cut short, not sound or not supported.
+ */
+export const readCheckpoint = (path: string): CheckpointHeader => opened(path).header;
+
+/** As `readCheckpoint`, ready to give out tensors on `mlx`'s device. */
+export function openCheckpoint(path: string, mlx: NativeMlx): Checkpoint {
+  const { header, sourceOver } = opened(path);
+  const reader = new CheckpointReader(mlx);
+  const source = sourceOver(reader);
+  return {
+    ...header,
+    source,
+    loadedBytes: () => source.loadedBytes,
+    close() {
+      if (source instanceof GgufSource) source.close();
+      reader.close();
+    },
+  };
+}
+
+interface Opened {
+  readonly header: CheckpointHeader;
+  readonly sourceOver: (reader: CheckpointReader) => FolderSource | GgufSource;
+}
+
+function opened(path: string): Opened {
+  const facts = statSync(path, { throwIfNoEntry: false });
+  if (!facts)
+    throw new Problem("notFound", `${path} does not exist`, {
+      remedy: "give a model's folder or a .gguf file",
+    });
+  return facts.isDirectory() ? openedFolder(path) : openedGguf(path);
+}
+
+function openedFolder(path: string): Opened {
+  const { config, generation } = readFolderConfig(path);
+  const rules = quantisationRules(join(path, "config.json"), config);
+  const tensors = nameTensors(readSafetensorsFolder(path), config);
+  return {
+    header: { path, config, generation, facts: folderFacts(tensors, rules) },
+    sourceOver: (reader) => new FolderSource(path, tensors, rules, reader),
+  };
+}
+
+function openedGguf(path: string): Opened {
+  const file = readGgufParts(path);
+  const config = ggufConfig(file, ropeFactors(file));
+  const tensors = nameGgufTensors(file.tensors, config);
+  checkUsable(tensors, config);
+  return {
+    header: {
+      path,
+      config,
+      generation: ggufGeneration(file),
+      facts: ggufFacts(tensors),
+      tokenizer: ggufTokenizer(file),
+    },
+    sourceOver: (reader) => new GgufSource(path, tensors, reader),
+  };
+}
