@@ -17,29 +17,36 @@ export async function* runChoices(
   const abort = () => controller.abort();
   signal.addEventListener("abort", abort, { once: true });
   if (signal.aborted) abort();
-  const running = new Map<number, Promise<Step>>();
-  const waiting = generations.map((generation, choice) => ({ generation, choice })).values();
+  const running = new Map<number, Running>();
+  const waiting = generations.entries();
   const startNext = () => {
     const { value, done } = waiting.next();
     if (done) return;
-    const deltas = generate(value.generation, controller.signal)[Symbol.asyncIterator]();
-    running.set(value.choice, step(value.choice, deltas, controller.signal));
+    const [choice, generation] = value;
+    const deltas = generate(generation, controller.signal)[Symbol.asyncIterator]();
+    running.set(choice, { deltas, next: step(choice, deltas, controller.signal) });
   };
   try {
-    while (running.size < IN_FLIGHT_MAX && running.size < generations.length) startNext();
+    while (running.size < Math.min(IN_FLIGHT_MAX, generations.length)) startNext();
     while (running.size > 0) {
-      const { choice, deltas, delta } = await Promise.race(running.values());
+      const { choice, deltas, delta } = await Promise.race([...running.values()].map(({ next }) => next));
       yield { choice, delta };
       if (delta.type === "finish") {
         running.delete(choice);
+        await deltas.return?.(); // lets it clean up: nobody will ask it for more
         startNext();
-      } else running.set(choice, step(choice, deltas, controller.signal));
+      } else running.set(choice, { deltas, next: step(choice, deltas, controller.signal) });
     }
   } finally {
     signal.removeEventListener("abort", abort);
     abort();
-    for (const left of running.values()) left.catch(() => {}); // one failure is told; those it caused are not
+    for (const left of running.values()) settle(left);
   }
+}
+
+interface Running {
+  readonly deltas: AsyncIterator<Delta>;
+  readonly next: Promise<Step>;
 }
 
 interface Step {
@@ -53,4 +60,10 @@ async function step(choice: number, deltas: AsyncIterator<Delta>, signal: AbortS
   if (!done) return { choice, deltas, delta: value };
   if (signal.aborted) throw new Problem("cancelled", "the client left before its answer was complete");
   throw new Problem("internal", "the answer ended without saying why");
+}
+
+/** Ends an aborted generation. One failure has been told; what it caused in the others is not news. */
+function settle({ deltas, next }: Running): void {
+  next.catch(() => {});
+  deltas.return?.().catch(() => {});
 }

@@ -12,13 +12,13 @@ export function apiGateway(
   system: ActorSystem,
   self: Address,
   supervisor: Address,
-  options: GatewayOptions & Omit<GatewayPorts, "generate" | "newId" | "nowSeconds">,
+  options: GatewayOptions & Omit<GatewayPorts, "generate" | "newId" | "nowSeconds" | "after">,
 ) {
   const { behaviour, generate } = requests(system, self, supervisor);
   system.spawn("api-gateway", behaviour);
   const { clock } = system;
   return createGateway(
-    { ...options, generate, newId: clock.freshId, nowSeconds: clock.epochSeconds },
+    { ...options, generate, newId: clock.freshId, nowSeconds: clock.epochSeconds, after: clock.after },
     options,
   );
 }

@@ -8,6 +8,7 @@ import { openaiChat } from "./dialects/openai-chat.ts";
 import { openaiCompletions } from "./dialects/openai-completions.ts";
 import { openaiFailure } from "./dialects/openai-failure.ts";
 import { type GuardOptions, guard } from "./guard.ts";
+import { portHolder } from "./port-holder.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { readJson } from "./read-json.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -50,6 +51,7 @@ export function createGateway(ports: GatewayPorts, options: GatewayOptions): Gat
       idleTimeout: IDLE_SECONDS,
       maxRequestBodySize: Number.MAX_SAFE_INTEGER, // counted while reading, to answer in the client's words
       development: false,
+      reusePort: false, // else two servers would share a port and split its requests: the default outside development
       fetch: (request) => handle(request),
     });
   const server = orExplain(listen, host, port);
@@ -70,7 +72,8 @@ function orExplain<Server>(listen: () => Server, host: string, port: number): Se
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     if (code === "EADDRINUSE") {
-      throw new Problem("unavailable", `port ${port} of ${host} is in use`, {
+      const holder = portHolder(port);
+      throw new Problem("unavailable", `port ${port} of ${host} is in use${holder ? ` by ${holder}` : ""}`, {
         param: "port",
         remedy: "choose another with --port, or stop what listens there",
         cause: error,

@@ -85,7 +85,7 @@ function range({ minimum, maximum, exclusiveMinimum }: TSchema): string {
 export function shown(value: unknown): string {
   if (Array.isArray(value) && value.length > 0) return "a list";
   if (isRecord(value)) return "an object";
-  const json = JSON.stringify(value) ?? "nothing";
+  const json = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? "nothing");
   return json.length > SHOWN_CHARS_MAX ? `${json.slice(0, SHOWN_CHARS_MAX)}…` : json;
 }
 
