@@ -38,7 +38,7 @@ export function commandLine(options: CommandLineOptions): Command {
     .helpCommand("help [command]", "show help of a command")
     .showSuggestionAfterError(true)
     .exitOverride()
-    .configureOutput({ outputError: () => {}, writeErr: () => {} });
+    .configureOutput({ outputError: () => {} });
   const make = (signature: string, description: string): Made => {
     const command = program
       .command(signature, { hidden: signature.startsWith("__") })
@@ -55,7 +55,6 @@ export function commandLine(options: CommandLineOptions): Command {
   modelCommands(make);
   serverCommands(make);
   machineCommands(make);
-  program.action(() => program.outputHelp());
   return program;
 }
 

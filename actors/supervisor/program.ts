@@ -90,7 +90,7 @@ async function dispatch(
         systemClock.after(flags.timeout, () => ending.abort(new Interruption(EXIT.timeout)));
       }
       const { json = false, quiet = false, verbose = 0, yes = false } = flags;
-      const progress = progressOn(terminal, systemClock, quiet || json);
+      const progress = progressOn(terminal, systemClock, quiet);
       const clock = systemClock;
       return {
         build,
@@ -106,6 +106,7 @@ async function dispatch(
       };
     },
   });
+  if (argv.length === 0) return program.outputHelp();
   await program.parseAsync([...argv], { from: "user" });
 }
 

@@ -1,10 +1,10 @@
 /** `exo run`: one answer when a prompt or stdin is given, else a chat in the terminal. */
-import { resolve } from "node:path";
 import { answer, type ChatTurn, type Sampling, shownFigures } from "../answer.ts";
 import type { Client } from "../client.ts";
 import { usageProblem } from "../exit-code.ts";
 import { openModel } from "../open-model.ts";
 import { printJson, type Session } from "../session.ts";
+import { safeText } from "../terminal/safe-text.ts";
 
 export interface RunFlags {
   /** Words of the command line: the model, unless --model names it, and the prompt. */
@@ -115,8 +115,9 @@ async function once(session: Session, { client, model, prompt, flags }: Once): P
     onText(piece, kind) {
       if (kind === "answer") text += piece;
       if (json) return;
-      if (kind === "answer") terminal.out(piece);
-      else if (terminal.errIsTerminal) terminal.err(terminal.errStyle("dim", piece));
+      const shown = terminal.outIsTerminal ? safeText(piece) : piece;
+      if (kind === "answer") terminal.out(shown);
+      else if (terminal.errIsTerminal) terminal.err(terminal.errStyle("dim", safeText(piece)));
     },
   });
   if (json) return printJson(session, "run", { model, text, ...figures });
@@ -128,7 +129,3 @@ const turns = (prompt: string, system: string | undefined): readonly ChatTurn[] 
   ...(system === undefined ? [] : [{ role: "system", content: system } as const]),
   { role: "user", content: prompt },
 ];
-
-/** A path must mean the same file to a daemon that stands in another folder. */
-export const absolutePath = (model: string, folder: string): string =>
-  /^\.{1,2}([/\\]|$)/.test(model) ? resolve(folder, model) : model;

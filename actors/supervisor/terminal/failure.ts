@@ -1,6 +1,7 @@
 /** How a failure looks: what and why on one line, what to do on the next; or one JSON object. */
 import { Problem, problemBody } from "#protocol/problem";
 import { exitCodeOf } from "../exit-code.ts";
+import { safeText } from "./safe-text.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `✗ what. why` and `→ what to do`; with `json` the same as one object on stdout, where a program looks for it. */
@@ -24,12 +25,9 @@ export function showFailure(
   }
   const { errStyle: style } = terminal;
   const message = error instanceof Problem ? body.message : `exo itself failed: ${body.message}`;
-  terminal.err(`${style("red", "✗")} ${oneSpaced(message)}\n`);
-  if (remedy !== undefined) terminal.err(`${style("cyan", "→")} ${oneSpaced(remedy)}\n`);
+  terminal.err(`${style("red", "✗")} ${safeText(message.trim())}\n`);
+  if (remedy !== undefined) terminal.err(`${style("cyan", "→")} ${safeText(remedy.trim())}\n`);
   if (how.verbose && error instanceof Error && error.stack) terminal.err(`${error.stack}\n`);
 }
 
 const BUG_REMEDY = "this is a bug: please report it with the output of the same command and -v";
-
-/** Control characters could come from a file's or a server's words; a terminal would obey them. */
-const oneSpaced = (text: string): string => text.trim().replaceAll(/(?![\t\n])\p{Cc}/gu, "�");
