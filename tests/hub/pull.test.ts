@@ -1,8 +1,10 @@
 import { afterEach, expect, test } from "bun:test";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, realpath, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { STALL_MS } from "#actors/shard-worker/weights/hub-request";
 import type { PullEvent } from "#actors/shard-worker/weights/pull";
+import { list } from "#actors/shard-worker/weights/store";
+import { verify } from "#actors/shard-worker/weights/store-verify";
 import { content, gitSha1, sha256, type TestRepository } from "./test-hub.ts";
 import { hasty, tree, type World, world } from "./world.ts";
 
@@ -276,4 +278,19 @@ test("a config that cannot be run ends it before the weights", async () => {
   const said = await pull("tiny", { checkConfig }).catch(String);
   const weightsAsked = asked().filter((path) => path.includes("safetensors"));
   expect([said, weightsAsked, hub.seen.length > 0]).toEqual([`Error: cannot run ${config}`, [], true]);
+});
+
+test("a file that was damaged on the disk is found out, and the next pull brings it back", async () => {
+  const { pull, places } = await start({ "mlx/tiny-4bit": tiny });
+  const file = join(await pull("tiny"), "model.safetensors");
+  const all = await list(places);
+  const sound = await Promise.all(all.map((model) => verify(model)));
+  await writeFile(await realpath(file), new Uint8Array(weights.byteLength));
+  const spoilt = await Promise.all(all.map((model) => verify(model)));
+  await pull("tiny");
+  expect([sound, spoilt, (await readFile(file)).equals(weights)]).toEqual([
+    [{ verified: ["config.json", "model.safetensors", "tokenizer.json"], damaged: [], unknown: [] }],
+    [{ verified: ["config.json", "tokenizer.json"], damaged: ["model.safetensors"], unknown: [] }],
+    true,
+  ]);
 });

@@ -133,6 +133,7 @@ function toStore(
   const trouble = hub.troubles.get(path)?.[0];
   refuse(response, 302, {
     location: `${store}/${path}`,
+    "x-repo-commit": of.commit ?? COMMIT,
     "x-linked-size": String(content.byteLength),
     "x-linked-etag": `"${trouble && "offerEtag" in trouble ? trouble.offerEtag : sha256(content)}"`,
   });
@@ -190,6 +191,7 @@ function sendBytes(
   const body = spoilt(Buffer.from(whole.subarray(from)), trouble);
   response.writeHead(from > 0 ? 206 : 200, {
     "content-length": String(body.byteLength),
+    "x-repo-commit": COMMIT,
     etag: `"${isLarge(path) ? sha256(whole) : gitSha1(whole)}"`,
     ...(from > 0 && { "content-range": `bytes ${from}-${whole.byteLength - 1}/${whole.byteLength}` }),
   });

@@ -4,7 +4,7 @@ import type { FileHash } from "./hub.ts";
 import { ifMissing } from "./hub-cache.ts";
 
 /** The bytes that have arrived of one file; they survive the process and are hashed again when taken up. */
-export interface Partial {
+export interface PartialFile {
   readonly bytes: number;
   append(chunk: Uint8Array): Promise<void>;
   /** Forgets what has arrived. */
@@ -18,7 +18,7 @@ export interface Partial {
 const WRITE_BYTES = 1024 * 1024;
 
 /** Takes up the file at `path` or begins it; one that is longer than `size` cannot be a part of it and is begun anew. */
-export async function openPartial(path: string, size: number, hash: FileHash): Promise<Partial> {
+export async function openPartial(path: string, size: number, hash: FileHash): Promise<PartialFile> {
   const handle = await open(path, "a+");
   try {
     const held = await tookUp(handle, path, size, hash);
@@ -45,7 +45,7 @@ function partial(
   startBytes: number,
   startHasher: Bun.CryptoHasher,
   fresh: () => Bun.CryptoHasher,
-): Partial {
+): PartialFile {
   let bytes = startBytes;
   let hasher = startHasher;
   let waiting: Uint8Array[] = [];
@@ -89,7 +89,7 @@ function partial(
 }
 
 /** git hashes a blob as `blob <size>\0<content>`: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects. */
-function hasherOf(size: number, hash: FileHash): Bun.CryptoHasher {
+export function hasherOf(size: number, hash: FileHash): Bun.CryptoHasher {
   if (hash.type === "sha256") return new Bun.CryptoHasher("sha256");
   return new Bun.CryptoHasher("sha1").update(`blob ${size}\0`);
 }

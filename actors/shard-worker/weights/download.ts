@@ -2,7 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Problem } from "#protocol/problem";
-import { discard, openPartial, type Partial, settle } from "./download-partial.ts";
+import { discard, openPartial, type PartialFile, settle } from "./download-partial.ts";
 import { fileUrl, type HubFile } from "./hub.ts";
 import { chunks } from "./hub-body.ts";
 import { blobPath, isHeld, partialPath, sizeOf } from "./hub-cache.ts";
@@ -144,7 +144,7 @@ async function fetchWhole(file: HubFile, path: string, download: Download): Prom
   }
 }
 
-async function appendAll(file: HubFile, partial: Partial, download: Download): Promise<void> {
+async function appendAll(file: HubFile, partial: PartialFile, download: Download): Promise<void> {
   const { ports, signal, repository, commit } = download;
   const request = {
     url: fileUrl(download.hub, repository, commit, file.path),
@@ -169,7 +169,7 @@ async function appendAll(file: HubFile, partial: Partial, download: Download): P
 /** One connection's worth. */
 async function appendSome(
   file: HubFile,
-  partial: Partial,
+  partial: PartialFile,
   { hub, ports, signal, onBytes, repository }: Download,
   request: Parameters<typeof askOnce>[2],
 ): Promise<void> {

@@ -4,7 +4,17 @@
  * Layout: https://huggingface.co/docs/huggingface_hub/guides/manage-cache.
  */
 import { accessSync, constants } from "node:fs";
-import { mkdir, readdir, readFile, rename, stat, symlink, unlink, writeFile } from "node:fs/promises";
+import {
+  copyFile,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  stat,
+  symlink,
+  unlink,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import type { HubFile } from "./hub.ts";
 
@@ -84,27 +94,41 @@ export async function isHeld(folder: string, commit: string, file: HubFile): Pro
 export async function publish(
   folder: string,
   snapshot: { readonly commit: string; readonly revision: string; readonly files: readonly HubFile[] },
+  link: (target: string, path: string) => Promise<void> = symlink,
 ): Promise<void> {
   const root = snapshotPath(folder, snapshot.commit);
+  const moved = new Map<string, string>();
   for (const file of snapshot.files) {
     const path = join(root, file.path);
     if ((await sizeOf(path)) === file.bytes) continue;
     await mkdir(dirname(path), { recursive: true });
     await unlink(path).catch(ifMissing);
-    await place(blobPath(folder, file), path);
+    const blob = blobPath(folder, file);
+    const before = moved.get(blob);
+    if (before !== undefined) await copyFile(before, path);
+    else if (!(await linked(relative(dirname(path), blob), path, link))) {
+      await rename(blob, path);
+      moved.set(blob, path);
+    }
   }
   const ref = join(folder, "refs", snapshot.revision);
   await mkdir(dirname(ref), { recursive: true });
   await writeFile(ref, snapshot.commit);
 }
 
-async function place(blob: string, path: string): Promise<void> {
+/** False where the disk (exFAT) or the system (Windows without the right to) has no links. */
+async function linked(
+  target: string,
+  path: string,
+  link: (target: string, path: string) => Promise<void>,
+): Promise<boolean> {
   try {
-    await symlink(relative(dirname(path), blob), path);
+    await link(target, path);
+    return true;
   } catch (error) {
-    if (!(error instanceof Error && "code" in error)) throw error;
-    if (!["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"].includes(String(error.code))) throw error;
-    await rename(blob, path);
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    if (["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"].includes(code)) return false;
+    throw error;
   }
 }
 

@@ -144,7 +144,8 @@ export async function complete(
   return { path, bytes: length, hash: found };
 }
 
-function hashOf(text: string): FileHash | undefined {
+/** The hash that a text of hexadecimal digits is, by its length; undefined for anything else. */
+export function hashOf(text: string): FileHash | undefined {
   if (/^[0-9a-f]{64}$/.test(text)) return { type: "sha256", hex: text };
   if (/^[0-9a-f]{40}$/.test(text)) return { type: "gitSha1", hex: text };
   return undefined;

@@ -28,7 +28,7 @@ export interface Local {
   readonly reference: string;
   /** A folder with config.json, or a `.gguf` file. */
   readonly path: string;
-  /** Where a newer revision would come from, if it is known. */
+  /** Where a newer revision would come from; absent for what did not come from a hub. */
   readonly remote?: Remote;
 }
 
@@ -148,28 +148,28 @@ function repositoryIn(name: string): Remote | undefined {
 
 /** The model where it already is on this disk, used in place; else the remote itself. */
 async function orLocal(remote: Remote, places: Places): Promise<Local | Remote> {
-  for (const folder of await foldersOf(remote, places)) {
-    const path = await modelIn(folder, remote.file);
-    if (path !== undefined)
-      return { type: "local", name: remote.name, reference: remote.reference, path, remote };
+  const { name, reference, repositories, revision, file } = remote;
+  // A folder of our own has no revisions, so one that is asked for is not there.
+  const own = revision === undefined ? [...places.modelFolders, ...places.extraModelFolders] : [];
+  const names = [...new Set([name.replace(/:.*$/, ""), ...repositories])];
+  for (const folder of own.flatMap((one) => names.map((inside) => join(one, inside)))) {
+    const path = await modelIn(folder, file);
+    if (path !== undefined) return { type: "local", name, reference, path };
+  }
+  for (const folder of await snapshotsOf(remote, places)) {
+    const path = await modelIn(folder, file);
+    if (path !== undefined) return { type: "local", name, reference, path, remote };
   }
   return remote;
 }
 
-/** Where it would be, likeliest first. A folder of our own has no revisions, so one that is asked for is not there. */
-async function foldersOf(
-  { name, repositories, revision }: Remote,
-  places: Places,
+/** Where a cache would have it, likeliest first. */
+async function snapshotsOf(
+  { repositories, revision }: Remote,
+  { hubFolders }: Places,
 ): Promise<readonly string[]> {
-  const own = revision === undefined ? [...places.modelFolders, ...places.extraModelFolders] : [];
-  const names = [...new Set([name.replace(/:.*$/, ""), ...repositories])];
-  const folders = own.flatMap((folder) => names.map((one) => join(folder, one)));
-  for (const repository of repositories) {
-    for (const hubFolder of places.hubFolders) {
-      folders.push(...(await snapshots(repositoryFolder(hubFolder, repository), revision)));
-    }
-  }
-  return folders;
+  const caches = repositories.flatMap((one) => hubFolders.map((folder) => repositoryFolder(folder, one)));
+  return (await Promise.all(caches.map((cache) => snapshots(cache, revision)))).flat();
 }
 
 /** A stored model by its own name or by the last part of its repository's. */
