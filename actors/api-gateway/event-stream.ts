@@ -54,7 +54,9 @@ export function eventStream(
 
   return new ReadableStream(
     {
-      start: () => void pump(),
+      start: (controller) => {
+        pump().catch((error: unknown) => controller.error(error)); // cuts this connection, and nothing else
+      },
       async pull(controller) {
         await filled();
         await endOfTick();

@@ -123,11 +123,12 @@ export function app(
     }
   }
 
+  const node = encodeURIComponent(ports.nodeName.toWellFormed());
   return {
     async handle(request) {
       const response = await answered(request);
       response.headers.set("x-request-id", ports.newId());
-      response.headers.set("x-exo-node", encodeURIComponent(ports.nodeName));
+      response.headers.set("x-exo-node", node);
       for (const [name, value] of Object.entries(doors.corsHeaders(request)))
         response.headers.set(name, value);
       return response;
