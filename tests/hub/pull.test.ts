@@ -294,3 +294,15 @@ test("a file that was damaged on the disk is found out, and the next pull brings
     true,
   ]);
 });
+
+test("a pull announces its files, then tells of each until it is whole", async () => {
+  const { pull, events } = await start({ "mlx/tiny-4bit": tiny });
+  await pull("tiny");
+  const told = events.map((event) =>
+    event.type === "progress" ? `${event.file} ${event.completed}` : event.type,
+  );
+  expect([told.slice(0, 3), told.at(-1)]).toEqual([
+    ["started", `config.json ${config.length}`, "tokenizer.json 2"],
+    "model.safetensors 200000",
+  ]);
+});

@@ -113,7 +113,7 @@ function described(repository: string, body: unknown): HubRepository {
 }
 
 /** Fills in what the list left out by asking for the file's head; a file that cannot be verified is refused. */
-export async function complete(
+export async function completed(
   hub: HubSettings,
   ports: HubPorts,
   file: ListedFile,

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Problem } from "#protocol/problem";
 import { type Download, type DownloadPorts, downloadAll } from "./download.ts";
 import { locked } from "./download-lock.ts";
-import { complete, type HubFile, type HubRepository, type ListedFile, repositoryAt } from "./hub.ts";
+import { completed, type HubFile, type HubRepository, type ListedFile, repositoryAt } from "./hub.ts";
 import { blobPath, partialPath, publish, repositoryFolder, sizeOf, snapshotPath } from "./hub-cache.ts";
 import { indexOf, narrow, type Wanted, wanted } from "./hub-files.ts";
 import type { HubSettings } from "./hub-request.ts";
@@ -136,26 +136,32 @@ async function fetchWanted(
   download: Download,
   options: PullOptions,
 ): Promise<readonly HubFile[]> {
-  const describe = (files: readonly ListedFile[]) =>
-    Promise.all(files.map((file) => complete(download.hub, download.ports, file, download)));
-  const description = await describe(want.description);
-  await downloadAll(description, download);
+  const description = await withHashes(want.description, download);
+  // Small, and not yet announced: their bars come with the others', full.
+  await downloadAll(description, { ...download, onBytes: () => undefined });
   const config = description.find(({ path }) => path === "config.json");
-  if (config !== undefined && options.checkConfig)
-    options.checkConfig(await readJson(download.folder, config, download));
-  const index = indexOf(want) && description.find(({ path }) => path === indexOf(want)?.path);
+  if (config !== undefined) options.checkConfig?.(await readJson(download.folder, config, download));
+  const index = description.find(({ path }) => path === indexOf(want)?.path);
   const named = index
     ? narrow(download.repository, want.weights, await readJson(download.folder, index, download))
     : want.weights;
-  const weights = await describe(named);
+  const weights = await withHashes(named, download);
   const files = [...description, ...weights];
   options.onProgress?.({
     type: "started",
     repository: download.repository,
     files: files.map(({ path, bytes }) => ({ file: path, bytes })),
   });
+  for (const file of description) download.onBytes(file, file.bytes);
   await downloadAll(weights, download);
   return files;
+}
+
+/** One after the other: only a mirror that lists names alone is asked at all. */
+async function withHashes(files: readonly ListedFile[], download: Download): Promise<readonly HubFile[]> {
+  const complete: HubFile[] = [];
+  for (const file of files) complete.push(await completed(download.hub, download.ports, file, download));
+  return complete;
 }
 
 async function readJson(folder: string, file: HubFile, { commit, repository }: Download): Promise<unknown> {

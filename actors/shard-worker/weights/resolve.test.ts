@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Problem } from "#protocol/problem";
 import { hubFolders } from "./hub-cache.ts";
-import { hubToken } from "./hub-token.ts";
 import { resolve } from "./resolve.ts";
 import { nearest } from "./resolve-nearest.ts";
 import type { Places } from "./store-places.ts";
@@ -200,14 +199,4 @@ test("the cache that is set or already there is shared, else exo has its own", a
     [join(root, "cache", "huggingface", "hub"), own],
     [own, join(root, "none", "huggingface", "hub")],
   ]);
-});
-
-test("the token is the one that is set, else the one that another tool has saved", async () => {
-  await put("cache/huggingface/token");
-  const userCache = join(root, "cache");
-  expect([
-    await hubToken({ userCache, hfToken: " hf_x\n" }),
-    await hubToken({ userCache }),
-    await hubToken({ userCache, hfHome: join(root, "none") }),
-  ]).toEqual(["hf_x", "weights", undefined]);
 });
