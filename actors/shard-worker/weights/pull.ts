@@ -212,13 +212,18 @@ async function bytesHere(folder: string, files: readonly ListedFile[]): Promise<
 async function explained<T>(folder: string, run: () => Promise<T>): Promise<T> {
   try {
     return await run();
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    if (!["EACCES", "EROFS", "EPERM", "ENOTDIR", "SQLITE_CANTOPEN", "SQLITE_READONLY"].includes(code))
-      throw error;
-    throw new Problem("forbidden", `the model cache ${folder} cannot be written (${code})`, {
-      remedy: "Make it writable, or set HF_HOME or HF_HUB_CACHE to a folder that is.",
-      cause: error,
-    });
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+    const remedy = "Make it writable, or set HF_HOME or HF_HUB_CACHE to a folder that is.";
+    if (["ENOSPC", "EDQUOT", "SQLITE_FULL"].includes(code)) {
+      throw new Problem("doesNotFit", `the disk of ${folder} is full (${code})`, { remedy, cause });
+    }
+    if (["EACCES", "EROFS", "EPERM", "ENOTDIR", "SQLITE_CANTOPEN", "SQLITE_READONLY"].includes(code)) {
+      throw new Problem("forbidden", `the model cache ${folder} cannot be written (${code})`, {
+        remedy,
+        cause,
+      });
+    }
+    throw cause;
   }
 }
