@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from texts import HAND, TRAIN, rand_texts
 
 HERE = pathlib.Path(__file__).parent
-TEXTS = HAND + rand_texts(40)
+TEXTS = HAND + rand_texts(30)
 ENDINGS = "'s|'t|'re|'ve|'m|'ll|'d"
 TAIL = r"\s*[\r\n]+|\s+(?!\S)|\s+"
 
@@ -50,7 +50,7 @@ def train_bytes(pre, normalizer=None, ignore_merges=False):
     if normalizer:
         tok.normalizer = normalizer
     trainer = trainers.BpeTrainer(
-        vocab_size=460, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=400, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
     tok.train_from_iterator(TRAIN, trainer)
     return tok
@@ -76,7 +76,7 @@ def train_spm(normalizer, pre, decoder, unigram=False):
         trainer = trainers.UnigramTrainer(vocab_size=300, special_tokens=["<unk>", "<s>", "</s>"], unk_token="<unk>", show_progress=False)
     else:
         tok = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
-        trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=first, show_progress=False)
+        trainer = trainers.BpeTrainer(vocab_size=380, special_tokens=first, show_progress=False)
     if normalizer:
         tok.normalizer = normalizer
     # Trained on words; used with the model's own stage, which may be none.

@@ -3,7 +3,7 @@
 import { attribute } from "./attributes.ts";
 import { toJson } from "./json.ts";
 import { sequenceFilters } from "./sequence-filters.ts";
-import { capitalized, replaced, stripped, title } from "./strings.ts";
+import { capitalized, lineEnd, replaced, stripped } from "./strings.ts";
 import {
   type Dict,
   Float,
@@ -65,7 +65,7 @@ function indent(value: Value, args: readonly Value[], named: Named): string {
   const first = truth(option(args, named, 1, "first"));
   const blank = truth(option(args, named, 2, "blank"));
   const margin = typeof width === "string" ? width : " ".repeat(Math.min(Number(width), maxIndent));
-  const [head = "", ...rest] = `${print(value)}`.split(/\r\n?|\n/);
+  const [head = "", ...rest] = `${print(value)}`.split(lineEnd);
   const lines = rest.map((line) => (line === "" && !blank ? line : margin + line));
   return [first ? margin + head : head, ...lines].join("\n");
 }
@@ -127,11 +127,18 @@ const table: Readonly<Record<string, Filter>> = {
   round,
   safe: (value) => (typeof value === "string" ? value : print(value)),
   string: (value) => print(value),
-  title: (value) => title(print(value)),
+  // Not the method of the same name: words begin after spaces, hyphens and opening brackets only.
+  // What `parse.ts` makes of `(value,)`.
+  "to tuple": (value) => Tuple.from(items(value)) as Tuple,
+  title: (value) =>
+    print(value)
+      .split(/([-\s({[<]+)/)
+      .map(capitalized)
+      .join(""),
   tojson: toJson,
   trim: (value, args, named) => stripped(print(value), "both", option(args, named, 0, "chars")),
   upper: (value) => print(value).toUpperCase(),
-  wordcount: (value) => items(print(value).match(/\w+/gu) ?? []).length,
+  wordcount: (value) => (print(value).match(/[\p{L}\p{N}_]+/gu) ?? []).length,
 };
 
 /** @throws TemplateError for a filter that Jinja does not have. */

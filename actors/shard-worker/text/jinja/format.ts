@@ -35,7 +35,8 @@ export function percentFormatted(text: string, values: Value): string {
 }
 
 const percentFlags = (flags: string): Pick<Layout, "align" | "sign" | "fill"> => ({
-  align: flags.includes("-") ? "<" : "",
+  // Unlike `format`, this puts text to the right, too.
+  align: flags.includes("-") ? "<" : ">",
   sign: flags.includes("+") ? "+" : "",
   fill: flags.includes("0") && !flags.includes("-") ? "0" : "",
 });

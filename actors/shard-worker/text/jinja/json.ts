@@ -115,7 +115,7 @@ function text(value: string, { ascii }: Layout): string {
   const json = JSON.stringify(value);
   if (!ascii) return json;
   return json.replace(
-    /(?![\ufdd0-\ufdef])[\u0080-\uffff]/g,
+    /(?![\ufdd0-\ufdef])[\u007f-\uffff]/g,
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }

@@ -13,7 +13,7 @@ export function parseTemplate(source: string): Program {
   // Python reads every end of line as one newline.
   const lines = source.replace(/\r\n?/g, "\n");
   const tokens = tokenize(lines, { lstrip_blocks: true, trim_blocks: true });
-  return parseTokens(testsAsFilters(tokens)) as unknown as Program;
+  return parseTokens(tuplesAsFilters(testsAsFilters(tokens))) as unknown as Program;
 }
 
 /**
@@ -29,7 +29,6 @@ function testsAsFilters(tokens: readonly Token[]): Token[] {
       if (token) result.push(token);
       continue;
     }
-    const made = (value: string, type: Token["type"]): Token => ({ value, type });
     result.push(made("|", "Pipe"), made(test.name, "Identifier"));
     at = test.last;
     if (test.argument) {
@@ -76,3 +75,58 @@ function closing(tokens: readonly Token[], open: number): number {
   }
   return tokens.length - 1;
 }
+
+/**
+ * The parser knows no tuple with a comma at its end. `(a, b,)` loses the comma; `(a,)` and `()` become lists made
+ * into tuples by a filter of a name that no filter can have.
+ */
+function tuplesAsFilters(tokens: readonly Token[]): Token[] {
+  const result: Token[] = [];
+  const open: Bracket[] = [];
+  for (const [index, token] of tokens.entries()) {
+    if (brackets.open.has(token.type)) {
+      open.push({
+        at: result.length,
+        plain: token.type === "OpenParen" && !isCalled(result.at(-1)),
+        comma: false,
+      });
+    }
+    const inner = open.at(-1);
+    const closes = inner?.plain === true && tokens[index + 1]?.type === "CloseParen";
+    if (token.type === "Comma" && closes) {
+      if (!inner.comma) asTuple(result, inner.at + 1);
+      continue;
+    }
+    result.push(token);
+    if (token.type === "Comma" && inner) inner.comma = true;
+    if (token.type === "OpenParen" && closes) asTuple(result, result.length);
+    if (brackets.close.has(token.type)) open.pop();
+  }
+  return result;
+}
+
+interface Bracket {
+  readonly at: number;
+  /** Round, and not a call's. */
+  readonly plain: boolean;
+  /** Whether a comma was seen right inside. */
+  comma: boolean;
+}
+
+const brackets = {
+  open: new Set<Token["type"]>(["OpenParen", "OpenSquareBracket", "OpenCurlyBracket"]),
+  close: new Set<Token["type"]>(["CloseParen", "CloseSquareBracket", "CloseCurlyBracket"]),
+};
+
+/** Whether a bracket after this token is a call's. */
+const isCalled = (before: Token | undefined): boolean =>
+  before?.type === "CloseParen" ||
+  before?.type === "CloseSquareBracket" ||
+  (before?.type === "Identifier" && !words.has(before.value));
+
+function asTuple(tokens: Token[], from: number): void {
+  tokens.splice(from, 0, made("[", "OpenSquareBracket"));
+  tokens.push(made("]", "CloseSquareBracket"), made("|", "Pipe"), made("to tuple", "Identifier"));
+}
+
+const made = (value: string, type: Token["type"]): Token => ({ value, type });

@@ -20,6 +20,7 @@ import {
   Namespace,
   print,
   TemplateError,
+  Tuple,
   truth,
   type Value,
 } from "./values.ts";
@@ -175,7 +176,7 @@ class Renderer {
           if (!given && parameter.type !== "Identifier") scope.set(key, this.#value(parameter.value, scope));
           spare.delete(key);
         });
-        scope.set("varargs", args.slice(parameters.length));
+        scope.set("varargs", Tuple.from(args.slice(parameters.length)) as Tuple);
         scope.set("kwargs", new Map(spare));
         if (args.length > parameters.length && !mentions(body, "varargs")) {
           throw new TemplateError(`macro '${name}' takes not more than ${parameters.length} argument(s)`);

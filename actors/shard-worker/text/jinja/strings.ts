@@ -9,6 +9,10 @@ const leadingSpace = new RegExp(`^[${space}]+`);
 const spaceRun = new RegExp(`[${space}]+`, "g");
 const isSpace = new RegExp(`^[${space}]$`);
 
+/** The ends of lines that `str.splitlines()` knows. */
+export const lineEnd = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/;
+const lastLineEnd = new RegExp(`(?:${lineEnd.source})$`);
+
 type Method = (text: string, args: readonly Value[], named: Named) => Value;
 
 export function stripped(text: string, side: "both" | "left" | "right", characters?: Value): string {
@@ -134,7 +138,7 @@ const table: Readonly<Record<string, Method>> = {
     split(text, mark ?? named.get("sep"), integer(limit ?? named.get("maxsplit"), -1)),
   rsplit: (text, [mark, limit], named) =>
     splitFromRight(text, mark ?? named.get("sep"), integer(limit ?? named.get("maxsplit"), -1)),
-  splitlines: (text) => (text === "" ? [] : text.replace(/(\r\n?|\n)$/, "").split(/\r\n?|\n/)),
+  splitlines: (text) => (text === "" ? [] : text.replace(lastLineEnd, "").split(lineEnd)),
   replace: (text, [from, to, count], named) =>
     replaced(text, string(from, "argument 1"), string(to, "argument 2"), count ?? named.get("count")),
   find: (text, [part]) => place(text, text.indexOf(string(part, "argument"))),
