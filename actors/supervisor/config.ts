@@ -76,7 +76,7 @@ export interface Surroundings {
   readonly extraModelFolders: readonly string[];
 }
 
-export const PORT_DEFAULT = 52_415;
+const PORT_DEFAULT = 52_415;
 const HUB_DEFAULT = "https://huggingface.co";
 
 /** The real surroundings. `extraModelFolders` as in Config. */

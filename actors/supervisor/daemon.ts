@@ -2,7 +2,7 @@
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Client, clientOf } from "./client.ts";
-import { type Config, PORT_DEFAULT } from "./config.ts";
+import type { Config } from "./config.ts";
 import { CommandProblem, EXIT } from "./exit-code.ts";
 import type { Session } from "./session.ts";
 
@@ -30,7 +30,8 @@ export async function findDaemon(session: Session): Promise<Client | undefined> 
     const client = clientOf(registered.url, key);
     if (await client.isExo()) return client;
   }
-  const usual = clientOf(`http://127.0.0.1:${PORT_DEFAULT}`, key);
+  if (config.api.port === 0) return undefined;
+  const usual = clientOf(`http://127.0.0.1:${config.api.port}`, key);
   return (await usual.isExo()) ? usual : undefined;
 }
 

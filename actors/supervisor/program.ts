@@ -3,10 +3,11 @@ import { existsSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { CommanderError } from "commander";
 import { systemClock } from "#actors/runtime/clock";
+import { Problem } from "#protocol/problem";
 import type { BuildFacts } from "./build-facts.ts";
 import { commandLine, type GlobalFlags } from "./command-line.ts";
-import { type ConfigFlags, configOf, surroundings } from "./config.ts";
-import { EXIT, exitCodeOf, usageProblem } from "./exit-code.ts";
+import { type Config, type ConfigFlags, configOf, surroundings } from "./config.ts";
+import { CommandProblem, EXIT, exitCodeOf, usageProblem } from "./exit-code.ts";
 import type { Session } from "./session.ts";
 import { showFailure } from "./terminal/failure.ts";
 import { progressOn } from "./terminal/progress.ts";
@@ -83,7 +84,7 @@ async function dispatch(
   const program = commandLine({
     version: `exo ${build.version} (${build.commit})`,
     session(flags: GlobalFlags & ConfigFlags): Session {
-      const config = configOf(flags, surroundings(extraModelFolders(build)));
+      const config = configured(flags, build);
       const terminal = terminalOf(config);
       early.terminal = terminal;
       if (flags.timeout !== undefined) {
@@ -108,6 +109,18 @@ async function dispatch(
   });
   if (argv.length === 0) return program.outputHelp();
   await program.parseAsync([...argv], { from: "user" });
+}
+
+/** A configuration that cannot be read is a wrong use, wherever it stands. */
+function configured(flags: ConfigFlags, build: BuildFacts): Config {
+  try {
+    return configOf(flags, surroundings(extraModelFolders(build)));
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    const { message, remedy, param } = error;
+    const more = { ...(remedy !== undefined && { remedy }), ...(param !== undefined && { param }) };
+    throw new CommandProblem(EXIT.usage, message, { ...more, cause: error });
+  }
 }
 
 /** Help is no failure; what commander finds wrong is a wrong use, with its guess as what to do. */
