@@ -1,0 +1,162 @@
+/** The caches against the plain definition of attention, written out in TypeScript. */
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { builtMlx } from "#ffi/built-library";
+import type { Cache } from "./cache.ts";
+import { KvCache } from "./kv.ts";
+import { RotatingCache } from "./rotating.ts";
+
+const mlx = builtMlx();
+const DIMS = 4;
+
+/** A number for channel `c` of token `t`: different for each, small enough for exp. */
+const valueOf = (kind: "q" | "k" | "v", t: number, c: number): number =>
+  Math.sin((t + 1) * (c + 2) * { q: 1, k: 1.7, v: 2.9 }[kind]);
+
+const rows = (kind: "q" | "k" | "v", tokens: readonly number[]) =>
+  mlx.fromFloat32(
+    Float32Array.from(tokens.flatMap((t) => Array.from({ length: DIMS }, (_, c) => valueOf(kind, t, c)))),
+    [1, 1, tokens.length, DIMS],
+  );
+
+/** Attention of the last of `tokens` over itself and at most window - 1 before it. */
+function expected(tokens: readonly number[], window: number): number[] {
+  const query = tokens.at(-1) ?? 0;
+  const seen = tokens.slice(-window);
+  const dot = (t: number) =>
+    Array.from({ length: DIMS }, (_, c) => valueOf("q", query, c) * valueOf("k", t, c)).reduce(
+      (a, b) => a + b,
+    );
+  const weights = seen.map((t) => Math.exp(dot(t)));
+  const total = weights.reduce((a, b) => a + b);
+  return Array.from(
+    { length: DIMS },
+    (_, c) => seen.reduce((sum, t, i) => sum + (weights[i] ?? 0) * valueOf("v", t, c), 0) / total,
+  );
+}
+
+/** Runs tokens through the cache as one pass does; one answer per token. */
+function attend(cache: Cache, tokens: readonly number[]): number[][] {
+  const flat = mlx.scope((keep) => {
+    const mask = cache.mask(tokens.length, mlx);
+    const [keys, values] = cache.update(rows("k", tokens), rows("v", tokens));
+    const out = rows("q", tokens).attention(keys, values, { scale: 1, mask });
+    keep(cache.arrays());
+    return [...out.toFloat32()];
+  });
+  return tokens.map((_, i) => flat.slice(i * DIMS, (i + 1) * DIMS));
+}
+
+/** The largest distance between what the cache gave and the definition, after all of `steps`. */
+function worst(cache: Cache, steps: readonly Step[], window: number): number {
+  const tokens: number[] = [];
+  let distance = 0;
+  for (const step of steps) {
+    const back = Math.min(step.back, tokens.length);
+    if (cache.canTrim(back)) {
+      cache.trim(back);
+      tokens.length -= back;
+    }
+    const fresh = Array.from({ length: step.count }, (_, i) => 31 * steps.indexOf(step) + i);
+    const answers = attend(cache, fresh);
+    for (const [i, token] of fresh.entries()) {
+      tokens.push(token);
+      const truth = expected(tokens, window);
+      distance = Math.max(
+        distance,
+        ...truth.map((value, c) => Math.abs(value - (answers[i]?.[c] ?? Number.NaN))),
+      );
+    }
+    if (cache.offset !== tokens.length)
+      throw new Error(`offset ${cache.offset} after ${tokens.length} tokens`);
+  }
+  cache.dispose();
+  return distance;
+}
+
+interface Step {
+  readonly count: number;
+  readonly back: number;
+}
+const step = (most: number): fc.Arbitrary<Step> =>
+  fc.record({
+    count: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: most })),
+    back: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.integer({ min: 0, max: 5 })),
+  });
+
+test("a growing cache is full attention, however the tokens come and go", () => {
+  fc.assert(
+    fc.property(
+      fc.array(step(300), { minLength: 1, maxLength: 6 }),
+      (steps) => worst(new KvCache(), steps, 1e9) < 1e-5,
+    ),
+    { numRuns: 25 },
+  );
+});
+
+test("a rotating cache is attention over a window, however the tokens come and go", () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 9 }),
+      fc.array(step(14), { minLength: 1, maxLength: 12 }),
+      (window, steps) => worst(new RotatingCache(window), steps, window) < 1e-5,
+    ),
+    { numRuns: 150 },
+  );
+});
+
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+
+test.each([
+  ["growing", () => new KvCache(), 1e9],
+  ["rotating", () => new RotatingCache(400), 400],
+] as const)("a fork of a %s cache and its origin go on without disturbing one another", (_, make, window) => {
+  const before = mlx.liveHandles();
+  const origin = make();
+  attend(origin, upTo(270));
+  const fork = origin.fork(260);
+  const [onOrigin] = attend(origin, [500]);
+  const [onFork] = attend(fork, [600]);
+  const again = attend(origin, [501]).at(-1);
+  const truths = [
+    [...upTo(270), 500],
+    [...upTo(260), 600],
+    [...upTo(270), 500, 501],
+  ].map((tokens) => expected(tokens, window).map((value) => expect.closeTo(value, 5)));
+  const offsets = [origin.offset, fork.offset];
+  origin.dispose();
+  fork.dispose();
+  expect({ rows: [onOrigin, onFork, again], offsets, leaked: mlx.liveHandles() - before }).toEqual({
+    rows: truths as never,
+    offsets: [272, 261],
+    leaked: 0,
+  });
+});
+
+test("memory grows in steps of 256 rows, and a ring's stops at its window", () => {
+  const [growing, ring] = [new KvCache(), new RotatingCache(300)];
+  const bytes = [1, 255, 1, 500].map((count) => {
+    attend(growing, upTo(count));
+    for (const token of upTo(count)) attend(ring, [token]);
+    return [growing.nbytes, ring.nbytes];
+  });
+  const row = 2 * DIMS * 4;
+  growing.dispose();
+  ring.dispose();
+  expect(bytes).toEqual([
+    [256 * row, 256 * row],
+    [256 * row, 256 * row],
+    [512 * row, 300 * row],
+    [768 * row, 300 * row],
+  ]);
+});
+
+test("a ring that has lost rows cannot go back", () => {
+  const ring = new RotatingCache(4);
+  attend(ring, upTo(4));
+  const whole = ring.canTrim(2);
+  attend(ring, [4]);
+  expect([whole, ring.canTrim(0), ring.canTrim(1)]).toEqual([true, true, false]);
+  expect(() => ring.trim(1)).toThrow("rows older than the window are gone");
+  ring.dispose();
+});
