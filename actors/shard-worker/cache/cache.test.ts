@@ -10,12 +10,12 @@ const mlx = builtMlx();
 const DIMS = 4;
 
 /** A number for channel `c` of token `t`: different for each, small enough for exp. */
-const valueOf = (kind: "q" | "k" | "v", t: number, c: number): number =>
+const channelOf = (kind: "q" | "k" | "v", t: number, c: number): number =>
   Math.sin((t + 1) * (c + 2) * { q: 1, k: 1.7, v: 2.9 }[kind]);
 
 const rows = (kind: "q" | "k" | "v", tokens: readonly number[]) =>
   mlx.fromFloat32(
-    Float32Array.from(tokens.flatMap((t) => Array.from({ length: DIMS }, (_, c) => valueOf(kind, t, c)))),
+    Float32Array.from(tokens.flatMap((t) => Array.from({ length: DIMS }, (_, c) => channelOf(kind, t, c)))),
     [1, 1, tokens.length, DIMS],
   );
 
@@ -24,14 +24,14 @@ function expected(tokens: readonly number[], window: number): number[] {
   const query = tokens.at(-1) ?? 0;
   const seen = tokens.slice(-window);
   const dot = (t: number) =>
-    Array.from({ length: DIMS }, (_, c) => valueOf("q", query, c) * valueOf("k", t, c)).reduce(
+    Array.from({ length: DIMS }, (_, c) => channelOf("q", query, c) * channelOf("k", t, c)).reduce(
       (a, b) => a + b,
     );
   const weights = seen.map((t) => Math.exp(dot(t)));
   const total = weights.reduce((a, b) => a + b);
   return Array.from(
     { length: DIMS },
-    (_, c) => seen.reduce((sum, t, i) => sum + (weights[i] ?? 0) * valueOf("v", t, c), 0) / total,
+    (_, c) => seen.reduce((sum, t, i) => sum + (weights[i] ?? 0) * channelOf("v", t, c), 0) / total,
   );
 }
 

@@ -55,10 +55,10 @@ test("yarn's amplitude is the ratio of both mscales, or what the file says", () 
   const amplitude = (parameters: object) => yarnPeriods({ ...gptOss, factor: 40 }, parameters).amplitude;
   expect([
     amplitude({ mscale: 1, mscale_all_dim: 1 }),
-    amplitude({ mscale: 0.707, mscale_all_dim: 1 }),
+    amplitude({ mscale: 0.7, mscale_all_dim: 1 }),
     amplitude({ attention_factor: 1.5 }),
     yarnPeriods({ ...gptOss, factor: 1 }, {}).amplitude,
-  ]).toEqual([1, expect.closeTo((0.0707 * Math.log(40) + 1) / (0.1 * Math.log(40) + 1), 9), 1.5, 1]);
+  ]).toEqual([1, expect.closeTo((0.07 * Math.log(40) + 1) / (0.1 * Math.log(40) + 1), 9), 1.5, 1]);
 });
 
 test("longrope takes the long factors where more positions are served than were trained", () => {
