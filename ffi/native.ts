@@ -2,6 +2,7 @@
 import type { Dtype, Mlx, MxArray, Packed, Quantisation } from "./array.ts";
 import { MlxError, some } from "./call.ts";
 import { dtypeCode, scalarBytes } from "./dtypes.ts";
+import { exoFast } from "./exo-fast.ts";
 import { type Fast, type Kernels, mlxFast, modes } from "./fast.ts";
 import type { mlx_array, mlx_stream, mlx_vector_array, Native } from "./generated/symbols.ts";
 import type { Library } from "./library.ts";
@@ -12,6 +13,7 @@ import { Words } from "./words.ts";
 export interface MlxOptions {
   /** auto: the GPU where MLX reports one, else the CPU. */
   readonly device?: "auto" | "cpu" | "gpu";
+  /** On the CPU: our own products (the default) or MLX's. */
   readonly kernels?: Kernels;
 }
 
@@ -21,7 +23,7 @@ const MOST_CONSTANTS = 256;
 /** Opens a device. Throws MlxError when the asked-for device is not there. */
 export function createMlx(
   library: Library,
-  { device = "auto", kernels = "mlx" }: MlxOptions = {},
+  { device = "auto", kernels = "exo" }: MlxOptions = {},
 ): NativeMlx {
   const { native } = library;
   const gpu = native.device_new_type(1, 0);
@@ -34,13 +36,8 @@ export function createMlx(
   native.device_free(gpu);
   if (chosen !== gpu) native.device_free(chosen);
   const stream = onGpu ? native.default_gpu_stream_new() : native.default_cpu_stream_new();
-  return new NativeMlx(native, stream, fastOf(kernels), onGpu ? "gpu" : "cpu");
+  return new NativeMlx(native, stream, onGpu || kernels === "mlx" ? mlxFast : exoFast, onGpu ? "gpu" : "cpu");
 }
-
-const fastOf = (kernels: Kernels): Fast => {
-  if (kernels === "mlx") return mlxFast;
-  throw new MlxError("kernels", [], "this library has no kernels of our own");
-};
 
 export class NativeMlx implements Mlx {
   readonly native: Native;

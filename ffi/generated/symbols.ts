@@ -1,5 +1,5 @@
 // Written by ffi/generate.ts from the headers of mlx-c and mlx-c/shim. Do not edit: bun ffi/generate.ts
-// 621 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
+// 625 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
 import type { CallState, Handle, Optional, Raw, Text, Words } from "../call.ts";
 
 export type exo_file = Handle<"exo_file">;
@@ -652,6 +652,10 @@ export const signatures = {
   exo_read: { args: ["ptr", "ptr", "ptr"], returns: "i32" },
   exo_ggml_layout: { args: ["i32", "ptr"], returns: "i32" },
   exo_ggml_array: { args: ["ptr", "ptr", "ptr", "bool"], returns: "i32" },
+  exo_linear: { args: ["ptr", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
+  exo_quantized_linear: { args: ["ptr", "ptr", "ptr", "ptr", "ptr", "i32", "i32", "ptr"], returns: "i32" },
+  exo_kernel_path: { args: [], returns: "cstring" },
+  exo_kernel_threads: { args: [], returns: "u64_fast" },
 } as const;
 
 /** The functions, typed; a status other than 0 becomes an MlxError through `state`. */
@@ -1279,6 +1283,10 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_read,
     exo_ggml_layout,
     exo_ggml_array,
+    exo_linear,
+    exo_quantized_linear,
+    exo_kernel_path,
+    exo_kernel_threads,
   } = raw;
   return {
     dtype_size: (dtype: number): number => Number(mlx_dtype_size(dtype)),
@@ -1902,6 +1910,10 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_read: (array: mlx_array, out_: Words | null, bytes: number): void => (exo_read(array, out_, bytes) === 0 ? undefined : failed("exo_read", [array])),
     exo_ggml_layout: (type: number, layout: Words | null): void => (exo_ggml_layout(type, layout) === 0 ? undefined : failed("exo_ggml_layout", [])),
     exo_ggml_array: (file: exo_file, range: Words | null, stacked: boolean): mlx_vector_array => (exo_ggml_array(out, file, range, stacked) === 0 ? took() as mlx_vector_array : failed("exo_ggml_array", [])),
+    exo_linear: (x: mlx_array, weight: mlx_array, bias: mlx_array | null, s: mlx_stream): mlx_array => (exo_linear(out, x, weight, bias, s) === 0 ? took() as mlx_array : failed("exo_linear", [x, weight, bias])),
+    exo_quantized_linear: (x: mlx_array, weight: mlx_array, scales: mlx_array, biases: mlx_array, group_size: number, bits: number, s: mlx_stream): mlx_array => (exo_quantized_linear(out, x, weight, scales, biases, group_size, bits, s) === 0 ? took() as mlx_array : failed("exo_quantized_linear", [x, weight, scales, biases])),
+    exo_kernel_path: (): string | null => exo_kernel_path(),
+    exo_kernel_threads: (): number => Number(exo_kernel_threads()),
   };
 }
 

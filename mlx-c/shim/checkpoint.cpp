@@ -32,13 +32,16 @@ size_t pageBytes() {
   return bytes;
 }
 
+/** Smaller tensors are read: a page for each would cost more than the copy. */
+constexpr size_t kLeastMapped = size_t{1} << 16;
+
 /** MLX's CPU allocator finds a buffer's size in the word before its first byte; this is that word alone. */
 struct Header {
   size_t size;
   size_t data;
 };
 
-/** Larger than any array, so that MLX never takes a mapped input's memory for an output. */
+/** Larger than any array: most operations then do not take a mapped input's memory for their output. */
 constexpr size_t kNeverDonated = size_t{1} << 62;
 
 mx::Strides rowMajor(const mx::Shape& shape) {
@@ -71,7 +74,6 @@ File::File(const char* path) : path_(path), descriptor_(::open(path, O_RDONLY | 
 }
 
 File::~File() {
-  if (base_ != nullptr) ::munmap(base_, size_);
   ::close(descriptor_);
 }
 
@@ -96,36 +98,36 @@ void File::read(void* to, size_t bytes, size_t offset) const {
   }
 }
 
-std::byte* File::base() {
-  std::lock_guard lock(mutex_);
-  if (base_ == nullptr) {
-    // Private and writable: should MLX ever write a result into a weight that nobody needs any more, the page is
-    // copied instead of the process killed. Nothing is reserved for that.
-    void* at = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, descriptor_, 0);
-    if (at == MAP_FAILED) throw failure(path_, "cannot be mapped");
-    base_ = static_cast<std::byte*>(at);
-  }
-  return base_;
-}
-
-std::unique_ptr<mx::array> File::mapped(size_t offset, mx::Shape shape, mx::Dtype dtype) {
+std::unique_ptr<mx::array> File::mapped(size_t offset, mx::Shape shape, mx::Dtype dtype) const {
   size_t bytes = mx::size_of(dtype);
   for (auto n : shape) bytes *= static_cast<size_t>(n);
-  if (bytes == 0 || offset % mx::size_of(dtype) != 0) return nullptr;
-  auto* page = base() + offset / pageBytes() * pageBytes();
-  size_t within = offset % pageBytes();
-  size_t length = (within + bytes + pageBytes() - 1) / pageBytes() * pageBytes();
+  if (bytes < kLeastMapped || offset % mx::size_of(dtype) != 0) return nullptr;
+  const size_t within = offset % pageBytes();
+  const size_t length = (within + bytes + pageBytes() - 1) / pageBytes() * pageBytes();
+  // A map of its own, private and writable: MLX may write a result over a weight that nobody needs any more, and then
+  // copies of the touched pages are changed, not the file and not another array of the same bytes.
+  void* page = ::mmap(
+      nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, descriptor_, static_cast<off_t>(offset - within));
+  if (page == MAP_FAILED) return nullptr;
   ::madvise(page, length, MADV_WILLNEED);
 
-  auto keep = shared_from_this();
   if (auto buffer = mx::allocator::make_buffer(page, length); buffer.ptr() != nullptr) {
-    auto free = [keep](mx::allocator::Buffer b) { mx::allocator::release(b); };
+    auto free = [page, length](mx::allocator::Buffer b) {
+      mx::allocator::release(b);
+      ::munmap(page, length);
+    };
     return std::make_unique<mx::array>(over(buffer, static_cast<int64_t>(within), std::move(shape), dtype, free));
   }
-  if (mx::is_available(mx::Device(mx::Device::gpu))) return nullptr;
+  if (mx::is_available(mx::Device(mx::Device::gpu))) {
+    ::munmap(page, length);
+    return nullptr;
+  }
   auto* header = new Header{kNeverDonated, 0};
-  auto distance = reinterpret_cast<intptr_t>(page + within) - reinterpret_cast<intptr_t>(&header->data);
-  auto free = [keep](mx::allocator::Buffer b) { delete static_cast<Header*>(b.ptr()); };
+  auto distance = reinterpret_cast<intptr_t>(page) + static_cast<intptr_t>(within) - reinterpret_cast<intptr_t>(&header->data);
+  auto free = [page, length](mx::allocator::Buffer b) {
+    delete static_cast<Header*>(b.ptr());
+    ::munmap(page, length);
+  };
   return std::make_unique<mx::array>(over(mx::allocator::Buffer(header), distance, std::move(shape), dtype, free));
 }
 
@@ -147,7 +149,7 @@ std::vector<Span> spansOf(const exo_file* files, size_t files_num, const int64_t
       if (words[k] < 0) throw std::invalid_argument("a span has a negative number");
     }
     if (static_cast<size_t>(words[0]) >= files_num) throw std::invalid_argument("a span names no file");
-    auto* file = static_cast<std::shared_ptr<File>*>(files[words[0]].ctx)->get();
+    auto* file = static_cast<File*>(files[words[0]].ctx);
     Span span{file, size_t(words[1]), size_t(words[2]), size_t(words[3]), size_t(words[4])};
     if (span.count > 0) file->check(span.offset, (span.count - 1) * span.stride + span.bytes);
     spans.push_back(span);
@@ -173,11 +175,11 @@ mx::array gathered(const std::vector<Span>& spans, mx::Shape shape, mx::Dtype dt
 } // namespace exo
 
 extern "C" int exo_file_open(exo_file* res, const char* path) {
-  return exo::guarded([&] { res->ctx = new std::shared_ptr<exo::File>(std::make_shared<exo::File>(path)); });
+  return exo::guarded([&] { res->ctx = new exo::File(path); });
 }
 
 extern "C" int exo_file_free(exo_file file) {
-  delete static_cast<std::shared_ptr<exo::File>*>(file.ctx);
+  delete static_cast<exo::File*>(file.ctx);
   return 0;
 }
 

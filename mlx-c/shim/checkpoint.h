@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-/** An open file. Arrays made from it keep what they need of it: it may be freed before them. */
+/** An open file. It may be freed before the arrays made from it. */
 typedef struct exo_file_ {
   void* ctx;
 } exo_file;
@@ -23,8 +23,8 @@ int exo_file_free(exo_file file);
 /**
  * An array whose bytes are those of `spans`, one after the other.
  * A span is five numbers: index into `files`, first byte, bytes of one piece, number of pieces, bytes from one piece's
- * start to the next one's. One span of one piece, aligned to the element, is mapped: its pages are read when first
- * used and shared with the page cache. Everything else is read into memory of its own.
+ * start to the next one's. One span of one piece, large and aligned to the element, is mapped: its pages are read when
+ * first used and shared with the page cache. Everything else is read into memory of its own.
  */
 int exo_file_array(
     mlx_array* res,

@@ -248,7 +248,7 @@ extern "C" int exo_ggml_layout(int type, int64_t* layout) {
 
 extern "C" int exo_ggml_array(mlx_vector_array* res, exo_file file, const int64_t* range, bool stacked) {
   return exo::guarded([&] {
-    auto& open = **static_cast<std::shared_ptr<exo::File>*>(file.ctx);
+    auto& open = *static_cast<exo::File*>(file.ctx);
     mlx_vector_array_set_(*res, exo::ggml::arrays(open, exo::ggml::rangeOf(range), stacked));
   });
 }
