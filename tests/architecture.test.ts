@@ -125,7 +125,7 @@ test("every import keeps the law of rooms", () => {
 
 test("the Supervisor reaches other actors by their faces only", () => {
   const faces =
-    /^actors\/(supervisor|runtime|planner)\/|\/(index|ports|worker-main|pull|store|resolve|hub)\.?(ts)?$/;
+    /^actors\/(supervisor|runtime|planner)\/|\/(index|ports|worker-main|pull|store|store-verify|store-places|resolve|hub|hub-cache)\.?(ts)?$/;
   const broken = [...sources].flatMap(([file, text]) =>
     !file.startsWith("actors/supervisor/") || isTest(file)
       ? []
