@@ -46,6 +46,7 @@ async function mend(
   stamp: Stamp,
   options: UnpackOptions,
 ): Promise<void> {
+  await removeLeftovers(folder);
   let told = false;
   const states: Record<string, string> = {};
   for (const file of library.files) {
@@ -60,13 +61,13 @@ async function mend(
     }
     states[file.name] = (await statesOf(folder, file)) ?? "";
   }
-  const temporary = join(folder, `.tmp-${options.freshId()}`);
+  const temporary = temporaryIn(folder, options.freshId());
   await Bun.write(temporary, JSON.stringify(states), { mode: 0o600 });
   await rename(temporary, join(folder, STAMP));
 }
 
 async function write(file: EmbeddedFile, folder: string, id: string): Promise<void> {
-  const temporary = join(folder, `.tmp-${id}`);
+  const temporary = temporaryIn(folder, id);
   try {
     await Bun.write(temporary, Bun.file(file.source), { mode: 0o600 });
     const sum = await sha256Of(temporary);
@@ -159,13 +160,24 @@ function ifThere(error: unknown): void {
   if (codeOf(error) !== "EEXIST") throw error;
 }
 
-/** Leftovers of a process that was killed while it unpacked; safe only when no other one is at it. */
-export async function removeLeftovers(folder: string): Promise<void> {
-  const names = await readdir(folder);
-  await Promise.all(
-    names.filter((name) => name.startsWith(".tmp-")).map((name) => rm(join(folder, name), { force: true })),
-  );
+/** Of processes that were killed while they unpacked; a living one's are left to it. */
+async function removeLeftovers(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const pid = /^\.tmp-(\d+)-/.exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(folder, name), { force: true });
+  }
 }
+
+/** Signal 0 only asks; another user's process is there but refuses to be asked. */
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return codeOf(error) === "EPERM";
+  }
+}
+
+const temporaryIn = (folder: string, id: string): string => join(folder, `.tmp-${process.pid}-${id}`);
 
 function explain(error: unknown, folder: string): unknown {
   const code = codeOf(error);

@@ -82,19 +82,15 @@ const typed: readonly (readonly [string, string, string])[] = [
   ["Alt-Enter and Ctrl-J", "one\x1b\rtwo\nthree\r", "one\ntwo\nthree"],
   ["a bracketed paste", "\x1b[200~first\r\nsecond\x1b[201~!\r", "first\nsecond!"],
   ["a block in quotes", '"""first\rsecond"""\r', "first\nsecond"],
-  ["history", "old\r\x1b[A\x7f\x7fff\r", "off"],
 ];
 
 test.each(typed)("%s edit the message", async (_, keys, message) => {
   await using chat = chatting({ pieces: ["ok"] });
   const { user, daemon } = chat;
   await user.sees(">>> ");
-  for (const part of keys.split(/(?<=\r)(?=\x1b\[A)/)) {
-    user.type(part);
-    await user.sees("ok");
-    await user.sees(">>> ");
-  }
-  expect(messages(daemon).at(-1)).toContainEqual({ role: "user", content: message });
+  user.type(keys);
+  await user.sees("ok");
+  expect(messages(daemon)).toEqual([[{ role: "user", content: message }]]);
 });
 
 test("slash commands are not sent to the model, and unknown ones say so", async () => {

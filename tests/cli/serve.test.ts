@@ -1,0 +1,129 @@
+import { expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { environmentOf, exo, freshFolder, fromSource } from "./exo.ts";
+
+/** `exo serve` as a child, ready; killed when the scope ends. */
+async function serving(
+  home: string,
+  args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+) {
+  const child = Bun.spawn([...fromSource, "serve", "--port", "0", "--json", "--no-discovery", ...args], {
+    env: environmentOf(home, env),
+    cwd: home,
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const reader = child.stdout.getReader();
+  const line = new TextDecoder().decode((await reader.read()).value);
+  return {
+    child,
+    ready: line === "" ? undefined : JSON.parse(line),
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGKILL");
+      await child.exited;
+    },
+  };
+}
+
+test("serve says where it listens, answers, registers, and takes all of it back when terminated", async () => {
+  using home = freshFolder();
+  await using server = await serving(home.path);
+  const { ready, child } = server;
+  const file = join(home.path, "exo/run/daemon.json");
+  const health = await fetch(`${ready.url}/healthz`);
+  const registered = await Bun.file(file).json();
+  const ps = await exo(["ps", "--json"], { home: home.path });
+  child.kill("SIGTERM");
+  const code = await child.exited;
+  expect({
+    ready,
+    health: health.status,
+    registered,
+    ps: JSON.parse(ps.out),
+    code,
+    left: existsSync(file),
+  }).toEqual({
+    ready: {
+      schema: "exo.serve/1",
+      url: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
+      pid: child.pid,
+      version: "0.1.0",
+      models: [],
+    },
+    health: 200,
+    registered: { url: ready.url, pid: child.pid, version: "0.1.0" },
+    ps: { schema: "exo.ps/1", url: ready.url, models: [] },
+    code: 143,
+    left: false,
+  });
+});
+
+test("Ctrl-C ends serve with 130", async () => {
+  using home = freshFolder();
+  await using server = await serving(home.path);
+  server.child.kill("SIGINT");
+  expect(await server.child.exited).toBe(130);
+});
+
+test("a port in use is said with who uses it and how to choose another", async () => {
+  using home = freshFolder();
+  using other = freshFolder();
+  await using server = await serving(home.path);
+  const port = new URL(server.ready.url).port;
+  const [same, elsewhere] = await Promise.all([
+    exo(["serve", "--port", port], { home: home.path }),
+    exo(["serve", "--port", port], { home: other.path }),
+  ]);
+  const next = `choose another port: exo serve --port ${Number(port) + 1}, or --port 0 for any free one`;
+  expect([same, elsewhere]).toEqual([
+    {
+      code: 3,
+      out: "",
+      err: `✗ port ${port} is in use by another exo (process ${server.child.pid})\n→ use that one (exo run finds it), or ${next}\n`,
+    },
+    {
+      code: 3,
+      out: "",
+      err: expect.stringContaining(`(process ${server.child.pid})\n→ ${next}`),
+    },
+  ]);
+});
+
+test("a daemon that was killed is not believed to run", async () => {
+  using home = freshFolder();
+  await using server = await serving(home.path);
+  server.child.kill("SIGKILL");
+  await server.child.exited;
+  const ps = await exo(["ps"], { home: home.path });
+  expect({ code: ps.code, left: existsSync(join(home.path, "exo/run/daemon.json")) }).toEqual({
+    code: 3,
+    left: true,
+  });
+});
+
+test("with a key, only who has it is let in", async () => {
+  using home = freshFolder();
+  await using _ = await serving(home.path, ["--key", "s3cret"]);
+  const [without, wrong, right] = await Promise.all([
+    exo(["ps", "-q"], { home: home.path }),
+    exo(["ps", "-q"], { home: home.path, env: { EXO_API_KEY: "guess" } }),
+    exo(["ps", "-q"], { home: home.path, env: { EXO_API_KEY: "s3cret" } }),
+  ]);
+  expect([without.code, wrong.code, right.code]).toEqual([7, 7, 0]);
+});
+
+test("a model that does not exist ends serve with 4, names the nearest, and leaves nothing running", async () => {
+  using home = freshFolder();
+  const ran = await exo(["serve", "--port", "0", "--model", "smolm2"], { home: home.path });
+  expect({
+    code: ran.code,
+    says: ran.err.includes("smolm2"),
+    left: existsSync(join(home.path, "exo/run/daemon.json")),
+  }).toEqual({
+    code: 4,
+    says: true,
+    left: false,
+  });
+});
