@@ -1,0 +1,111 @@
+/** The engine of a worker process: opens the library once, holds one model, and turns its crank between messages. */
+import type { Clock } from "#actors/runtime/clock";
+import { weightsOf } from "#ffi/cursor";
+import { openLibrary } from "#ffi/library";
+import { createMlx, type NativeMlx } from "#ffi/native";
+import type { TensorSource } from "#ffi/weights";
+import { Problem } from "#protocol/problem";
+import type { Shard, ShardFacts } from "#protocol/shard";
+import type { Engine as EnginePort } from "./effects.ts";
+import { Engine } from "./engine/engine.ts";
+import { buildModel } from "./models/registry.ts";
+import { openText } from "./text/text-port.ts";
+import { type Checkpoint, openCheckpoint } from "./weights/checkpoint.ts";
+
+/** Loading is reported so often at most. */
+const PROGRESS_EVERY_MS = 200;
+
+/** `crash` hears of a failure that no single request can be blamed for. */
+export function createHost(libraryFolder: string, clock: Clock, crash: (error: unknown) => void): EnginePort {
+  let engine: Engine | undefined;
+  let turning = false;
+
+  /** One unit of work, then the event loop's turn, so that a cancel is heard between two tokens. */
+  function turn(): void {
+    try {
+      turning = engine?.step() ?? false;
+    } catch (error) {
+      return crash(error);
+    }
+    if (turning) setImmediate(turn);
+  }
+
+  return {
+    async load(shard, progress) {
+      const startedMs = clock.nowMs();
+      const loaded = loadShard(shard, libraryFolder, clock, progress);
+      engine = loaded.engine;
+      return { ...loaded.facts, loadMs: clock.nowMs() - startedMs };
+    },
+    submit(generation, sink) {
+      if (!engine) throw new Problem("unavailable", "this worker holds no model yet");
+      engine.submit(generation, sink);
+      if (turning) return;
+      turning = true;
+      setImmediate(turn);
+    },
+    cancel: (request) => engine?.cancel(request),
+    release() {
+      engine?.release();
+      engine = undefined;
+    },
+  };
+}
+
+type Progress = (loadedBytes: number, totalBytes: number) => void;
+
+/** Everything of one shard. Throws Problem; the process that failed to load is ended, and its memory with it. */
+function loadShard(
+  shard: Shard,
+  libraryFolder: string,
+  clock: Clock,
+  progress: Progress,
+): { engine: Engine; facts: Omit<ShardFacts, "loadMs"> } {
+  const mlx = createMlx(openLibrary(libraryFolder));
+  const checkpoint = openCheckpoint(shard.path, mlx);
+  const { config, generation, facts, tokenizer } = checkpoint;
+  const text = openText(tokenizer ? { gguf: tokenizer } : { folder: shard.path }, {
+    endTokens: generation.eosTokens,
+    nowMs: () => clock.epochSeconds() * 1000,
+  });
+  const source = reporting(checkpoint, clock, progress);
+  const { rank = 0, world = 1, layers } = shard;
+  const model = buildModel(config, weightsOf(source, mlx, { dtype: activations(mlx), rank, world }), layers);
+  const { eosTokens: _, ...defaults } = generation;
+  const { contextLength } = shard;
+  const limits = contextLength === undefined ? {} : { contextLength };
+  const engine = new Engine({ mlx, model, text, clock, defaults, limits });
+  return {
+    engine,
+    facts: {
+      architecture: config.model_type,
+      quantisation: facts.quantisation,
+      layers: model.layers,
+      contextLength: engine.contextLength,
+      vocabularySize: model.vocabularySize,
+      weightBytes: facts.weightBytes,
+    },
+  };
+}
+
+/** The CPU computes in float32 whatever the weights are; a GPU has matrix units for bfloat16. */
+const activations = ({ device }: NativeMlx) => (device === "cpu" ? "float32" : "bfloat16");
+
+/** The checkpoint's tensors, each one that is taken moving the progress. */
+function reporting(checkpoint: Checkpoint, clock: Clock, progress: Progress): TensorSource {
+  const { source, facts } = checkpoint;
+  let toldMs = clock.nowMs();
+  return {
+    has: (name) => source.has(name),
+    shapeOf: (name) => source.shapeOf(name),
+    quantisation: (path) => source.quantisation(path),
+    tensor(name, slice) {
+      const nowMs = clock.nowMs();
+      if (nowMs - toldMs >= PROGRESS_EVERY_MS) {
+        toldMs = nowMs;
+        progress(checkpoint.loadedBytes(), facts.weightBytes);
+      }
+      return source.tensor(name, slice);
+    },
+  };
+}
