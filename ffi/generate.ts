@@ -5,6 +5,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type CFunction, type CParameter, type CType, type Header, parseHeaders } from "./headers.ts";
+import { pins } from "./pins.ts";
 
 const root = join(import.meta.dir, "..");
 export const generatedPath = join(import.meta.dir, "generated", "symbols.ts");
@@ -45,7 +46,9 @@ export function pinnedHeaders(mlxFolder = cachedMlx()): readonly Header[] {
 function cachedMlx(): string {
   const cache = join(root, ".cache");
   const header = existsSync(cache)
-    ? [...new Bun.Glob("**/mlx-c/mlx/c/ops.h").scanSync({ cwd: cache, dot: true })].sort()[0]
+    ? [
+        ...new Bun.Glob(`**/mlx-sys-${pins.mlxC}-*/**/mlx-c/mlx/c/ops.h`).scanSync({ cwd: cache, dot: true }),
+      ].sort()[0]
     : undefined;
   if (header === undefined)
     throw new Error(`mlx-c's headers are not in ${cache}: run "bun mlx-c/build.ts" first`);

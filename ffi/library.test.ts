@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { builtLibrary } from "./built-library.ts";
-import { openLibrary, pins } from "./library.ts";
+import { openLibrary } from "./library.ts";
+import { pins } from "./pins.ts";
 
 const messageOf = (work: () => unknown): string => {
   try {

@@ -5,9 +5,7 @@ import { join } from "node:path";
 import { Problem } from "#protocol/problem";
 import { type CallState, callState, type FailureSource, type Raw, readInts } from "./call.ts";
 import { bind, type Native, signatures } from "./generated/symbols.ts";
-
-/** What the bindings were generated from. A library that reports anything else is refused: its functions may differ. */
-export const pins = { abi: 1, mlx: "0.32.2", mlxC: "0.7.0" } as const;
+import { pins } from "./pins.ts";
 
 export interface Library {
   readonly native: Native;

@@ -14,7 +14,10 @@ export interface TensorSlice {
 /** Where tensors come from: a Hugging Face folder, a GGUF file, or a test's own. Names are Hugging Face's. */
 export interface TensorSource {
   has(name: string): boolean;
-  /** Throws Problem naming the tensor and the file when it is missing or cut short. */
+  /**
+   * A new array, owned by the scope it is asked for in. Throws Problem naming the tensor and the file when it is missing
+   * or cut short.
+   */
   tensor(name: string, slice?: TensorSlice): MxArray;
   shapeOf(name: string): readonly number[];
   /** How the module at this path is packed, if it is; the paths are those of config.json's overrides. */

@@ -1,0 +1,51 @@
+/** Arrays in plain TypeScript, for tests to compare MLX's answers with. */
+import { expect } from "bun:test";
+import fc from "fast-check";
+import type { Mlx, MxArray } from "./array.ts";
+
+export interface Plain {
+  readonly shape: readonly number[];
+  readonly values: readonly number[];
+}
+
+export const value = fc.integer({ min: -400, max: 400 }).map((n) => n / 64);
+export const valuesOf = (shape: readonly number[]): fc.Arbitrary<Plain> => {
+  const size = shape.reduce((a, b) => a * b, 1);
+  return fc.array(value, { minLength: size, maxLength: size }).map((values) => ({ shape, values }));
+};
+export const sizes = fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 4 });
+export const plain = sizes.chain(valuesOf);
+/** The same array on a device. */
+export const arrayOf = ({ shape, values }: Plain, mlx: Mlx): MxArray =>
+  mlx.fromFloat32(Float32Array.from(values), shape);
+
+/** The value at a position, given as indices per axis, where an axis of 1 stretches. */
+export const at = ({ shape, values }: Plain, position: readonly number[]): number => {
+  const own = position.slice(position.length - shape.length);
+  return (
+    values[shape.reduce((index, size, axis) => index * size + (size === 1 ? 0 : (own[axis] ?? 0)), 0)] ??
+    Number.NaN
+  );
+};
+/** Every position of an array of this shape, in row-major order. */
+export const positions = (shape: readonly number[]): number[][] =>
+  shape.reduce<number[][]>(
+    (all, size) => all.flatMap((p) => Array.from({ length: size }, (_, i) => [...p, i])),
+    [[]],
+  );
+
+/** Fails unless shape and values agree to float32's accuracy. */
+export const close = (array: MxArray, expected: Plain): void => {
+  expect(array.shape).toEqual(expected.shape);
+  const worst = [...array.toFloat32()].reduce((most, got, i) => {
+    const wanted = expected.values[i] ?? Number.NaN;
+    return Object.is(got, wanted) ? most : Math.max(most, Math.abs(got - wanted) / (1 + Math.abs(wanted)));
+  }, 0);
+  expect(worst).toBeLessThan(2e-6);
+};
+/** Runs the property in a scope of its own for each of a few dozen random cases. */
+export const check = <T>(mlx: Mlx, arbitrary: fc.Arbitrary<T>, property: (value: T) => void): void =>
+  fc.assert(
+    fc.property(arbitrary, (given) => mlx.scope(() => property(given))),
+    { numRuns: 60 },
+  );
