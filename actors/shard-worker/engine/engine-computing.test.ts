@@ -1,0 +1,106 @@
+/** The token loop over the real library: what it says must not depend on how it was computed, nor leave anything behind. */
+import { expect, test } from "bun:test";
+import { builtMlx } from "#ffi/built-library";
+import type { Generation } from "#protocol/generation";
+import type { RequestId } from "#protocol/ids";
+import { Engine, type EnginePorts } from "./engine.ts";
+import { letters } from "./fake-model.ts";
+import type { Limits } from "./limits.ts";
+import { tinyModel } from "./tiny-model.ts";
+
+const mlx = builtMlx();
+const models = {
+  full: tinyModel(mlx),
+  sliding: tinyModel(mlx, { window: 16 }),
+  small: tinyModel(mlx, { layers: 1 }),
+};
+
+function world(model: keyof typeof models, limits: Partial<Limits> = {}) {
+  const ports: EnginePorts = { mlx, model: models[model], text: letters, clock: { nowMs: () => 0 }, limits };
+  const engine = new Engine(ports);
+  const ask = (id: string, tokens: readonly number[], more: Partial<Generation> = {}) => {
+    const ids: number[] = [];
+    const generation: Generation = {
+      id: id as RequestId,
+      model: "tiny",
+      prompt: { type: "tokens", tokens: [...tokens] },
+      sampling: { seed: 11 },
+      stop: [],
+      ignoreEos: true,
+      maxTokens: 40,
+      ...more,
+    };
+    engine.submit(generation, {
+      delta: (delta) => {
+        if (delta.type === "text") ids.push(...delta.tokens);
+      },
+      failed: () => ids.push(-1),
+    });
+    return ids;
+  };
+  const run = () => {
+    while (engine.step());
+  };
+  return { engine, ask, run };
+}
+
+const PROMPT = Array.from({ length: 50 }, (_, i) => (i * 7) % 26);
+
+test.each(["full", "sliding"] as const)(
+  "%s attention: a request's text is the same however it is computed",
+  (model) => {
+    const alone = world(model);
+    const whole = alone.ask("whole", PROMPT);
+    alone.run();
+
+    const chunked = world(model, { prefillChunk: 7 });
+    const inChunks = chunked.ask("chunks", PROMPT);
+    const beside = chunked.ask("beside", PROMPT.toReversed(), { sampling: { seed: 4 } });
+    chunked.run();
+
+    // The same prompt again, from the prefix cache; then the answer's first half handed in as prompt.
+    const again = alone.ask("again", PROMPT);
+    alone.run();
+    const rest = alone.ask("rest", [...PROMPT, ...whole.slice(0, 20)], { maxTokens: 20 });
+    alone.run();
+
+    alone.engine.release();
+    chunked.engine.release();
+    expect([inChunks, again, rest, beside.length]).toEqual([whole, whole, whole.slice(20), 40]);
+  },
+);
+
+test("greedy answers do not repeat one token, so the comparisons above mean something", () => {
+  const { ask, run, engine } = world("full");
+  const ids = ask("r", PROMPT, { sampling: { temperature: 0 } });
+  run();
+  engine.release();
+  expect(new Set(ids).size).toBeGreaterThan(4);
+});
+
+test("5,000 tokens leave live handles and memory flat", () => {
+  const { engine, ask, run } = world("small", { prefixEntriesMax: 2 });
+  ask("warm", PROMPT, { maxTokens: 100 });
+  run();
+  engine.release();
+  const before = { handles: mlx.liveHandles(), bytes: mlx.memory().activeBytes };
+
+  const ids = ask("long", PROMPT, { maxTokens: 4000, logprobs: 2 });
+  const during: number[] = [];
+  while (engine.step()) during.push(mlx.liveHandles());
+  for (let i = 0; i < 25; i++) {
+    ask(`short-${i}`, [...PROMPT.slice(i), i], { maxTokens: 40 });
+    if (i % 5 === 0) engine.cancel(`short-${i}` as RequestId);
+    if (i % 3 === 0) run();
+  }
+  run();
+  engine.release();
+  const after = { handles: mlx.liveHandles(), bytes: mlx.memory().activeBytes };
+  const held = during.map((handles) => handles - before.handles);
+  expect({ generated: ids.length, mostHeld: Math.max(...held), after }).toEqual({
+    generated: 4000,
+    // Keys and values of its one layer.
+    mostHeld: 2,
+    after: before,
+  });
+}, 60_000);
