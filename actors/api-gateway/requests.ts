@@ -7,7 +7,7 @@ import type { Address, RequestId } from "#protocol/ids";
 import { Problem, type ProblemBody, problemBody, problemOf } from "#protocol/problem";
 import { type GenerationReply, ShardWorker } from "#protocol/shard-worker";
 import { Supervisor, type SupervisorReply } from "#protocol/supervisor";
-import { machine } from "./machine.ts";
+import { machine, type RequestEvent } from "./machine.ts";
 
 /** A model of hundreds of gigabytes may load for long; the client can leave at any time. */
 const ACQUIRE_MS = 30 * 60_000;
@@ -109,18 +109,19 @@ class Request {
   push(delta: Delta): void {
     if (this.#ended) return;
     if (this.#unread.length >= UNREAD_MAX) {
-      return this.failed({
+      this.failed({
         kind: "overloaded",
         message: `the client left ${UNREAD_MAX} pieces of its answer unread`,
       });
+      return;
     }
     this.#unread.push(delta);
-    if (delta.type === "finish") this.#chart.send({ type: "Finished" });
+    if (delta.type === "finish") this.#tell({ type: "Finished" });
     this.#wake();
   }
 
   failed(problem: ProblemBody): void {
-    this.#chart.send({ type: "Failed", problem });
+    this.#tell({ type: "Failed", problem });
   }
 
   workerLost(worker: Address, problem: ProblemBody): void {
@@ -128,19 +129,23 @@ class Request {
   }
 
   abandon(): void {
-    this.#chart.send({ type: "Abandoned" });
+    this.#tell({ type: "Abandoned" });
+  }
+
+  /** News that comes after the end is old: the chart takes no more. */
+  #tell(event: RequestEvent): void {
+    if (this.#chart.getSnapshot().status === "active") this.#chart.send(event);
   }
 
   async #acquire({ system, self, supervisor }: RequestPorts): Promise<void> {
     try {
       const question = Supervisor.Acquire({ model: this.#generation.model });
       const answer = (await system.ask(supervisor, question, self, ACQUIRE_MS)) as SupervisorReply;
-      if (answer.type === "SupervisorReply.Acquired")
-        this.#chart.send({ type: "Acquired", worker: answer.worker });
+      if (answer.type === "SupervisorReply.Acquired") this.#tell({ type: "Acquired", worker: answer.worker });
       else if (answer.type === "SupervisorReply.Refused")
-        this.#chart.send({ type: "Refused", problem: answer.problem });
+        this.#tell({ type: "Refused", problem: answer.problem });
     } catch (error) {
-      this.#chart.send({ type: "Refused", problem: problemBody(error) });
+      this.#tell({ type: "Refused", problem: problemBody(error) });
     }
   }
 

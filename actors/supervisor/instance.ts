@@ -7,7 +7,7 @@ import { Problem, type ProblemBody, problemOf } from "#protocol/problem";
 import type { Shard, ShardFacts } from "#protocol/shard";
 import { ShardWorker, type ShardWorkerReply } from "#protocol/shard-worker";
 import type { ModelState } from "#protocol/supervisor";
-import { machine } from "./machine.ts";
+import { type InstanceEvent, machine } from "./machine.ts";
 import type { WorkerProcess } from "./workers.ts";
 
 /** A worker that dies more often than this is broken: its model fails instead of being loaded for ever. */
@@ -84,7 +84,7 @@ export class Instance {
 
   /** Resolves when its worker is gone. */
   stop(): Promise<void> {
-    this.#chart.send({ type: "Stop" });
+    this.#tell({ type: "Stop" });
     return this.#over.promise;
   }
 
@@ -95,10 +95,10 @@ export class Instance {
         this.#progress = reply;
         return;
       case "ShardWorkerReply.Loaded":
-        this.#chart.send({ type: "Loaded", facts: reply.facts });
+        this.#tell({ type: "Loaded", facts: reply.facts });
         return;
       case "ShardWorkerReply.LoadFailed":
-        this.#chart.send({ type: "LoadFailed", problem: reply.problem });
+        this.#tell({ type: "LoadFailed", problem: reply.problem });
         return;
     }
   }
@@ -133,6 +133,11 @@ export class Instance {
     return this.#worker?.startsWith(`${node}/`) ?? false;
   }
 
+  /** News that comes after the end is old: the chart takes no more. */
+  #tell(event: InstanceEvent): void {
+    if (this.#chart.getSnapshot().status === "active") this.#chart.send(event);
+  }
+
   #start(): void {
     const { system, self, startWorker } = this.#ports;
     this.#starts += 1;
@@ -150,7 +155,7 @@ export class Instance {
       message: `${this.shard.model}: ${reason}`,
       remedy: "send the request again; the model is loaded anew",
     };
-    this.#chart.send({ type: "Exited", problem });
+    this.#tell({ type: "Exited", problem });
   }
 
   #readyNow(): Ready {
