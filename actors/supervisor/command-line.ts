@@ -100,8 +100,10 @@ function modelCommands(make: Make): void {
   run.does(async (session, [model, prompt], flags) =>
     (await import("./commands/run.ts")).run(session, { ...flags, given: [model ?? [], prompt ?? []].flat() }),
   );
-  make("pull <model...>", "fetch models from the hub; goes on where it stopped").does(
-    async (session, [models]) => (await import("./commands/pull.ts")).pull(session, [models ?? []].flat()),
+  const pull = make("pull <model...>", "fetch models from the hub; goes on where it stopped");
+  pull.command.option("--verify", "only check the files that are here against their hashes (exit code 9)");
+  pull.does(async (session, [models], flags) =>
+    (await import("./commands/pull.ts")).pull(session, [models ?? []].flat(), flags),
   );
   const ls = make("ls", "list the models on this machine");
   ls.command.alias("list");

@@ -12,6 +12,7 @@ export const namedIn = ({ config }: Session, name: string): string => config.mod
 /** Where models may lie, and the short names they go by. */
 export async function placesOf({ config }: Session): Promise<Places> {
   const { hubFolders } = await import("#actors/shard-worker/weights/hub-cache");
+  const { catalog } = await import("#actors/planner/catalog");
   const { hub, models, home, folder, userHome } = config;
   const set = {
     ...(hub.hfHome !== undefined && { hfHome: hub.hfHome }),
@@ -21,7 +22,7 @@ export async function placesOf({ config }: Session): Promise<Places> {
     hubFolders: hubFolders({ ...set, userCache: hub.userCache, exoHome: home }),
     modelFolders: [models.dir],
     extraModelFolders: models.extraFolders,
-    aliases: [],
+    aliases: catalog,
     cwd: folder,
     home: userHome,
   };
@@ -59,6 +60,7 @@ export async function fetchModel(session: Session, name: string, refresh: boolea
   const { pull, freeBytes } = await import("#actors/shard-worker/weights/pull");
   const { config, clock, signal, progress } = session;
   const { endpoint, token, offline } = config.hub;
+  const { modelTypeOf } = await import("#actors/shard-worker/models/registry");
   const { pullProgress } = await import("./commands/pull-progress.ts");
   try {
     return await pull(namedIn(session, name), {
@@ -67,6 +69,7 @@ export async function fetchModel(session: Session, name: string, refresh: boolea
       ports: { fetch, clock, freeBytes },
       signal,
       refresh,
+      checkConfig: (config) => void modelTypeOf(config),
       onProgress: pullProgress(session, name),
     });
   } finally {

@@ -3,6 +3,7 @@ import { existsSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { CommanderError } from "commander";
 import { systemClock } from "#actors/runtime/clock";
+import { RestartBudget } from "#actors/runtime/supervision";
 import { Problem } from "#protocol/problem";
 import type { BuildFacts } from "./build-facts.ts";
 import { commandLine, type GlobalFlags } from "./command-line.ts";
@@ -28,13 +29,22 @@ export async function run(build: BuildFacts, argv: readonly string[]): Promise<n
   quietOnClosedPipe();
   const ending = new AbortController();
   endOnSignals(ending);
-  const early: Early = { terminal: undefined, json: argv.includes("--json"), verbose: argv.includes("-v") };
+  const early: Early = {
+    terminal: undefined,
+    serves: argv.includes("serve"),
+    json: argv.includes("--json"),
+    verbose: argv.includes("-v"),
+  };
   const fail = (error: unknown) => {
     early.terminal ??= plainTerminal(build);
     showFailure(early.terminal, error, early);
     return exitCodeOf(error);
   };
-  const crash = (error: unknown) => void process.exit(fail(error));
+  const budget = new RestartBudget(BUGS, systemClock);
+  const crash = (error: unknown) => {
+    const code = fail(error);
+    if (!early.serves || !budget.spend()) process.exit(code);
+  };
   process.on("uncaughtException", crash);
   process.on("unhandledRejection", crash);
   try {
@@ -54,7 +64,12 @@ interface Early {
   terminal: Terminal | undefined;
   readonly json: boolean;
   readonly verbose: boolean;
+  /** Others depend on this process: a bug in one request must not end it for all. */
+  readonly serves: boolean;
 }
+
+/** A server that fails more often than this is broken beyond serving. */
+const BUGS = { restarts: 20, withinMs: 60_000 };
 
 const interruptedCode = ({ aborted, reason }: AbortSignal): number | undefined =>
   aborted && reason instanceof Interruption ? reason.exitCode : undefined;

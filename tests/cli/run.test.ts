@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { exo, freshFolder } from "./exo.ts";
+import { environmentOf, exo, freshFolder, fromSource } from "./exo.ts";
 import { fakeDaemon, loadedModel } from "./fake-daemon.ts";
 
 test("run answers once on stdout alone, by the exo that already holds the model", async () => {
@@ -122,4 +122,28 @@ test.each(failures)("a refusal %i %s of the daemon ends with exit code %i", asyn
     out: "",
     what: "✗ so it is",
   });
+});
+
+test("Ctrl-C ends a one-shot with 130 and leaves what came; --timeout ends it with 124", async () => {
+  using home = freshFolder();
+  await using daemon = fakeDaemon({ models: [loadedModel("m")], pieces: ["so far", "hang"] });
+  const env = environmentOf(home.path, { EXO_HOST: daemon.url });
+  const child = Bun.spawn([...fromSource, "run", "m", "hi"], {
+    env,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const { value } = await child.stdout.getReader().read();
+  child.kill("SIGINT");
+  const code = await child.exited;
+  const late = await exo(["run", "m", "hi", "--timeout", "300ms"], {
+    home: home.path,
+    env: { EXO_HOST: daemon.url },
+  });
+  expect([code, new TextDecoder().decode(value), late]).toEqual([
+    130,
+    "so far",
+    { code: 124, out: "so far", err: "" },
+  ]);
 });

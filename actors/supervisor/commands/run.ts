@@ -27,7 +27,7 @@ export interface RunFlags {
 export async function run(session: Session, flags: RunFlags): Promise<void> {
   const { model, words } = modelAndWords(flags);
   const { terminal } = session;
-  const prompt = await promptFrom(words, terminal.inIsTerminal);
+  const prompt = await promptFrom(session, words);
   if (prompt === undefined && !terminal.inIsTerminal) {
     throw usageProblem(
       "there is nothing to answer: no prompt was given and stdin is empty",
@@ -64,11 +64,23 @@ function modelAndWords({ given, model }: RunFlags): { model: string; words: read
   return { model: first, words };
 }
 
+/** A pipe that nobody ends would be waited for without a word. */
+const STDIN_HINT_MS = 2_000;
+
 /** The words of the command line, then what stdin holds; undefined if neither says anything. */
-async function promptFrom(words: readonly string[], inIsTerminal: boolean): Promise<string | undefined> {
-  const piped = inIsTerminal ? "" : (await Bun.stdin.text()).trimEnd();
-  const parts = [words.join(" "), piped].filter((part) => part !== "");
+async function promptFrom(session: Session, words: readonly string[]): Promise<string | undefined> {
+  const piped = session.terminal.inIsTerminal ? "" : await stdinText(session);
+  const parts = [words.join(" "), piped.trimEnd()].filter((part) => part !== "");
   return parts.length === 0 ? undefined : parts.join("\n\n");
+}
+
+async function stdinText({ clock, signal, progress }: Session): Promise<string> {
+  const hint = "reading stdin until it ends; if there is nothing to read, add: </dev/null";
+  const cancel = clock.after(STDIN_HINT_MS, () => progress.milestone(hint));
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+  return await Promise.race([Bun.stdin.text(), aborted]).finally(cancel);
 }
 
 /** Flags in the spelling of the API. */

@@ -7,38 +7,47 @@ import { printJson, type Session } from "../session.ts";
 import { shownBytes } from "../terminal/table.ts";
 
 export async function show(session: Session, model: string): Promise<void> {
+  const { readCheckpoint } = await import("#actors/shard-worker/weights/checkpoint");
   const { name, path, reference } = await modelAt(session, model, false);
   const stored = (await storedModels(session)).find((each) => each.path === path);
   const held = await heldAt(session, path);
-  const facts = held?.facts;
+  const { config, facts } = readCheckpoint(path);
+  const fields: Readonly<Record<string, unknown>> = config;
   const about = {
     model: name,
     reference,
     path,
-    ...(stored && { format: stored.format, bytes: stored.bytes, quantisation: stored.quantisation }),
-    ...(stored?.architecture !== undefined && { architecture: stored.architecture }),
-    ...facts,
-    loaded: held !== undefined,
+    ...(stored && { format: stored.format, bytes: stored.bytes }),
+    architecture: fields.model_type,
+    layers: fields.num_hidden_layers,
+    hiddenSize: fields.hidden_size,
+    contextLength: fields.max_position_embeddings,
+    vocabularySize: fields.vocab_size,
+    quantisation: facts.quantisation,
+    tensors: facts.tensors,
+    weightBytes: facts.weightBytes,
+    loaded: held === undefined ? "no" : held.state,
   };
-  if (session.json) return printJson(session, "show", about);
-  const lines = Object.entries(about).map(([key, value]) => [WORDS[key] ?? key, shown(key, value)] as const);
-  const width = Math.max(...lines.map(([key]) => key.length));
-  session.terminal.out(lines.map(([key, value]) => `${key.padEnd(width)}  ${value}\n`).join(""));
+  if (session.json) return printJson(session, "show", { ...about, loaded: held !== undefined });
+  const lines = Object.entries(about).filter(([, value]) => value !== undefined);
+  const labels = lines.map(([key]) => LABELS[key] ?? key);
+  const width = Math.max(...labels.map((label) => label.length));
+  const shownLines = lines.map(
+    ([key, value], index) => `${(labels[index] ?? key).padEnd(width)}  ${shown(key, value)}\n`,
+  );
+  session.terminal.out(shownLines.join(""));
 }
 
-const WORDS: Readonly<Record<string, string>> = {
+const LABELS: Readonly<Record<string, string>> = {
   bytes: "size",
+  hiddenSize: "hidden size",
   contextLength: "context",
   vocabularySize: "vocabulary",
   weightBytes: "in memory",
-  loadMs: "loaded in",
 };
 
-function shown(key: string, value: unknown): string {
-  if (key === "bytes" || key === "weightBytes") return shownBytes(Number(value));
-  if (key === "loadMs") return `${(Number(value) / 1000).toFixed(1)} s`;
-  return typeof value === "boolean" ? (value ? "yes" : "no") : String(value);
-}
+const shown = (key: string, value: unknown): string =>
+  key === "bytes" || key === "weightBytes" ? shownBytes(Number(value)) : String(value);
 
 /** A model's files say enough without a daemon; one that does not answer is no reason to fail. */
 async function heldAt(session: Session, path: string): Promise<ModelState | undefined> {
