@@ -26,7 +26,7 @@ const endNames = new Set([
   "<end_of_turn>",
   "<end_of_utterance>",
   "<|eot|>",
-  "<|user|>",
+  "<|end|>",
   "<|observation|>",
   "<|return|>",
   "<|call|>",
@@ -58,7 +58,10 @@ function endTokens(data: GgufTokenizerData): readonly number[] {
   const named = data.tokens.flatMap((token, id) =>
     data.types?.[id] === control && endNames.has(token) ? [id] : [],
   );
-  return [data.eos, data.eot, ...named].filter((id) => id !== undefined);
+  // Where an answer has several messages, `<|end|>` ends a message and `<|return|>` the answer.
+  const goesOn = named.some((id) => data.tokens[id] === "<|return|>");
+  const ends = goesOn ? named.filter((id) => data.tokens[id] !== "<|end|>") : named;
+  return [data.eos, data.eot, ...ends].filter((id) => id !== undefined);
 }
 
 interface Converted {

@@ -1,11 +1,13 @@
 /** Python's operators on template values. */
 import { percentFormatted } from "./format.ts";
 import {
+  bounded,
   contains,
   equal,
   Float,
   isList,
   isNumber,
+  makeRoom,
   numberOf,
   order,
   print,
@@ -13,9 +15,6 @@ import {
   typeName,
   type Value,
 } from "./values.ts";
-
-/** The longest text or list one operation may make: far above any prompt, far below what a machine holds. */
-export const maxLength = 1 << 26;
 
 type Operator = (left: Value, right: Value) => Value;
 
@@ -50,7 +49,7 @@ const modulo = arithmetic(
 export function add(left: Value, right: Value): Value {
   if (typeof left === "string" && typeof right === "string") return bounded(left + right);
   if (isList(left) && isList(right)) {
-    if (left.length + right.length > maxLength) throw tooLong();
+    makeRoom(left.length + right.length);
     return [...left, ...right];
   }
   if (typeof left === "string") {
@@ -63,7 +62,7 @@ function multiply(left: Value, right: Value): Value {
   const [whole, count] = typeof right === "number" ? [left, right] : [right, left];
   if (typeof count !== "number") return times(left, right);
   const size = typeof whole === "string" || isList(whole) ? whole.length * count : 0;
-  if (size > maxLength) throw tooLong();
+  makeRoom(size);
   if (typeof whole === "string") return whole.repeat(Math.max(0, count));
   if (isList(whole)) return Array.from({ length: Math.max(0, count) }, () => whole).flat();
   return times(left, right);
@@ -73,14 +72,6 @@ const compared =
   (holds: (difference: number) => boolean): Operator =>
   (left, right) =>
     holds(order(left, right));
-
-export function bounded(text: string): string {
-  if (text.length > maxLength) throw tooLong();
-  return text;
-}
-
-const tooLong = (): TemplateError =>
-  new TemplateError(`a value longer than ${maxLength} is more than a prompt can be`);
 
 const table: Readonly<Record<string, Operator>> = {
   "==": equal,

@@ -84,26 +84,26 @@ function tuplesAsFilters(tokens: readonly Token[]): Token[] {
   const result: Token[] = [];
   const open: Bracket[] = [];
   for (const [index, token] of tokens.entries()) {
-    if (brackets.open.has(token.type)) {
-      open.push({
-        at: result.length,
-        plain: token.type === "OpenParen" && !isCalled(result.at(-1)),
-        comma: false,
-      });
-    }
+    if (brackets.open.has(token.type)) open.push(bracket(token, result));
     const inner = open.at(-1);
-    const closes = inner?.plain === true && tokens[index + 1]?.type === "CloseParen";
-    if (token.type === "Comma" && closes) {
-      if (!inner.comma) asTuple(result, inner.at + 1);
-      continue;
-    }
-    result.push(token);
-    if (token.type === "Comma" && inner) inner.comma = true;
-    if (token.type === "OpenParen" && closes) asTuple(result, result.length);
+    const atEnd = inner?.plain === true && tokens[index + 1]?.type === "CloseParen";
+    if (!atEnd || token.type !== "Comma") result.push(token);
+    if (atEnd && isTupleOf(inner, token)) asTuple(result, inner.at + 1);
+    if (inner && token.type === "Comma") inner.comma = true;
     if (brackets.close.has(token.type)) open.pop();
   }
   return result;
 }
+
+/** Whether the last token before a closing bracket makes a tuple of what is inside: `(a,)` or `()`. */
+const isTupleOf = (inner: Bracket, last: Token): boolean =>
+  last.type === "OpenParen" || (last.type === "Comma" && !inner.comma);
+
+const bracket = (token: Token, before: readonly Token[]): Bracket => ({
+  at: before.length,
+  plain: token.type === "OpenParen" && !isCalled(before.at(-1)),
+  comma: false,
+});
 
 interface Bracket {
   readonly at: number;

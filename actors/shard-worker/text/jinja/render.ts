@@ -12,11 +12,12 @@ import type {
 } from "./ast.ts";
 import { Budget, maxSteps } from "./budget.ts";
 import { Expressions, Scope } from "./expressions.ts";
-import { bounded, maxLength } from "./operators.ts";
 import {
   Attributes,
+  bounded,
   type Callable,
   items,
+  maxLength,
   Namespace,
   print,
   TemplateError,

@@ -1,6 +1,7 @@
 /** Jinja's filters over sequences. */
 import { attribute, subscript } from "./attributes.ts";
 import { add } from "./operators.ts";
+import { joined } from "./strings.ts";
 import { testNamed } from "./tests.ts";
 import {
   equal,
@@ -91,7 +92,7 @@ const join: Filter = (value, args, named) => {
   const parts = items(value).map((item) =>
     print(path === undefined || path === null ? item : under(item, path)),
   );
-  return parts.join(print(args[0] ?? named.get("d") ?? ""));
+  return joined(parts, print(args[0] ?? named.get("d") ?? ""));
 };
 
 const chunks = (value: Value, [size, fill]: readonly Value[]): Value => {

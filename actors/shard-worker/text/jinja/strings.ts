@@ -1,6 +1,15 @@
 /** Python's string methods, as far as templates use them. */
 import { formatted } from "./format.ts";
-import { type Callable, isList, type Named, TemplateError, Tuple, typeName, type Value } from "./values.ts";
+import {
+  type Callable,
+  isList,
+  makeRoom,
+  type Named,
+  TemplateError,
+  Tuple,
+  typeName,
+  type Value,
+} from "./values.ts";
 
 /** What `str.strip()` takes for a space: not the byte order mark, unlike JavaScript. */
 const space = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
@@ -10,7 +19,8 @@ const spaceRun = new RegExp(`[${space}]+`, "g");
 const isSpace = new RegExp(`^[${space}]$`);
 
 /** The ends of lines that `str.splitlines()` knows. */
-export const lineEnd = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/;
+const lineEnds = "\\n\\r\\v\\f\\x1c-\\x1e\\x85\\u2028\\u2029";
+export const lineEnd = new RegExp(`\\r\\n|[${lineEnds}]`);
 const lastLineEnd = new RegExp(`(?:${lineEnd.source})$`);
 
 type Method = (text: string, args: readonly Value[], named: Named) => Value;
@@ -82,6 +92,7 @@ function splitFromRight(text: string, separator: Value, limit: number): string[]
 
 /** Python's `str.replace`: at most `count` times, an empty text matching before each character and at the end. */
 export function replaced(text: string, from: string, to: string, count: Value): string {
+  makeRoom(text.length + (from === "" ? text.length + 1 : text.split(from).length - 1) * to.length);
   const limit = typeof count === "number" && count >= 0 ? count : Number.POSITIVE_INFINITY;
   if (limit === Number.POSITIVE_INFINITY && from !== "") return text.replaceAll(from, () => to);
   const parts = from === "" ? ["", ...text, ""] : text.split(from);
@@ -93,6 +104,12 @@ export function replaced(text: string, from: string, to: string, count: Value): 
       .map((part) => from + part)
       .join("")
   );
+}
+
+/** The parts with a text between them. */
+export function joined(parts: readonly string[], between: string): string {
+  makeRoom(parts.reduce((length, part) => length + part.length + between.length, 0));
+  return parts.join(between);
 }
 
 function partition(text: string, mark: string, at: number): Tuple {
@@ -154,7 +171,10 @@ const table: Readonly<Record<string, Method>> = {
   },
   join: (text, [parts]) => {
     if (!isList(parts)) throw new TemplateError("can only join an iterable");
-    return parts.map((part) => string(part, "sequence item")).join(text);
+    return joined(
+      parts.map((part) => string(part, "sequence item")),
+      text,
+    );
   },
   partition: (text, [mark]) =>
     partition(text, string(mark, "separator"), text.indexOf(string(mark, "separator"))),

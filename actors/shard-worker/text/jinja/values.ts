@@ -71,6 +71,23 @@ export const isNumber = (value: Value): value is number | boolean | Float =>
 export const numberOf = (value: number | boolean | Float): number =>
   value instanceof Float ? value.value : Number(value);
 
+/**
+ * The longest text or list that one operation may make, in UTF-16 units or items: three times the longest prompts
+ * known, and little beside what a machine holds.
+ */
+export const maxLength = 1 << 24;
+
+/** @throws TemplateError before something is made that is longer than any prompt. */
+export function makeRoom(length: number): void {
+  if (length <= maxLength) return;
+  throw new TemplateError(`a value longer than ${maxLength} is more than a prompt can be`);
+}
+
+export function bounded(text: string): string {
+  makeRoom(text.length);
+  return text;
+}
+
 /** The type as Python names it. */
 export function typeName(value: Value): string {
   if (value === undefined) return "Undefined";

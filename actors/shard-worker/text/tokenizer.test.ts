@@ -1,0 +1,131 @@
+import { expect, test } from "bun:test";
+import { Problem } from "#protocol/problem";
+import { detokenizerOf } from "./detokenizer.ts";
+import { sourceFromGguf } from "./gguf-tokenizer.ts";
+import type { GgufTokenizerData } from "./gguf-tokenizer-data.ts";
+import { byteLevel, sentencePiece } from "./test/tokenizers.ts";
+import { bytesOf, spellingOf } from "./token-bytes.ts";
+import { Tokenizer } from "./tokenizer.ts";
+
+const opened = (data: GgufTokenizerData) => {
+  const tokenizer = new Tokenizer(sourceFromGguf(data));
+  const spelling = spellingOf(tokenizer.source.json.decoder);
+  return {
+    tokenizer,
+    detokenizer: () => detokenizerOf(tokenizer, spelling),
+    bytes: (id: number) => [...bytesOf(tokenizer, spelling, id)],
+  };
+};
+const idsOf = (tokenizer: Tokenizer, pieces: readonly string[]) =>
+  pieces.map((piece) => tokenizer.idOf(piece) ?? -1);
+
+test("byte-level BPE merges what its merges say and no more", () => {
+  const { tokenizer } = opened(byteLevel());
+  expect(tokenizer.encode("hello hell h")).toEqual(idsOf(tokenizer, ["hello", "Ġ", "hell", "Ġ", "h"]));
+});
+
+test("a character comes out whole when its last byte came", () => {
+  const { tokenizer, detokenizer } = opened(byteLevel());
+  const stream = detokenizer();
+  const ids = tokenizer.encode("é😀\ufeff!");
+  expect([...ids.map((id) => stream.push(id)), stream.flush()]).toEqual([
+    "",
+    "é",
+    "",
+    "",
+    "",
+    "😀",
+    "",
+    "",
+    "\ufeff",
+    "!",
+    "",
+  ]);
+});
+
+test("an unfinished character is U+FFFD at the end, and a broken one where it breaks", () => {
+  const { tokenizer, detokenizer } = opened(byteLevel());
+  const smiley = tokenizer.encode("😀");
+  const cut = detokenizer();
+  const broken = detokenizer();
+  expect([
+    [...smiley.slice(0, 3).map((id) => cut.push(id)), cut.flush()],
+    [...[...smiley.slice(0, 2), ...tokenizer.encode("a")].map((id) => broken.push(id)), broken.flush()],
+  ]).toEqual([
+    ["", "", "", "\ufffd"],
+    ["", "", "\ufffda", ""],
+  ]);
+});
+
+test("control tokens are not text, other added tokens are", () => {
+  const { tokenizer, detokenizer } = opened(byteLevel());
+  const ids = tokenizer.encode("<|user|>hi<think>é<|end|>");
+  const stream = detokenizer();
+  expect([ids.map((id) => stream.push(id)).join("") + stream.flush(), ids[0]]).toEqual([
+    "hi<think>é",
+    tokenizer.idOf("<|user|>") ?? -1,
+  ]);
+});
+
+test("SentencePiece writes unknown characters as bytes and takes off the space it put in front", () => {
+  const { tokenizer, detokenizer, bytes } = opened(sentencePiece());
+  const ids = tokenizer.encode("hello hello é");
+  const stream = detokenizer();
+  expect({
+    pieces: ids.map((id) => tokenizer.piece(id)),
+    streamed: [...ids.map((id) => stream.push(id)), stream.flush()],
+    bytes: bytes(ids[0] ?? 0),
+  }).toEqual({
+    pieces: ["▁hello", "▁hello", "▁", "<0xC3>", "<0xA9>"],
+    streamed: ["hello", " hello", " ", "", "é", ""],
+    bytes: [...new TextEncoder().encode(" hello")],
+  });
+});
+
+test("bare text is put after the first token where the model wants it", () => {
+  const withFirst = opened({ ...byteLevel(), addBos: true }).tokenizer;
+  const without = opened({ ...byteLevel(), addBos: false }).tokenizer;
+  const spm = opened(sentencePiece()).tokenizer;
+  expect(
+    [withFirst, without, spm].map((tokenizer) => tokenizer.encodeText("h").map((id) => tokenizer.piece(id))),
+  ).toEqual([["<|user|>", "h"], ["h"], ["<s>", "▁", "h"]]);
+});
+
+test("a pre-tokenizer that is not known is refused by name, and so is a kind of model", () => {
+  for (const [data, name] of [
+    [{ ...byteLevel(), pre: "no-such" }, '"no-such"'],
+    [{ ...byteLevel(), pre: "constructor" }, '"constructor"'],
+    [{ ...byteLevel(), model: "t5" }, '"t5"'],
+  ] as const) {
+    expect(() => opened(data)).toThrow(Problem);
+    expect(() => opened(data)).toThrow(name);
+  }
+});
+
+const long: Readonly<Record<string, string>> = {
+  "one letter": "a".repeat(100_000),
+  spaces: " ".repeat(100_000),
+  newlines: "\n".repeat(100_000),
+  digits: "1".repeat(100_000),
+  words: "hello ".repeat(16_000),
+  Chinese: "你".repeat(100_000),
+  "control tokens": "<|user|>".repeat(12_500),
+  "beginnings of control tokens": "<|use".repeat(20_000),
+  "combining marks": `a${"\u0301".repeat(100_000)}`,
+  "quotes and spaces": "' ".repeat(50_000),
+};
+for (const [name, text] of Object.entries(long)) {
+  test(`100,000 characters are no burden: ${name}`, () => {
+    const tokenizers = [
+      byteLevel(),
+      { ...byteLevel(), pre: "llama-bpe" },
+      { ...byteLevel(), pre: "gpt-4o" },
+      sentencePiece(),
+    ];
+    for (const { tokenizer } of tokenizers.map(opened)) {
+      const started = performance.now();
+      expect(tokenizer.encode(text).length).toBeGreaterThan(0);
+      expect(performance.now() - started).toBeLessThan(3000);
+    }
+  });
+}
