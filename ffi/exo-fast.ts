@@ -18,8 +18,9 @@ export const exoFast: Fast = {
     const { weight, scales, biases, groupSize, bits, mode } = packed;
     const fits = mode === "affine" && WIDTHS.has(bits) && GROUPS.has(groupSize) && weight.shape.length === 2;
     if (!fits || biases === undefined || !FLOATS.has(x.dtype)) return mlxFast.quantizedLinear(x, packed);
-    const [w, s, b] = [weight, scales, biases].map((part) => (part as NativeArray).used());
-    if (!w || !s || !b) return mlxFast.quantizedLinear(x, packed);
+    const w = (weight as NativeArray).used();
+    const s = (scales as NativeArray).used();
+    const b = (biases as NativeArray).used();
     return x.mlx.native.exo_quantized_linear(x.handle, w, s, b, groupSize, bits, x.mlx.stream);
   },
 };
