@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import fc from "fast-check";
 import { Problem } from "#protocol/problem";
 import { detokenizerOf } from "./detokenizer.ts";
 import { sourceFromGguf } from "./gguf-tokenizer.ts";
@@ -129,3 +130,39 @@ for (const [name, text] of Object.entries(long)) {
     }
   });
 }
+
+/** SentencePiece's BPE as it is defined: the best-scored pair, the leftmost of equals, until none is a token. */
+function mergedBySentencePiece(text: string, scores: ReadonlyMap<string, number>): string[] {
+  const parts = [...text];
+  for (;;) {
+    let best = -1;
+    for (let at = 0; at + 1 < parts.length; at++) {
+      const score = scores.get(`${parts[at]}${parts[at + 1]}`);
+      const record = best < 0 ? undefined : scores.get(`${parts[best]}${parts[best + 1]}`);
+      if (score !== undefined && (record === undefined || score > record)) best = at;
+    }
+    if (best < 0) return parts;
+    parts.splice(best, 2, `${parts[best]}${parts[best + 1]}`);
+  }
+}
+
+test("scores say the same as merges: any vocabulary, any text", () => {
+  const letters = ["▁", "a", "b", "c"];
+  const piece = fc.string({ unit: fc.constantFrom(...letters), minLength: 2, maxLength: 5 });
+  const word = fc.string({ unit: fc.constantFrom(" ", "a", "b", "c"), maxLength: 30 });
+  fc.assert(
+    fc.property(fc.uniqueArray(piece, { maxLength: 25 }), word, (longer, text) => {
+      const base = sentencePiece();
+      const tokens = [...base.tokens.slice(0, 259), ...letters, ...longer];
+      const scores = new Map(longer.map((each, at) => [each, -at - 1]));
+      const { tokenizer } = opened({
+        ...base,
+        tokens,
+        types: Int32Array.from(tokens, (_, id) => base.types?.[id] ?? 1),
+        scores: Float32Array.from(tokens, (token) => scores.get(token) ?? 0),
+      });
+      const got = tokenizer.encode(text).map((id) => tokenizer.piece(id) ?? "");
+      expect(got).toEqual(text === "" ? [] : mergedBySentencePiece(`▁${text.replaceAll(" ", "▁")}`, scores));
+    }),
+  );
+});
