@@ -32,7 +32,7 @@ export function ggufConfig(file: GgufFile, factors?: readonly number[]): GgufMod
   const embedding = file.tensors.find(({ name }) => name === "token_embd.weight");
   const common = {
     hidden_size: hidden,
-    num_hidden_layers: metadata.count(key("block_count")),
+    num_hidden_layers: layerCount(file, metadata, key("block_count")),
     intermediate_size: metadata.count(key("feed_forward_length")),
     num_attention_heads: heads,
     num_key_value_heads: metadata.number(key("attention.head_count_kv")) ?? heads,
@@ -66,6 +66,13 @@ function architectureOf({ path }: GgufFile, metadata: GgufMetadata): string {
       remedy: `supported are ${Object.keys(modelTypes).sort().join(", ")}`,
     },
   );
+}
+
+/** Every layer has a tensor at least: a damaged count must not make us think of a billion layers. */
+function layerCount({ tensors }: GgufFile, metadata: GgufMetadata, key: string): number {
+  const count = metadata.count(key);
+  if (count <= tensors.length) return count;
+  throw metadata.wrong(key, count, `a number of layers that its ${tensors.length} tensors could make`);
 }
 
 /** Keys of a mixture of experts; undefined for a dense model. */

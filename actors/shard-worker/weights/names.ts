@@ -62,16 +62,18 @@ const single = (tensor: StoredTensor): NamedTensor => ({ ...tensor, stacked: fal
 
 function stackOf(name: string, experts: ReadonlyMap<number, StoredTensor>, count: number): NamedTensor {
   const [first] = experts.values();
-  const parts = Array.from({ length: count }, (_, index) => experts.get(index));
-  const whole = parts.filter((part) => part !== undefined);
-  if (!first || whole.length < count || experts.size > count) {
-    const missing = parts.indexOf(undefined);
+  if (!first || experts.size !== count || [...experts.keys()].some((index) => index >= count)) {
+    let missing = 0;
+    while (experts.has(missing)) missing++;
     const what =
-      missing < 0 ? `${experts.size} experts, config.json says ${count}` : `no expert ${missing} of ${count}`;
+      missing < count
+        ? `no expert ${missing} of ${count}`
+        : `${experts.size} experts, where config.json says ${count},`;
     throw new Problem("invalid", `the checkpoint has ${what} for ${quoted(name)}`, {
       remedy: "fetch the model again",
     });
   }
+  const whole = [...experts].sort(([a], [b]) => a - b).map(([, part]) => part);
   const odd = whole.find(
     (part) => part.storedAs !== first.storedAs || part.shape.join() !== first.shape.join(),
   );

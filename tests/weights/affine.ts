@@ -1,0 +1,27 @@
+/** What a packed module says, by the definition of MLX's packing and without MLX. */
+import type { TensorSlice, TensorSource } from "#ffi/weights";
+
+export interface Matrix {
+  readonly shape: readonly number[];
+  /** Value = scale · q + bias, in double precision; by rows. */
+  readonly values: readonly number[];
+  readonly scales: Float32Array;
+  readonly biases: Float32Array;
+}
+
+/** An affine module's values by the definition of MLX's packing, without MLX. */
+export function affine(source: TensorSource, path: string, slice?: TensorSlice): Matrix {
+  const { bits = 0 } = source.quantisation(path) ?? {};
+  const words = source.tensor(`${path}.weight`, slice);
+  const packed = new Uint32Array(words.toInt32().buffer);
+  const scales = source.tensor(`${path}.scales`, slice).toFloat32();
+  const biases = source.tensor(`${path}.biases`, slice).toFloat32();
+  const values = Array.from({ length: scales.length * 32 }, (_, i) => {
+    const at = i * bits;
+    const [low = 0, high = 0] = [packed[Math.floor(at / 32)], packed[Math.floor(at / 32) + 1]];
+    const q = Number(BigInt.asUintN(bits, ((BigInt(high) << 32n) | BigInt(low)) >> BigInt(at % 32)));
+    const group = Math.floor(i / 32);
+    return (scales[group] ?? 0) * q + (biases[group] ?? 0);
+  });
+  return { shape: words.shape, values, scales, biases };
+}
