@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from texts import HAND, TRAIN, rand_texts
 
 HERE = pathlib.Path(__file__).parent
-TEXTS = HAND + rand_texts(30)
+TEXTS = HAND + rand_texts(28)
 ENDINGS = "'s|'t|'re|'ve|'m|'ll|'d"
 TAIL = r"\s*[\r\n]+|\s+(?!\S)|\s+"
 

@@ -43,6 +43,8 @@ test("source that is no template is refused when it is read", () => {
   }
 });
 
+/** A busy machine takes two seconds. */
+const boundMs = 10_000;
 const endless: Readonly<Record<string, string>> = {
   "loops within loops": "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
   "a macro that calls itself": "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
@@ -59,11 +61,15 @@ const endless: Readonly<Record<string, string>> = {
   "a wide field": "{{ '%999999999d' % 1 }}{{ 'x'.ljust(999999999) | length / 0 }}",
 };
 for (const [name, source] of Object.entries(endless)) {
-  test(`a template is stopped within seconds: ${name}`, () => {
-    const started = performance.now();
-    expect(problem(() => rendered(source)).kind).toBe("invalid");
-    expect(performance.now() - started).toBeLessThan(5000);
-  });
+  test(
+    `a template is stopped within seconds: ${name}`,
+    () => {
+      const started = performance.now();
+      expect(problem(() => rendered(source)).kind).toBe("invalid");
+      expect(performance.now() - started).toBeLessThan(boundMs);
+    },
+    2 * boundMs,
+  );
 }
 
 test("a template that does not end is told apart from one that fails", () => {

@@ -103,6 +103,8 @@ test("a pre-tokenizer that is not known is refused by name, and so is a kind of 
   }
 });
 
+/** A busy machine takes a second; what grows with the square of the length would take minutes. */
+const boundMs = 10_000;
 const long: Readonly<Record<string, string>> = {
   "one letter": "a".repeat(100_000),
   spaces: " ".repeat(100_000),
@@ -116,19 +118,23 @@ const long: Readonly<Record<string, string>> = {
   "quotes and spaces": "' ".repeat(50_000),
 };
 for (const [name, text] of Object.entries(long)) {
-  test(`100,000 characters are no burden: ${name}`, () => {
-    const tokenizers = [
-      byteLevel(),
-      { ...byteLevel(), pre: "llama-bpe" },
-      { ...byteLevel(), pre: "gpt-4o" },
-      sentencePiece(),
-    ];
-    for (const { tokenizer } of tokenizers.map(opened)) {
-      const started = performance.now();
-      expect(tokenizer.encode(text).length).toBeGreaterThan(0);
-      expect(performance.now() - started).toBeLessThan(3000);
-    }
-  });
+  test(
+    `100,000 characters are no burden: ${name}`,
+    () => {
+      const tokenizers = [
+        byteLevel(),
+        { ...byteLevel(), pre: "llama-bpe" },
+        { ...byteLevel(), pre: "gpt-4o" },
+        sentencePiece(),
+      ];
+      for (const { tokenizer } of tokenizers.map(opened)) {
+        const started = performance.now();
+        expect(tokenizer.encode(text).length).toBeGreaterThan(0);
+        expect(performance.now() - started).toBeLessThan(boundMs);
+      }
+    },
+    4 * boundMs,
+  );
 }
 
 /** SentencePiece's BPE as it is defined: the best-scored pair, the leftmost of equals, until none is a token. */
@@ -165,4 +171,24 @@ test("scores say the same as merges: any vocabulary, any text", () => {
       expect(got).toEqual(text === "" ? [] : mergedBySentencePiece(`▁${text.replaceAll(" ", "▁")}`, scores));
     }),
   );
+});
+
+test("a decoder that is no matter of bytes streams what it decodes", () => {
+  const vocab = { "[UNK]": 0, he: 1, "##llo": 2, world: 3 };
+  const json = {
+    added_tokens: [{ id: 0, content: "[UNK]", special: true }],
+    normalizer: null,
+    pre_tokenizer: { type: "Whitespace" },
+    post_processor: null,
+    decoder: { type: "WordPiece", prefix: "##", cleanup: false },
+    model: { type: "WordPiece", vocab, unk_token: "[UNK]", continuing_subword_prefix: "##" },
+  };
+  const tokenizer = new Tokenizer({ json, ends: [], names: {}, templates: {} });
+  const stream = detokenizerOf(tokenizer, spellingOf(json.decoder));
+  const ids = tokenizer.encode("hello world");
+  expect([ids, ids.map((id) => stream.push(id)), stream.flush()]).toEqual([
+    [1, 2, 3],
+    ["he", "llo", " world"],
+    "",
+  ]);
 });

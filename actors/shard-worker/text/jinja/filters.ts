@@ -1,6 +1,7 @@
 /** Jinja's filters. https://jinja.palletsprojects.com/en/stable/templates/#list-of-builtin-filters */
 
 import { attribute } from "./attributes.ts";
+import { percentFormatted } from "./format.ts";
 import { toJson } from "./json.ts";
 import { sequenceFilters } from "./sequence-filters.ts";
 import { capitalized, lineEnd, replaced, stripped } from "./strings.ts";
@@ -29,7 +30,9 @@ const option = (args: readonly Value[], named: Named, place: number, name: strin
   args[place] === undefined ? named.get(name) : args[place];
 
 const otherwise: Filter = (value, args, named) => {
-  const instead = option(args, named, 0, "default_value") ?? "";
+  const given = option(args, named, 0, "default_value");
+  // `default(none)` gives None; only what is left out becomes the empty text.
+  const instead = given === undefined ? "" : given;
   if (value === undefined) return instead;
   return truth(option(args, named, 1, "boolean")) && !truth(value) ? instead : value;
 };
@@ -117,6 +120,11 @@ const table: Readonly<Record<string, Filter>> = {
   e: escapeHtml,
   escape: escapeHtml,
   float: (value, args, named) => float(value, option(args, named, 0, "default") ?? new Float(0)),
+  format: (value, args, named) =>
+    percentFormatted(
+      print(value),
+      named.size > 0 ? new Map<Value, Value>(named) : (Tuple.from(args) as Tuple),
+    ),
   indent,
   int: (value, args, named) => integer(value, option(args, named, 0, "default") ?? 0),
   items: entries,
