@@ -106,7 +106,7 @@ CASES = {
 
 
 def record_tiny():
-    HERE.mkdir(exist_ok=True)
+    (HERE / "tiny").mkdir(parents=True, exist_ok=True)
     ids = [1] + [3 + int(x) % 317 for x in mix(np.arange(IDS - 1, dtype=np.uint32) + np.uint32(77))]
     for case, (family, overrides, rough) in CASES.items():
         config = getattr(transformers, f"{family}Config")(**(BASE | overrides))
@@ -122,7 +122,7 @@ def record_tiny():
             saved_config = json.loads((pathlib.Path(folder) / "config.json").read_text())
         with torch.no_grad():
             logits = model(torch.tensor([ids])).logits[0].numpy()
-        write(case, {
+        write(f"tiny/{case}", {
             "versions": versions(), "rough": rough, "config": saved_config, "shapes": shapes, "ids": ids,
             "positions": POSITIONS, "standardDeviation": float(logits.std()),
             "logits": base64.b64encode(np.ascontiguousarray(logits[POSITIONS]).tobytes()).decode(),

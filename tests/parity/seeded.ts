@@ -1,7 +1,12 @@
 /** The weights of the tiny models, from a seed in each tensor's name: the same rule as tests/parity/record.py. */
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
+import {
+  bytesOf,
+  safetensors,
+  type TensorToWrite,
+  temporaryFolder,
+  write,
+} from "../weights/safetensors-writer.ts";
 
 const { imul } = Math;
 
@@ -32,7 +37,10 @@ function normal(name: string, count: number): Float64Array {
 
 /** Float32 values of one tensor; `rough` is the initialisation that makes mistakes visible. */
 export function seeded(name: string, shape: readonly number[], rough: boolean): Float32Array {
-  const values = normal(name, shape.reduce((a, b) => a * b, 1));
+  const values = normal(
+    name,
+    shape.reduce((a, b) => a * b, 1),
+  );
   return Float32Array.from(values, (value) => scaled(name, shape, rough, value));
 }
 
@@ -43,27 +51,26 @@ function scaled(name: string, shape: readonly number[], rough: boolean, value: n
   return name.endsWith("embed_tokens.weight") ? value : (1.5 * value) / Math.sqrt(shape.at(-1) ?? 1);
 }
 
-/** Writes a Hugging Face folder (config.json and one float32 safetensors file) and returns its path. */
+/** Writes a Hugging Face folder: config.json and one safetensors file. */
+export function writeTensors(
+  folder: string,
+  tensors: Readonly<Record<string, TensorToWrite>>,
+  config: object,
+): void {
+  write(join(folder, "config.json"), JSON.stringify(config));
+  write(join(folder, "model.safetensors"), safetensors(tensors));
+}
+
+/** A folder in the temporary directory with the seeded float32 weights of a recorded model. */
 export function writeCheckpoint(
   config: object,
   shapes: Readonly<Record<string, readonly number[]>>,
   rough: boolean,
 ): string {
-  const folder = mkdtempSync(join(tmpdir(), "exo-parity-"));
-  const header: Record<string, object> = {};
-  const bodies: Float32Array[] = [];
-  let at = 0;
-  for (const [name, shape] of Object.entries(shapes)) {
-    const body = seeded(name, shape, rough);
-    header[name] = { dtype: "F32", shape, data_offsets: [at, at + body.byteLength] };
-    at += body.byteLength;
-    bodies.push(body);
-  }
-  const text = JSON.stringify(header);
-  const padded = new TextEncoder().encode(text.padEnd(Math.ceil(text.length / 8) * 8));
-  const length = new BigUint64Array([BigInt(padded.length)]);
-  writeFileSync(join(folder, "config.json"), JSON.stringify(config));
-  const blob = Buffer.concat([length, padded, ...bodies].map((part) => Buffer.from(part.buffer, part.byteOffset, part.byteLength)));
-  writeFileSync(join(folder, "model.safetensors"), blob);
+  const folder = temporaryFolder();
+  const tensors = Object.entries(shapes).map(([name, shape]): [string, TensorToWrite] => {
+    return [name, { dtype: "F32", shape, data: bytesOf(seeded(name, shape, rough)) }];
+  });
+  writeTensors(folder, Object.fromEntries(tensors), config);
   return folder;
 }

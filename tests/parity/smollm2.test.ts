@@ -1,0 +1,70 @@
+/** The real model, from its GGUF file, against what transformers says in float32 over the same weights. */
+import { expect, test } from "bun:test";
+import { Engine } from "#actors/shard-worker/engine/engine";
+import { buildModel } from "#actors/shard-worker/models/registry";
+import { openText } from "#actors/shard-worker/text/text-port";
+import { openCheckpoint } from "#actors/shard-worker/weights/checkpoint";
+import { builtMlx } from "#ffi/built-library";
+import { weightsOf } from "#ffi/cursor";
+import type { Delta, Generation } from "#protocol/generation";
+import type { RequestId } from "#protocol/ids";
+import recorded from "./recorded/smollm2.json";
+
+/** Below this margin between the best two logits, rounding may choose; the text is compared up to there. */
+const MARGIN = 1e-3;
+const GGUF = `${import.meta.dir}/../../.cache/models/smollm2/${recorded.file}`;
+
+const mlx = builtMlx();
+const { config, source, tokenizer } = openCheckpoint(GGUF, mlx);
+if (!tokenizer) throw new Error(`${GGUF} has no tokenizer`);
+const text = openText({ gguf: tokenizer }, { nowMs: () => 0 });
+const model = buildModel(config, weightsOf(source, mlx, { dtype: "float32" }));
+const engine = new Engine({ mlx, model, text, clock: { nowMs: () => 0 } });
+
+function answerTo(generation: Generation): Delta[] {
+  const deltas: Delta[] = [];
+  engine.submit(generation, {
+    delta: (delta) => deltas.push(delta),
+    failed: (error) => {
+      throw error;
+    },
+  });
+  while (engine.step());
+  return deltas;
+}
+
+const asked = (question: string): Generation => ({
+  id: question as RequestId,
+  model: "smollm2",
+  prompt: { type: "messages", messages: [{ role: "user", content: question }] },
+  sampling: { temperature: 0 },
+  maxTokens: 40,
+  stop: [],
+});
+
+test.each(recorded.answers)(
+  "$question is answered as transformers answers it",
+  ({ question, prompt, ids, margins }) => {
+    const deltas = answerTo(asked(question));
+    const started = deltas.find((delta) => delta.type === "started");
+    const tokens = deltas.flatMap((delta) => (delta.type === "text" ? delta.tokens : []));
+    const unsure = margins.findIndex((margin) => margin < MARGIN);
+    const sure = unsure < 0 ? ids.length : unsure;
+    const end = ids.length < 40 ? ids.length - 1 : ids.length;
+    const wanted = ids.slice(0, Math.min(sure, end));
+    expect({ prompt: started?.promptTokens, tokens: tokens.slice(0, wanted.length) }).toEqual({
+      prompt,
+      tokens: wanted,
+    });
+  },
+);
+
+test("the newcomer's question ends with the model's own words and its end token", () => {
+  const deltas = answerTo(asked("What is the capital of France?"));
+  const said = deltas.map((delta) => (delta.type === "text" ? delta.text : "")).join("");
+  const last = deltas.at(-1);
+  expect({ said, reason: last?.type === "finish" && last.reason }).toEqual({
+    said: "The capital of France is Paris.",
+    reason: "stop",
+  });
+});

@@ -1,0 +1,96 @@
+/** Tiny random models of every architecture against the logits that transformers computed in float32. */
+import { afterAll, describe, expect, test } from "bun:test";
+import { rmSync } from "node:fs";
+import type { Model } from "#actors/shard-worker/models/model";
+import { buildModel } from "#actors/shard-worker/models/registry";
+import { openCheckpoint } from "#actors/shard-worker/weights/checkpoint";
+import { builtLibrary } from "#ffi/built-library";
+import { weightsOf } from "#ffi/cursor";
+import { createMlx, type NativeMlx } from "#ffi/native";
+import { writeCheckpoint } from "./seeded.ts";
+
+interface Recorded {
+  readonly rough: boolean;
+  readonly config: object;
+  readonly shapes: Readonly<Record<string, readonly number[]>>;
+  readonly ids: readonly number[];
+  readonly positions: readonly number[];
+  readonly standardDeviation: number;
+  readonly logits: string;
+}
+
+/** In standard deviations of the logits: models.md 9.2 finds any mistake above it, and rounding well below. */
+const BOUND = 5e-5;
+const VOCABULARY = 320;
+const cases = [...new Bun.Glob("*.json").scanSync(`${import.meta.dir}/recorded/tiny`)]
+  .map((file) => file.replace(".json", ""))
+  .sort();
+/** Its angles depend on how long the text is when each token comes, so only the whole prompt at once is defined. */
+const WHOLE_ONLY: ReadonlySet<string> = new Set(["llama-dynamic"]);
+const PATHS = ["exo", "mlx"] as const;
+
+const folders: string[] = [];
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true });
+});
+
+async function load(name: string, mlx: NativeMlx) {
+  const recorded: Recorded = await Bun.file(`${import.meta.dir}/recorded/tiny/${name}.json`).json();
+  const folder = writeCheckpoint(recorded.config, recorded.shapes, recorded.rough);
+  folders.push(folder);
+  const { source, config } = openCheckpoint(folder, mlx);
+  const model = buildModel(config, weightsOf(source, mlx, { dtype: "float32" }));
+  const bytes = Uint8Array.fromBase64(recorded.logits);
+  return { recorded, model, wanted: new Float32Array(bytes.buffer) };
+}
+
+/** Logits [length, vocabulary] of `ids`, fed in pieces of `chunk`. */
+function logitsOf(mlx: NativeMlx, model: Model, ids: readonly number[], chunk: number): Float32Array {
+  const caches = model.caches();
+  const all = new Float32Array(ids.length * VOCABULARY);
+  for (let from = 0; from < ids.length; from += chunk) {
+    const piece = ids.slice(from, from + chunk);
+    const logits = mlx.scope((keep) => {
+      const input = mlx.fromInt32(Int32Array.from(piece), [1, piece.length]);
+      const values = model.forward(input, caches, "all").toFloat32();
+      for (const cache of caches) keep(cache.arrays());
+      return values;
+    });
+    all.set(logits, from * VOCABULARY);
+  }
+  for (const cache of caches) cache.dispose();
+  return all;
+}
+
+/** The largest difference at the recorded positions, in standard deviations. */
+function apart(got: Float32Array, { positions, standardDeviation }: Recorded, wanted: Float32Array): number {
+  let most = 0;
+  positions.forEach((position, row) => {
+    for (let id = 0; id < VOCABULARY; id++) {
+      const difference = Math.abs(
+        (got[position * VOCABULARY + id] ?? Number.NaN) - (wanted[row * VOCABULARY + id] ?? 0),
+      );
+      most = difference > most || Number.isNaN(difference) ? difference : most;
+    }
+  });
+  return most / standardDeviation;
+}
+
+for (const kernels of PATHS) {
+  const mlx = createMlx(builtLibrary(), { device: "cpu", kernels });
+  describe(`${kernels} products`, () => {
+    test.each(cases)(
+      "%s computes transformers' logits, whole, in chunks and token by token",
+      async (name) => {
+        const { recorded, model, wanted } = await load(name, mlx);
+        const chunks = WHOLE_ONLY.has(name) ? [recorded.ids.length] : [recorded.ids.length, 16, 1];
+        const far = chunks
+          .map(
+            (chunk) => [chunk, apart(logitsOf(mlx, model, recorded.ids, chunk), recorded, wanted)] as const,
+          )
+          .filter(([, distance]) => !(distance <= BOUND));
+        expect(far).toEqual([]);
+      },
+    );
+  });
+}
