@@ -46,7 +46,8 @@ export class Engine {
     const { start, end } = model.range;
     if (start !== 0 || end !== model.layers)
       throw new Error(`layers ${start} to ${end} alone make no tokens`);
-    const contextLength = limits?.contextLength ?? model.contextLength ?? CONTEXT_LENGTH_UNKNOWN;
+    const longest = model.contextLength ?? CONTEXT_LENGTH_UNKNOWN;
+    const contextLength = Math.min(limits?.contextLength ?? longest, longest);
     this.#ports = ports;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#bounds = { contextLength, vocabularySize: model.vocabularySize, defaults };

@@ -1,6 +1,6 @@
 /** How much one engine takes on. */
 export interface Limits {
-  /** Tokens of prompt and answer together; the model's own maximum where absent. */
+  /** Tokens of prompt and answer together; the model's own maximum where absent, and never more than that. */
   readonly contextLength?: number;
   /** Requests computed in turns: each holds a KV cache, and each slows the others. */
   readonly activeMax: number;
