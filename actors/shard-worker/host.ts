@@ -25,7 +25,8 @@ export function createHost(libraryFolder: string, clock: Clock, crash: (error: u
     try {
       turning = engine?.step() ?? false;
     } catch (error) {
-      return crash(error);
+      crash(error);
+      return;
     }
     if (turning) setImmediate(turn);
   }
