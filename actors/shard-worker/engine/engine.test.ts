@@ -261,6 +261,7 @@ test("a prompt is scored without an answer", () => {
     {
       type: "started",
       promptTokens: [0, 1, 3],
+      promptTexts: ["a", "b", "d"],
       promptLogprobs: [null, { ...score(1, 1), top: [score(1, 1)] }, { ...score(3, 2), top: [score(2, 2)] }],
     },
     "/length",

@@ -129,8 +129,9 @@ export class Request {
   /** A scored prompt is announced when its scores are known. */
   #tellScores(): void {
     if (!this.scored) return;
-    const { prompt } = this.plan;
-    this.sink.delta({ type: "started", promptTokens: [...prompt], promptLogprobs: this.#promptScores });
+    const promptTokens = [...this.plan.prompt];
+    const promptTexts = promptTokens.map((id) => this.#ports.text.tokenText(id).text);
+    this.sink.delta({ type: "started", promptTokens, promptLogprobs: this.#promptScores, promptTexts });
   }
 
   #finish({ reason, stop }: Ending): void {
