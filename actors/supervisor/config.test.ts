@@ -39,7 +39,7 @@ test("a flag wins over the environment, that over the project's file, that over 
   };
   const port = (flags: ConfigFlags, env: Record<string, string>) =>
     configOf(flags, around(env, files)).api.port;
-  const { api, runtime, models } = configOf({ contextLength: 3 }, around({}, files));
+  const { api, runtime, models } = configOf({ ctx: 3 }, around({}, files));
   expect([
     port({ port: 4 }, { EXO_PORT: "3" }),
     port({}, { EXO_PORT: "3" }),

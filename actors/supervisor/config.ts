@@ -62,7 +62,8 @@ export interface ConfigFlags {
   readonly bind?: string;
   readonly key?: string;
   readonly origins?: readonly string[];
-  readonly contextLength?: number;
+  /** Tokens of context. */
+  readonly ctx?: number;
 }
 
 /** Where the flags' values meet the machine's; a test gives its own. */
@@ -127,7 +128,7 @@ export function configOf(
       ...optional("hfHubCache", set(env.HF_HUB_CACHE)),
       userCache,
     },
-    runtime: optional("contextLength", flags.contextLength ?? file.runtime?.context),
+    runtime: optional("contextLength", flags.ctx ?? file.runtime?.context),
     terminal: {
       ...optional("color", colorOf(flags, env)),
       ...optional("columns", Number(env.COLUMNS) || undefined),
