@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type Client, clientOf } from "./client.ts";
 import type { Config } from "./config.ts";
 import { CommandProblem, EXIT } from "./exit-code.ts";
+import { homeProblem } from "./home-problem.ts";
 import type { Session } from "./session.ts";
 
 /** What `exo serve` leaves in `EXO_HOME/run/daemon.json` while it serves. */
@@ -65,15 +66,22 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Registers this process; the returned function takes it back. A living other one keeps its place. */
+/**
+ * Registers this process; the returned function takes it back. A living other one keeps its place. Throws Problem: home
+ * unwritable or full.
+ */
 export async function registerDaemon(config: Config, daemon: DaemonFile): Promise<() => Promise<void>> {
   const other = await readDaemonFile(config);
   if (other && (await clientOf(other.url, undefined).isExo())) return async () => {};
   const path = fileOf(config);
-  await mkdir(join(config.home, "run"), { recursive: true, mode: 0o700 });
-  const temporary = `${path}.${daemon.pid}`;
-  await Bun.write(temporary, JSON.stringify(daemon), { mode: 0o600 });
-  await rename(temporary, path);
+  try {
+    await mkdir(join(config.home, "run"), { recursive: true, mode: 0o700 });
+    const temporary = `${path}.${daemon.pid}`;
+    await Bun.write(temporary, JSON.stringify(daemon), { mode: 0o600 });
+    await rename(temporary, path);
+  } catch (error) {
+    throw homeProblem(error, `${path}, by which other commands find this exo, could not be written`);
+  }
   return async () => {
     if ((await readDaemonFile(config))?.pid === daemon.pid) await rm(path, { force: true });
   };

@@ -4,6 +4,7 @@ import { lstat, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Problem } from "#protocol/problem";
 import type { EmbeddedFile, EmbeddedLibrary } from "./build-facts.ts";
+import { homeProblem } from "./home-problem.ts";
 
 export interface UnpackOptions {
   /** EXO_HOME. */
@@ -35,7 +36,7 @@ export async function unpack(library: EmbeddedLibrary, options: UnpackOptions): 
     await mend(library, folder, stamp, options);
     return folder;
   } catch (error) {
-    throw explain(error, folder);
+    throw homeProblem(error, `the native library could not be unpacked to ${folder}`);
   }
 }
 
@@ -178,24 +179,3 @@ function isAlive(pid: number): boolean {
 }
 
 const temporaryIn = (folder: string, id: string): string => join(folder, `.tmp-${process.pid}-${id}`);
-
-function explain(error: unknown, folder: string): unknown {
-  const code = codeOf(error);
-  if (code === "ENOSPC" || code === "EDQUOT") {
-    const remedy = "free some space, or set EXO_HOME to a folder on another disk";
-    return new Problem(
-      "doesNotFit",
-      `the disk is full: the native library could not be unpacked to ${folder}`,
-      { remedy, cause: error },
-    );
-  }
-  if (code === "EACCES" || code === "EPERM" || code === "EROFS" || code === "ENOTDIR") {
-    const remedy = "make it writable for you, or set EXO_HOME to a folder that is";
-    return new Problem(
-      "internal",
-      `the native library could not be unpacked to ${folder} (${String(code)})`,
-      { remedy, cause: error },
-    );
-  }
-  return error;
-}
