@@ -35,6 +35,11 @@ size_t pageBytes() {
 /** Smaller tensors are read: a page for each would cost more than the copy. */
 constexpr size_t kLeastMapped = size_t{1} << 16;
 
+#ifdef MADV_HUGEPAGE
+/** The size of a large page on the processors that have them; advice, so another size does no harm. */
+constexpr uintptr_t kLargePage = uintptr_t{1} << 21;
+#endif
+
 /** MLX's CPU allocator finds a buffer's size in the word before its first byte; this is that word alone. */
 struct Header {
   size_t size;
@@ -98,6 +103,20 @@ void File::read(void* to, size_t bytes, size_t offset) const {
   }
 }
 
+mx::allocator::Buffer room(size_t bytes) {
+  auto buffer = mx::allocator::malloc(bytes);
+  // MLX does not look whether memory was to be had.
+  if (buffer.ptr() == nullptr) throw std::runtime_error("no memory for " + std::to_string(bytes) + " bytes of weights");
+#ifdef MADV_HUGEPAGE
+  // Weights are read from end to end at every step: large pages cost fewer faults now and fewer look-ups then. Only
+  // whole ones inside are asked for, so the memory held does not grow.
+  const auto start = reinterpret_cast<uintptr_t>(buffer.raw_ptr());
+  const auto first = (start + kLargePage - 1) / kLargePage * kLargePage, end = (start + bytes) / kLargePage * kLargePage;
+  if (first < end) ::madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
+#endif
+  return buffer;
+}
+
 std::unique_ptr<mx::array> File::mapped(size_t offset, mx::Shape shape, mx::Dtype dtype) const {
   size_t bytes = mx::size_of(dtype);
   for (auto n : shape) bytes *= static_cast<size_t>(n);
@@ -151,16 +170,20 @@ std::vector<Span> spansOf(const exo_file* files, size_t files_num, const int64_t
     if (static_cast<size_t>(words[0]) >= files_num) throw std::invalid_argument("a span names no file");
     auto* file = static_cast<File*>(files[words[0]].ctx);
     Span span{file, size_t(words[1]), size_t(words[2]), size_t(words[3]), size_t(words[4])};
-    if (span.count > 0) file->check(span.offset, (span.count - 1) * span.stride + span.bytes);
+    if (span.count > 1 && (span.stride < span.bytes || span.stride == 0 || span.count - 1 > file->size() / span.stride)) {
+      throw std::invalid_argument("a span's pieces overlap or reach beyond the file");
+    }
+    if (span.count > 0) {
+      file->check(span.offset, span.bytes);
+      file->check(span.offset, (span.count - 1) * span.stride + span.bytes);
+    }
     spans.push_back(span);
   }
   return spans;
 }
 
 mx::array gathered(const std::vector<Span>& spans, mx::Shape shape, mx::Dtype dtype, size_t bytes) {
-  // MLX does not look whether memory was to be had.
-  auto buffer = mx::allocator::malloc(bytes);
-  if (buffer.ptr() == nullptr) throw std::runtime_error("no memory for " + std::to_string(bytes) + " bytes of weights");
+  auto buffer = room(bytes);
   mx::array result(buffer, std::move(shape), dtype);
   auto* to = result.data<std::byte>();
   for (const auto& span : spans) {

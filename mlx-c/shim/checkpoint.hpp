@@ -7,6 +7,7 @@
 #include <string>
 
 #include "guarded.hpp"
+#include "mlx/allocator.h"
 #include "mlx/array.h"
 
 namespace exo {
@@ -35,5 +36,8 @@ class File {
   int descriptor_;
   size_t size_;
 };
+
+/** Memory of MLX for that many bytes of weights; throws where there is none. */
+mlx::core::allocator::Buffer room(size_t bytes);
 
 } // namespace exo

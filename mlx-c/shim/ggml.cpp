@@ -211,9 +211,7 @@ mx::array empty(const Range& r, bool stacked, size_t columns, mx::Dtype dtype, u
   const auto matrices = static_cast<mx::ShapeElem>(r.endMatrix - r.matrix);
   if (!stacked && matrices != 1) throw std::invalid_argument("a stack of matrices is asked for as one");
   const size_t size = size_t(matrices) * size_t(rows) * columns * mx::size_of(dtype);
-  // MLX does not look whether memory was to be had.
-  auto buffer = mx::allocator::malloc(size);
-  if (buffer.ptr() == nullptr) throw std::runtime_error("no memory for " + std::to_string(size) + " bytes of weights");
+  auto buffer = room(size);
   mx::array result(buffer, stacked ? mx::Shape{matrices, rows, last} : mx::Shape{rows, last}, dtype);
   bytes = result.data<uint8_t>();
   return result;

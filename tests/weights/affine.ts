@@ -18,8 +18,9 @@ export function affine(source: TensorSource, path: string, slice?: TensorSlice):
   const biases = source.tensor(`${path}.biases`, slice).toFloat32();
   const values = Array.from({ length: scales.length * 32 }, (_, i) => {
     const at = i * bits;
-    const [low = 0, high = 0] = [packed[Math.floor(at / 32)], packed[Math.floor(at / 32) + 1]];
-    const q = Number(BigInt.asUintN(bits, ((BigInt(high) << 32n) | BigInt(low)) >> BigInt(at % 32)));
+    const [low = 0, high = 0] = [packed[at >>> 5], packed[(at >>> 5) + 1]];
+    const shift = at & 31;
+    const q = ((low >>> shift) | (shift === 0 ? 0 : high << (32 - shift))) & (2 ** bits - 1);
     const group = Math.floor(i / 32);
     return (scales[group] ?? 0) * q + (biases[group] ?? 0);
   });

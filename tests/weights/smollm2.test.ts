@@ -159,6 +159,8 @@ test.skipIf(process.platform !== "linux")(
     ]);
     rmSync(folder, { recursive: true });
   },
+  // Two processes that each load a model, on a machine that may be busy.
+  60_000,
 );
 
 /** Every module of the model by its Hugging Face path. */
