@@ -34,6 +34,8 @@ export type Prompt = Static<typeof Prompt>;
 export const Sampling = t.Object({
   /** 0 is greedy. */
   temperature: t.Optional(t.Number({ minimum: 0 })),
+  /** The temperature where neither the request nor the model's authors name one; absent: 1. */
+  fallbackTemperature: t.Optional(t.Number({ minimum: 0 })),
   topP: t.Optional(t.Number({ minimum: 0, maximum: 1 })),
   /** 0 keeps all tokens. */
   topK: t.Optional(integer()),

@@ -101,7 +101,8 @@ const pathOf = ({ prompt }: Question): string =>
 function bodyOf({ model, prompt, sampling }: Question): object {
   const streamed = { stream: true, stream_options: { include_usage: true } };
   const asked = typeof prompt === "string" ? { prompt } : { messages: prompt };
-  return { model, ...asked, ...sampling, ...streamed };
+  // A person who names no temperature gets the likeliest answer, unless the model's authors chose otherwise.
+  return { model, ...asked, fallback_temperature: 0, ...sampling, ...streamed };
 }
 
 /** `prompt 41 tok (0 cached) · 0.44 s to first token · 12 tok at 18.7 tok/s · 1.1 s` */

@@ -18,6 +18,7 @@ test("run answers once on stdout alone, by the exo that already holds the model"
         body: {
           model: "smollm2",
           messages: [{ role: "user", content: "What is the capital of France?" }],
+          fallback_temperature: 0,
           stream: true,
           stream_options: { include_usage: true },
         },
@@ -57,6 +58,7 @@ test("flags reach the model in the API's spelling, stdin follows the prompt, a n
             { role: "system", content: "Be brief." },
             { role: "user", content: "summarise\n\na long text" },
           ],
+          fallback_temperature: 0,
           temperature: 0.5,
           top_p: 0.9,
           top_k: 40,
@@ -93,7 +95,13 @@ test("--raw continues text without a template, --json gives one object", async (
     times: true,
     asked: {
       path: "/v1/completions",
-      body: { model: "m", prompt: "Once upon", stream: true, stream_options: { include_usage: true } },
+      body: {
+        model: "m",
+        prompt: "Once upon",
+        fallback_temperature: 0,
+        stream: true,
+        stream_options: { include_usage: true },
+      },
     },
   });
 });

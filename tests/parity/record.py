@@ -93,6 +93,9 @@ CASES = {
     "llama-yarn": ("Llama", dict(head_dim=32, **rope(1e4, **YARN)), True),
     "llama-longrope": ("Llama", dict(head_dim=32, **rope(1e4, **LONG)), True),
     "mistral": ("Mistral", dict(head_dim=48, sliding_window=None, **rope(1e6)), True),
+    "mistral-window": ("Mistral", dict(head_dim=48, sliding_window=8, **rope(1e6)), True),
+    "qwen2-window": (
+        "Qwen2", dict(use_sliding_window=True, sliding_window=8, max_window_layers=1, rms_norm_eps=1e-6, **rope(1e6)), True),
     "mixtral": ("Mixtral", dict(num_local_experts=4, num_experts_per_tok=2, sliding_window=None, **rope(1e6)), True),
     "qwen2": ("Qwen2", dict(tie_word_embeddings=True, rms_norm_eps=1e-6, **rope(1e6)), True),
     "qwen3": ("Qwen3", dict(head_dim=48, rms_norm_eps=1e-6, **rope(1e6)), True),

@@ -36,6 +36,8 @@ export const commonFields = {
   min_tokens: tokenCount(0),
   return_token_ids: flag,
   temperature: number(0, 2),
+  /** An extension of exo's: the temperature where neither the request nor the model names one. */
+  fallback_temperature: number(0, 2),
   top_p: number(0, 1),
   top_k: tokenCount(-1),
   min_p: number(0, 1),
@@ -74,6 +76,7 @@ export function toOptions(
 function toSampling(body: Common, choice: number): Sampling {
   return present({
     temperature: body.temperature,
+    fallbackTemperature: body.fallback_temperature,
     topP: body.top_p,
     topK: body.top_k === undefined ? undefined : Math.max(0, body.top_k),
     minP: body.min_p,

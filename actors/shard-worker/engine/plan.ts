@@ -24,7 +24,8 @@ export interface Bounds {
 /** Throws Problem naming what cannot be done. */
 export function planOf(generation: Generation, text: TextPort, bounds: Bounds): Plan {
   const { contextLength, vocabularySize, defaults } = bounds;
-  const sampling = { ...defaults, ...generation.sampling };
+  const { fallbackTemperature: temperature = 1, ...asked } = generation.sampling;
+  const sampling = { temperature, ...defaults, ...asked };
   checkIds(Object.keys(sampling.logitBias ?? {}).map(Number), vocabularySize, "logit_bias");
   checkIds(generation.stopTokens ?? [], vocabularySize, "stop_token_ids");
   const prompt = text.encode(generation.prompt);
