@@ -7,6 +7,9 @@ const WINDOW_BYTES = 1 << 20;
 /** Longest string believed: chat templates are some tens of kilobytes. */
 const MOST_STRING_BYTES = 1 << 24;
 
+/** Most entries of a list believed: vocabularies and their merges have some hundred thousand. */
+const MOST_ENTRIES = 1 << 24;
+
 const decoder = new TextDecoder();
 
 export class GgufCursor {
@@ -75,6 +78,7 @@ export class GgufCursor {
         `${this.what}: ${count} entries of at least ${least} bytes`,
       );
     }
+    if (count > MOST_ENTRIES) throw this.broken(`${count} entries, at most ${MOST_ENTRIES} are allowed`);
     return count;
   }
 
