@@ -1,5 +1,6 @@
 /** The engine of a worker process: opens the library once, holds one model, and turns its crank between messages. */
 import type { Clock } from "#actors/runtime/clock";
+import type { Dtype } from "#ffi/array";
 import { weightsOf } from "#ffi/cursor";
 import { openLibrary } from "#ffi/library";
 import { createMlx, type NativeMlx } from "#ffi/native";
@@ -71,7 +72,9 @@ function loadShard(
   });
   const source = reporting(checkpoint, clock, progress);
   const { rank = 0, world = 1, layers } = shard;
-  const model = buildModel(config, weightsOf(source, mlx, { dtype: activations(mlx), rank, world }), layers);
+  const dtype = activations(mlx, tokenizer !== undefined);
+  const model = buildModel(config, weightsOf(source, mlx, { dtype, rank, world }), layers);
+  checkpoint.close();
   const { eosTokens: _, ...defaults } = generation;
   const { contextLength } = shard;
   const limits = contextLength === undefined ? {} : { contextLength };
@@ -89,8 +92,14 @@ function loadShard(
   };
 }
 
-/** The CPU computes in float32 whatever the weights are; a GPU has matrix units for bfloat16. */
-const activations = ({ device }: NativeMlx) => (device === "cpu" ? "float32" : "bfloat16");
+/**
+ * The CPU computes in float32 whatever the weights are. A GPU has matrix units for 16 bits: float16 beside GGUF's float16
+ * scales, so that nothing is widened, bfloat16 else.
+ */
+function activations({ device }: NativeMlx, isGguf: boolean): Dtype {
+  if (device === "cpu") return "float32";
+  return isGguf ? "float16" : "bfloat16";
+}
 
 /** The checkpoint's tensors, each one that is taken moving the progress. */
 function reporting(checkpoint: Checkpoint, clock: Clock, progress: Progress): TensorSource {
