@@ -1,0 +1,54 @@
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { freshFolder } from "../cli/exo.ts";
+import { binary, childrenOf, median, serving, TEST_MS_MAX } from "./product.ts";
+
+setDefaultTimeout(TEST_MS_MAX);
+
+const HEALTHY_MS_MAX = 150;
+const VERSION_MS_MAX = 30;
+const RESIDENT_BYTES_MAX = 90e6;
+
+test(`serve answers /healthz within ${HEALTHY_MS_MAX} ms of its start, small and without a worker`, async () => {
+  const seen: { ms: number; status: number; bytes: number; workers: number }[] = [];
+  for (let i = 0; i < 5; i++) {
+    using home = freshFolder();
+    const start = performance.now();
+    await using server = await serving(home.path);
+    const { status } = await fetch(`${server.url}/healthz`);
+    const ms = performance.now() - start;
+    seen.push({ ms, status, bytes: await residentBytes(server.pid), workers: childrenOf(server.pid).length });
+  }
+  const healthyMs = median(seen.map(({ ms }) => ms));
+  const bytes = Math.max(...seen.map((each) => each.bytes));
+  console.info(`/healthz after ${healthyMs.toFixed(0)} ms (median of 5), at most ${bytes / 1e6} MB resident`);
+  expect(seen.map(({ status, workers }) => [status, workers])).toEqual(Array(5).fill([200, 0]));
+  expect(healthyMs).toBeLessThan(HEALTHY_MS_MAX);
+  expect(bytes).toBeLessThanOrEqual(RESIDENT_BYTES_MAX);
+});
+
+test("a node stays small after it listed models, refused requests and answered ps, none of which loads one", async () => {
+  using home = freshFolder();
+  await using server = await serving(home.path);
+  for (const path of ["/v1/models", "/exo/v1/ps", "/nothing", "/healthz"])
+    await (await fetch(`${server.url}${path}`)).text();
+  await (await fetch(`${server.url}/v1/chat/completions`, { method: "POST", body: "{" })).text();
+  const bytes = await residentBytes(server.pid);
+  expect([bytes <= RESIDENT_BYTES_MAX ? "small" : bytes, childrenOf(server.pid)]).toEqual(["small", []]);
+});
+
+test(`exo version takes less than ${VERSION_MS_MAX} ms`, () => {
+  const path = binary();
+  const times = Array.from({ length: 9 }, () => {
+    const start = performance.now();
+    expect(Bun.spawnSync([path, "version"]).exitCode).toBe(0);
+    return performance.now() - start;
+  });
+  console.info(`exo version takes ${median(times).toFixed(1)} ms (median of 9)`);
+  expect(median(times)).toBeLessThan(VERSION_MS_MAX);
+});
+
+/** VmRSS of proc(5): the binary's own mapped pages count. */
+async function residentBytes(pid: number): Promise<number> {
+  const status = await Bun.file(`/proc/${pid}/status`).text();
+  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
+}
