@@ -98,6 +98,9 @@ interface Piece {
 const pathOf = ({ prompt }: Question): string =>
   typeof prompt === "string" ? "/v1/completions" : "/v1/chat/completions";
 
+/** For a model that recommends none, and a user who asks for none: the same question gets the same answer. */
+const _FALLBACK_TEMPERATURE = 0;
+
 function bodyOf({ model, prompt, sampling }: Question): object {
   const streamed = { stream: true, stream_options: { include_usage: true } };
   const asked = typeof prompt === "string" ? { prompt } : { messages: prompt };
