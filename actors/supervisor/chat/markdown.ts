@@ -36,6 +36,7 @@ export function markdownView(terminal: Terminal, rows: number): AnswerView {
     const height = rowsOf(written, columns);
     if (height > rows - 1) return;
     const rendered = Bun.markdown.ansi(block, { columns }).replace(/\n+$/, "");
+    if (Bun.stripANSI(rendered) === written.trim()) return; // nothing to render: no flicker, and silence for readers
     const tail = written.slice(written.trimEnd().length);
     const up = height > 1 ? `\x1b[${height - 1}A` : "";
     terminal.out(`${up}\r\x1b[J${rendered}${tail}`);

@@ -44,7 +44,6 @@ export class Screen {
 
   /** Leaves what was typed on the screen and goes below it. */
   leave(line: typed.Line, first: string): void {
-    this.#drawn = undefined;
     this.draw(typed.lineOf(line.text), first);
     this.#terminal.out("\r\n");
     this.#row = 0;
