@@ -24,6 +24,7 @@ const france = {
 };
 /** "The capital of France is", which goes on with " Paris." */
 const FRANCE_IDS = [504, 3575, 282, 4649, 314];
+const SUM_IDS = [34, 1232, 216, 34, 446];
 const continued = { model, prompt: FRANCE_IDS, temperature: 0 };
 
 /** Fields of vLLM that the official package sends on though its types do not know them. */
@@ -144,12 +145,12 @@ test("a completion goes on from text, from token ids, and from lists of both kin
     return (await client.completions.create(asked)).choices.map(({ index, text }) => [index, text]);
   };
   const text = "The capital of France is";
-  const sum = (await ask("2 + 2 ="))[0]?.[1];
+  const sum = (await ask("2 + 2 ="))[0]?.[1] ?? "nothing";
   expect([
     await ask(text),
     await ask(FRANCE_IDS),
     await ask([text, "2 + 2 ="], 2),
-    await ask([FRANCE_IDS, [34, 1232, 216, 34, 446]]),
+    await ask([FRANCE_IDS, SUM_IDS]),
   ]).toEqual([
     [[0, " Paris."]],
     [[0, " Paris."]],
@@ -191,7 +192,7 @@ test("ignore_eos and min_tokens go on past the end token, max_tokens ends", asyn
   const ask = async (fields: object) => {
     const { choices, usage } = await extended({ prompt: QUESTION_IDS, return_token_ids: true, ...fields });
     const ids = choices[0]?.token_ids ?? [];
-    return { ids, finish: choices[0]?.finish_reason, tokens: usage.completion_tokens };
+    return { ids: [...ids], finish: choices[0]?.finish_reason, tokens: usage.completion_tokens };
   };
   const plain = await ask({ max_tokens: 40 });
   const cut = await ask({ max_tokens: 3 });
@@ -212,7 +213,9 @@ test("ignore_eos and min_tokens go on past the end token, max_tokens ends", asyn
 
 test("top_k 1 and min_p 1 are greedy at any temperature; repetition_penalty changes what repeats", async () => {
   const hot = { temperature: 2, seed: 3, max_tokens: 6, return_token_ids: true };
-  const ids = async (fields: object) => (await extended({ ...hot, ...fields })).choices[0]?.token_ids;
+  const ids = async (fields: object) => [
+    ...((await extended({ ...hot, ...fields })).choices[0]?.token_ids ?? []),
+  ];
   const greedy = await ids({ temperature: 0 });
   const loop = { prompt: "one one one one one one one one", temperature: 0, max_tokens: 8 };
   const [repeats, penalised] = [await ids(loop), await ids({ ...loop, repetition_penalty: 1.8 })];

@@ -1,0 +1,137 @@
+/** Workers that die, servers that die, clients that leave: who is told, and what is left behind. */
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import OpenAI, { APIError, InternalServerError } from "openai";
+import { freshFolder } from "../cli/exo.ts";
+import { childrenOf, isAlive, type Server, serving, smollm2File, TEST_MS_MAX, until } from "./product.ts";
+
+setDefaultTimeout(TEST_MS_MAX);
+
+const stack = new AsyncDisposableStack();
+let server: Server;
+let client: OpenAI;
+
+beforeAll(async () => {
+  const home = stack.use(freshFolder());
+  server = stack.use(await serving(home.path));
+  client = clientOf(server);
+});
+afterAll(() => stack.disposeAsync());
+
+const clientOf = ({ url }: Server): OpenAI =>
+  new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0, timeout: TEST_MS_MAX });
+
+const france = {
+  model: "smollm2",
+  messages: [{ role: "user" as const, content: "What is the capital of France?" }],
+  temperature: 0,
+};
+/** An answer that does not end by itself while a test looks at it. */
+const endless = { ...france, max_tokens: 4000, ignore_eos: true };
+
+const answers = async (asked: OpenAI): Promise<string | null | undefined> =>
+  (await asked.chat.completions.create(france)).choices[0]?.message.content;
+
+const PARIS = "The capital of France is Paris.";
+
+const requestsOf = async ({ held }: Server): Promise<number> =>
+  (await held()).reduce((sum, { requests }) => sum + requests, 0);
+
+/** The one worker, held and alive. */
+async function worker({ pid }: Server): Promise<number> {
+  const [only = 0, ...others] = childrenOf(pid);
+  expect([only > 0, others]).toEqual([true, []]);
+  return only;
+}
+
+test("a worker killed in the middle of an answer: the stream says so, the next request is answered", async () => {
+  await answers(client);
+  const before = await worker(server);
+  const stream = await client.chat.completions.create({ ...endless, stream: true });
+  let pieces = 0;
+  const ended = await (async () => {
+    for await (const _ of stream) if (++pieces === 3) process.kill(before, "SIGKILL");
+  })().catch((error: unknown) => error);
+  const said = await answers(client);
+  expect({
+    ended: [ended instanceof APIError, (ended as APIError).code, String(ended)],
+    said,
+    same: (await worker(server)) === before,
+  }).toEqual({
+    ended: [true, "unavailable", expect.stringContaining("SIGKILL")],
+    said: PARIS,
+    same: false,
+  });
+});
+
+test("a worker killed in the middle of a whole answer: that request gets 503, the next one an answer", async () => {
+  await answers(client);
+  const asked = client.chat.completions.create(endless).catch((error: unknown) => error);
+  await until("the request is in flight", async () => (await requestsOf(server)) === 1);
+  process.kill(await worker(server), "SIGKILL");
+  const failed = await asked;
+  expect([
+    failed instanceof InternalServerError,
+    (failed as InternalServerError).status,
+    String(failed),
+  ]).toEqual([true, 503, expect.stringContaining("SIGKILL")]);
+  expect(await answers(client)).toBe(PARIS);
+});
+
+test("a client that leaves ends its work, whether it streamed or waited", async () => {
+  await answers(client);
+  const stream = await client.chat.completions.create({ ...endless, stream: true });
+  for await (const _ of stream) break;
+  await until("the streamed request is over", async () => (await requestsOf(server)) === 0);
+  const leaving = new AbortController();
+  const asked = client.chat.completions.create(endless, { signal: leaving.signal }).catch(() => "left");
+  await until("the request is in flight", async () => (await requestsOf(server)) === 1);
+  leaving.abort();
+  await until("the whole request is over", async () => (await requestsOf(server)) === 0);
+  expect([await asked, await answers(client)]).toEqual(["left", PARIS]);
+});
+
+test("a client that left while it waited behind another is not answered either", async () => {
+  await answers(client);
+  const leaving = new AbortController();
+  const asked = Array.from({ length: 6 }, () =>
+    client.chat.completions.create(endless, { signal: leaving.signal }).catch(() => "left"),
+  );
+  await until("all are in flight", async () => (await requestsOf(server)) === 6);
+  leaving.abort();
+  await until("all are over", async () => (await requestsOf(server)) === 0);
+  expect([await Promise.all(asked), await answers(client)]).toEqual([Array(6).fill("left"), PARIS]);
+});
+
+test("two names of one file share one worker", async () => {
+  await answers(client);
+  const named = await client.completions.create({ model: smollm2File(), prompt: "a", max_tokens: 1 });
+  const held = await server.held();
+  expect([named.model, held.length, childrenOf(server.pid).length]).toEqual([smollm2File(), 1, 1]);
+});
+
+test("a server that is killed leaves no worker behind", async () => {
+  using home = freshFolder();
+  await using doomed = await serving(home.path, ["--model", "smollm2"]);
+  const orphan = await worker(doomed);
+  const stream = await clientOf(doomed).chat.completions.create({ ...endless, stream: true });
+  const ended = (async () => {
+    let pieces = 0;
+    for await (const _ of stream) if (++pieces === 3) doomed.kill("SIGKILL");
+  })().catch(() => "cut");
+  expect(await ended).toBe("cut");
+  await until("the worker is gone", () => !isAlive(orphan));
+});
+
+test("a server that is asked to end ends its worker and its answers", async () => {
+  using home = freshFolder();
+  await using leaving = await serving(home.path, ["--model", "smollm2"]);
+  const child = await worker(leaving);
+  const stream = await clientOf(leaving).chat.completions.create({ ...endless, stream: true });
+  let pieces = 0;
+  const reading = (async () => {
+    for await (const _ of stream) if (++pieces === 3) leaving.kill("SIGTERM");
+  })().catch(() => "cut");
+  await reading;
+  expect(await leaving.exited).toBe(143);
+  await until("the worker is gone", () => !isAlive(child));
+});
