@@ -6,7 +6,7 @@ import { ActorSystem } from "#actors/runtime/system";
 import { ApiGateway } from "#protocol/api-gateway";
 import { Problem, problemOf } from "#protocol/problem";
 import type { Shard } from "#protocol/shard";
-import { Supervisor, type SupervisorReply } from "#protocol/supervisor";
+import { type ModelState, Supervisor, type SupervisorReply } from "#protocol/supervisor";
 import { supervisor } from "./index.ts";
 import { startWorker, type WorkerCommand } from "./workers.ts";
 
@@ -96,7 +96,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     loaded,
     stop,
     preload: load,
-    models: options.listModels,
+    models: async () => withHeld(await options.listModels(), await loaded()),
   });
 
   return {
@@ -110,3 +110,12 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     },
   };
 }
+
+/** What the disk holds, with what is known of the models that are in memory. */
+const withHeld = (listings: readonly ModelListing[], held: readonly ModelState[]): readonly ModelListing[] =>
+  listings.map((listing) => {
+    const found = held.find(({ path }) => path === listing.path);
+    if (!found) return listing;
+    const { state, facts } = found;
+    return { ...listing, state, ...(facts && { contextLength: facts.contextLength }) };
+  });
