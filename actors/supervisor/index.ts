@@ -21,10 +21,23 @@ export function supervisor(ports: SupervisorPorts): Behaviour {
   const instances = new Map<string, Instance>();
 
   async function acquire(model: string): Promise<AnyMessage> {
-    const shard = await ports.resolve(model);
-    const { worker, facts } = await instanceOf(shard).ready();
+    const { worker, facts } = await (await named(model)).ready();
     return SupervisorReply.Acquired({ model, worker, facts });
   }
+
+  /** A model that was given by path goes on by the short name it is listed under, where nothing else has that name. */
+  async function named(model: string): Promise<Instance> {
+    try {
+      return instanceOf(await ports.resolve(model));
+    } catch (error) {
+      const held = byName(model);
+      if (held && error instanceof Problem && error.kind === "notFound") return held;
+      throw error;
+    }
+  }
+
+  const byName = (model: string): Instance | undefined =>
+    [...instances.values()].find(({ shard }) => shard.model === model);
 
   function instanceOf(shard: Shard): Instance {
     const known = instances.get(shard.path);
@@ -43,7 +56,7 @@ export function supervisor(ports: SupervisorPorts): Behaviour {
   }
 
   async function stop(model: string): Promise<AnyMessage> {
-    const held = [...instances.values()].find(({ shard }) => shard.model === model) ?? (await byPath(model));
+    const held = byName(model) ?? (await byPath(model));
     if (!held) throw new Problem("notFound", `${model} is not loaded`, { remedy: "`exo ps` lists what is" });
     await held.stop();
     return SupervisorReply.Stopped({ model });

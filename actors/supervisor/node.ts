@@ -111,11 +111,23 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   };
 }
 
-/** What the disk holds, with what is known of the models that are in memory. */
-const withHeld = (listings: readonly ModelListing[], held: readonly ModelState[]): readonly ModelListing[] =>
-  listings.map((listing) => {
+/** What the disk holds, with what is known of the models in memory; of these also the ones that lie elsewhere. */
+function withHeld(listings: readonly ModelListing[], held: readonly ModelState[]): readonly ModelListing[] {
+  const elsewhere = held
+    .filter(({ path }) => !listings.some((listing) => listing.path === path))
+    .map(({ model, path, state }) => ({ id: model, path, state, created: changedSeconds(path) }));
+  return [...listings, ...elsewhere].map((listing) => {
     const found = held.find(({ path }) => path === listing.path);
     if (!found) return listing;
     const { state, facts } = found;
-    return { ...listing, state, ...(facts && { contextLength: facts.contextLength }) };
+    if (!facts) return { ...listing, state };
+    const { contextLength, quantisation, weightBytes: bytes } = facts;
+    return { bytes, quantisation, ...listing, state, contextLength };
   });
+}
+
+/** Bun gives the largest number for a file that is gone, of which no date can be made. */
+function changedSeconds(path: string): number {
+  const seconds = Math.floor(Bun.file(path).lastModified / 1000);
+  return seconds < 2 ** 32 ? seconds : 0;
+}

@@ -1,5 +1,7 @@
 /** The command line beside a running server: what `exo run`, `ps`, `ls`, `show` and `stop` say of one real model. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { copyFile } from "node:fs/promises";
+import { join } from "node:path";
 import { environmentOf, freshFolder } from "../cli/exo.ts";
 import { binary, childrenOf, run, type Server, serving, smollm2File, TEST_MS_MAX, until } from "./product.ts";
 
@@ -137,6 +139,28 @@ test("/v1/models says which model is loaded and how long its context is", async 
   await exoRun("hi", "--max-tokens", "1");
   const { data } = JSON.parse(await (await fetch(`${server.url}/v1/models`)).text());
   expect(data).toMatchObject([{ id: "smollm2", context_length: 8192, exo: { state: "loaded" } }]);
+});
+
+test("a model given by path is listed, and answers by its short name, as long as it is held", async () => {
+  const path = join(home, "mine.gguf");
+  await copyFile(smollm2File(), path);
+  const ids = async () => {
+    const { data }: { data: readonly { id: string }[] } = JSON.parse(
+      await (await fetch(`${server.url}/v1/models`)).text(),
+    );
+    return data.map(({ id }) => id);
+  };
+  const answer = await run(["run", path, QUESTION, "--temp", "0"], { home });
+  const held = await ids();
+  const short = await run(["run", "mine", QUESTION, "--temp", "0"], { home });
+  const stopped = await run(["stop", path], { home });
+  expect([answer.out, held, short, stopped.code, await ids()]).toEqual([
+    `${PARIS}\n`,
+    ["smollm2", "mine"],
+    { code: 0, out: `${PARIS}\n`, err: "" },
+    0,
+    ["smollm2"],
+  ]);
 });
 
 test("stop takes the model out of memory, a second stop finds none, the next question loads it again", async () => {
