@@ -8,19 +8,19 @@ function around(env: Record<string, string> = {}, files: Record<string, string> 
     env,
     platform: "linux",
     userHome: HOME,
-    folder: "/work",
+    folder: "/project",
     read: (path) => files[path],
     extraModelFolders: [],
   };
 }
 
 const USER = `${HOME}/.local/share/exo/exo.yaml`;
-const PROJECT = "/work/exo.yaml";
+const PROJECT = "/project/exo.yaml";
 
 test("with nothing set there are defaults, on this machine only", () => {
   expect(configOf({}, around({}))).toEqual({
     home: `${HOME}/.local/share/exo`,
-    folder: "/work",
+    folder: "/project",
     userHome: HOME,
     api: { port: 52415, bind: "127.0.0.1", origins: [] },
     models: { dir: `${HOME}/.local/share/exo/models`, aliases: {}, autoPull: true, extraFolders: [] },
@@ -61,7 +61,7 @@ test("the data folder is the platform's", () => {
   ]).toEqual([
     "/data/exo",
     `${HOME}/Library/Application Support/exo`,
-    "/work/rel",
+    "/project/rel",
     `${HOME}/.local/share/exo`,
   ]);
 });
