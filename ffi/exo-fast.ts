@@ -1,26 +1,43 @@
-/** The products of our own shim where they apply (CPU, float weights or affine 4 and 8 bits), MLX's for the rest. */
+/** The operations of our own shim, which hands to MLX what it does not compute itself. */
+import type { MxArray } from "./array.ts";
+import { MlxError, someFloat } from "./call.ts";
 import { type Fast, mlxFast } from "./fast.ts";
+import type { mlx_array } from "./generated/symbols.ts";
 import type { NativeArray } from "./native-array.ts";
 
-/** A packed weight's columns must fill whole groups of these sizes and widths for our kernels. */
-const WIDTHS: ReadonlySet<number> = new Set([4, 8]);
-const GROUPS: ReadonlySet<number> = new Set([32, 64, 128]);
-const FLOATS: ReadonlySet<string> = new Set(["float32", "float16", "bfloat16"]);
+const used = (array: MxArray): mlx_array => (array as NativeArray).used();
+const EVERY_KEY = 0;
+const CAUSAL = 1;
 
 export const exoFast: Fast = {
   ...mlxFast,
+  siluMul(gate, up) {
+    return gate.mlx.native.exo_silu_mul(gate.handle, up.used(), gate.mlx.stream);
+  },
   linear(x, weight, bias) {
-    const fits = weight.shape.length === 2 && FLOATS.has(weight.dtype) && FLOATS.has(x.dtype);
-    if (!fits) return mlxFast.linear(x, weight, bias);
     return x.mlx.native.exo_linear(x.handle, weight.used(), bias?.used() ?? null, x.mlx.stream);
   },
   quantizedLinear(x, packed) {
     const { weight, scales, biases, groupSize, bits, mode } = packed;
-    const fits = mode === "affine" && WIDTHS.has(bits) && GROUPS.has(groupSize) && weight.shape.length === 2;
-    if (!fits || biases === undefined || !FLOATS.has(x.dtype)) return mlxFast.quantizedLinear(x, packed);
-    const w = (weight as NativeArray).used();
-    const s = (scales as NativeArray).used();
-    const b = (biases as NativeArray).used();
+    if (mode !== "affine" || biases === undefined) return mlxFast.quantizedLinear(x, packed);
+    const [w, s, b] = [used(weight), used(scales), used(biases)];
     return x.mlx.native.exo_quantized_linear(x.handle, w, s, b, groupSize, bits, x.mlx.stream);
+  },
+  rmsNorm(x, weight, eps) {
+    return x.mlx.native.exo_rms_norm(x.handle, weight.used(), eps, x.mlx.stream);
+  },
+  rope(x, { dims, traditional, base, freqs, scale, offset }) {
+    const { native, stream } = x.mlx;
+    if ((base === undefined) === (freqs === undefined)) {
+      throw new MlxError("rope", [x.shape], "give exactly one of base and freqs");
+    }
+    const periods = freqs === undefined ? null : used(freqs);
+    return native.exo_rope(x.handle, dims, traditional, someFloat(base), scale, offset, periods, stream);
+  },
+  attention(queries, keys, values, { scale, mask }) {
+    const { native, stream } = queries.mlx;
+    const [q, k, v] = [queries.handle, keys.used(), values.used()];
+    if (typeof mask !== "string") return native.exo_attention(q, k, v, scale, EVERY_KEY, used(mask), stream);
+    return native.exo_attention(q, k, v, scale, mask === "causal" ? CAUSAL : EVERY_KEY, null, stream);
   },
 };

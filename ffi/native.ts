@@ -13,7 +13,7 @@ import { Words } from "./words.ts";
 export interface MlxOptions {
   /** auto: the GPU where MLX reports one, else the CPU. */
   readonly device?: "auto" | "cpu" | "gpu";
-  /** On the CPU: our own products (the default) or MLX's. */
+  /** On the CPU: our own operations (the default, unless EXO_CPU_KERNELS is mlx) or MLX's. */
   readonly kernels?: Kernels;
 }
 
@@ -21,10 +21,7 @@ export interface MlxOptions {
 const MOST_CONSTANTS = 256;
 
 /** Opens a device. Throws MlxError when the asked-for device is not there. */
-export function createMlx(
-  library: Library,
-  { device = "auto", kernels = "exo" }: MlxOptions = {},
-): NativeMlx {
+export function createMlx(library: Library, { device = "auto", kernels }: MlxOptions = {}): NativeMlx {
   const { native } = library;
   const gpu = native.device_new_type(1, 0);
   const hasGpu = native.device_is_available(gpu);
@@ -36,7 +33,8 @@ export function createMlx(
   native.device_free(gpu);
   if (chosen !== gpu) native.device_free(chosen);
   const stream = onGpu ? native.default_gpu_stream_new() : native.default_cpu_stream_new();
-  return new NativeMlx(native, stream, onGpu || kernels === "mlx" ? mlxFast : exoFast, onGpu ? "gpu" : "cpu");
+  const wanted = kernels ?? (native.exo_kernel_path() === "mlx" ? "mlx" : "exo");
+  return new NativeMlx(native, stream, onGpu || wanted === "mlx" ? mlxFast : exoFast, onGpu ? "gpu" : "cpu");
 }
 
 export class NativeMlx implements Mlx {

@@ -1,17 +1,12 @@
-// Our products as primitives of MLX: lazy, evaluated on the CPU stream's thread, computed by the pool.
-#include "kernels.h"
-
-#include <stdexcept>
+// Products with weights as primitives of MLX.
 #include <algorithm>
 #include <string>
-#include <vector>
 
 #include "guarded.hpp"
-#include "linear.hpp"
-#include "mlx/allocator.h"
-#include "mlx/backend/cpu/encoder.h"
+#include "kernels.h"
+#include "kernels_node.hpp"
 #include "mlx/c/private/mlx.h"
-#include "mlx/primitives.h"
+#include "mlx/ops.h"
 #include "pool.hpp"
 
 namespace mx = mlx::core;
@@ -22,117 +17,98 @@ namespace {
 /** Weight rows of one piece of work: a multiple of every tile, and enough to outweigh handing it over. */
 constexpr size_t kGrain = 16;
 
-Float floatOf(const mx::array& values) {
-  if (values.dtype() == mx::float32) return Float::f32;
-  if (values.dtype() == mx::float16) return Float::f16;
-  if (values.dtype() == mx::bfloat16) return Float::bf16;
-  throw std::invalid_argument("the element type must be float32, float16 or bfloat16");
-}
-
-/** x as the kernels want it: rows of floats, and for 4 bits each run of 2 * lanes columns as evens, then odds. */
-void arrange(const float* x, size_t count, size_t lanes, bool split, float* to) {
-  if (!split) {
-    std::copy(x, x + count, to);
-    return;
-  }
-  for (size_t run = 0; run < count; run += 2 * lanes) {
-    for (size_t i = 0; i < lanes; ++i) {
+/** x as the kernels want it for 4 bits: each run of columns as evens, then odds. */
+void arrange(const float* x, size_t count, float* to) {
+  for (size_t run = 0; run < count; run += 2 * kPackedRun) {
+    for (size_t i = 0; i < kPackedRun; ++i) {
       to[run + i] = x[run + 2 * i];
-      to[run + lanes + i] = x[run + 2 * i + 1];
+      to[run + kPackedRun + i] = x[run + 2 * i + 1];
     }
   }
 }
 
-/** x [.., K] float32 row-major, then the weight's parts; the bias of a dense weight is added outside. */
-class Linear : public mx::UnaryPrimitive {
- public:
-  Linear(mx::Stream stream, int bits, int group) : UnaryPrimitive(stream), bits_(bits), group_(group) {}
+/** The elements in row-major order: where they lie, or copied into `space`. Weights are hardly ever laid out otherwise. */
+const char* ordered(const View& matrix, std::vector<char>& space) {
+  if (matrix.adjoining) return matrix.data;
+  size_t bytes = mx::size_of(matrix.dtype), columns = matrix.columns();
+  space.resize(matrix.size() * bytes);
+  char* to = space.data();
+  for (size_t row = 0; row < matrix.rows(); ++row) {
+    const char* from = matrix.row(row);
+    for (size_t i = 0; i < columns; ++i, to += bytes, from += matrix.strides.back() * static_cast<int64_t>(bytes))
+      std::copy(from, from + bytes, to);
+  }
+  return space.data();
+}
 
-  void eval_cpu(const std::vector<mx::array>& inputs, mx::array& out) override {
-    out.set_data(mx::allocator::malloc(out.nbytes()));
-    auto& encoder = mx::cpu::get_command_encoder(stream());
-    for (const auto& input : inputs) encoder.set_input_array(input);
-    encoder.set_output_array(out);
-    std::vector<mx::array> held;
-    for (const auto& input : inputs) held.push_back(mx::array::unsafe_weak_copy(input));
-    encoder.dispatch([held = std::move(held), to = mx::array::unsafe_weak_copy(out), bits = bits_, group = group_]() mutable {
-      compute(held, to, bits, group);
+/** x [.., K], weight [N, K], for packed ones scales and biases; last, if there is one, the bias [N] of a dense product. */
+struct Linear {
+  static constexpr const char* name = "ExoLinear";
+  int bits, group;
+
+  bool operator==(const Linear&) const = default;
+
+  void operator()(const std::vector<View>& inputs, const View& out) const {
+    std::vector<char> weights, scales, biases;
+    const View& w = inputs[1];
+    size_t rows = w.shape[0], columns = inputs[0].columns();
+    Matrix matrix{ordered(w, weights), nullptr, nullptr, rows, columns, bits, group, inputs[bits ? 2 : 1].type()};
+    if (bits) {
+      matrix.scales = ordered(inputs[2], scales);
+      matrix.biases = ordered(inputs[3], biases);
+    }
+    std::vector<float> space;
+    const float* x = rowsOf(inputs[0], space);
+    bool direct = out.dtype == mx::float32;
+    std::vector<float> made(direct ? 0 : out.size());
+    float* to = direct ? reinterpret_cast<float*>(out.data) : made.data();
+    size_t count = inputs[0].rows();
+    std::vector<float> added;
+    const float* bias = !bits && inputs.size() > 2 ? inputs[2].floats(0, added) : nullptr;
+    parallel(rows, kGrain, [&](size_t first, size_t last) {
+      kernels().linear(matrix, x, count, to, rows, first, last);
+      if (!bias) return;
+      for (size_t m = 0; m < count; ++m)
+        for (size_t n = first; n < last; ++n) to[m * rows + n] += bias[n];
     });
-  }
-
-  void eval_gpu(const std::vector<mx::array>&, mx::array&) override {
-    throw std::runtime_error("exo's products run on a CPU stream only");
-  }
-
-  const char* name() const override {
-    return "ExoLinear";
-  }
-
-  bool is_equivalent(const Primitive& other) const override {
-    const auto& linear = static_cast<const Linear&>(other);
-    return linear.bits_ == bits_ && linear.group_ == group_;
+    if (!direct) kernels().write(out.type(), to, out.size(), out.data);
   }
 
  private:
-  static void compute(const std::vector<mx::array>& inputs, mx::array& out, int bits, int group) {
-    const mx::array& x = inputs[0];
-    const mx::array& w = inputs[1];
-    size_t columns = x.shape(-1), rows = w.shape(0);
-    if (out.size() == 0) return;
-    size_t count = out.size() / rows;
-    Matrix matrix{w.data<char>(), nullptr, nullptr, rows, columns, bits, group, floatOf(bits ? inputs[2] : w)};
-    if (bits) {
-      matrix.scales = inputs[2].data<char>();
-      matrix.biases = inputs[3].data<char>();
-    }
-    const Kernels& set = kernels();
-    const float* values = x.data<float>();
-    std::vector<float> arranged;
-    if (bits == 4) {
-      arranged.resize(x.size());
-      parallel(count, 64, [&](size_t first, size_t last) {
-        arrange(values + first * columns, (last - first) * columns, set.lanes, true, arranged.data() + first * columns);
-      });
-      values = arranged.data();
-    }
-    float* to = out.data<float>();
-    parallel(rows, kGrain, [&](size_t first, size_t last) { set.linear(matrix, values, count, to, rows, first, last); });
+  /** x [count, columns] as floats, in the order of a packed weight's columns. */
+  const float* rowsOf(const View& x, std::vector<float>& space) const {
+    size_t columns = x.columns();
+    bool asItIs = x.adjoining && x.dtype == mx::float32 && bits != 4;
+    if (asItIs) return reinterpret_cast<const float*>(x.data);
+    space.resize(x.size());
+    parallel(x.rows(), grainOf(columns), [&](size_t first, size_t last) {
+      std::vector<float> row;
+      for (size_t m = first; m < last; ++m) {
+        const float* from = x.floats(m, row);
+        float* to = space.data() + m * columns;
+        if (bits == 4) arrange(from, columns, to);
+        else std::copy(from, from + columns, to);
+      }
+    });
+    return space.data();
   }
-
-  int bits_, group_;
 };
 
-mx::array contiguous(const mx::array& values, mx::Stream stream) {
-  return mx::contiguous(values, false, stream);
-}
-
-/** The product in float32, given back in x's type. */
-mx::array product(const mx::array& x, std::vector<mx::array> parts, size_t rows, int bits, int group, mx::Stream stream) {
-  std::vector<mx::array> inputs{contiguous(mx::astype(x, mx::float32, stream), stream)};
-  for (auto& part : parts) inputs.push_back(contiguous(part, stream));
+mx::Shape productShape(const mx::array& x, const mx::array& w) {
   mx::Shape shape = x.shape();
-  shape.back() = static_cast<int>(rows);
-  mx::array made(std::move(shape), mx::float32, std::make_shared<Linear>(stream, bits, group), std::move(inputs));
-  return mx::astype(made, x.dtype(), stream);
+  shape.back() = w.shape(0);
+  return shape;
 }
 
-void checkShapes(const mx::array& x, const mx::array& w, size_t columns) {
-  if (x.ndim() < 1 || w.ndim() != 2 || static_cast<size_t>(x.shape(-1)) != columns) {
-    throw std::invalid_argument("x must end in the weight's " + std::to_string(columns) + " columns, and the weight be a matrix");
-  }
-  floatOf(x);
+bool fits(const mx::array& x, const mx::array& w, size_t columns) {
+  return isFloat(x) && x.ndim() > 0 && w.ndim() == 2 && static_cast<size_t>(x.shape(-1)) == columns;
 }
 
-void checkPacked(const mx::array& w, const mx::array& scales, const mx::array& biases, int group, int bits) {
-  if (bits != 4 && bits != 8) throw std::invalid_argument("bits must be 4 or 8, not " + std::to_string(bits));
-  if (group != 32 && group != 64 && group != 128) {
-    throw std::invalid_argument("the group size must be 32, 64 or 128, not " + std::to_string(group));
-  }
-  if (w.dtype() != mx::uint32) throw std::invalid_argument("a packed weight is uint32");
-  bool shapes = w.ndim() == 2 && scales.ndim() == 2 && scales.shape() == biases.shape() && scales.dtype() == biases.dtype() &&
-      scales.shape(0) == w.shape(0) && scales.shape(1) * group == w.shape(1) * 32 / bits;
-  if (!shapes) throw std::invalid_argument("scales and biases must be [rows, columns / group size], alike in type");
-  floatOf(scales);
+bool fitsPacked(const mx::array& w, const mx::array& scales, const mx::array& biases, int group, int bits) {
+  return (bits == 4 || bits == 8) && (group == 32 || group == 64 || group == 128) && w.dtype() == mx::uint32 &&
+      isFloat(scales) && w.ndim() == 2 && scales.ndim() == 2 && scales.shape() == biases.shape() &&
+      scales.dtype() == biases.dtype() && scales.shape(0) == w.shape(0) &&
+      scales.shape(1) * group == w.shape(1) * 32 / bits;
 }
 
 } // namespace
@@ -143,12 +119,18 @@ extern "C" int exo_linear(mlx_array* res, const mlx_array x, const mlx_array wei
     const auto& values = mlx_array_get_(x);
     const auto& w = mlx_array_get_(weight);
     auto stream = mlx_stream_get_(s);
-    if (w.ndim() != 2) throw std::invalid_argument("the weight must be a matrix");
-    exo::checkShapes(values, w, w.shape(1));
-    exo::floatOf(w);
-    auto made = exo::product(values, {w}, w.shape(0), 0, 0, stream);
-    if (bias.ctx) made = mx::astype(mx::add(made, mlx_array_get_(bias), stream), values.dtype(), stream);
-    mlx_array_set_(*res, std::move(made));
+    std::vector<mx::array> inputs{values, w};
+    if (bias.ctx) inputs.push_back(mlx_array_get_(bias));
+    bool ours = w.ndim() == 2 && exo::isFloat(w) && exo::fits(values, w, w.shape(1));
+    if (bias.ctx) ours = ours && exo::isFloat(inputs[2]) && inputs[2].ndim() == 1 && inputs[2].shape(0) == w.shape(0);
+    if (ours) {
+      return mlx_array_set_(
+          *res, exo::lazy(exo::productShape(values, w), values.dtype(), stream, exo::Linear{0, 0}, std::move(inputs))), void();
+    }
+    // MLX says what is wrong with shapes, and computes the rarer element types.
+    auto turned = mx::swapaxes(w, -1, -2, stream);
+    mlx_array_set_(
+        *res, bias.ctx ? mx::addmm(inputs[2], values, turned, 1, 1, stream) : mx::matmul(values, turned, stream));
   });
 }
 
@@ -166,16 +148,12 @@ extern "C" int exo_quantized_linear(
     const auto& w = mlx_array_get_(weight);
     const auto& scale = mlx_array_get_(scales);
     const auto& bias = mlx_array_get_(biases);
-    exo::checkPacked(w, scale, bias, group_size, bits);
-    exo::checkShapes(values, w, static_cast<size_t>(w.shape(1)) * 32 / bits);
-    mlx_array_set_(*res, exo::product(values, {w, scale, bias}, w.shape(0), bits, group_size, mlx_stream_get_(s)));
+    auto stream = mlx_stream_get_(s);
+    bool ours = exo::fitsPacked(w, scale, bias, group_size, bits) &&
+        exo::fits(values, w, static_cast<size_t>(w.shape(1)) * 32 / bits);
+    auto made = ours
+        ? exo::lazy(exo::productShape(values, w), values.dtype(), stream, exo::Linear{bits, group_size}, {values, w, scale, bias})
+        : mx::quantized_matmul(values, w, scale, bias, true, group_size, bits, "affine", stream);
+    mlx_array_set_(*res, std::move(made));
   });
-}
-
-extern "C" const char* exo_kernel_path(void) {
-  return exo::kernels().name;
-}
-
-extern "C" size_t exo_kernel_threads(void) {
-  return static_cast<size_t>(exo::poolThreads());
 }

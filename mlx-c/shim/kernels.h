@@ -1,10 +1,16 @@
-/* Products of activations with weights, computed by our own threads on the CPU stream. Lazy, like any operation of MLX. */
+/*
+ * The operations that decide a model's speed, computed by our own threads on the CPU stream: each one node of the graph, lazy
+ * like any operation of MLX. Arithmetic is float32 for float32, float16 and bfloat16, in whatever strides the operands lie. Other
+ * element types, and shapes that do not fit, are handed to MLX's own operation. `s` must be a CPU stream.
+ */
 #ifndef EXO_KERNELS_H
 #define EXO_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "mlx/c/array.h"
+#include "mlx/c/optional.h"
 #include "mlx/c/stream.h"
 
 #ifdef __cplusplus
@@ -13,7 +19,7 @@ extern "C" {
 
 /**
  * x [.., K] times the transpose of weight [N, K], plus bias [N] where it is not null: [.., N] in x's element type.
- * Element types float32, float16 and bfloat16, in any mixture; sums are float32. `s` must be a CPU stream.
+ * The element types may differ.
  */
 int exo_linear(
     mlx_array* res,
@@ -36,7 +42,56 @@ int exo_quantized_linear(
     int bits,
     const mlx_stream s);
 
-/** The instruction set the kernels use: "avx512", "avx2", "neon" or "portable"; EXO_CPU_KERNELS chooses a lower one. */
+/** x / sqrt(mean(x^2) + eps) * weight over the last axis; weight [x's last axis] (https://arxiv.org/abs/1910.07467). */
+int exo_rms_norm(
+    mlx_array* res,
+    const mlx_array x,
+    const mlx_array weight,
+    float eps,
+    const mlx_stream s);
+
+/** gate * sigmoid(gate) * up, element by element. */
+int exo_silu_mul(
+    mlx_array* res,
+    const mlx_array gate,
+    const mlx_array up,
+    const mlx_stream s);
+
+/**
+ * x [B, H, L, D] with its first `dims` channels rotated (https://arxiv.org/abs/2104.09864), as mlx_fast_rope does: `traditional`
+ * pairs channels 2i and 2i + 1, else i and i + dims / 2. Exactly one of base and freqs (periods [dims / 2]) is given; row l
+ * stands at position (offset + l) * scale.
+ */
+int exo_rope(
+    mlx_array* res,
+    const mlx_array x,
+    int dims,
+    bool traditional,
+    mlx_optional_float base,
+    float scale,
+    int offset,
+    const mlx_array freqs /* may be null */,
+    const mlx_stream s);
+
+/**
+ * softmax(scale * q k^T) v: q [B, Hq, L, D], k [B, Hkv, S, D], v [B, Hkv, S, Dv]; query head h reads head h / (Hq / Hkv). The
+ * scores are never held as a whole. `mask` 0: every key is seen, 1: row l sees keys up to S - L + l. `mask_array` (then mask
+ * must be 0): boolean, broadcastable to [B, Hq, L, S], true = sees.
+ */
+int exo_attention(
+    mlx_array* res,
+    const mlx_array q,
+    const mlx_array k,
+    const mlx_array v,
+    float scale,
+    int mask,
+    const mlx_array mask_array /* may be null */,
+    const mlx_stream s);
+
+/**
+ * The instruction set the kernels use: "avx512", "avx2", "neon" or "portable". EXO_CPU_KERNELS chooses a lower one; with "mlx"
+ * this is "mlx", and who builds graphs should use MLX's own operations instead.
+ */
 const char* exo_kernel_path(void);
 
 /** Threads of the kernels' pool, the calling one included: EXO_THREADS, or the machine's processors. */

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <cstdlib>
 #include <mutex>
 #include <thread>
-#include <vector>
 
 namespace exo {
 namespace {
@@ -15,6 +15,10 @@ namespace {
 constexpr int kThreadsMax = 256;
 /** How often a worker looks for the next job before it sleeps: about the time between two products of a decode step. */
 constexpr int kLooks = 4000;
+/** How often the caller looks for the others' last pieces before it lets the system run them: they may wait for its processor. */
+constexpr int kPatience = 2000;
+/** Pieces of a job per thread: whoever is late, or is given less of a processor, takes fewer of them. */
+constexpr size_t kPieces = 4;
 
 int wantedThreads() {
   const char* told = std::getenv("EXO_THREADS");
@@ -31,11 +35,14 @@ void pause() {
 #endif
 }
 
-/** One job at a time: part 0 is the caller's, part i the i-th worker's. */
+/**
+ * One job at a time, cut into pieces that the caller and awake workers take. `ticket_` holds the job's number in its upper half
+ * and the pieces not yet taken in the lower: who takes one by exchanging it knows that the job it belongs to is not over.
+ */
 class Pool {
  public:
   Pool() : threads_(wantedThreads()) {
-    for (int part = 1; part < threads_; ++part) std::thread([this, part] { serve(part); }).detach();
+    for (int i = 1; i < threads_; ++i) std::thread([this] { serve(); }).detach();
   }
 
   int threads() const {
@@ -46,55 +53,71 @@ class Pool {
     size_t blocks = (count + grain - 1) / grain;
     if (threads_ == 1 || blocks < 2) return work(0, count);
     std::lock_guard<std::mutex> one(callers_);
-    {
+    size_t pieces = std::min(blocks, kPieces * threads_);
+    job_ = {count, grain, blocks, pieces, &work};
+    done_.store(0, std::memory_order_relaxed);
+    ticket_.store(((ticket_.load() >> 32) + 1) << 32 | pieces);
+    if (asleep_.load() > 0) {
       std::lock_guard<std::mutex> guard(mutex_);
-      job_ = {count, grain, blocks, &work};
-      pending_.store(threads_ - 1, std::memory_order_relaxed);
-      turn_.fetch_add(1, std::memory_order_release);
+      wake_.notify_all();
     }
-    wake_.notify_all();
-    share(0);
-    while (pending_.load(std::memory_order_acquire) > 0) pause();
+    while (takePiece()) {
+    }
+    for (int look = 0; done_.load(std::memory_order_acquire) < pieces; ++look) {
+      if (look < kPatience) pause();
+      else std::this_thread::yield();
+    }
   }
 
  private:
   struct Job {
-    size_t count, grain, blocks;
+    size_t count, grain, blocks, pieces;
     const std::function<void(size_t, size_t)>* work;
   };
 
-  void share(int part) {
-    size_t first = job_.blocks * part / threads_ * job_.grain;
-    size_t last = std::min(job_.blocks * (part + 1) / threads_ * job_.grain, job_.count);
-    if (first < last) (*job_.work)(first, last);
+  static bool hasPieces(uint64_t ticket) {
+    return (ticket & 0xffffffff) != 0;
   }
 
-  void serve(int part) {
-    for (uint64_t seen = 0;;) {
-      uint64_t turn = next(seen);
-      seen = turn;
-      share(part);
-      pending_.fetch_sub(1, std::memory_order_release);
+  bool takePiece() {
+    uint64_t ticket = ticket_.load(std::memory_order_acquire);
+    do {
+      if (!hasPieces(ticket)) return false;
+    } while (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel));
+    size_t piece = job_.pieces - (ticket & 0xffffffff);
+    size_t first = job_.blocks * piece / job_.pieces * job_.grain;
+    size_t last = std::min(job_.blocks * (piece + 1) / job_.pieces * job_.grain, job_.count);
+    (*job_.work)(first, last);
+    done_.fetch_add(1, std::memory_order_release);
+    return true;
+  }
+
+  void serve() {
+    for (;;) {
+      if (takePiece() || looked()) continue;
+      std::unique_lock<std::mutex> lock(mutex_);
+      asleep_.fetch_add(1);
+      wake_.wait(lock, [&] { return hasPieces(ticket_.load()); });
+      asleep_.fetch_sub(1);
     }
   }
 
-  uint64_t next(uint64_t seen) {
+  /** Whether there was work within the time that is worth staying awake for. */
+  bool looked() const {
     for (int look = 0; look < kLooks; ++look) {
-      uint64_t turn = turn_.load(std::memory_order_acquire);
-      if (turn != seen) return turn;
+      if (hasPieces(ticket_.load(std::memory_order_acquire))) return true;
       pause();
     }
-    std::unique_lock<std::mutex> lock(mutex_);
-    wake_.wait(lock, [&] { return turn_.load(std::memory_order_acquire) != seen; });
-    return turn_.load(std::memory_order_acquire);
+    return false;
   }
 
   const int threads_;
   std::mutex callers_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::atomic<uint64_t> turn_{0};
-  std::atomic<int> pending_{0};
+  std::atomic<int> asleep_{0};
+  std::atomic<uint64_t> ticket_{0};
+  std::atomic<size_t> done_{0};
   Job job_{};
 };
 
@@ -111,6 +134,7 @@ int poolThreads() {
 }
 
 void parallel(size_t count, size_t grain, const std::function<void(size_t, size_t)>& work) {
+  if (count <= grain) return work(0, count);
   pool().run(count, grain, work);
 }
 

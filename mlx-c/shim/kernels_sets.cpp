@@ -1,12 +1,15 @@
 // The kernels of each instruction set, from one source, and the choice between them.
-#include "linear.hpp"
+#include "kernels.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <vector>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace exo {
@@ -35,6 +38,27 @@ inline float halfToFloat(uint16_t half) {
   return value;
 }
 
+/** binary32 to binary16, rounded to nearest with ties to even. */
+[[maybe_unused]] inline uint16_t floatToHalf(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  uint16_t sign = static_cast<uint16_t>(bits >> 16 & 0x8000);
+  bits &= 0x7fffffff;
+  if (bits > 0x7f800000) return sign | 0x7e00;
+  // From 65520 on the nearest half is infinity.
+  if (bits >= 0x477ff000) return sign | 0x7c00;
+  if (bits < 0x38800000) {
+    // Below 2^-14 halves are multiples of 2^-24, as are floats around 0.5.
+    float magnitude;
+    std::memcpy(&magnitude, &bits, 4);
+    magnitude += 0.5f;
+    std::memcpy(&bits, &magnitude, 4);
+    return sign | static_cast<uint16_t>(bits - 0x3f000000);
+  }
+  bits += 0xfff + (bits >> 13 & 1) - 0x38000000;
+  return sign | static_cast<uint16_t>(bits >> 13);
+}
+
 } // namespace
 
 // GCC 12 takes the deliberately unset operand inside its own half-float intrinsic for a mistake.
@@ -45,58 +69,56 @@ inline float halfToFloat(uint16_t half) {
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")
 namespace avx512 {
-namespace {
 #define EXO_LANES 16
 #define EXO_ROWS 4
 #define EXO_COUNT 6
-#define EXO_WIDEN(b) reinterpret_cast<Vec>(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(reinterpret_cast<__m128i>(b))))
+#define EXO_WIDEN(b, i) reinterpret_cast<Vec>(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(reinterpret_cast<__m128i>(b))))
 #define EXO_HALVES(p) reinterpret_cast<Vec>(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))))
-#include "linear.inc"
-#undef EXO_LANES
-#undef EXO_ROWS
-#undef EXO_COUNT
-#undef EXO_HALVES
-#undef EXO_WIDEN
-} // namespace
-constexpr Kernels table{"avx512", L, linear};
+#define EXO_TO_HALVES(p, v) \
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(reinterpret_cast<__m512>(v), _MM_FROUND_TO_NEAREST_INT))
+#include "kernels_set.inc"
+constexpr Kernels table = tableOf("avx512");
 } // namespace avx512
 #pragma GCC pop_options
 
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c")
 namespace avx2 {
-namespace {
 #define EXO_LANES 8
 #define EXO_ROWS 4
 #define EXO_COUNT 2
-#define EXO_WIDEN(b) reinterpret_cast<Vec>(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(reinterpret_cast<int64_t>(b)))))
+#define EXO_WIDEN(b, i) \
+  reinterpret_cast<Vec>( \
+      _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(reinterpret_cast<__m128i>(b), (i) * 8))))
 #define EXO_HALVES(p) reinterpret_cast<Vec>(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))
-#include "linear.inc"
-#undef EXO_LANES
-#undef EXO_ROWS
-#undef EXO_COUNT
-#undef EXO_HALVES
-#undef EXO_WIDEN
-} // namespace
-constexpr Kernels table{"avx2", L, linear};
+#define EXO_TO_HALVES(p, v) \
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(reinterpret_cast<__m256>(v), _MM_FROUND_TO_NEAREST_INT))
+#include "kernels_set.inc"
+constexpr Kernels table = tableOf("avx2");
 } // namespace avx2
 #pragma GCC pop_options
 
 #endif
 
 namespace portable {
-namespace {
 #define EXO_LANES 4
 #define EXO_ROWS 4
 #define EXO_COUNT 4
-#define EXO_WIDEN(b) Vec{float((b)[0]), float((b)[1]), float((b)[2]), float((b)[3])}
-#define EXO_HALVES(p) Vec{halfToFloat((p)[0]), halfToFloat((p)[1]), halfToFloat((p)[2]), halfToFloat((p)[3])}
-#include "linear.inc"
-} // namespace
+#define EXO_WIDEN(b, i) \
+  __builtin_convertvector(__builtin_shufflevector(b, b, 4 * (i), 4 * (i) + 1, 4 * (i) + 2, 4 * (i) + 3), Vec)
 #if defined(__aarch64__)
-constexpr Kernels table{"neon", L, linear};
+#define EXO_HALVES(p) reinterpret_cast<Vec>(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))))
+#define EXO_TO_HALVES(p, v) vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(reinterpret_cast<float32x4_t>(v))))
 #else
-constexpr Kernels table{"portable", L, linear};
+#define EXO_HALVES(p) Vec{halfToFloat((p)[0]), halfToFloat((p)[1]), halfToFloat((p)[2]), halfToFloat((p)[3])}
+#define EXO_TO_HALVES(p, v) \
+  for (size_t lane = 0; lane < L; ++lane) (p)[lane] = floatToHalf((v)[lane])
+#endif
+#include "kernels_set.inc"
+#if defined(__aarch64__)
+constexpr Kernels table = tableOf("neon");
+#else
+constexpr Kernels table = tableOf("portable");
 #endif
 } // namespace portable
 
@@ -117,6 +139,11 @@ const Kernels& choose() {
 }
 
 } // namespace
+
+bool kernelsUnwanted() {
+  const char* told = std::getenv("EXO_CPU_KERNELS");
+  return told && std::strcmp(told, "mlx") == 0;
+}
 
 const Kernels& kernels() {
   static const Kernels& chosen = choose();

@@ -1,0 +1,80 @@
+// What the kernels of every instruction set compute, and the table that holds one set's. All arithmetic is float32.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace exo {
+
+enum class Float { f32, f16, bf16 };
+
+/** A weight [rows, columns]: dense (bits 0: `data` of `type`), or affine (`data` packed, scales and biases of `type`). */
+struct Matrix {
+  const void* data;
+  const void* scales;
+  const void* biases;
+  size_t rows, columns;
+  int bits, group;
+  Float type;
+};
+
+/** Bytes of 4-bit weights unpacked at once: x comes in runs of twice as many columns, first the even ones, then the odd. */
+constexpr size_t kPackedRun = 16;
+
+/** One key-value head of an attention: rows of keys and of values, `stride` elements apart, each row's elements adjoining. */
+struct KeyValueHead {
+  const void* keys;
+  const void* values;
+  Float keyType, valueType;
+  ptrdiff_t keyStride, valueStride;
+  size_t keyDims, valueDims;
+};
+
+/** What one query may see: keys [0, limit), and of these the ones that `mask` (where there is one) holds true for. */
+struct Sight {
+  size_t limit;
+  const bool* mask;
+  ptrdiff_t step;
+};
+
+/** Query rows [rows, keyDims], multiplied by the scale, with what each may see. */
+struct Queries {
+  const float* values;
+  const Sight* sights;
+  size_t rows;
+};
+
+/** The softmax of a row so far: its largest score, the sum of exp(score - best), and values mixed by these [rows, valueDims]. */
+struct Mixture {
+  float* best;
+  float* total;
+  float* mixed;
+};
+
+struct Kernels {
+  const char* name;
+  /** out[m * stride + n] = x row m . weight row n, for weight rows [first, last); x [count, columns], for 4 bits in runs. */
+  void (*linear)(const Matrix& weight, const float* x, size_t count, float* out, size_t stride, size_t first, size_t last);
+  /** `count` elements of a type, `step` elements apart, as floats. */
+  void (*read)(Float type, const void* from, ptrdiff_t step, size_t count, float* to);
+  /** `count` floats rounded to a type, ties to even. */
+  void (*write)(Float type, const float* from, size_t count, void* to);
+  /** x / sqrt(mean(x^2) + eps) * weight. */
+  void (*norm)(const float* x, const float* weight, size_t count, float eps, float* out);
+  /** gate * sigmoid(gate) * up. */
+  void (*siluMul)(const float* gate, const float* up, size_t count, float* out);
+  /** The pairs of x (adjoining: 2i and 2i + 1; else i and i + half) turned by angles with these cosines and sines. */
+  void (*rotate)(const float* x, const float* cosines, const float* sines, size_t half, bool adjoining, float* out);
+  /** Takes keys [first, last) into the mixture of a few query rows, reading each key once. `out` is set, not added to. */
+  void (*attendFew)(const KeyValueHead& head, const Queries& queries, size_t first, size_t last, const Mixture& out);
+  /** The same for many rows: tiles of keys are transposed, so that products run along them. */
+  void (*attendMany)(const KeyValueHead& head, const Queries& queries, size_t first, size_t last, const Mixture& out);
+};
+
+/** The best set of this processor, or the lower one that EXO_CPU_KERNELS names. */
+const Kernels& kernels();
+
+/** EXO_CPU_KERNELS asks for MLX's own operations. */
+bool kernelsUnwanted();
+
+} // namespace exo

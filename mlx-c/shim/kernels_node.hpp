@@ -1,0 +1,96 @@
+// What our operations have in common as primitives of MLX: lazy, evaluated on the CPU stream's thread.
+#pragma once
+
+#include <memory>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "kernels.hpp"
+#include "mlx/allocator.h"
+#include "mlx/array.h"
+#include "mlx/backend/cpu/encoder.h"
+#include "mlx/primitives.h"
+
+namespace exo {
+
+/** An evaluated array as kernels read it. Holds nothing: MLX keeps inputs and outputs until the stream has passed them. */
+struct View {
+  char* data;
+  mlx::core::Dtype dtype;
+  mlx::core::Shape shape;
+  mlx::core::Strides strides;
+  /** Elements lie in row-major order without gaps. */
+  bool adjoining;
+
+  explicit View(const mlx::core::array& of);
+
+  Float type() const;
+  size_t size() const;
+  /** Length of the last axis, and the number of such rows. */
+  size_t columns() const;
+  size_t rows() const;
+  /** Where the last axis of row `index` (in row-major order of the axes before it) begins. */
+  char* row(size_t index) const;
+  /** Elements of row `index` as floats: in place, or copied into `scratch` (made large enough). */
+  const float* floats(size_t index, std::vector<float>& scratch) const;
+};
+
+/** float32, float16 or bfloat16. */
+bool isFloat(const mlx::core::array& values);
+
+/** Work (in elements or products) below which handing a part to another thread costs more than it saves. */
+constexpr size_t kWorthHandingOver = 32768;
+
+/** Rows of one piece of work, each of which takes `work`. */
+inline size_t grainOf(size_t work) {
+  return work >= kWorthHandingOver ? 1 : (kWorthHandingOver + work - 1) / (work + 1);
+}
+
+/** `Operation` is a value with `name`, equality, and `operator()(inputs, out)` over views, called on the stream's thread. */
+template <class Operation>
+class Node : public mlx::core::UnaryPrimitive {
+ public:
+  Node(mlx::core::Stream stream, Operation operation) : UnaryPrimitive(stream), operation_(operation) {}
+
+  void eval_cpu(const std::vector<mlx::core::array>& inputs, mlx::core::array& out) override {
+    out.set_data(mlx::core::allocator::malloc(out.nbytes()));
+    if (out.size() == 0) return;
+    auto& encoder = mlx::core::cpu::get_command_encoder(stream());
+    std::vector<View> views;
+    views.reserve(inputs.size());
+    for (const auto& input : inputs) {
+      encoder.set_input_array(input);
+      views.emplace_back(input);
+    }
+    encoder.set_output_array(out);
+    encoder.dispatch([operation = operation_, views = std::move(views), to = View(out)] { operation(views, to); });
+  }
+
+  void eval_gpu(const std::vector<mlx::core::array>&, mlx::core::array&) override {
+    throw std::runtime_error("exo's kernels run on a CPU stream only");
+  }
+
+  const char* name() const override {
+    return Operation::name;
+  }
+
+  bool is_equivalent(const Primitive& other) const override {
+    return static_cast<const Node&>(other).operation_ == operation_;
+  }
+
+ private:
+  Operation operation_;
+};
+
+template <class Operation>
+mlx::core::array lazy(
+    mlx::core::Shape shape,
+    mlx::core::Dtype dtype,
+    mlx::core::Stream stream,
+    Operation operation,
+    std::vector<mlx::core::array> inputs) {
+  return mlx::core::array(std::move(shape), dtype, std::make_shared<Node<Operation>>(stream, operation), std::move(inputs));
+}
+
+} // namespace exo
