@@ -34,7 +34,7 @@ test("Quick start begins with two commands of one line each, both scripts of pac
 });
 
 test("the first command prepares, builds and asks the binary; the second prepares, builds and checks", () => {
-  const steps = (name: string) => scripts[name]?.split(" && ") ?? [];
+  const steps = (name: string) => scripts[name]?.replaceAll("--silent ", "").split(" && ") ?? [];
   expect([steps("quickstart"), steps("test"), scripts.check?.includes("bun test")]).toEqual([
     ["node mlx-c/bootstrap.mjs", "bun run build", 'dist/exo run smollm2 "What is the capital of France?"'],
     ["node mlx-c/bootstrap.mjs", "bun run build", "bun run check"],
