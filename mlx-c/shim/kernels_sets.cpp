@@ -104,15 +104,36 @@ namespace portable {
 #define EXO_LANES 4
 #define EXO_ROWS 4
 #define EXO_COUNT 4
+#if defined(__aarch64__)
 #define EXO_WIDEN(b, i) \
   __builtin_convertvector(__builtin_shufflevector(b, b, 4 * (i), 4 * (i) + 1, 4 * (i) + 2, 4 * (i) + 3), Vec)
-#if defined(__aarch64__)
 #define EXO_HALVES(p) reinterpret_cast<Vec>(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))))
 #define EXO_TO_HALVES(p, v) vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(reinterpret_cast<float32x4_t>(v))))
 #else
-#define EXO_HALVES(p) Vec{halfToFloat((p)[0]), halfToFloat((p)[1]), halfToFloat((p)[2]), halfToFloat((p)[3])}
+#define EXO_WIDEN(b, i) reinterpret_cast<Vec>(widenedBytes<i>(reinterpret_cast<__m128i>(b)))
+#define EXO_HALVES(p) reinterpret_cast<Vec>(widenedHalves(p))
 #define EXO_TO_HALVES(p, v) \
   for (size_t lane = 0; lane < L; ++lane) (p)[lane] = floatToHalf((v)[lane])
+
+/** Bytes 4i to 4i + 3 as floats, with SSE2, which every x86-64 processor has. */
+template <size_t i>
+inline __m128 widenedBytes(__m128i bytes) {
+  __m128i none = _mm_setzero_si128();
+  __m128i half = i < 2 ? _mm_unpacklo_epi8(bytes, none) : _mm_unpackhi_epi8(bytes, none);
+  return _mm_cvtepi32_ps(i % 2 == 0 ? _mm_unpacklo_epi16(half, none) : _mm_unpackhi_epi16(half, none));
+}
+
+/** Four of what halfToFloat does. */
+inline __m128 widenedHalves(const uint16_t* at) {
+  __m128i halves = _mm_unpacklo_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)), _mm_setzero_si128());
+  __m128i rest = _mm_and_si128(halves, _mm_set1_epi32(0x7fff));
+  __m128i shifted = _mm_slli_epi32(rest, 13);
+  __m128 scaled = _mm_mul_ps(_mm_castsi128_ps(shifted), _mm_castsi128_ps(_mm_set1_epi32(0x77800000)));
+  __m128i special = _mm_cmpgt_epi32(rest, _mm_set1_epi32(0x7bff));
+  __m128i marked = _mm_or_si128(_mm_castps_si128(scaled), _mm_and_si128(special, _mm_set1_epi32(0x7f800000)));
+  __m128i sign = _mm_slli_epi32(_mm_xor_si128(halves, rest), 16);
+  return _mm_castsi128_ps(_mm_or_si128(marked, sign));
+}
 #endif
 #include "kernels_set.inc"
 #if defined(__aarch64__)

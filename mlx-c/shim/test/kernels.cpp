@@ -1,0 +1,143 @@
+#include "kernels.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "exo.h"
+#include "mlx/c/mlx.h"
+#include "test.h"
+
+namespace {
+
+/** Frees what a test made; the stream is the CPU's. */
+struct Arrays {
+  mlx_stream stream = mlx_default_cpu_stream_new();
+  std::vector<mlx_array> made;
+
+  ~Arrays() {
+    for (mlx_array array : made) mlx_array_free(array);
+    mlx_stream_free(stream);
+  }
+
+  mlx_array keep(mlx_array array) {
+    made.push_back(array);
+    return array;
+  }
+
+  mlx_array of(const std::vector<float>& values, const std::vector<int>& shape) {
+    return keep(mlx_array_new_data(values.data(), shape.data(), static_cast<int>(shape.size()), MLX_FLOAT32));
+  }
+};
+
+std::vector<float> valuesOf(mlx_array array) {
+  CHECK_EQUAL(mlx_array_eval(array), 0);
+  const float* values = mlx_array_data_float32(array);
+  return {values, values + mlx_array_size(array)};
+}
+
+bool near(const std::vector<float>& found, const std::vector<float>& expected) {
+  if (found.size() != expected.size()) return false;
+  for (size_t i = 0; i < found.size(); ++i)
+    if (!(std::fabs(found[i] - expected[i]) <= 1e-5f)) return false;
+  return true;
+}
+
+std::vector<float> waves(size_t count, float step) {
+  std::vector<float> values(count);
+  for (size_t i = 0; i < count; ++i) values[i] = std::sin(static_cast<float>(i) * step);
+  return values;
+}
+
+} // namespace
+
+TEST(kernels_name_their_instruction_set_and_threads) {
+  const std::string path = exo_kernel_path();
+  CHECK(path == "avx512" || path == "avx2" || path == "neon" || path == "portable" || path == "mlx");
+  CHECK(exo_kernel_threads() >= 1);
+}
+
+TEST(a_product_adds_its_bias) {
+  Arrays arrays;
+  mlx_array x = arrays.of({1, 2, 3}, {1, 3}), weight = arrays.of({1, 0, 0, 1, 1, 1}, {2, 3}), bias = arrays.of({10, 20}, {2});
+  mlx_array made = mlx_array_new();
+  CHECK_EQUAL(exo_linear(&made, x, weight, bias, arrays.stream), 0);
+  CHECK(near(valuesOf(arrays.keep(made)), {11, 26}));
+}
+
+TEST(a_norm_divides_by_the_root_of_the_mean_square) {
+  Arrays arrays;
+  mlx_array x = arrays.of({3, 4, 0, 0}, {1, 4}), weight = arrays.of({1, 2, 1, 1}, {4});
+  mlx_array made = mlx_array_new();
+  CHECK_EQUAL(exo_rms_norm(&made, x, weight, 0, arrays.stream), 0);
+  CHECK(near(valuesOf(arrays.keep(made)), {1.2f, 3.2f, 0, 0}));
+}
+
+TEST(a_gated_product_is_gate_times_sigmoid_times_up) {
+  Arrays arrays;
+  mlx_array gate = arrays.of({0, 1, -1, 50, -100}, {5}), up = arrays.of({7, 2, 2, 1, 1}, {5});
+  mlx_array made = mlx_array_new();
+  CHECK_EQUAL(exo_silu_mul(&made, gate, up, arrays.stream), 0);
+  CHECK(near(valuesOf(arrays.keep(made)), {0, 1.4621172f, -0.5378828f, 50, 0}));
+}
+
+TEST(a_rotation_by_a_quarter_swaps_a_pair) {
+  Arrays arrays;
+  // A period of 2 / pi turns by a quarter of a circle at position 1.
+  mlx_array x = arrays.of({1, 2, 9}, {1, 1, 1, 3}), periods = arrays.of({0.63661977f}, {1});
+  mlx_array made = mlx_array_new();
+  mlx_optional_float none{};
+  CHECK_EQUAL(exo_rope(&made, x, 2, true, none, 1, 1, periods, arrays.stream), 0);
+  CHECK(near(valuesOf(arrays.keep(made)), {-2, 1, 9}));
+}
+
+TEST(attention_over_many_keys_is_the_softmax_of_all) {
+  Arrays arrays;
+  constexpr int keys = 1500, dims = 20;
+  std::vector<float> q = waves(dims, 0.7f), k = waves(keys * dims, 0.3f), v = waves(keys * dims, 0.9f), expected(dims);
+  double total = 0;
+  std::vector<double> mixed(dims);
+  for (int j = 0; j < keys; ++j) {
+    double score = 0;
+    for (int d = 0; d < dims; ++d) score += q[d] * k[j * dims + d];
+    total += std::exp(score);
+    for (int d = 0; d < dims; ++d) mixed[d] += std::exp(score) * v[j * dims + d];
+  }
+  for (int d = 0; d < dims; ++d) expected[d] = static_cast<float>(mixed[d] / total);
+  mlx_array made = mlx_array_new();
+  mlx_array query = arrays.of(q, {1, 1, 1, dims}), key = arrays.of(k, {1, 1, keys, dims}), value = arrays.of(v, {1, 1, keys, dims});
+  CHECK_EQUAL(exo_attention(&made, query, key, value, 1, 0, mlx_array{nullptr}, arrays.stream), 0);
+  CHECK(near(valuesOf(arrays.keep(made)), expected));
+}
+
+TEST(a_mask_that_is_no_mask_is_refused) {
+  Arrays arrays;
+  mlx_array x = arrays.of(waves(4, 1), {1, 1, 1, 4});
+  mlx_array made = mlx_array_new();
+  CHECK_EQUAL(exo_attention(&made, x, x, x, 1, 7, mlx_array{nullptr}, arrays.stream), 1);
+  CHECK(made.ctx == nullptr);
+  exo_clear_error();
+}
+
+TEST(two_threads_with_streams_of_their_own_share_the_pool) {
+  auto multiply = [](bool* right) {
+    Arrays arrays;
+    constexpr int size = 512;
+    mlx_array x = arrays.of(std::vector<float>(size, 1), {1, size});
+    mlx_array weight = arrays.of(std::vector<float>(size * size, 2), {size, size});
+    *right = true;
+    for (int round = 0; round < 200; ++round) {
+      mlx_array made = mlx_array_new();
+      *right = *right && exo_linear(&made, x, weight, mlx_array{nullptr}, arrays.stream) == 0 && mlx_array_eval(made) == 0 &&
+          mlx_array_data_float32(made)[size - 1] == 2 * size;
+      mlx_array_free(made);
+    }
+  };
+  bool first = false, second = false;
+  std::thread other(multiply, &first);
+  multiply(&second);
+  other.join();
+  CHECK(first && second);
+}
