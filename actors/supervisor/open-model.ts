@@ -43,6 +43,8 @@ async function openAt(
   const close = async () => {};
   const { models } = await daemon.get<{ models: readonly ModelState[] }>("/exo/v1/ps", session.signal);
   const wanted = namedIn(session, how.model);
+  if (session.config.runtime.contextLength !== undefined)
+    session.progress.milestone("a running exo answers, with its own context: --ctx is that of exo serve");
   if (models.some(({ model, state }) => model === wanted && state === "ready"))
     return { client: daemon, name: wanted, close };
   const isLocal = session.config.host === undefined;

@@ -163,6 +163,29 @@ test("a model given by path is listed, and answers by its short name, as long as
   ]);
 });
 
+test("a path is relative to where the command is given, not to where the server runs", async () => {
+  await using folder = await elsewhere();
+  const here = { home, folder: folder.path };
+  const ran = await run(["run", "./own.gguf", QUESTION, "--temp", "0"], here);
+  const stopped = await run(["stop", "./own.gguf"], here);
+  expect([ran.out, stopped]).toEqual([
+    `${PARIS}\n`,
+    { code: 0, out: "", err: expect.stringMatching(/^stopped /) },
+  ]);
+});
+
+/** A folder that is not the server's, with a model of its own. */
+async function elsewhere() {
+  const folder = freshFolder();
+  await copyFile(smollm2File(), join(folder.path, "own.gguf"));
+  return { path: folder.path, [Symbol.asyncDispose]: async () => folder[Symbol.dispose]() };
+}
+
+test("--ctx is the server's to say, and run says so", async () => {
+  const { code, out, err } = await exoRun(QUESTION, "--temp", "0", "--ctx", "64");
+  expect([code, out, err]).toEqual([0, `${PARIS}\n`, expect.stringContaining("--ctx is that of exo serve")]);
+});
+
 test("stop takes the model out of memory, a second stop finds none, the next question loads it again", async () => {
   await exoRun("hi", "--max-tokens", "1");
   const first = await run(["stop", "smollm2", "--json"], { home });
