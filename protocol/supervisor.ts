@@ -24,7 +24,7 @@ export type ModelState = Static<typeof ModelState>;
 export const Supervisor = inbox("Supervisor", {
   /** Answered by `Acquired` once the model is loaded, or by `Refused`. */
   Acquire: { model: t.String() },
-  /** Answered by `Stopped` or `Refused`. */
+  /** Answered by `Stopped` or `Refused`; answers under way end first, unless `now`. */
   Stop: { model: t.String(), now: t.Optional(t.Boolean()) },
   /** Answered by `Models`. */
   List: {},

@@ -21,7 +21,7 @@ const BODY_BYTES_MAX = 64 * 1024 * 1024;
 /** A client that sends nothing for so long in the middle of a request is gone. */
 const IDLE_SECONDS = 30;
 /** How long answers in flight may go on once the server is told to stop. */
-const DRAIN_MS = 2_000;
+const DRAIN_MS = 30_000;
 
 export interface ServeOptions extends Omit<GuardOptions, "nodeName"> {
   /** After decoding. */

@@ -11,6 +11,8 @@ import { Instance, type InstancePorts } from "./instance.ts";
 export interface SupervisorPorts extends Omit<InstancePorts, "ended"> {
   /** The shard for a user's name of a model; throws Problem `notFound` with the nearest name. */
   readonly resolve: (model: string) => Promise<Shard>;
+  /** Where that model lies on this machine; nothing is fetched. Throws Problem when it is not here. */
+  readonly locate: (model: string) => Promise<string>;
 }
 
 /** Models that may be held at once: beyond this a machine is misconfigured rather than busy. */
@@ -47,24 +49,26 @@ export function supervisor(ports: SupervisorPorts): Behaviour {
         remedy: "stop one: exo stop MODEL",
       });
     }
-    const made = new Instance(shard, {
-      ...ports,
-      ended: () => queueMicrotask(() => instances.delete(shard.path)),
-    });
+    const made = new Instance(shard, { ...ports, ended: () => instances.delete(shard.path) });
     instances.set(shard.path, made);
+    made.start();
     return made;
   }
 
-  async function stop(model: string): Promise<AnyMessage> {
+  async function stop(model: string, now: boolean): Promise<AnyMessage> {
     const held = byName(model) ?? (await byPath(model));
     if (!held) throw new Problem("notFound", `${model} is not loaded`, { remedy: "`exo ps` lists what is" });
-    await held.stop();
+    await held.stop(now);
     return SupervisorReply.Stopped({ model });
   }
 
   async function byPath(model: string): Promise<Instance | undefined> {
-    const shard = await ports.resolve(model).catch(() => undefined);
-    return shard && instances.get(shard.path);
+    try {
+      return instances.get(await ports.locate(model));
+    } catch (error) {
+      if (error instanceof Problem) return undefined;
+      throw error;
+    }
   }
 
   const list = (): ModelState[] => [...instances.values()].map((instance) => instance.state());
@@ -78,7 +82,7 @@ export function supervisor(ports: SupervisorPorts): Behaviour {
       case "Supervisor.Acquire":
         return answer(acquire(known.model));
       case "Supervisor.Stop":
-        return answer(stop(known.model));
+        return answer(stop(known.model, known.now ?? false));
       case "Supervisor.List":
         return reply(SupervisorReply.Models({ models: list() }));
       default:

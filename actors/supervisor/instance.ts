@@ -14,6 +14,8 @@ import type { WorkerProcess } from "./workers.ts";
 const RESTARTS = { restarts: 3, withinMs: 60_000 };
 /** Clients that may wait for one model to load. */
 const WAITING_MAX = 1024;
+/** Answers under way when a model is stopped have so long to end. */
+export const DRAIN_MS = 30_000;
 
 export interface InstancePorts {
   readonly system: ActorSystem;
@@ -39,6 +41,7 @@ export class Instance {
   #worker: Address | undefined;
   #starts = 0;
   #progress: { loadedBytes: number; totalBytes: number } | undefined;
+  #cancelDrain = () => {};
   readonly #over = Promise.withResolvers<void>();
 
   constructor(shard: Shard, ports: InstancePorts) {
@@ -49,6 +52,7 @@ export class Instance {
       machine.provide({
         actions: {
           startWorker: () => this.#start(),
+          drain: () => this.#drain(),
           endWorker: () => this.#process?.end(),
           announceReady: () => this.#announceReady(),
           announceFailed: (_, problem) => this.#announceFailed(problem),
@@ -63,17 +67,21 @@ export class Instance {
         this.#over.resolve();
       },
     });
+  }
+
+  /** Starts its worker; called once. */
+  start(): void {
     this.#chart.start();
   }
 
   /** Resolves once the model can answer; rejects with why it cannot. */
   ready(): Promise<Ready> {
-    const snapshot = this.#chart.getSnapshot();
-    if (snapshot.matches("ready")) return Promise.resolve(this.#readyNow());
-    if (snapshot.matches("stopping")) {
+    const { value, context } = this.#chart.getSnapshot();
+    if (value === "ready") return Promise.resolve(this.#readyNow());
+    if (context.problem) return Promise.reject(problemOf(context.problem));
+    if (value !== "loading") {
       return Promise.reject(new Problem("unavailable", `${this.shard.model} is being stopped`));
     }
-    if (snapshot.context.problem) return Promise.reject(problemOf(snapshot.context.problem));
     if (this.#waiting.length >= WAITING_MAX) {
       return Promise.reject(
         new Problem("overloaded", `${WAITING_MAX} requests already wait for ${this.shard.model}`),
@@ -82,9 +90,9 @@ export class Instance {
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
-  /** Resolves when its worker is gone. */
-  stop(): Promise<void> {
-    this.#tell({ type: "Stop" });
+  /** Resolves when its worker is gone; answers under way may end first, unless `now`. */
+  stop(now: boolean): Promise<void> {
+    this.#tell({ type: "Stop", now });
     return this.#over.promise;
   }
 
@@ -108,6 +116,7 @@ export class Instance {
     const states = {
       loading: "loading",
       ready: "ready",
+      draining: "stopping",
       stopping: "stopping",
       stopped: "stopping",
       failed: "failed",
@@ -142,13 +151,26 @@ export class Instance {
     const { system, self, startWorker } = this.#ports;
     this.#starts += 1;
     const node = `worker-${system.clock.freshId().slice(0, 8)}-${this.#starts}`;
-    this.#process = startWorker(node, (reason) => this.#exited(node, reason));
+    try {
+      this.#process = startWorker(node, (reason) => this.#exited(node, reason));
+    } catch (error) {
+      // The program's file is gone, or the system starts no more processes: told as the end of a worker that never lived.
+      queueMicrotask(() => this.#exited(node, `its worker could not be started: ${String(error)}`));
+      return;
+    }
     this.#worker = `${node}/shard-worker` as Address;
     system.connect(node, this.#process.link);
     system.send(this.#worker, ShardWorker.Load({ shard: this.shard, replyTo: self }), self);
   }
 
+  #drain(): void {
+    const drained = () => this.#tell({ type: "Drained" });
+    this.#cancelDrain = this.#ports.system.clock.after(DRAIN_MS, drained);
+    this.#process?.whenIdle(drained);
+  }
+
   #exited(node: string, reason: string): void {
+    this.#cancelDrain();
     this.#ports.system.disconnect(node);
     const problem: ProblemBody = {
       kind: "unavailable",

@@ -29,6 +29,7 @@ export async function openNode(session: Session, { host, port, pull }: Listening
     worker: { command: ownCommand(session), env: config.childEnvironment },
     libraryFolder: () => libraryFolder(session),
     resolveModel: (name) => modelAt(session, name, pull),
+    findModel: (name) => modelAt(session, name, false),
     listModels: () => listings(session),
     ...config.runtime,
   });

@@ -8,7 +8,9 @@ export type InstanceEvent =
   | { readonly type: "Loaded"; readonly facts: ShardFacts }
   | { readonly type: "LoadFailed"; readonly problem: ProblemBody }
   | { readonly type: "Exited"; readonly problem: ProblemBody }
-  | { readonly type: "Stop" };
+  /** `now` cuts short what the worker is doing. */
+  | { readonly type: "Stop"; readonly now: boolean }
+  | { readonly type: "Drained" };
 
 interface Context {
   readonly worker?: Address;
@@ -25,6 +27,8 @@ export const machine = setup({
   actions: {
     /** Starts a worker process and gives it the shard. */
     startWorker: unbound,
+    /** Says `Drained` once the worker owes nothing, or has had its time. */
+    drain: unbound,
     /** Ends the worker process, gently first. */
     endWorker: unbound,
     /** Tells whoever waited for the model. */
@@ -36,6 +40,7 @@ export const machine = setup({
   guards: {
     /** The restart budget still has one; asking spends it. */
     mayRestart: unbound,
+    atOnce: ({ event }) => event.type === "Stop" && event.now,
   },
 }).createMachine({
   id: "ModelInstance",
@@ -77,11 +82,18 @@ export const machine = setup({
             ],
           },
         ],
-        Stop: "stopping",
+        Stop: [{ guard: "atOnce", target: "stopping" }, { target: "draining" }],
       },
     },
+    draining: {
+      entry: "drain",
+      on: { Drained: "stopping", Stop: { guard: "atOnce", target: "stopping" }, Exited: "stopped" },
+    },
     stopping: { entry: "endWorker", on: { Exited: "stopped" } },
-    stopped: { type: "final" },
+    stopped: {
+      type: "final",
+      entry: { type: "announceLost", params: { kind: "unavailable", message: "the model was stopped" } },
+    },
     failed: {
       type: "final",
       entry: { type: "announceFailed", params: ({ context }) => context.problem ?? unbound() },

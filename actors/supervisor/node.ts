@@ -4,10 +4,17 @@ import type { ModelListing } from "#actors/api-gateway/ports";
 import type { Clock } from "#actors/runtime/clock";
 import { ActorSystem } from "#actors/runtime/system";
 import { ApiGateway } from "#protocol/api-gateway";
+import type { Address } from "#protocol/ids";
 import { Problem, problemOf } from "#protocol/problem";
 import type { Shard } from "#protocol/shard";
-import { type ModelState, Supervisor, type SupervisorReply } from "#protocol/supervisor";
+import {
+  type ModelState,
+  Supervisor,
+  type SupervisorMessage,
+  type SupervisorReply,
+} from "#protocol/supervisor";
 import { supervisor } from "./index.ts";
+import { DRAIN_MS } from "./instance.ts";
 import { startWorker, type WorkerCommand } from "./workers.ts";
 
 export interface NodeOptions extends ApiGatewayOptions {
@@ -16,10 +23,12 @@ export interface NodeOptions extends ApiGatewayOptions {
   readonly clock: Clock;
   /** How to start this program again; the worker's own arguments follow. */
   readonly worker: WorkerCommand;
-  /** The folder of the native library, unpacked if need be; asked once, before the first worker. */
+  /** The folder of the native library, unpacked if need be; asked before each worker, for it may have been removed. */
   readonly libraryFolder: () => Promise<string>;
   /** The checkpoint for a user's name of a model; throws Problem. */
   readonly resolveModel: (name: string) => Promise<{ readonly name: string; readonly path: string }>;
+  /** The same, of a model that is on this machine; nothing is fetched. */
+  readonly findModel: (name: string) => Promise<{ readonly path: string }>;
   /** Models on this machine's disk. */
   readonly listModels: () => Promise<readonly ModelListing[]>;
   readonly contextLength?: number;
@@ -30,14 +39,15 @@ export interface Node {
   readonly url: string;
   /** Resolves once the model can answer; throws Problem. */
   load(model: string): Promise<void>;
-  /** Ends requests, workers and sockets. */
+  /** Takes no more requests, lets those under way end for a moment, then ends workers and sockets. */
   stop(): Promise<void>;
 }
 
 /** Loading may read hundreds of gigabytes from a slow disk. */
 const LOAD_MS = 30 * 60_000;
 const LIST_MS = 2_000;
-const STOP_MS = 10_000;
+/** Answers under way end first, then a worker that does not go is killed. */
+const STOP_MS = DRAIN_MS + 10_000;
 
 export async function startNode(options: NodeOptions): Promise<Node> {
   const { clock } = options;
@@ -47,13 +57,11 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     system.address("api-gateway"),
     system.address("command"),
   ];
-  let library: Promise<string> | undefined;
   let folder = "";
 
   async function resolve(model: string): Promise<Shard> {
     const { name, path } = await options.resolveModel(model);
-    library ??= options.libraryFolder();
-    folder = await library;
+    folder = await options.libraryFolder();
     const { contextLength } = options;
     return { model: name, path, ...(contextLength !== undefined && { contextLength }) };
   }
@@ -64,33 +72,13 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       system,
       self: boss,
       resolve,
+      locate: async (model) => (await options.findModel(model)).path,
       startWorker: (node, exited) => startWorker(options.worker, [node, system.node, folder], clock, exited),
       lost: (worker, problem) => void system.send(gateway, ApiGateway.WorkerLost({ worker, problem }), boss),
     }),
   );
 
-  async function ask(
-    question: Parameters<ActorSystem["ask"]>[1],
-    timeoutMs: number,
-  ): Promise<SupervisorReply> {
-    const answer = (await system.ask(boss, question, me, timeoutMs)) as SupervisorReply;
-    if (answer.type === "SupervisorReply.Refused") throw problemOf(answer.problem);
-    return answer;
-  }
-
-  async function loaded() {
-    const answer = await ask(Supervisor.List({}), LIST_MS);
-    return answer.type === "SupervisorReply.Models" ? answer.models : [];
-  }
-
-  async function stop(model: string): Promise<void> {
-    const names = model === "all" ? (await loaded()).map((held) => held.model) : [model];
-    await Promise.all(names.map((name) => ask(Supervisor.Stop({ model: name }), STOP_MS)));
-  }
-
-  const load = async (model: string): Promise<void> =>
-    void (await ask(Supervisor.Acquire({ model }), LOAD_MS));
-
+  const { loaded, load, stop } = orders(system, boss, me);
   const served = await apiGateway(system, gateway, boss, {
     ...options,
     loaded,
@@ -103,12 +91,36 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     url: served.url,
     load,
     async stop() {
-      await stop("all").catch((error: unknown) => {
+      await served.stop();
+      await stop("all", true).catch((error: unknown) => {
         if (!(error instanceof Problem)) throw error;
       });
-      await served.stop();
     },
   };
+}
+
+/** What may be asked of the Supervisor `boss`, each in words of its own. */
+function orders(system: ActorSystem, boss: Address, me: Address) {
+  async function ask(question: SupervisorMessage, timeoutMs: number): Promise<SupervisorReply> {
+    const answer = (await system.ask(boss, question, me, timeoutMs)) as SupervisorReply;
+    if (answer.type === "SupervisorReply.Refused") throw problemOf(answer.problem);
+    return answer;
+  }
+
+  async function loaded(): Promise<readonly ModelState[]> {
+    const answer = await ask(Supervisor.List({}), LIST_MS);
+    return answer.type === "SupervisorReply.Models" ? answer.models : [];
+  }
+
+  async function stop(model: string, now: boolean): Promise<void> {
+    const names = model === "all" ? (await loaded()).map((held) => held.model) : [model];
+    await Promise.all(names.map((name) => ask(Supervisor.Stop({ model: name, now }), STOP_MS)));
+  }
+
+  const load = async (model: string): Promise<void> =>
+    void (await ask(Supervisor.Acquire({ model }), LOAD_MS));
+
+  return { loaded, load, stop };
 }
 
 /** What the disk holds, with what is known of the models in memory; of these also the ones that lie elsewhere. */

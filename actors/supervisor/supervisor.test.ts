@@ -28,8 +28,13 @@ function house(load: (order: ReturnType<typeof ShardWorker.Load>) => AnyMessage 
   const me = system.address("test");
   const workers: { node: string; kill: (reason: string) => void }[] = [];
   const lost: string[] = [];
+  const located: string[] = [];
+  /** What every worker has to do; tests add and take away. */
+  const busy = { requests: 0, idle: () => {} };
+  const refusesToStart = { reason: "" };
 
   function startWorker(node: string, exited: (reason: string) => void): WorkerProcess {
+    if (refusesToStart.reason) throw new Error(refusesToStart.reason);
     const link: Transport = {
       onReceive: () => {},
       onClose: () => {},
@@ -47,7 +52,11 @@ function house(load: (order: ReturnType<typeof ShardWorker.Load>) => AnyMessage 
     return {
       pid: workers.length,
       link,
-      requests: () => 0,
+      requests: () => busy.requests,
+      whenIdle(run) {
+        if (busy.requests === 0) run();
+        else busy.idle = run;
+      },
       end: () => queueMicrotask(() => exited("it was told to")),
     };
   }
@@ -63,11 +72,15 @@ function house(load: (order: ReturnType<typeof ShardWorker.Load>) => AnyMessage 
         if (model === "nope") throw new Problem("notFound", "no model nope");
         return { model, path: `/models/${model}` };
       },
+      locate: async (model) => {
+        located.push(model);
+        return `/models/${model}`;
+      },
     }),
   );
   const ask = (message: AnyMessage) =>
     system.ask(boss, message, me, 5000) as Promise<AnyMessage & Record<string, unknown>>;
-  return { ask, workers, lost };
+  return { ask, workers, lost, located, busy, refusesToStart };
 }
 
 const loads = (order: ReturnType<typeof ShardWorker.Load>) =>
@@ -150,3 +163,73 @@ test("the list says what is loading and what is ready", async () => {
   };
   expect(models.map(({ model, state }) => `${model} ${state}`)).toEqual(["slow loading", "m ready"]);
 });
+
+test("stop lets answers under way end first, and takes no new request meanwhile", async () => {
+  const { ask, busy, lost } = house(loads);
+  await ask(Supervisor.Acquire({ model: "m" }));
+  busy.requests = 1;
+  const stopped = ask(Supervisor.Stop({ model: "m" }));
+  const refused = await ask(Supervisor.Acquire({ model: "m" }));
+  const listed = await ask(Supervisor.List({}));
+  busy.idle();
+  expect({ refused, states: statesOf(listed), stopped: await stopped, lost: lost.length }).toEqual({
+    refused: {
+      type: "SupervisorReply.Refused",
+      problem: { kind: "unavailable", message: "m is being stopped" },
+    },
+    states: ["stopping"],
+    stopped: { type: "SupervisorReply.Stopped", model: "m" },
+    lost: 1,
+  });
+});
+
+test("stop now waits for no answer; whoever still waits for one is told", async () => {
+  const { ask, busy, lost } = house(loads);
+  await ask(Supervisor.Acquire({ model: "m" }));
+  busy.requests = 1;
+  const gentle = ask(Supervisor.Stop({ model: "m" }));
+  const stopped = await ask(Supervisor.Stop({ model: "m", now: true }));
+  expect({ stopped, gentle: await gentle, lost }).toEqual({
+    stopped: { type: "SupervisorReply.Stopped", model: "m" },
+    gentle: { type: "SupervisorReply.Stopped", model: "m" },
+    lost: ["worker-1/shard-worker the model was stopped"],
+  });
+});
+
+test("stop of a model that is not held looks on this machine only", async () => {
+  const { ask, located } = house(loads);
+  const answer = await ask(Supervisor.Stop({ model: "owner/far" }));
+  expect({ answer, located }).toEqual({
+    answer: {
+      type: "SupervisorReply.Refused",
+      problem: {
+        kind: "notFound",
+        message: "owner/far is not loaded",
+        remedy: "`exo ps` lists what is",
+      },
+    },
+    located: ["owner/far"],
+  });
+});
+
+test("a worker that cannot be started fails the request, and the next one tries again", async () => {
+  const { ask, refusesToStart } = house(loads);
+  refusesToStart.reason = "ENOENT";
+  const first = await ask(Supervisor.Acquire({ model: "m" }));
+  refusesToStart.reason = "";
+  const second = await ask(Supervisor.Acquire({ model: "m" }));
+  expect({ first, second: second.type }).toEqual({
+    first: {
+      type: "SupervisorReply.Refused",
+      problem: {
+        kind: "unavailable",
+        message: "m: its worker could not be started: Error: ENOENT",
+        remedy: "send the request again; the model is loaded anew",
+      },
+    },
+    second: "SupervisorReply.Acquired",
+  });
+});
+
+const statesOf = ({ models }: Record<string, unknown>): readonly string[] =>
+  (models as { state: string }[]).map(({ state }) => state);

@@ -16,6 +16,8 @@ export interface WorkerProcess {
   readonly link: Transport;
   /** Requests given to it and not yet ended. */
   requests(): number;
+  /** Calls back once, when every request given to it has ended: at once where none is left. */
+  whenIdle(run: () => void): void;
   /** Asks it to end, and kills it after the grace period. */
   end(): void;
 }
@@ -43,10 +45,7 @@ export function startWorker(
     ipc: (frame) => receive(frame),
   });
   const raw = childTransport({
-    send(frame) {
-      child.send(frame);
-      return true;
-    },
+    send: (frame) => sentTo(child, frame),
     close: () => child.disconnect(),
   });
   const link = heard.listening(raw);
@@ -72,6 +71,7 @@ export function startWorker(
     pid: child.pid,
     link,
     requests: heard.requests,
+    whenIdle: heard.whenIdle,
     end() {
       child.kill("SIGTERM");
       const cancel = clock.after(GRACE_MS, () => child.kill("SIGKILL"));
@@ -80,9 +80,21 @@ export function startWorker(
   };
 }
 
+/** False when the process has gone, which may be known here before its `exited` is told. */
+function sentTo(child: { send(frame: Uint8Array): unknown }, frame: Uint8Array): boolean {
+  try {
+    child.send(frame);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ERR_IPC_CHANNEL_CLOSED") return false;
+    throw error;
+  }
+}
+
 /** Counts what a worker owes, and calls `hang` when it owes something and has been silent for SILENCE_MS. */
 function watch(clock: Clock, hang: () => void) {
   const open = new Set<string>();
+  const idle: (() => void)[] = [];
   let loading = false;
   let heardMs = clock.nowMs();
   let isHung = false;
@@ -109,6 +121,7 @@ function watch(clock: Clock, hang: () => void) {
     if (message.type === "ShardWorkerReply.Loaded" || message.type === "ShardWorkerReply.LoadFailed")
       loading = false;
     if (ends(message)) open.delete((message as ReplyLike).request);
+    if (open.size === 0) for (const run of idle.splice(0)) run();
   }
 
   return {
@@ -130,6 +143,7 @@ function watch(clock: Clock, hang: () => void) {
       },
     }),
     requests: () => open.size,
+    whenIdle: (run: () => void) => (open.size === 0 ? run() : void idle.push(run)),
     hung: () => isHung,
     stop: () => cancel(),
   };

@@ -29,7 +29,7 @@ export async function serve(session: Session, { model = [], pull }: ServeFlags):
     if (session.json)
       printJson(session, "serve", { url: node.url, pid: process.pid, version: build.version, models: model });
     await ended(signal);
-    progress.milestone("ending");
+    progress.milestone("ending, once the answers under way are given; again: at once");
   } finally {
     await unregister();
     await node.stop();
