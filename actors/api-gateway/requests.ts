@@ -4,6 +4,7 @@ import type { ActorSystem, Behaviour } from "#actors/runtime/system";
 import type { ApiGatewayMessage } from "#protocol/api-gateway";
 import type { Delta, Generation } from "#protocol/generation";
 import type { Address, RequestId } from "#protocol/ids";
+import { ProtocolError } from "#protocol/message";
 import { Problem, type ProblemBody, problemBody, problemOf } from "#protocol/problem";
 import { type GenerationReply, ShardWorker } from "#protocol/shard-worker";
 import { Supervisor, type SupervisorReply } from "#protocol/supervisor";
@@ -82,8 +83,8 @@ class Request {
         actions: {
           acquire: () => void this.#acquire(ports),
           generate: (_, { worker }) => {
-            const taken = system.send(worker, ShardWorker.Generate({ generation, replyTo: self }), self);
-            if (!taken) queueMicrotask(() => this.failed(gone(worker)));
+            const refusal = handOver(worker, generation, { system, self });
+            if (refusal) queueMicrotask(() => this.failed(refusal));
           },
           cancel: (_, { worker }) => {
             if (worker) system.send(worker, ShardWorker.Cancel({ request: generation.id }), self);
@@ -153,6 +154,23 @@ class Request {
     this.#ended = true;
     this.#failure = failure;
     this.#wake();
+  }
+}
+
+/** Why the worker does not take it; undefined when it does. */
+function handOver(
+  worker: Address,
+  generation: Generation,
+  { system, self }: Pick<RequestPorts, "system" | "self">,
+): ProblemBody | undefined {
+  try {
+    return system.send(worker, ShardWorker.Generate({ generation, replyTo: self }), self)
+      ? undefined
+      : gone(worker);
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    const message = `the request cannot be sent to its worker: ${error.message}`;
+    return { kind: "tooLarge", message, remedy: "shorten the prompt, its stop strings or its other options" };
   }
 }
 
