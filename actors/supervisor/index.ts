@@ -11,6 +11,8 @@ import { Instance, type InstancePorts } from "./instance.ts";
 export interface SupervisorPorts extends Omit<InstancePorts, "ended"> {
   /** The shard for a user's name of a model; throws Problem `notFound` with the nearest name. */
   readonly resolve: (model: string) => Promise<Shard>;
+  /** Readies what a new worker needs; throws Problem. */
+  readonly prepare: () => Promise<void>;
   /** Where that model lies on this machine; nothing is fetched. Throws Problem when it is not here. */
   readonly locate: (model: string) => Promise<string>;
 }
@@ -30,7 +32,9 @@ export function supervisor(ports: SupervisorPorts): Behaviour {
   /** A model that was given by path goes on by the short name it is listed under, where nothing else has that name. */
   async function named(model: string): Promise<Instance> {
     try {
-      return instanceOf(await ports.resolve(model));
+      const shard = await ports.resolve(model);
+      if (!instances.has(shard.path)) await ports.prepare();
+      return instanceOf(shard);
     } catch (error) {
       const held = byName(model);
       if (held && error instanceof Problem && error.kind === "notFound") return held;

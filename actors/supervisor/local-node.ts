@@ -47,7 +47,7 @@ export async function libraryFolder(session: Session): Promise<string> {
   if (build.library) {
     const { unpack } = await import("./unpack.ts");
     const unpacking = () => progress.milestone("unpacking the native library (once per version)");
-    return await unpack(build.library, { home: config.home, freshId: clock.freshId, unpacking });
+    return await unpack(build.library, { home: config.home, ...clock, unpacking });
   }
   const folder = join(build.sourceTree ?? ".", ".cache/native", `${process.platform}-${process.arch}`, "lib");
   if (existsSync(folder)) return folder;

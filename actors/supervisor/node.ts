@@ -23,7 +23,7 @@ export interface NodeOptions extends ApiGatewayOptions {
   readonly clock: Clock;
   /** How to start this program again; the worker's own arguments follow. */
   readonly worker: WorkerCommand;
-  /** The folder of the native library, unpacked if need be; asked before each worker, for it may have been removed. */
+  /** The folder of the native library, unpacked if need be; asked before each load, as it may have been removed. */
   readonly libraryFolder: () => Promise<string>;
   /** The checkpoint for a user's name of a model; throws Problem. */
   readonly resolveModel: (name: string) => Promise<{ readonly name: string; readonly path: string }>;
@@ -61,7 +61,6 @@ export async function startNode(options: NodeOptions): Promise<Node> {
 
   async function resolve(model: string): Promise<Shard> {
     const { name, path } = await options.resolveModel(model);
-    folder = await options.libraryFolder();
     const { contextLength } = options;
     return { model: name, path, ...(contextLength !== undefined && { contextLength }) };
   }
@@ -72,6 +71,9 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       system,
       self: boss,
       resolve,
+      prepare: async () => {
+        folder = await options.libraryFolder();
+      },
       locate: async (model) => (await options.findModel(model)).path,
       startWorker: (node, exited) => startWorker(options.worker, [node, system.node, folder], clock, exited),
       lost: (worker, problem) => void system.send(gateway, ApiGateway.WorkerLost({ worker, problem }), boss),

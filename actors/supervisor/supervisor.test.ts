@@ -72,6 +72,7 @@ function house(load: (order: ReturnType<typeof ShardWorker.Load>) => AnyMessage 
         if (model === "nope") throw new Problem("notFound", "no model nope");
         return { model, path: `/models/${model}` };
       },
+      prepare: async () => {},
       locate: async (model) => {
         located.push(model);
         return `/models/${model}`;

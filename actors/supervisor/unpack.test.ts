@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { systemClock } from "#actors/runtime/clock";
 import type { EmbeddedLibrary } from "./build-facts.ts";
 import { unpack } from "./unpack.ts";
 
@@ -34,7 +35,7 @@ const CONTENTS: Readonly<Record<string, string>> = {
   "libmlx.so": "a large library",
 };
 
-function library(contents = CONTENTS): EmbeddedLibrary {
+function library(contents = CONTENTS, hash = "0123456789abcdef"): EmbeddedLibrary {
   const embedded = fresh();
   const files = Object.entries(contents).map(([name, text]) => {
     const source = join(embedded, name);
@@ -46,13 +47,13 @@ function library(contents = CONTENTS): EmbeddedLibrary {
       source,
     };
   });
-  return { hash: "0123456789abcdef", files };
+  return { hash, files };
 }
 
 /** Unpacks, and says how often files had to be written. */
 async function unpacked(from: EmbeddedLibrary, home: string) {
   let times = 0;
-  const folder = await unpack(from, { home, freshId: () => crypto.randomUUID(), unpacking: () => times++ });
+  const folder = await unpack(from, { home, ...systemClock, unpacking: () => times++ });
   const held = Object.fromEntries(
     await Promise.all(
       from.files.map(async ({ name }) => [name, await Bun.file(join(folder, name)).text()] as const),
@@ -179,4 +180,20 @@ test("an embedded file with a wrong hash is never put in place", async () => {
     message: "libexo.so does not have the hash it was built with",
     names: [],
   });
+});
+
+test("another version's library is removed once nobody has used it for 30 days", async () => {
+  const home = fresh();
+  const versions = ["used", "unused", "new"].map((hash) => library(CONTENTS, hash));
+  const daysAgo = (days: number) => systemClock.epochSeconds() - days * 86_400;
+  const unpackOn = (from: EmbeddedLibrary, days: number) =>
+    unpack(from, { home, ...systemClock, epochSeconds: () => daysAgo(days) });
+  const [used, unused, fromNew] = versions as [EmbeddedLibrary, EmbeddedLibrary, EmbeddedLibrary];
+  for (const each of [used, unused]) {
+    const folder = await unpackOn(each, 40);
+    utimesSync(folder, daysAgo(40), daysAgo(40));
+  }
+  await unpackOn(used, 29);
+  await unpackOn(fromNew, 0);
+  expect(readdirSync(join(home, "cache/lib")).sort()).toEqual(["new", "used"]);
 });

@@ -1,7 +1,7 @@
 /** The native library on disk: embedded files written once into a private folder, checked, and used from there. */
 import type { Stats } from "node:fs";
-import { lstat, mkdir, open, readdir, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { lstat, mkdir, open, readdir, rename, rm, utimes } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { Problem } from "#protocol/problem";
 import type { EmbeddedFile, EmbeddedLibrary } from "./build-facts.ts";
 import { homeProblem } from "./home-problem.ts";
@@ -11,12 +11,17 @@ export interface UnpackOptions {
   readonly home: string;
   /** Names temporary files, so that two at once do not meet. */
   readonly freshId: () => string;
+  /** Now, in seconds since 1970. */
+  readonly epochSeconds: () => number;
   /** Called before files are written, which takes a moment. */
   readonly unpacking?: () => void;
 }
 
 /** In the folder: what size and times each file had when its hash was last right. */
 const STAMP = ".verified.json";
+
+/** A library that no exo has loaded from for so long is removed when another version unpacks its own. */
+const UNUSED_SECONDS = 30 * 86_400;
 
 type Stamp = Readonly<Record<string, string>>;
 
@@ -31,9 +36,14 @@ export async function unpack(library: EmbeddedLibrary, options: UnpackOptions): 
     await privateFolder(options.home, folder);
     const stamp = await readStamp(folder);
     const found = await Promise.all(library.files.map((file) => statesOf(folder, file)));
-    if (library.files.every(({ name }, index) => found[index] !== undefined && stamp[name] === found[index]))
-      return folder;
-    await mend(library, folder, stamp, options);
+    const right = library.files.every(
+      ({ name }, index) => found[index] !== undefined && stamp[name] === found[index],
+    );
+    if (!right) {
+      await mend(library, folder, stamp, options);
+      await removeUnused(folder, options.epochSeconds());
+    }
+    await markUsed(folder, options.epochSeconds());
     return folder;
   } catch (error) {
     throw homeProblem(error, `the native library could not be unpacked to ${folder}`);
@@ -65,6 +75,25 @@ async function mend(
   const temporary = temporaryIn(folder, options.freshId());
   await Bun.write(temporary, JSON.stringify(states), { mode: 0o600 });
   await rename(temporary, join(folder, STAMP));
+}
+
+/** The stamp's time says when the folder was last used; where nothing may be written, nothing is removed either. */
+const markUsed = (folder: string, nowSeconds: number): Promise<void> =>
+  utimes(join(folder, STAMP), nowSeconds, nowSeconds).catch(ifClosed);
+
+/**
+ * Folders beside this one that have not been used for long. One that runs keeps what it has mapped, and unpacks anew when
+ * it next starts a worker; one that is just being unpacked is too young.
+ */
+async function removeUnused(folder: string, nowSeconds: number): Promise<void> {
+  const all = dirname(folder);
+  for (const name of await readdir(all)) {
+    const other = join(all, name);
+    const used = await Promise.all([statOf(other), statOf(join(other, STAMP))]);
+    const lastUsedMs = Math.max(...used.map((found) => found?.mtimeMs ?? 0));
+    if (other === folder || nowSeconds - lastUsedMs / 1000 < UNUSED_SECONDS) continue;
+    await rm(other, { recursive: true, force: true }).catch(ifClosed); // what stays only takes room
+  }
 }
 
 async function write(file: EmbeddedFile, folder: string, id: string): Promise<void> {
@@ -156,6 +185,10 @@ const isForeign = (found: Stats): boolean => process.getuid !== undefined && fou
 
 const codeOf = (error: unknown): unknown =>
   error instanceof Error && "code" in error ? error.code : undefined;
+
+function ifClosed(error: unknown): void {
+  if (!["EACCES", "EPERM", "EROFS", "EBUSY"].includes(String(codeOf(error)))) throw error;
+}
 
 function ifThere(error: unknown): void {
   if (codeOf(error) !== "EEXIST") throw error;
