@@ -172,6 +172,9 @@ test("a name that two stored models share is ambiguous, and an unknown one gets 
     zzzzzz: 'notFound: there is no model called "zzzzzz"',
     "": "invalid: no model was named",
   });
+  const hostile = ["a\0b", "x".repeat(300), "y/".repeat(3000)];
+  const refused = "notFound: that is no model's name: no path is that long, nor holds a NUL";
+  expect(Object.values(await meanings(...hostile))).toEqual(hostile.map(() => refused));
 });
 
 test("the nearest name is the one with the fewest slips, if any is near", () => {

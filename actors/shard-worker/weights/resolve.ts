@@ -42,6 +42,14 @@ export async function resolve(asked: string, places: Places): Promise<Local | Re
   const name = asked.trim().replace(/^(https?:\/\/)?(huggingface\.co|hf\.co)\//, "");
   if (name === "")
     throw new Problem("invalid", "no model was named", { remedy: "`exo ls` lists what is on this disk." });
+  if (
+    name.length > NAME_MAX ||
+    name.includes("\0") ||
+    name.split(/[/\\]/).some((part) => part.length > PART_MAX)
+  )
+    throw new Problem("notFound", "that is no model's name: no path is that long, nor holds a NUL", {
+      param: "model",
+    });
   const byPath = await atPath(name, places);
   if (byPath !== undefined) return byPath;
   const plain = name.replace(/:latest$/i, "");
@@ -58,6 +66,10 @@ export async function resolve(asked: string, places: Places): Promise<Local | Re
   if (remote !== undefined) return await orLocal(remote, places);
   return (await stored(plain, places)) ?? unknown(asked, places);
 }
+
+/** Linux's PATH_MAX and NAME_MAX: what is longer no file system is asked for, and no message repeats. */
+const NAME_MAX = 4096;
+const PART_MAX = 255;
 
 async function atPath(name: string, { cwd, home }: Places): Promise<Local | undefined> {
   const isPath = /^(\.{1,2}([/\\]|$)|[/\\~]|[A-Za-z]:[/\\])/.test(name);
