@@ -186,6 +186,33 @@ test("--ctx is the server's to say, and run says so", async () => {
   expect([code, out, err]).toEqual([0, `${PARIS}\n`, expect.stringContaining("--ctx is that of exo serve")]);
 });
 
+test("stop lets the answers under way end; with --now they end at once, and their clients are told", async () => {
+  const ask = async (max_tokens: number): Promise<string> => {
+    const body = { model: "smollm2", messages: [{ role: "user", content: "Count." }], ignore_eos: true };
+    const answer = await fetch(`${server.url}/v1/chat/completions`, {
+      method: "POST",
+      body: JSON.stringify({ ...body, max_tokens, stream: true }),
+    });
+    return await answer.text();
+  };
+  const stopWhileAnswering = async (max_tokens: number, ...flags: readonly string[]) => {
+    await exoRun("hi", "--max-tokens", "1");
+    const asked = ask(max_tokens);
+    await until("the request is in flight", async () =>
+      (await server.held()).some(({ requests }) => requests > 0),
+    );
+    const { code } = await run(["stop", "smollm2", ...flags], { home });
+    return [code, (await asked).slice(-250)] as const;
+  };
+  const drained = await stopWhileAnswering(30);
+  const cut = await stopWhileAnswering(4000, "--now");
+  expect([drained, cut, childrenOf(server.pid)]).toEqual([
+    [0, expect.stringMatching(/"finish_reason":"length".*data: \[DONE\]\s*$/s)],
+    [0, expect.stringMatching(/"error":\{"message":"the model was stopped.*data: \[DONE\]\s*$/s)],
+    [],
+  ]);
+});
+
 test("stop takes the model out of memory, a second stop finds none, the next question loads it again", async () => {
   await exoRun("hi", "--max-tokens", "1");
   const first = await run(["stop", "smollm2", "--json"], { home });
