@@ -3,7 +3,7 @@ import type { Frame } from "./dialects/dialect.ts";
 
 /** Proxies and clients cut a silent connection, some after 15 s. */
 const KEEP_ALIVE_MS = 8_000;
-/** A reader that is slower than the model holds this many characters, then the model waits. */
+/** A reader that is slower than the model holds this many characters, then no more is worded for it. */
 const UNREAD_CHARS_MAX = 256 * 1024;
 
 const KEEP_ALIVE = ": keep-alive\n\n";

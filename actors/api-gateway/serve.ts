@@ -8,7 +8,6 @@ import { openaiChat } from "./dialects/openai-chat.ts";
 import { openaiCompletions } from "./dialects/openai-completions.ts";
 import { openaiFailure } from "./dialects/openai-failure.ts";
 import { type GuardOptions, guard } from "./guard.ts";
-import { portHolder } from "./port-holder.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { readJson } from "./read-json.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -72,8 +71,7 @@ function orExplain<Server>(listen: () => Server, host: string, port: number): Se
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     if (code === "EADDRINUSE") {
-      const holder = portHolder(port);
-      throw new Problem("unavailable", `port ${port} of ${host} is in use${holder ? ` by ${holder}` : ""}`, {
+      throw new Problem("unavailable", `port ${port} of ${host} is in use`, {
         param: "port",
         remedy: "choose another with --port, or stop what listens there",
         cause: error,

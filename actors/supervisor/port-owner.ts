@@ -1,14 +1,27 @@
-/** Which process listens on a port, as far as Linux says it to this user; elsewhere nobody is known. */
+/** Which process listens on a port, as far as the system says it to this user. */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
-/** `name (process 123)`, or undefined if the system does not say. Formats: proc(5), `/proc/net/tcp`, `/proc/pid/fd`. */
-export function listenerOf(port: number): string | undefined {
+/** `name (process 123)`, or undefined if the system does not say. */
+export const listenerOf = (port: number): string | undefined =>
+  process.platform === "linux" ? fromProc(port) : fromLsof(port);
+
+/** Formats: proc(5), `/proc/net/tcp`, `/proc/pid/fd`. */
+function fromProc(port: number): string | undefined {
   const inodes = new Set(["/proc/net/tcp", "/proc/net/tcp6"].flatMap((path) => listeningInodes(path, port)));
   if (inodes.size === 0) return undefined;
   const pid = entries("/proc").find((each) => /^\d+$/.test(each) && holdsOne(each, inodes));
   if (pid === undefined) return undefined;
   const name = quietly(() => readFileSync(`/proc/${pid}/comm`, "utf8").trim());
   return name === undefined ? `process ${pid}` : `${name} (process ${pid})`;
+}
+
+/** Fields of lsof's `-F`: `p` and the process id, `c` and the command. */
+function fromLsof(port: number): string | undefined {
+  const command = ["lsof", "-nP", `-iTCP:${port}`, "-sTCP:LISTEN", "-Fpc"];
+  const lines = quietly(() => Bun.spawnSync(command).stdout.toString().split("\n")) ?? [];
+  const field = (mark: string) => lines.find((line) => line.startsWith(mark))?.slice(1);
+  const pid = field("p");
+  return pid && `${field("c") ?? "a process"} (process ${pid})`;
 }
 
 const LISTEN = "0A";

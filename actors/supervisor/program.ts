@@ -31,9 +31,9 @@ export async function run(build: BuildFacts, argv: readonly string[]): Promise<n
   endOnSignals(ending);
   const early: Early = {
     terminal: undefined,
-    serves: argv.includes("serve"),
+    serves: false,
     json: argv.includes("--json"),
-    verbose: argv.includes("-v"),
+    verbose: argv.some((word) => /^(-v+|--verbose)$/.test(word)),
   };
   const fail = (error: unknown) => {
     early.terminal ??= plainTerminal(build);
@@ -65,7 +65,7 @@ interface Early {
   readonly json: boolean;
   readonly verbose: boolean;
   /** Others depend on this process: a bug in one request must not end it for all. */
-  readonly serves: boolean;
+  serves: boolean;
 }
 
 /** A server that fails more often than this is broken beyond serving. */
@@ -121,6 +121,9 @@ async function dispatch(
         yes,
       };
     },
+  });
+  program.hook("preAction", (_, command) => {
+    early.serves = command.name() === "serve";
   });
   if (argv.length === 0) return program.outputHelp();
   await program.parseAsync([...argv], { from: "user" });
