@@ -15,17 +15,22 @@ export interface TypistOptions {
   readonly home: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly columns?: number;
+  /** From source where not said. */
+  readonly command?: readonly string[];
 }
 
 /** What is waited for must come within this, or the test fails with what was shown. */
 const PATIENCE_MS = 10_000;
 
-export function typist(args: readonly string[], { home, env, columns = 80 }: TypistOptions): Typist {
+export function typist(
+  args: readonly string[],
+  { home, env, columns = 80, command = fromSource }: TypistOptions,
+): Typist {
   let raw = "";
   let seen = 0;
   let wake = () => {};
   const decoder = new TextDecoder();
-  const child = Bun.spawn([...fromSource, ...args], {
+  const child = Bun.spawn([...command, ...args], {
     env: environmentOf(home, env),
     cwd: home,
     terminal: {

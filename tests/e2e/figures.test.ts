@@ -1,12 +1,13 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { freshFolder } from "../cli/exo.ts";
-import { binary, childrenOf, median, serving, TEST_MS_MAX } from "./product.ts";
+import { binary, childrenOf, median, run, serving, TEST_MS_MAX } from "./product.ts";
 
 setDefaultTimeout(TEST_MS_MAX);
 
 const HEALTHY_MS_MAX = 150;
 const VERSION_MS_MAX = 30;
 const RESIDENT_BYTES_MAX = 90e6;
+const FIRST_TOKEN_MS_MAX = 2_500;
 
 test(`serve answers /healthz within ${HEALTHY_MS_MAX} ms of its start, small and without a worker`, async () => {
   const seen: { ms: number; status: number; bytes: number; workers: number }[] = [];
@@ -45,6 +46,25 @@ test(`exo version takes less than ${VERSION_MS_MAX} ms`, () => {
   });
   console.info(`exo version takes ${median(times).toFixed(1)} ms (median of 9)`);
   expect(median(times)).toBeLessThan(VERSION_MS_MAX);
+});
+
+test(`a cold exo run has loaded the model and said its first token within ${FIRST_TOKEN_MS_MAX} ms`, async () => {
+  using home = freshFolder();
+  const question = "What is the capital of France, and what is it known for?";
+  const ask = async () => {
+    const start = performance.now();
+    const args = ["run", "smollm2", question, "--max-tokens", "1", "--temp", "0", "--json"];
+    const { promptTokens, completionTokens } = JSON.parse((await run(args, { home: home.path })).out);
+    return { ms: performance.now() - start, counts: [promptTokens >= 40, completionTokens] };
+  };
+  const unpacking = await ask();
+  const asked = [await ask(), await ask(), await ask()];
+  const ms = median(asked.map((each) => each.ms));
+  console.info(
+    `first token after ${ms.toFixed(0)} ms (median of 3), ${unpacking.ms.toFixed(0)} ms when it unpacks first`,
+  );
+  expect(asked.map(({ counts }) => counts)).toEqual(Array(3).fill([true, 1]));
+  expect(ms).toBeLessThan(FIRST_TOKEN_MS_MAX);
 });
 
 /** VmRSS of proc(5): the binary's own mapped pages count. */

@@ -24,6 +24,12 @@ test("the binary alone in an empty folder, with an empty home, runs a checkpoint
   ]);
 });
 
+test("three first runs at once unpack side by side, and all answer", async () => {
+  using home = freshFolder();
+  const asked = [1, 2, 3].map(() => run(["run", "smollm2", ...QUESTION], { home: home.path }));
+  expect((await Promise.all(asked)).map(({ code, out }) => [code, out])).toEqual(Array(3).fill([0, PARIS]));
+});
+
 test("what was unpacked and then tampered with or deleted is put right before it is used", async () => {
   using home = freshFolder();
   const ask = () => run(["run", "smollm2", ...QUESTION], { home: home.path });

@@ -1,8 +1,17 @@
 /** Workers that die, servers that die, clients that leave: who is told, and what is left behind. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import OpenAI, { APIError, InternalServerError } from "openai";
-import { freshFolder } from "../cli/exo.ts";
-import { childrenOf, isAlive, type Server, serving, smollm2File, TEST_MS_MAX, until } from "./product.ts";
+import { environmentOf, freshFolder } from "../cli/exo.ts";
+import {
+  binary,
+  childrenOf,
+  isAlive,
+  type Server,
+  serving,
+  smollm2File,
+  TEST_MS_MAX,
+  until,
+} from "./product.ts";
 
 setDefaultTimeout(TEST_MS_MAX);
 
@@ -135,3 +144,22 @@ test("a server that is asked to end ends its worker and its answers", async () =
   expect(await leaving.exited).toBe(143);
   await until("the worker is gone", () => !isAlive(child));
 });
+
+test.each(["SIGINT", "SIGKILL"] as const)(
+  "an exo run that gets %s leaves no worker behind",
+  async (signal) => {
+    using home = freshFolder();
+    const child = Bun.spawn([binary(), "run", "smollm2", "Tell me a long story.", "--max-tokens", "4000"], {
+      env: environmentOf(home.path),
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    const { value } = await child.stdout.getReader().read();
+    const [own = 0, ...others] = childrenOf(child.pid);
+    child.kill(signal);
+    expect([value === undefined, isAlive(own), others]).toEqual([false, true, []]);
+    expect(await child.exited).toBe(signal === "SIGINT" ? 130 : 137);
+    await until("the worker is gone", () => !isAlive(own));
+  },
+);
