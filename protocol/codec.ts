@@ -3,7 +3,7 @@ import { Decoder, Encoder } from "@msgpack/msgpack";
 import type { Address } from "./ids.ts";
 import { type AnyMessage, accept, ProtocolError } from "./message.ts";
 
-/** Rises only when an old peer could misread a frame; see protocol/golden. */
+/** Rises only when an old peer could misread a frame. */
 export const PROTOCOL_VERSION = 1;
 
 /** Tensors never travel here, so a control frame this large is an error of the sender. */
