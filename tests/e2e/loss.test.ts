@@ -131,18 +131,31 @@ test("a server that is killed leaves no worker behind", async () => {
   await until("the worker is gone", () => !isAlive(orphan));
 });
 
-test("a server that is asked to end ends its worker and its answers", async () => {
-  using home = freshFolder();
-  await using leaving = await serving(home.path, ["--model", "smollm2"]);
-  const child = await worker(leaving);
-  const stream = await clientOf(leaving).chat.completions.create({ ...endless, stream: true });
-  let pieces = 0;
-  const reading = (async () => {
-    for await (const _ of stream) if (++pieces === 3) leaving.kill("SIGTERM");
-  })().catch(() => "cut");
-  await reading;
-  expect(await leaving.exited).toBe(143);
-  await until("the worker is gone", () => !isAlive(child));
+test("a server that is asked to end lets its answers end first; asked twice it ends at once", async () => {
+  const ending = async (max_tokens: number, signals: number) => {
+    using home = freshFolder();
+    await using leaving = await serving(home.path, ["--model", "smollm2"]);
+    const child = await worker(leaving);
+    const asked = { ...endless, max_tokens, stream: true } as const;
+    const stream = await clientOf(leaving).chat.completions.create(asked);
+    let pieces = 0;
+    let finish: string | null | undefined;
+    const reading = (async () => {
+      for await (const { choices } of stream) {
+        if (++pieces === 3) leaving.kill("SIGTERM");
+        if (pieces === 6 && signals === 2) leaving.kill("SIGTERM");
+        finish = choices[0]?.finish_reason;
+      }
+    })().catch(() => (finish = "cut"));
+    await reading;
+    const code = await leaving.exited;
+    await until("the worker is gone", () => !isAlive(child));
+    return [code, finish];
+  };
+  expect([await ending(20, 1), await ending(4000, 2)]).toEqual([
+    [143, "length"],
+    [143, "cut"],
+  ]);
 });
 
 test.each(["SIGINT", "SIGKILL"] as const)(
