@@ -23,7 +23,7 @@ test("with nothing set there are defaults, on this machine only", () => {
     folder: "/project",
     userHome: HOME,
     api: { port: 52415, bind: "127.0.0.1", origins: [] },
-    models: { dir: `${HOME}/.local/share/exo/models`, aliases: {}, autoPull: true, extraFolders: [] },
+    models: { dir: `${HOME}/.local/share/exo/models`, aliases: {}, autoPull: undefined, extraFolders: [] },
     hub: { endpoint: "https://huggingface.co", offline: false, userCache: `${HOME}/.cache` },
     runtime: {},
     terminal: { dumb: false, accessible: false, history: true },

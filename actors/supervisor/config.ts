@@ -23,7 +23,11 @@ export interface Config {
   readonly models: {
     readonly dir: string;
     readonly aliases: Readonly<Record<string, string>>;
-    readonly autoPull: boolean;
+    /**
+     * Whether models are fetched without being named by a command: true also lets a request to the API fetch one, false
+     * keeps even `run` and `serve --model` from it; undefined: commands fetch, requests do not.
+     */
+    readonly autoPull: boolean | undefined;
     /** Folders with models that came with a source build. */
     readonly extraFolders: readonly string[];
   };
@@ -117,7 +121,7 @@ export function configOf(
         set(env.EXO_MODELS) ?? file.models?.dir?.replace(/^~(?=\/|$)/, userHome) ?? "models",
       ),
       aliases: file.models?.aliases ?? {},
-      autoPull: file.models?.auto_pull ?? true,
+      autoPull: file.models?.auto_pull,
       extraFolders: around.extraModelFolders,
     },
     hub: {

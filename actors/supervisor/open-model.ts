@@ -19,7 +19,7 @@ const LOOK_EVERY_MS = 250;
 
 /** Throws Problem. No second copy of a model that a running exo holds is ever loaded. */
 export async function openModel(session: Session, model: string, mayPull: boolean): Promise<OpenedModel> {
-  const pull = mayPull && session.config.models.autoPull;
+  const pull = mayPull && session.config.models.autoPull !== false;
   const daemon = await findDaemon(session);
   if (daemon) return await openAt(session, daemon, { model, pull });
   const found = await modelAt(session, model, pull);

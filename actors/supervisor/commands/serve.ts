@@ -16,8 +16,8 @@ export interface ServeFlags {
 export async function serve(session: Session, { model = [], pull }: ServeFlags): Promise<void> {
   const { config, build, signal, progress } = session;
   refuseOpenDoor(session);
-  const mayPull = pull && config.models.autoPull;
-  const node = await listen(session, mayPull);
+  const mayPull = pull && config.models.autoPull !== false;
+  const node = await listen(session, pull && config.models.autoPull === true);
   const unregister = await registerDaemon(config, {
     url: node.url,
     pid: process.pid,
