@@ -12,7 +12,8 @@ export function nucleus(logits: Float32Array, normaliser: number, share: number)
       ids.push(id);
       mass += Math.exp(logit - normaliser);
     }
-    if (mass >= share || floor === 0) return cut(ids.sort(falling(logits)), logits, normaliser, share);
+    if ((mass >= share && ids.length > 0) || floor === 0)
+      return cut(ids.sort(falling(logits)), logits, normaliser, share);
   }
   return [];
 }

@@ -56,6 +56,11 @@ test.each([
   expect(chiSquare(counts(logitsOf(...FIVE), sampling), probabilities)).toBeLessThan(CHI_SQUARE_MAX);
 });
 
+test("top-p 0 takes the best even where no token is likely", () => {
+  const flat = Float32Array.from({ length: 20_000 }, (_, id) => (id === 777 ? 1 : 0));
+  expect(createSampler({ topP: 0 }, 1n)(flat, 0)).toBe(777);
+});
+
 test("temperature 0 takes the best, of equals the first", () => {
   const greedy = createSampler({ temperature: 0 }, 1n);
   expect([greedy(logitsOf(0.2, 0.5, 0.3), 0), greedy(logitsOf(0.2, 0.4, 0.4), 0)]).toEqual([1, 1]);
