@@ -6,6 +6,7 @@ import type { RequestId } from "#protocol/ids";
 import { Engine, type EnginePorts } from "./engine.ts";
 import { letters } from "./fake-model.ts";
 import type { Limits } from "./limits.ts";
+import { Sequence } from "./sequence.ts";
 import { tinyModel } from "./tiny-model.ts";
 
 const mlx = builtMlx();
@@ -104,3 +105,18 @@ test("5,000 tokens leave live handles and memory flat", () => {
     after: before,
   });
 }, 60_000);
+
+/** Bytes that a prompt of 512 tokens takes beyond what is left of it afterwards. */
+function bytesOnTheWay(layers: number): number {
+  const sequence = new Sequence(mlx, tinyModel(mlx, { layers }));
+  sequence.prefill([1]);
+  mlx.native.reset_peak_memory();
+  sequence.prefill(Array.from({ length: 512 }, (_, i) => i % 26));
+  const { peakBytes, activeBytes } = mlx.memory();
+  sequence.dispose();
+  return peakBytes - activeBytes;
+}
+
+test("what a prompt needs on its way through the layers does not grow with their number", () => {
+  expect(bytesOnTheWay(12) / bytesOnTheWay(2)).toBeLessThan(3);
+});

@@ -72,16 +72,28 @@ export class Sequence {
   /** After an error the caches are good for nothing but `dispose`. */
   #run(tokens: readonly number[], wanted: Wanted): Float32Array {
     const values = this.#mlx.scope((keep) => {
-      const input = this.#mlx.fromInt32(Int32Array.from(tokens), [1, tokens.length]);
-      const output = this.#model.forward(input, this.#caches, wanted);
-      const held = this.#caches.flatMap((cache) => cache.arrays());
+      const { output, held } = this.#graph(tokens, wanted);
       keep(held);
-      if (wanted === "hidden") this.#mlx.eval(held);
-      return wanted === "hidden" ? NOTHING : output.toFloat32();
+      if (output) return output.toFloat32();
+      this.#mlx.eval(held);
+      return NOTHING;
     });
     for (const token of tokens) this.#tokens.push(token);
     if (wanted !== "last" || this.#tokens.length % STEPS_PER_CLEARING === 0) this.#mlx.clearCache();
     return values;
+  }
+
+  /**
+   * The step as a graph, of which nothing is computed yet. Its scope ends here, so that no handle is left on what lies
+   * between the layers: MLX frees that, or writes over it, as soon as the next operation is done.
+   */
+  #graph(tokens: readonly number[], wanted: Wanted) {
+    return this.#mlx.scope(() => {
+      const input = this.#mlx.fromInt32(Int32Array.from(tokens), [1, tokens.length]);
+      const output = this.#model.forward(input, this.#caches, wanted);
+      const held = this.#caches.flatMap((cache) => cache.arrays());
+      return { held, output: wanted === "hidden" ? undefined : output };
+    });
   }
 }
 
