@@ -55,6 +55,7 @@ export function commandLine(options: CommandLineOptions): Command {
   modelCommands(make);
   serverCommands(make);
   machineCommands(make);
+  benchCommand(make);
   return program;
 }
 
@@ -155,12 +156,51 @@ function machineCommands(make: Make): void {
   );
 }
 
+function benchCommand(make: Make): void {
+  const bench = make("bench [what...]", "measure a model, or what a config.yaml says");
+  bench.command
+    .option("-p, --prompt-tokens <list>", "tokens of each prompt; a list makes a grid (512)", counts(1))
+    .option("-n, --output-tokens <list>", "tokens of each answer (128)", counts(1))
+    .option("-c, --concurrency <list>", "streams at once (1)", counts(1))
+    .option("-d, --depth <list>", "tokens of context before the prompt (0)", counts(0))
+    .option("--rate <list>", "requests per second instead of streams, poisson", rates)
+    .option("--duration <duration>", "how long each run goes on, instead of a number of requests", duration)
+    .option("-r, --repeat <n>", "runs of each cell (5)", whole(1))
+    .option("--warmup <n>", "requests before each cell that do not count (2)", whole(0))
+    .option("--url <url>", "any OpenAI-compatible API, such as http://localhost:8080/v1")
+    .option("--api <api>", "chat or completions")
+    .option("--compare <report>", "compare with this report; `last` is the last complete one")
+    .option("-o, --out <folder>", "where reports go (bench)")
+    .option("--formats <list>", "of table, json, csv, markdown, html (table,json)", split)
+    .option("--dry-run", "print what would be measured and how long it would take")
+    .option("--resume", "go on with what was interrupted")
+    .option("--no-pull", "do not fetch the model if it is not here")
+    .addHelpText("after", BENCH_EXAMPLES);
+  bench.does(async (session, [what], flags) =>
+    (await import("./commands/bench.ts")).bench(session, [what ?? []].flat(), flags),
+  );
+}
+
+const BENCH_EXAMPLES = `
+Examples:
+  exo bench smollm2 -p 512,4096 -n 128 -c 1,4 -r 5 --compare last
+  exo bench config.yaml --dry-run
+  exo bench compare bench/before.json bench/last.json
+Exit code 9: a limit of the config's compare.fail_if was broken.`;
+
 const RUN_EXAMPLES = `
 A model is an alias (smollm2), a hub repository (owner/name, owner/name:file.gguf), a folder (./folder) or a file (./model.gguf).`;
 
 const gathered = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
 const split = (value: string): readonly string[] => value.split(",").map((each) => each.trim());
+
+const counts =
+  (least: number) =>
+  (value: string): readonly number[] =>
+    split(value).map(whole(least));
+
+const rates = (value: string): readonly number[] => split(value).map(number(0.001));
 
 const whole =
   (least: number, most = Number.MAX_SAFE_INTEGER) =>

@@ -1,0 +1,170 @@
+/** The report as people read it in a terminal, or paste it as Markdown. */
+import { type TableOptions, table } from "../terminal/table.ts";
+import { shownChange } from "./compare.ts";
+import { shownSeconds } from "./estimate.ts";
+import { shownRate } from "./grid.ts";
+import type { Report, ReportCell } from "./report.ts";
+import type { Spread } from "./statistics.ts";
+
+const HEADERS = [
+  "scenario",
+  "model",
+  "prompt×out",
+  "load",
+  "ttft p50/p90/p99",
+  "itl p50/p90/p99",
+  "prefill tok/s",
+  "tok/s/stream",
+  "tok/s total",
+  "CV",
+];
+
+export function tableReport(report: Report, options: TableOptions = {}): string {
+  const { headers, rows } = columnsOf(report);
+  return [
+    `${headLine(report)}\n`,
+    ...report.warnings.map((text) => `! ${text}\n`),
+    table(headers, rows, options),
+    ...notes(report),
+  ].join("");
+}
+
+export function markdownReport(report: Report): string {
+  const { headers, rows } = columnsOf(report);
+  const cell = (text: string) => text.replaceAll("|", "\\|");
+  const line = (row: readonly string[]) => `| ${row.map(cell).join(" | ")} |\n`;
+  return [
+    `### ${headLine(report)}\n\n`,
+    ...report.warnings.map((text) => `* ⚠ ${text}\n`),
+    report.warnings.length > 0 ? "\n" : "",
+    line(headers),
+    line(headers.map(() => "---")),
+    ...rows.map(line),
+    "\n",
+    ...notes(report).map((text) => `* ${text}`),
+  ].join("");
+}
+
+/** Name, machine, version: what a number without them is worth nothing. */
+export function headLine({ name, state, environment, seconds }: Report): string {
+  const { exo, cpu, logicalCores, memoryBytes, target } = environment;
+  const memory = `${(memoryBytes / 1e9).toFixed(0)} GB`;
+  const where =
+    target.kind === "url"
+      ? ` · ${target.url}`
+      : ` · exo ${target.version ?? exo.version} (${exo.commit}), ${target.kind}`;
+  const mark = state === "partial" ? "PARTIAL · " : "";
+  return `${mark}${name} · ${cpu}, ${logicalCores} cores, ${memory}${where} · ${shownSeconds(seconds)}`;
+}
+
+function columnsOf(report: Report): { headers: string[]; rows: string[][] } {
+  const { cells, comparison } = report;
+  const hasGoodput = cells.some(({ summary }) => summary.goodput !== undefined);
+  const changes = new Map(comparison?.cells.map((cell) => [cell.key, cell.changes]));
+  const headers = [...HEADERS, ...(hasGoodput ? ["goodput"] : []), ...(comparison ? ["vs baseline"] : [])];
+  const rows = cells.map((cell) => [
+    ...rowOf(cell),
+    ...(hasGoodput ? [shown(cell.summary.goodput, 2)] : []),
+    ...(comparison ? [shownVerdict(changes.get(cell.key) ?? {})] : []),
+  ]);
+  return { headers, rows };
+}
+
+function rowOf({
+  scenario,
+  model,
+  shape,
+  load,
+  offeredPerS,
+  summary,
+  variation,
+  noisy,
+  runs,
+}: ReportCell): string[] {
+  const { ttft, itl, prefillTps, decodeTps, totalTps, errors, requests } = summary;
+  const offered = offeredPerS === undefined || load.includes("/s") ? "" : ` ${offeredPerS.toFixed(2)}/s`;
+  const failed = errors > 0 ? ` (${errors} of ${requests} failed)` : "";
+  const spread =
+    variation === undefined
+      ? `${runs.length} run`
+      : `${(variation * 100).toFixed(1)} %${noisy ? " noisy" : ""}`;
+  return [
+    scenario,
+    model,
+    shape,
+    `${load}${offered}${failed}`,
+    latencies(ttft, 1000, "s"),
+    latencies(itl, 1, "ms"),
+    shown(prefillTps, 1),
+    shown(decodeTps, 1),
+    shown(totalTps, 1),
+    spread,
+  ];
+}
+
+/** `1.31 1.36 – s` */
+function latencies(spread: Spread | undefined, divisor: number, unit: string): string {
+  if (!spread) return "–";
+  const digits = unit === "s" ? 3 : 1;
+  const values = [spread.p50, spread.p90, spread.p99].map((ms) =>
+    ms === undefined ? "–" : (ms / divisor).toFixed(digits),
+  );
+  return `${values.join(" ")} ${unit}`;
+}
+
+const shown = (value: number | undefined, digits: number): string =>
+  value === undefined ? "–" : value.toFixed(digits);
+
+const MARKS = { better: "✓", worse: "✗", same: "=", unsure: "?" } as const;
+type Changes = NonNullable<Report["comparison"]>["cells"][number]["changes"];
+
+/** Of the rate of decoding, which most people look at first; else of the total. */
+function shownVerdict(changes: Changes): string {
+  const change = changes.decode_tps ?? changes.total_tps;
+  return change ? `${shownChange(change.ratio)} ${MARKS[change.verdict]}` : "–";
+}
+
+function notes({ skipped, comparison, cells }: Report): string[] {
+  const p99 =
+    cells.some(({ summary }) => summary.itl && !summary.itl.p99) ||
+    cells.some(({ summary }) => summary.ttft && !summary.ttft.p99);
+  return [
+    ...(p99 ? ["p99 is left out below 100 samples\n"] : []),
+    ...(cells.some(({ noisy }) => noisy) ? ["noisy: the runs of a cell vary by more than 5 %\n"] : []),
+    ...kneesOf(cells).map((text) => `${text}\n`),
+    ...skipped.map(({ what, reason }) => `skipped ${what}: ${reason}\n`),
+    ...(comparison ? comparedNotes(comparison) : []),
+  ];
+}
+
+function comparedNotes({
+  baseline,
+  unmatched,
+  warnings,
+  broken,
+}: NonNullable<Report["comparison"]>): string[] {
+  return [
+    `compared with ${baseline.name} of ${baseline.startedAt} (${baseline.commit}); = is within chance (95 % bootstrap over runs), ? has too few runs\n`,
+    ...warnings.map((text) => `! ${text}\n`),
+    ...unmatched.map((text) => `not compared: ${text}\n`),
+    ...broken.map(({ key, metric, limit, found }) => `✗ ${metric} ${found} on ${key} (limit ${limit})\n`),
+  ];
+}
+
+/** A target that answers less than this share of what is offered falls behind. */
+const KEEPS_UP = 0.9;
+
+/** Of each sweep the highest rate that was still answered. */
+export function kneesOf(cells: readonly ReportCell[]): string[] {
+  const steps = Map.groupBy(
+    cells.filter(({ key, load }) => load.startsWith("step ") && key.endsWith(load)),
+    ({ key, load }) => key.slice(0, -load.length - " · ".length),
+  );
+  return [...steps].map(([key, points]) => {
+    const held = points.filter(
+      ({ offeredPerS = 0, summary }) => summary.requestsPerS >= KEEPS_UP * offeredPerS,
+    );
+    const best = Math.max(0, ...held.map(({ offeredPerS = 0 }) => offeredPerS));
+    return best > 0 ? `${key}: keeps up to ${shownRate(best)}` : `${key}: keeps up with no step`;
+  });
+}
