@@ -19,11 +19,20 @@ test("the chat knows what was said, Ctrl-C stops an answer and not the chat, Ctr
   user.type("And of Italy?\r");
   await user.sees("Rome");
   await user.sees(">>> ");
-  user.type("Write a very long story about the sea.\r");
+  user.type("Write a very long story.\r");
   await user.sees(" the ");
   user.type(CTRL_C);
   await user.sees("(stopped)");
   await user.sees(">>> ");
   user.type(CTRL_D);
   expect(await user.exited).toBe(0);
+});
+
+test("Ctrl-C in the same breath as Enter stops the answer that it asked for", async () => {
+  using home = freshFolder();
+  await using user = typist(["run", "smollm2", "--temp", "0"], { home: home.path, command: [binary()] });
+  await user.sees(">>> ");
+  user.type(`Write a very long story.\r${CTRL_C}`);
+  await user.sees("(stopped)");
+  await user.sees(">>> ");
 });

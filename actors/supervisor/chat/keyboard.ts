@@ -5,7 +5,7 @@ import { ESCAPE_WAIT_MS, type Key, KeyReader, PASTE_OFF, PASTE_ON } from "./keys
 export interface Keyboard {
   /** The next key; undefined once stdin is closed or `signal` aborted. */
   next(): Promise<Key | undefined>;
-  /** While set, keys go there instead of the queue unless it returns false. */
+  /** While set, keys go there instead of the queue unless it returns false; first those that nobody has read yet. */
   intercept(take: ((key: Key) => boolean) | undefined): void;
   close(): void;
 }
@@ -57,6 +57,7 @@ export function openKeyboard(clock: Clock, signal: AbortSignal): Keyboard {
     },
     intercept(takes) {
       take = takes;
+      if (takes) queue.splice(0, queue.length, ...queue.filter((key) => !takes(key)));
     },
     close() {
       cancel();
