@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { compileTemplate, renderTemplate } from "#actors/shard-worker/text/chat-template";
-import { valueFromJson } from "#actors/shard-worker/text/jinja/json";
+import { dataFromJson, valueFromData } from "#actors/shard-worker/text/jinja/json";
 import type { Value } from "#actors/shard-worker/text/jinja/values";
 import { Problem } from "#protocol/problem";
 
@@ -12,7 +12,7 @@ type Outcome = string | { readonly raised: string } | { readonly failed: true };
 const read = (...path: readonly string[]): string => readFileSync(join(import.meta.dir, ...path), "utf8");
 const renders = JSON.parse(read("renders.json")) as Record<string, Record<string, Outcome>>;
 // Numbers such as 1.0 are floats in Python, so the scenarios are read by the reader that keeps them.
-const scenarios = valueFromJson(read("scenarios.json")) as Map<string, Map<string, Value>>;
+const scenarios = valueFromData(dataFromJson(read("scenarios.json"))) as Map<string, Map<string, Value>>;
 /** The local time that was recorded with. */
 const nowMs = new Date(2025, 2, 9, 14, 5, 6).getTime();
 

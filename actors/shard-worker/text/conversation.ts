@@ -5,7 +5,7 @@ import { Problem } from "#protocol/problem";
 import { AddedTokens } from "./added-tokens.ts";
 import { chooseTemplate, compileTemplate, renderTemplate } from "./chat-template.ts";
 import type { Program } from "./jinja/ast.ts";
-import { valueFromData, valueFromJson } from "./jinja/json.ts";
+import { dataFromJson, valueFromData } from "./jinja/json.ts";
 import type { Value } from "./jinja/values.ts";
 import { soughtTexts } from "./sought-texts.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -141,10 +141,9 @@ function messageValue(message: ChatMessage, asText: boolean, safe: (text: string
   if (message.toolCallId !== undefined) entries.push(["tool_call_id", safe(message.toolCallId)]);
   if (message.toolCalls?.length) {
     const calls = message.toolCalls.map((call): Value => {
-      const text = safe(call.arguments);
       const called = new Map<Value, Value>([
         ["name", safe(call.name)],
-        ["arguments", asText ? text : dataOf(text)],
+        ["arguments", asText ? safe(call.arguments) : dataOf(call.arguments, safe)],
       ]);
       return new Map<Value, Value>([
         ["id", safe(call.id)],
@@ -157,11 +156,14 @@ function messageValue(message: ChatMessage, asText: boolean, safe: (text: string
   return new Map<Value, Value>(entries);
 }
 
-/** Arguments as data; as text where the model wrote something that is not JSON. */
-function dataOf(json: string): Value {
+/**
+ * Arguments as data; as text where the model wrote something that is not JSON. They are made safe once parsed: an escape
+ * can spell a control token that the JSON itself does not show.
+ */
+function dataOf(json: string, safe: (text: string) => string): Value {
   try {
-    return valueFromJson(json);
+    return valueFromData(mapTexts(dataFromJson(json), safe));
   } catch {
-    return json;
+    return safe(json);
   }
 }

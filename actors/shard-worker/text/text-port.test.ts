@@ -49,6 +49,18 @@ test("a user's control tokens are harmless in tools, names and extra variables t
   ]);
 });
 
+test("a control token that is spelled with an escape in a tool call's arguments is harmless too", () => {
+  const template = "{{ messages[0].tool_calls[0].function.arguments | tojson }}";
+  const escaped = JSON.stringify({ "<|end|>": ["<|user|>"] }).replaceAll("<", "\\u003c");
+  const toolCalls = [{ id: "1", name: "f", arguments: escaped }];
+  const tokens = chat(port(template), [{ role: "assistant", content: "", toolCalls }]);
+  expect([tokens.includes("<|end|>"), tokens.includes("<|user|>"), tokens.join("")]).toEqual([
+    false,
+    false,
+    '{"<|end|>": ["<|user|>"]}',
+  ]);
+});
+
 test("what a template looks for in an assistant's message is found, though it is a control token", () => {
   const template = "{{ messages[0].content.split('<|end|>')[-1] }}";
   expect(chat(port(template), [{ role: "assistant", content: "x<|end|>hello" }])).toEqual(["hello"]);

@@ -16,7 +16,7 @@ import {
 /** How deep data may be nested before it is refused; Python's own limit is of this order. */
 const maxDepth = 500;
 
-/** Plain data as template values. A number with a fraction is a float; `1.0` is known as one only by `valueFromJson`. */
+/** Plain data as template values. A number with a fraction is a float; `1.0` is known as one only by `dataFromJson`. */
 export function valueFromData(data: unknown, depth = 0): Value {
   if (depth > maxDepth) throw new TemplateError(`data nested deeper than ${maxDepth}`);
   if (typeof data === "number") return Number.isInteger(data) ? data : new Float(data);
@@ -31,11 +31,11 @@ export function valueFromData(data: unknown, depth = 0): Value {
   throw new TemplateError(`a ${typeof data} cannot be given to a template`);
 }
 
-/** JSON text as template values; `1.0` stays a float. @throws SyntaxError for text that is not JSON. */
-export function valueFromJson(text: string): Value {
-  const keepFloats = (_key: string, value: unknown, context?: { readonly source?: string }): unknown =>
-    typeof value === "number" && /[.eE]/.test(context?.source ?? "") ? new Float(value) : value;
-  return valueFromData(JSON.parse(text, keepFloats));
+/** JSON text as plain data that `valueFromData` takes; `1.0` stays a float. @throws SyntaxError for text that is not JSON. */
+export function dataFromJson(text: string): unknown {
+  return JSON.parse(text, (_key: string, value: unknown, context?: { readonly source?: string }): unknown =>
+    typeof value === "number" && /[.eE]/.test(context?.source ?? "") ? new Float(value) : value,
+  );
 }
 
 interface Layout {
