@@ -9,6 +9,7 @@ import { Problem } from "#protocol/problem";
 import type { Shard, ShardFacts } from "#protocol/shard";
 import type { Engine as EnginePort } from "./effects.ts";
 import { Engine } from "./engine/engine.ts";
+import { checkFit } from "./models/fit.ts";
 import { buildModel } from "./models/registry.ts";
 import { openText } from "./text/text-port.ts";
 import { type Checkpoint, openCheckpoint } from "./weights/checkpoint.ts";
@@ -75,6 +76,7 @@ function loadShard(
   const dtype = activations(mlx, tokenizer !== undefined);
   const model = buildModel(config, weightsOf(source, mlx, { dtype, rank, world }), layers);
   checkpoint.close();
+  checkFit(model, mlx);
   const { eosTokens: _, ...defaults } = generation;
   const { contextLength } = shard;
   const limits = contextLength === undefined ? {} : { contextLength };

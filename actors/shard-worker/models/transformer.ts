@@ -1,11 +1,13 @@
 /** The blocks that decoder-only transformers share; a model's file says only its difference. */
 import type { MxArray } from "#ffi/array";
+import { isPacked } from "#ffi/nn/linear";
 import type { Layer, Weights } from "#ffi/weights";
 import { Problem } from "#protocol/problem";
 import type { LayerRange } from "#protocol/shard";
 import type { AttentionMask, Cache } from "../cache/cache.ts";
 import { KvCache } from "../cache/kv.ts";
 import { RotatingCache } from "../cache/rotating.ts";
+import { misfit } from "./fit.ts";
 import type { Model, Wanted } from "./model.ts";
 import type { Rope } from "./rope.ts";
 
@@ -44,7 +46,7 @@ export function transformer(blueprint: Blueprint, weights: Weights, range?: Laye
   const model = weights.at("model");
   const numbers = Array.from({ length: end - start }, (_, i) => start + i);
   const windows = numbers.map((layer) => blueprint.window?.(layer));
-  const enter = start === 0 ? model.embedding("embed_tokens").rows : undefined;
+  const enter = start === 0 ? embedding(model, blueprint.vocabularySize) : undefined;
   const blocks = numbers.map((layer) => blueprint.block(model.at("layers").at(layer), layer));
   const leave = end === layers ? head(blueprint, weights) : undefined;
 
@@ -66,6 +68,15 @@ export function transformer(blueprint: Blueprint, weights: Weights, range?: Laye
       return leave ? leave(x, wanted, length) : x;
     },
   };
+}
+
+/** MLX does not look whether a row exists, so a table that is too short would be read beyond its end. */
+function embedding(model: Weights, vocabularySize: number): Layer {
+  const table = model.matrix("embed_tokens");
+  const [rows] = (isPacked(table) ? table.weight : table).shape;
+  if (rows !== vocabularySize)
+    throw misfit(`vocab_size is ${vocabularySize}, ${model.path}.embed_tokens has ${rows} rows`);
+  return model.embedding("embed_tokens").rows;
 }
 
 /** One mask per kind of attention, made from the first cache of its kind: all of a kind stand at the same offset. */
