@@ -35,10 +35,13 @@ export class Penalties {
     for (const [id, amount] of this.#bias) logits[id] = (logits[id] ?? 0) + amount;
     for (const id of this.#context) {
       const logit = logits[id] ?? 0;
-      logits[id] = logit < 0 ? logit * this.#repetition : logit / this.#repetition;
+      logits[id] = logit < 0 ? logit * this.#repetition : Math.min(logit / this.#repetition, FLOAT32_MAX);
     }
     for (const [id, times] of this.#generated) {
       logits[id] = (logits[id] ?? 0) - this.#presence - this.#frequency * times;
     }
   }
 }
+
+/** An infinite logit would be taken for a broken model, where only a penalty near 0 was asked for. */
+const FLOAT32_MAX = 2 ** 127 * (2 - 2 ** -23);

@@ -150,6 +150,8 @@ test.each([
   expect(() => argmax(Float32Array.from(values))).toThrow(message);
 });
 
+const FLOAT32_MAX = 3.4028234663852886e38;
+
 function penalised(
   sampling: Sampling,
   prompt: readonly number[],
@@ -166,6 +168,11 @@ function penalised(
 test.each([
   ["a bias is added", { logitBias: { "1": 5, "2": -100 } }, [1, 7, -97]],
   ["repetition weighs down prompt and answer, once each", { repetitionPenalty: 2 }, [0.5, 1, 3]],
+  [
+    "a tiny repetition penalty makes no infinity of a logit",
+    { repetitionPenalty: 1e-40 },
+    [FLOAT32_MAX, FLOAT32_MAX, 3],
+  ],
   ["presence counts what was generated, once", { presencePenalty: 0.5 }, [1, 1.5, 3]],
   ["frequency counts it each time", { frequencyPenalty: 0.5 }, [1, 1, 3]],
   [
