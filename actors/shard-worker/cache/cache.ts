@@ -1,5 +1,6 @@
 /** What every attention cache offers: keys and values of one layer and one sequence, whatever shape they are kept in. */
-import type { AttentionOptions, Dtype, Mlx, MxArray } from "#ffi/array";
+import type { AttentionOptions, Mlx, MxArray } from "#ffi/array";
+import { dtypeBytes } from "#ffi/dtypes";
 
 export type AttentionMask = AttentionOptions["mask"];
 
@@ -27,13 +28,8 @@ export interface Cache {
   dispose(): void;
 }
 
-const BYTES: Readonly<Record<Dtype, number>> = {
-  bool: 1, uint8: 1, uint16: 2, uint32: 4, uint64: 8, int8: 1, int16: 2, int32: 4, int64: 8,
-  float16: 2, float32: 4, float64: 8, bfloat16: 2, complex64: 8,
-}; // biome-ignore format: a table
-
 export const bytesOf = ({ shape, dtype }: MxArray): number =>
-  shape.reduce((count, size) => count * size, BYTES[dtype]);
+  shape.reduce((count, size) => count * size, dtypeBytes(dtype));
 
 /** Rows of [B, H, S, D]. */
 export const rowsOf = (x: MxArray): number => x.shape[2] ?? 0;
