@@ -17,12 +17,13 @@ namespace {
 /** Weight rows of one piece of work: a multiple of every tile, and enough to outweigh handing it over. */
 constexpr size_t kGrain = 16;
 
-/** x as the kernels want it for 4 bits: each run of columns as evens, then odds. */
-void arrange(const float* x, size_t count, float* to) {
-  for (size_t run = 0; run < count; run += 2 * kPackedRun) {
-    for (size_t i = 0; i < kPackedRun; ++i) {
-      to[run + i] = x[run + 2 * i];
-      to[run + kPackedRun + i] = x[run + 2 * i + 1];
+/** A row of x as the kernels want it for 4 bits: see Kernels::lanes. */
+void arrange(const float* x, size_t columns, size_t lanes, float* to) {
+  for (size_t run = 0; run < columns; run += 8 * lanes, to += 8 * lanes) {
+    size_t words = std::min(lanes, (columns - run) / 8);
+    for (size_t k = 0; k < 8; ++k) {
+      for (size_t i = 0; i < words; ++i) to[k * lanes + i] = x[run + 8 * i + k];
+      std::fill(to + k * lanes + words, to + (k + 1) * lanes, 0.0f);
     }
   }
 }
@@ -80,13 +81,14 @@ struct Linear {
     size_t columns = x.columns();
     bool asItIs = x.adjoining && x.dtype == mx::float32 && bits != 4;
     if (asItIs) return reinterpret_cast<const float*>(x.data);
-    space.resize(x.size());
+    size_t lanes = kernels().lanes, stride = bits == 4 ? (columns + 8 * lanes - 1) / (8 * lanes) * 8 * lanes : columns;
+    space.resize(x.rows() * stride);
     parallel(x.rows(), grainOf(columns), [&](size_t first, size_t last) {
       std::vector<float> row;
       for (size_t m = first; m < last; ++m) {
         const float* from = x.floats(m, row);
-        float* to = space.data() + m * columns;
-        if (bits == 4) arrange(from, columns, to);
+        float* to = space.data() + m * stride;
+        if (bits == 4) arrange(from, columns, lanes, to);
         else std::copy(from, from + columns, to);
       }
     });

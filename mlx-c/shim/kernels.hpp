@@ -18,9 +18,6 @@ struct Matrix {
   Float type;
 };
 
-/** Bytes of 4-bit weights unpacked at once: x comes in runs of twice as many columns, first the even ones, then the odd. */
-constexpr size_t kPackedRun = 16;
-
 /** One key-value head of an attention: rows of keys and of values, `stride` elements apart, each row's elements adjoining. */
 struct KeyValueHead {
   const void* keys;
@@ -53,7 +50,10 @@ struct Mixture {
 
 struct Kernels {
   const char* name;
-  /** out[m * stride + n] = x row m . weight row n, for weight rows [first, last); x [count, columns], for 4 bits in runs. */
+  /** Floats of a vector. For 4-bit weights x comes in runs of 8 * lanes columns (the last one filled up with zeros): of each
+      eight columns the first ones, then the second ones, and so on. */
+  size_t lanes;
+  /** out[m * stride + n] = x row m . weight row n, for weight rows [first, last); x [count, columns], for 4 bits arranged. */
   void (*linear)(const Matrix& weight, const float* x, size_t count, float* out, size_t stride, size_t first, size_t last);
   /** `count` elements of a type, `step` elements apart, as floats. */
   void (*read)(Float type, const void* from, ptrdiff_t step, size_t count, float* to);

@@ -73,6 +73,12 @@ namespace avx512 {
 #define EXO_ROWS 4
 #define EXO_COUNT 6
 #define EXO_WIDEN(b, i) reinterpret_cast<Vec>(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(reinterpret_cast<__m128i>(b))))
+#define EXO_NIBBLES(w) \
+  reinterpret_cast<Vec>(_mm512_permutexvar_ps( \
+      reinterpret_cast<__m512i>(w), _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)))
+#define EXO_FIRST_WORDS(p, n) reinterpret_cast<Words>(_mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << (n)) - 1), p))
+#define EXO_SPREAD(p, i) \
+  reinterpret_cast<Vec>(_mm512_permutexvar_ps(reinterpret_cast<__m512i>(i), reinterpret_cast<__m512>(load(p))))
 #define EXO_HALVES(p) reinterpret_cast<Vec>(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))))
 #define EXO_TO_HALVES(p, v) \
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(reinterpret_cast<__m512>(v), _MM_FROUND_TO_NEAREST_INT))
@@ -90,6 +96,11 @@ namespace avx2 {
 #define EXO_WIDEN(b, i) \
   reinterpret_cast<Vec>( \
       _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(reinterpret_cast<__m128i>(b), (i) * 8))))
+#define EXO_NIBBLES(w) __builtin_convertvector(reinterpret_cast<Ints>((w) & 15), Vec)
+#define EXO_FIRST_WORDS(p, n) \
+  reinterpret_cast<Words>(_mm256_zextsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))
+#define EXO_SPREAD(p, i) \
+  reinterpret_cast<Vec>(_mm256_permutevar8x32_ps(reinterpret_cast<__m256>(load(p)), reinterpret_cast<__m256i>(i)))
 #define EXO_HALVES(p) reinterpret_cast<Vec>(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))
 #define EXO_TO_HALVES(p, v) \
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(reinterpret_cast<__m256>(v), _MM_FROUND_TO_NEAREST_INT))
@@ -104,6 +115,10 @@ namespace portable {
 #define EXO_LANES 4
 #define EXO_ROWS 4
 #define EXO_COUNT 4
+#define EXO_NIBBLES(w) __builtin_convertvector(reinterpret_cast<Ints>((w) & 15), Vec)
+#define EXO_FIRST_WORDS(p, n) Words{}
+// Four words are 32 weights, the smallest group.
+#define EXO_SPREAD(p, i) all(*(p))
 #if defined(__aarch64__)
 #define EXO_WIDEN(b, i) \
   __builtin_convertvector(__builtin_shufflevector(b, b, 4 * (i), 4 * (i) + 1, 4 * (i) + 2, 4 * (i) + 3), Vec)

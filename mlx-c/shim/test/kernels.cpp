@@ -141,3 +141,37 @@ TEST(two_threads_with_streams_of_their_own_share_the_pool) {
   other.join();
   CHECK(first && second);
 }
+
+TEST(a_packed_product_equals_that_of_its_weights) {
+  // 288 columns leave a run of every vector width unfilled.
+  constexpr int rows = 5, columns = 288, group = 32;
+  for (int bits : {4, 8}) {
+    for (int count : {1, 9}) {
+      Arrays arrays;
+      std::vector<float> x = waves(count * columns, 0.4f), scales = waves(rows * columns / group, 0.8f);
+      std::vector<float> biases = waves(rows * columns / group, 1.1f), expected(count * rows);
+      std::vector<uint32_t> packed(rows * columns * bits / 32);
+      for (size_t i = 0; i < packed.size(); ++i) packed[i] = static_cast<uint32_t>(i * 2654435761u);
+      for (int m = 0; m < count; ++m) {
+        for (int n = 0; n < rows; ++n) {
+          double total = 0;
+          for (int k = 0; k < columns; ++k) {
+            int at = n * columns + k, per = 32 / bits;
+            uint32_t q = packed[at / per] >> (at % per * bits) & ((1u << bits) - 1);
+            total += static_cast<double>(x[m * columns + k]) * (scales[at / group] * static_cast<float>(q) + biases[at / group]);
+          }
+          expected[m * rows + n] = static_cast<float>(total / 1e4);
+        }
+      }
+      const int weightShape[] = {rows, columns * bits / 32};
+      mlx_array weight = arrays.keep(mlx_array_new_data(packed.data(), weightShape, 2, MLX_UINT32));
+      mlx_array scale = arrays.of(scales, {rows, columns / group}), bias = arrays.of(biases, {rows, columns / group});
+      mlx_array made = mlx_array_new();
+      CHECK_EQUAL(
+          exo_quantized_linear(&made, arrays.of(x, {count, columns}), weight, scale, bias, group, bits, arrays.stream), 0);
+      std::vector<float> found = valuesOf(arrays.keep(made));
+      for (float& value : found) value /= 1e4f;
+      CHECK(near(found, expected));
+    }
+  }
+}
