@@ -4,6 +4,7 @@
 #include <exception>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -197,8 +198,14 @@ void unpack(const File& file, const Range& r, const Type& type, Target& target) 
     }
   };
   std::vector<std::thread> others;
-  for (size_t i = 1; i < threads; i++) others.emplace_back(share, i);
+  others.reserve(threads);
+  try {
+    for (size_t i = 1; i < threads; i++) others.emplace_back(share, i);
+  } catch (const std::system_error&) {
+    // This process may have no more threads: this one does their shares too.
+  }
   share(0);
+  for (size_t i = others.size() + 1; i < threads; i++) share(i);
   for (auto& other : others) other.join();
   for (const auto& failure : failures) {
     if (failure) std::rethrow_exception(failure);
