@@ -72,11 +72,10 @@ test("a folder's .env and bunfig.toml are not obeyed", async () => {
   expect([code, out.includes("evil")]).toEqual([0, false]);
 });
 
-/** From the issue: /healthz within 150 ms of start, at most 90 MB. The test allows for a machine that does other things. */
-const HEALTH_MS_MAX = 300;
+/** A node that holds no model; how soon it answers is measured in tests/e2e/figures.test.ts. */
 const RESIDENT_BYTES_MAX = 90e6;
 
-test("serve is healthy soon after its start, small, and outlives the shell that started it", async () => {
+test("serve is small, and outlives the shell that started it", async () => {
   using folder = freshFolder();
   const said = join(folder.path, "ready.json");
   const start = performance.now();
@@ -97,18 +96,11 @@ test("serve is healthy soon after its start, small, and outlives the shell that 
   try {
     const health = async () => (await fetch(`${url}/healthz`)).status;
     expect(await health()).toBe(200);
-    const healthyMs = performance.now() - start;
     await shell.exited;
     const status =
       process.platform === "linux" ? await Bun.file(`/proc/${pid}/status`).text() : "VmRSS: 0 kB";
     const resident = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
-    if (process.env.EXO_TEST_FIGURES)
-      console.log(`healthy after ${healthyMs.toFixed(0)} ms, ${(resident / 1e6).toFixed(1)} MB`);
-    expect([healthyMs < HEALTH_MS_MAX, resident < RESIDENT_BYTES_MAX, await health()]).toEqual([
-      true,
-      true,
-      200,
-    ]);
+    expect([resident < RESIDENT_BYTES_MAX, await health()]).toEqual([true, 200]);
   } finally {
     process.kill(pid, "SIGTERM");
   }
