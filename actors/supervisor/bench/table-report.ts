@@ -25,7 +25,7 @@ export function tableReport(report: Report, options: TableOptions = {}): string 
     `${headLine(report)}\n`,
     ...report.warnings.map((text) => `! ${text}\n`),
     table(headers, rows, options),
-    ...notes(report),
+    ...notesOf(report),
   ].join("");
 }
 
@@ -41,7 +41,7 @@ export function markdownReport(report: Report): string {
     line(headers.map(() => "---")),
     ...rows.map(line),
     "\n",
-    ...notes(report).map((text) => `* ${text}`),
+    ...notesOf(report).map((text) => `* ${text}`),
   ].join("");
 }
 
@@ -57,7 +57,7 @@ export function headLine({ name, state, environment, seconds }: Report): string 
   return `${mark}${name} · ${cpu}, ${logicalCores} cores, ${memory}${where} · ${shownSeconds(seconds)}`;
 }
 
-function columnsOf(report: Report): { headers: string[]; rows: string[][] } {
+export function columnsOf(report: Report): { headers: string[]; rows: string[][] } {
   const { cells, comparison } = report;
   const hasGoodput = cells.some(({ summary }) => summary.goodput !== undefined);
   const changes = new Map(comparison?.cells.map((cell) => [cell.key, cell.changes]));
@@ -124,7 +124,8 @@ function shownVerdict(changes: Changes): string {
   return change ? `${shownChange(change.ratio)} ${MARKS[change.verdict]}` : "–";
 }
 
-function notes({ skipped, comparison, cells }: Report): string[] {
+/** What stands under the table, a line each. */
+export function notesOf({ skipped, comparison, cells }: Report): string[] {
   const p99 =
     cells.some(({ summary }) => summary.itl && !summary.itl.p99) ||
     cells.some(({ summary }) => summary.ttft && !summary.ttft.p99);
@@ -155,16 +156,20 @@ function comparedNotes({
 const KEEPS_UP = 0.9;
 
 /** Of each sweep the highest rate that was still answered. */
-export function kneesOf(cells: readonly ReportCell[]): string[] {
+function kneesOf(cells: readonly ReportCell[]): string[] {
   const steps = Map.groupBy(
     cells.filter(({ key, load }) => load.startsWith("step ") && key.endsWith(load)),
     ({ key, load }) => key.slice(0, -load.length - " · ".length),
   );
   return [...steps].map(([key, points]) => {
-    const held = points.filter(
-      ({ offeredPerS = 0, summary }) => summary.requestsPerS >= KEEPS_UP * offeredPerS,
-    );
+    const held = points.filter((cell) => pacePerS(cell) >= KEEPS_UP * (cell.offeredPerS ?? 0));
     const best = Math.max(0, ...held.map(({ offeredPerS = 0 }) => offeredPerS));
     return best > 0 ? `${key}: keeps up to ${shownRate(best)}` : `${key}: keeps up with no step`;
   });
+}
+
+/** Answers per second without the time that the last of them needs by its nature; falling behind makes it longer. */
+function pacePerS({ summary, runs }: ReportCell): number {
+  const windowMs = runs.reduce((sum, run) => sum + run.windowMs - (summary.e2e?.p50 ?? 0), 0);
+  return windowMs > 0 ? ((summary.requests - summary.errors) * 1000) / windowMs : 0;
 }

@@ -1,5 +1,6 @@
 /** HTTP as the benchmark needs it: bytes with the moment they came. */
 import type { Clock } from "#actors/runtime/clock";
+import { Problem } from "#protocol/problem";
 
 /** The base of an OpenAI-compatible API, such as `http://localhost:52415/v1`. */
 export interface Wire {
@@ -24,7 +25,10 @@ export function httpWire(url: string, key: string | undefined): Wire {
     async post(path, body, signal) {
       // No timeout of Bun's own: the benchmark has one, and counts what it cuts.
       const options = { method: "POST", headers, body: JSON.stringify(body), signal, timeout: false };
-      const response = await fetch(url + path, options);
+      const response = await fetch(url + path, options).catch((error: unknown) => {
+        if (signal.aborted) throw error;
+        throw unreachable(url, error);
+      });
       return {
         status: response.status,
         text: () => response.text(),
@@ -32,6 +36,14 @@ export function httpWire(url: string, key: string | undefined): Wire {
       };
     },
   };
+}
+
+function unreachable(url: string, error: unknown): Problem {
+  const why = error instanceof Error ? error.message : String(error);
+  return new Problem("network", `${url} does not answer: ${why}`, {
+    remedy: "see that the server runs and that the URL is the one of its API",
+    cause: error,
+  });
 }
 
 export interface TimedEvent {

@@ -64,7 +64,8 @@ export function workloadOf(ports: WorkloadPorts): Workload {
     fill(repeat, index) {
       const prefix = prefixAt(repeat, index);
       if (fill === 0 || !prefix) return undefined;
-      return asked(prompts.make(fill + 1, random(repeat, index), prefix), 1);
+      // One token more than the prefix, and another than the prompt goes on with.
+      return asked(prompts.make(fill + 1, randomOf(seed, salt, cell.key, repeat, index, "fill"), prefix), 1);
     },
     first(repeat, index) {
       const drawn = lengths(repeat, index);

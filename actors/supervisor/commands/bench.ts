@@ -68,7 +68,7 @@ async function askedFor({ config: { folder } }: Session, what: string, flags: Be
       remedy: "name a config.yaml that does, or a model",
     });
   const text = isFile ? readFileSync(path, "utf8") : "";
-  const config = isFile ? withFlags(readConfig(text, what), flags) : flagConfig(what, flags);
+  const config = isFile ? withFlags(configIn(text, what), flags) : flagConfig(what, flags);
   const hash = new Bun.CryptoHasher("sha256")
     .update(isFile ? text : "")
     .update(JSON.stringify(config))
@@ -80,6 +80,15 @@ async function askedFor({ config: { folder } }: Session, what: string, flags: Be
     dir: resolve(flags.out === undefined ? base : folder, config.output.dir),
     hash,
   };
+}
+
+/** A config that cannot be read is a wrong use. */
+function configIn(text: string, path: string): BenchConfig {
+  try {
+    return readConfig(text, path);
+  } catch (error) {
+    throw error instanceof Problem ? usageProblem(error.message, error.remedy) : error;
+  }
 }
 
 async function baselineOf({ config, folder, dir }: Asked): Promise<Report | undefined> {
@@ -142,7 +151,7 @@ async function measured(
 const RESUMED = {
   nothing: () => "there is nothing to go on from: starting anew",
   other: () => "what was begun is of another config: starting anew",
-  some: (runs: unknown) => `going on: ${runs} runs are measured already`,
+  some: (runs: unknown) => `going on: ${runs} run${runs === 1 ? " is" : "s are"} measured already`,
 };
 
 const NO_TARGET: TargetFacts = { url: "", kind: "url", api: "", promptsBy: "words", exactLengths: "" };

@@ -1,0 +1,55 @@
+/** A benchmark against the fake target, from a config's text to its report's cells, in virtual time. */
+import type { Measured } from "#actors/supervisor/bench/measure";
+import { readConfig } from "#actors/supervisor/bench/read-config";
+import { type ReportCell, reportCells } from "#actors/supervisor/bench/report";
+import { type Done, runBench } from "#actors/supervisor/bench/run-bench";
+import { type FakeTarget, fakeTarget, type Speeds } from "./fake-target.ts";
+import { type VirtualClock, virtualClock } from "./virtual-clock.ts";
+
+export interface World {
+  readonly cells: readonly ReportCell[];
+  readonly target: FakeTarget;
+  readonly done: Done;
+  /** Cell and repeat, in the order they were measured. */
+  readonly journal: readonly string[];
+  readonly clock: VirtualClock;
+}
+
+export interface Circumstances {
+  readonly speeds?: Speeds;
+  /** Files that the config names. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** Ctrl-C at this moment. */
+  readonly abortMs?: number;
+  /** Measured before, as `--resume` finds it. */
+  readonly before?: readonly (readonly [key: string, repeat: number, measured: readonly Measured[]])[];
+}
+
+/** `scenarios` as YAML; the model is `m`, warm-up and repeats are off unless said. */
+export async function benchmark(scenarios: string, around: Circumstances = {}): Promise<World> {
+  const { speeds, files = {}, abortMs, before = [] } = around;
+  const config = readConfig(
+    `models: [m]\ndefaults: {warmup: 0, repeat: 1}\nscenarios:\n${scenarios}`,
+    "c.yaml",
+  );
+  const clock = virtualClock();
+  const target = fakeTarget(clock, speeds);
+  const ending = new AbortController();
+  const journal: string[] = [];
+  if (abortMs !== undefined) clock.after(abortMs, () => ending.abort(new Error("interrupted")));
+  const work = runBench(config, config.scenarios, {
+    clock,
+    signal: ending.signal,
+    open: async () => ({ wire: target, model: "m", kind: "url", close: async () => {} }),
+    read: (path) => files[path] ?? "",
+    journal: {
+      measured: new Map(before.map(([key, , measured]) => [key, measured])),
+      has: (key, repeat) => before.some(([known, done]) => known === key && done === repeat),
+      add: async (key, repeat) => void journal.push(`${repeat} ${key}`),
+      done: async () => {},
+    },
+    status: () => {},
+  });
+  const done = await clock.run(work);
+  return { cells: reportCells(done.cells, done.measured), target, done, journal, clock };
+}

@@ -1,0 +1,125 @@
+import { expect, test } from "bun:test";
+import { compare } from "#actors/supervisor/bench/compare";
+import { csvReport } from "#actors/supervisor/bench/csv-report";
+import { htmlReport } from "#actors/supervisor/bench/html-report";
+import { randomOf } from "#actors/supervisor/bench/random";
+import { changeOf, percentile, spreadOf, variationOf } from "#actors/supervisor/bench/statistics";
+import { markdownReport, tableReport } from "#actors/supervisor/bench/table-report";
+import { reportOf } from "./sample-report.ts";
+
+test("percentiles interpolate between raw samples as numpy does", () => {
+  const sorted = [10, 20, 30, 40];
+  expect([0, 25, 50, 90, 100].map((p) => percentile(sorted, p))).toEqual([10, 17.5, 25, 37, 40]);
+  expect([spreadOf([]), spreadOf([3])]).toEqual([
+    undefined,
+    { count: 1, mean: 3, std: 0, min: 3, p50: 3, p90: 3, max: 3 },
+  ]);
+  expect([variationOf([5]), variationOf([0, 0]), variationOf([9, 11])]).toEqual([
+    undefined,
+    undefined,
+    Math.SQRT2 / 10,
+  ]);
+});
+
+test("a change is given with the interval of a bootstrap over runs, or without one where runs are single", () => {
+  const sure = changeOf([100, 101, 99, 100], [110, 111, 109, 110], randomOf(1));
+  const noise = changeOf([100, 120, 80], [101, 121, 81], randomOf(1));
+  expect([sure.ratio, sure.interval?.every((bound) => bound > 0.08 && bound < 0.12)]).toEqual([
+    expect.closeTo(0.1),
+    true,
+  ]);
+  expect((noise.interval?.[0] ?? 1) < 0 && (noise.interval?.[1] ?? -1) > 0).toBe(true);
+  expect(changeOf([100], [90], randomOf(1))).toEqual({ ratio: expect.closeTo(-0.1) });
+});
+
+const limits = (metric: string, sign: "+" | "-" | ">" | "<", amount: number) => [
+  { metric, sign, amount, text: `${sign}${amount}` },
+];
+
+test("a limit is broken by a change beyond it that is more than chance", () => {
+  const before = reportOf({ decodeTps: [50, 50.5, 49.5] });
+  const slower = reportOf({ decodeTps: [45, 45.5, 44.5] });
+  const noisy = reportOf({ decodeTps: [20, 80, 40] });
+  const broken = (after: typeof before, limit: ReturnType<typeof limits>) =>
+    compare(before, after, limit).broken.map(({ metric, found }) => `${metric} ${found}`);
+  expect([
+    broken(slower, limits("decode_tps", "-", 5)),
+    broken(slower, limits("decode_tps", "-", 15)),
+    broken(slower, limits("itl_p50", "+", 5)),
+    broken(noisy, limits("decode_tps", "-", 5)),
+    broken(slower, limits("decode_tps", "<", 48)),
+    broken(slower, limits("errors", ">", 0)),
+  ]).toEqual([["decode_tps −10.0 %"], [], ["itl_p50 +11.1 %"], [], ["decode_tps 45"], []]);
+});
+
+test("verdicts know which metrics are better when they fall, and cells of one side are named", () => {
+  const before = reportOf({ decodeTps: [50, 50.5, 49.5] });
+  const { cells, unmatched, warnings } = compare(before, reportOf({ decodeTps: [60, 60.5, 59.5] }), []);
+  const verdicts = Object.entries(cells[0]?.changes ?? {}).map(
+    ([metric, { verdict }]) => `${metric} ${verdict}`,
+  );
+  expect(verdicts).toContain("decode_tps better");
+  expect(verdicts).toContain("itl_p50 better");
+  expect(verdicts).toContain("ttft_p50 same");
+  expect([unmatched, warnings]).toEqual([[], []]);
+  const elsewhere = { ...reportOf({ name: "other" }), environment: { ...before.environment, cpu: "B" } };
+  const other = compare(before, elsewhere, []);
+  expect([other.unmatched, other.warnings]).toEqual([
+    ["other · m · 10×5 · 1 stream: not in the baseline", "chat · m · 10×5 · 1 stream: only in the baseline"],
+    ["the processor differs: A <fast> processor then, B now"],
+  ]);
+});
+
+test("the table shows every cell with its spread, what was skipped and what a limit broke", () => {
+  const report = reportOf({ decodeTps: [45, 45.5, 44.5] });
+  const comparison = compare(reportOf({ decodeTps: [50, 50.5, 49.5] }), report, limits("decode_tps", "-", 5));
+  const skipped = [{ what: "scenario failover", reason: "its faults need several nodes" }];
+  expect(
+    tableReport({ ...report, state: "partial", comparison, skipped, warnings: ["busy"] }),
+  ).toMatchInlineSnapshot(`
+    "PARTIAL · home · A <fast> processor, 8 cores, 32 GB · exo 1.0.0 (abc1234), daemon · 1 min 15 s
+    ! busy
+    SCENARIO  MODEL  PROMPT×OUT  LOAD      TTFT P50/P90/P99  ITL P50/P90/P99  PREFILL TOK/S  TOK/S/STREAM  TOK/S TOTAL  CV     VS BASELINE
+    chat      m      10×5        1 stream  0.100 0.100 – s   22.2 22.5 – ms   100.0          45.0          26.5         1.1 %  −10.0 % ✗
+    p99 is left out below 100 samples
+    skipped scenario failover: its faults need several nodes
+    compared with home of 2026-11-21T10:11:12.000Z (abc1234); = is within chance (95 % bootstrap over runs), ? has too few runs
+    ✗ decode_tps −10.0 % on chat · m · 10×5 · 1 stream (limit -5)
+    "
+  `);
+});
+
+test("runs that vary by more than five per cent are called noisy", () => {
+  const noisy = (decodeTps: number[]) => reportOf({ decodeTps }).cells.map((cell) => cell.noisy);
+  expect([noisy([50, 60, 40]), noisy([50, 51, 49]), noisy([50])]).toEqual([[true], [false], [false]]);
+});
+
+test("CSV quotes what needs it and has a column for every header", () => {
+  const [header = "", row = "", end] = csvReport(reportOf({ name: '"a, b"' })).split("\r\n");
+  expect([header.split(",").length, row.includes('"a, b"'), end]).toEqual([
+    row.replace('"a, b"', "x").split(",").length,
+    true,
+    "",
+  ]);
+});
+
+test("Markdown is one table that can be pasted", () => {
+  const lines = markdownReport(reportOf()).split("\n");
+  expect(lines.filter((line) => line.startsWith("|")).map((line) => line.split("|").length)).toEqual([
+    12, 12, 12,
+  ]);
+});
+
+test("the HTML refers to nothing outside, runs no script and escapes what it shows", () => {
+  const html = htmlReport({ ...reportOf(), comparison: compare(reportOf(), reportOf(), []) });
+  expect([
+    /<script|https?:\/\/(?!127)|src=|href=|url\(|@import/.exec(html)?.[0],
+    html.includes("<fast>"),
+    html.includes("&lt;fast&gt;"),
+  ]).toEqual([undefined, false, true]);
+  expect([html.match(/<svg/g)?.length, html.match(/<\/svg>/g)?.length, html.includes("NaN")]).toEqual([
+    4,
+    4,
+    false,
+  ]);
+});
