@@ -12,23 +12,27 @@ export function nucleus(logits: Float32Array, normaliser: number, share: number)
       ids.push(id);
       mass += Math.exp(logit - normaliser);
     }
-    if ((mass >= share && ids.length > 0) || floor === 0)
-      return cut(ids.sort(falling(logits)), logits, normaliser, share);
+    if ((mass >= share && ids.length > 0) || floor === 0) return cut(ids, logits, normaliser, share);
   }
   return [];
 }
 /** Tokens are sorted from this probability up; where those do not make up the share, from the next. */
 const FLOORS = [1e-3, 1e-5, 1e-7, 0];
 
-function cut(ids: number[], logits: Float32Array, normaliser: number, share: number): number[] {
+/** The best of `ids` until they reach `share`. Numbers sort ten times as fast as ids by a comparison do. */
+function cut(ids: readonly number[], logits: Float32Array, normaliser: number, share: number): number[] {
+  const rising = Float32Array.from(ids, (id) => logits[id] ?? 0).sort();
   let mass = 0;
-  const count = ids.findIndex((id) => {
-    const reached = mass >= share;
-    mass += Math.exp((logits[id] ?? 0) - normaliser);
-    return reached;
-  });
-  if (count < 0) return ids;
-  return ids.slice(0, Math.max(count, 1));
+  let count = 0;
+  while (count < rising.length && (count === 0 || mass < share)) {
+    count++;
+    mass += Math.exp((rising.at(-count) ?? 0) - normaliser);
+  }
+  const least = rising.at(-count) ?? 0;
+  return ids
+    .filter((id) => (logits[id] ?? 0) >= least)
+    .sort(falling(logits))
+    .slice(0, count);
 }
 
 /** Tokens at least `share` as probable as the best (https://arxiv.org/abs/2407.01082). */
