@@ -10,7 +10,7 @@ import type { GenerateOrder, LoadOrder } from "./machine.ts";
 
 /** The engine as the actor sees it: production passes MLX, a test passes a fake. */
 export interface Engine {
-  /** All or nothing: a load that fails leaves no memory behind. */
+  /** A load that fails may leave memory behind: the process is then ended by whoever started it. */
   load(
     shard: Shard,
     progress: (loadedBytes: number, totalBytes: number) => void,
@@ -19,6 +19,7 @@ export interface Engine {
   /** Throws Problem when the request cannot be taken; afterwards `sink` hears of it. */
   submit(generation: Generation, sink: Sink): void;
   cancel(request: RequestId): void;
+  /** Ends every request. The weights go with the process. */
   release(): void;
 }
 
