@@ -14,8 +14,14 @@ namespace mx = mlx::core;
 namespace exo {
 namespace {
 
-/** Weight rows of one piece of work: a multiple of every tile, and enough to outweigh handing it over. */
-constexpr size_t kGrain = 16;
+/** Weight rows of one piece of work are a multiple of every tile. */
+constexpr size_t kTileRows = 16;
+/** Products of one piece: about five microseconds, which outweighs handing it over. */
+constexpr size_t kPieceProducts = 65536;
+
+size_t rowsPerPiece(size_t products) {
+  return (kPieceProducts / (products + 1) / kTileRows + 1) * kTileRows;
+}
 
 /** A row of x as the kernels want it for 4 bits: see Kernels::lanes. */
 void arrange(const float* x, size_t columns, size_t lanes, float* to) {
@@ -66,7 +72,7 @@ struct Linear {
     size_t count = inputs[0].rows();
     std::vector<float> added;
     const float* bias = !bits && inputs.size() > 2 ? inputs[2].floats(0, added) : nullptr;
-    parallel(rows, kGrain, [&](size_t first, size_t last) {
+    parallel(rows, rowsPerPiece(columns * count), [&](size_t first, size_t last) {
       kernels().linear(matrix, x, count, to, rows, first, last);
       if (!bias) return;
       for (size_t m = 0; m < count; ++m)

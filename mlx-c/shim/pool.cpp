@@ -18,7 +18,7 @@ constexpr int kLooks = 4000;
 /** How often the caller looks for the others' last pieces before it lets the system run them: they may wait for its processor. */
 constexpr int kPatience = 2000;
 /** Pieces of a job per thread: whoever is late, or is given less of a processor, takes fewer of them. */
-constexpr size_t kPieces = 4;
+constexpr size_t kPieces = 16;
 
 int wantedThreads() {
   const char* told = std::getenv("EXO_THREADS");
