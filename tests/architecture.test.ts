@@ -51,11 +51,11 @@ const law: readonly Law[] = [
     may: ["protocol/", "actors/runtime/", "actors/api-gateway/"],
     because: "actors meet only in messages",
   },
-  {
-    room: "actors/planner/",
-    may: ["protocol/", "actors/runtime/", "actors/planner/"],
+  ...["discovery", "topology", "planner"].map((actor) => ({
+    room: `actors/${actor}/`,
+    may: ["protocol/", "actors/runtime/", `actors/${actor}/`],
     because: "actors meet only in messages",
-  },
+  })),
   {
     room: "actors/supervisor/",
     may: ["protocol/", "actors/", ".cache/", "package.json"],

@@ -18,7 +18,7 @@ const REQUESTS_MAX = 4096;
 const UNREAD_MAX = 1 << 18;
 
 export interface Requests {
-  readonly behaviour: Behaviour;
+  readonly behaviour: Behaviour<GenerationReply | ApiGatewayMessage>;
   /** Streams one answer; throws Problem. Aborting the signal or leaving the loop stops the work. */
   generate(generation: Generation, signal: AbortSignal): AsyncGenerator<Delta>;
   inFlight(): number;
@@ -48,14 +48,13 @@ export function requests(system: ActorSystem, self: Address, supervisor: Address
     generate,
     inFlight: () => open.size,
     behaviour({ message }) {
-      const known = message as GenerationReply | ApiGatewayMessage;
-      switch (known.type) {
+      switch (message.type) {
         case "GenerationReply.Delta":
-          return open.get(known.request)?.push(known.delta);
+          return open.get(message.request)?.push(message.delta);
         case "GenerationReply.Failed":
-          return open.get(known.request)?.failed(known.problem);
+          return open.get(message.request)?.failed(message.problem);
         case "ApiGateway.WorkerLost":
-          for (const request of open.values()) request.workerLost(known.worker, known.problem);
+          for (const request of open.values()) request.workerLost(message.worker, message.problem);
       }
     },
   };
@@ -141,7 +140,7 @@ class Request {
   async #acquire({ system, self, supervisor }: RequestPorts): Promise<void> {
     try {
       const question = Supervisor.Acquire({ model: this.#generation.model });
-      const answer = (await system.ask(supervisor, question, self, ACQUIRE_MS)) as SupervisorReply;
+      const answer = await system.ask<SupervisorReply>(supervisor, question, self, ACQUIRE_MS);
       if (answer.type === "SupervisorReply.Acquired") this.#tell({ type: "Acquired", worker: answer.worker });
       else if (answer.type === "SupervisorReply.Refused")
         this.#tell({ type: "Refused", problem: answer.problem });

@@ -6,9 +6,9 @@ import type { Behaviour } from "./system.ts";
 export function chartBehaviour<Chart extends AnyStateMachine>(
   chart: Chart,
   crashed: (error: unknown) => void,
-): Behaviour {
+): Behaviour<EventFromLogic<Chart>> {
   const running = createActor(chart);
   running.subscribe({ error: crashed });
   running.start();
-  return ({ message }) => running.send(message as EventFromLogic<Chart>);
+  return ({ message }) => running.send(message);
 }

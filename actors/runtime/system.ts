@@ -7,16 +7,16 @@ import type { Clock } from "./clock.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { Transport } from "./transport/transport.ts";
 
-/** A message as an actor sees it. */
-export interface Received {
-  readonly message: AnyMessage;
+/** A message as an actor sees it; `M` is what its inboxes declare. */
+export interface Received<M extends AnyMessage = AnyMessage> {
+  readonly message: M;
   readonly from: Address;
   /** Answers a question; for a message that asked nothing it goes to the sender as a message of its own. */
   reply(message: AnyMessage): void;
 }
 
 /** What an actor does with one message. Throwing is a crash: the actor stops and its `onCrash` hears of it. */
-export type Behaviour = (received: Received) => void;
+export type Behaviour<M extends AnyMessage = AnyMessage> = (received: Received<M>) => void;
 
 export interface SpawnOptions {
   /** Messages that may wait; a burst above it is refused to its senders. */
@@ -62,7 +62,11 @@ export class ActorSystem {
     return `${this.node}/${name}` as Address;
   }
 
-  spawn(name: string, behave: Behaviour, options: SpawnOptions = {}): Address {
+  /**
+   * Starts an actor. What comes from outside was checked against its declaration when it was decoded; that a message is
+   * one of `M` is its sender's word, so a behaviour ignores what it does not know.
+   */
+  spawn<M extends AnyMessage>(name: string, behaviour: Behaviour<M>, options: SpawnOptions = {}): Address {
     const address = this.address(name);
     if (this.#actors.has(address)) throw new Error(`an actor named ${address} runs already`);
     const onCrash =
@@ -72,7 +76,7 @@ export class ActorSystem {
       });
     this.#actors.set(address, {
       box: new Mailbox(options.mailbox ?? MAILBOX_DEFAULT),
-      behave,
+      behave: behaviour as Behaviour,
       onCrash,
       running: false,
     });
@@ -89,12 +93,15 @@ export class ActorSystem {
     return this.#route({ to, from, message });
   }
 
-  /** Asks and waits for the answer; rejects with `unavailable` when refused or when `timeoutMs` passes. */
-  ask(to: Address, message: AnyMessage, from: Address, timeoutMs: number): Promise<AnyMessage> {
+  /**
+   * Asks and waits for the answer, one of the replies `R` that the inbox declares; rejects with `unavailable` when refused
+   * or when `timeoutMs` passes.
+   */
+  ask<R extends AnyMessage>(to: Address, message: AnyMessage, from: Address, timeoutMs: number): Promise<R> {
     if (this.#questions.size >= QUESTIONS_MAX) {
       return Promise.reject(new Problem("overloaded", `${QUESTIONS_MAX} questions already wait for answers`));
     }
-    const { promise, resolve, reject } = Promise.withResolvers<AnyMessage>();
+    const { promise, resolve, reject } = Promise.withResolvers<R>();
     this.#lastQuestion += 1;
     const id = this.#lastQuestion;
     const cancel = this.clock.after(timeoutMs, () => settle(() => reject(late(to, message, timeoutMs))));
@@ -104,7 +111,7 @@ export class ActorSystem {
       how();
     };
     this.#questions.set(id, {
-      answer: (answer) => settle(() => resolve(answer)),
+      answer: (answer) => settle(() => resolve(answer as R)),
       fail: (error) => settle(() => reject(error)),
     });
     if (!this.#route({ to, from, id, message })) {

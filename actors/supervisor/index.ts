@@ -20,7 +20,7 @@ export interface SupervisorPorts extends Omit<InstancePorts, "ended"> {
 /** Models that may be held at once: beyond this a machine is misconfigured rather than busy. */
 const MODELS_MAX = 64;
 
-export function supervisor(ports: SupervisorPorts): Behaviour {
+export function supervisor(ports: SupervisorPorts): Behaviour<SupervisorMessage | ShardWorkerReply> {
   /** By path, so that two names of one checkpoint share one worker. */
   const instances = new Map<string, Instance>();
 
@@ -81,16 +81,15 @@ export function supervisor(ports: SupervisorPorts): Behaviour {
     const node = from.slice(0, from.indexOf("/"));
     const answer = (work: Promise<AnyMessage>) =>
       void work.then(reply, (error: unknown) => reply(SupervisorReply.Refused({ problem: refusal(error) })));
-    const known = message as SupervisorMessage | ShardWorkerReply;
-    switch (known.type) {
+    switch (message.type) {
       case "Supervisor.Acquire":
-        return answer(acquire(known.model));
+        return answer(acquire(message.model));
       case "Supervisor.Stop":
-        return answer(stop(known.model, known.now ?? false));
+        return answer(stop(message.model, message.now ?? false));
       case "Supervisor.List":
         return reply(SupervisorReply.Models({ models: list() }));
       default:
-        for (const instance of instances.values()) if (instance.owns(node)) instance.heard(known);
+        for (const instance of instances.values()) if (instance.owns(node)) instance.heard(message);
     }
   };
 }

@@ -104,7 +104,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
 /** What may be asked of the Supervisor `boss`, each in words of its own. */
 function orders(system: ActorSystem, boss: Address, me: Address) {
   async function ask(question: SupervisorMessage, timeoutMs: number): Promise<SupervisorReply> {
-    const answer = (await system.ask(boss, question, me, timeoutMs)) as SupervisorReply;
+    const answer = await system.ask<SupervisorReply>(boss, question, me, timeoutMs);
     if (answer.type === "SupervisorReply.Refused") throw problemOf(answer.problem);
     return answer;
   }
