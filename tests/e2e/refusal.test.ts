@@ -30,8 +30,19 @@ async function refused(...args: readonly string[]): Promise<readonly [number | n
 const says = expect.stringMatching;
 
 test("a sound folder runs, so what is refused below is refused for its fault", async () => {
-  const ran = await run(["run", "./tiny", "--raw", "--max-tokens", "3", "--temp", "0", "abc"], { home });
-  expect([ran.code, ran.out.length > 1, ran.err]).toEqual([0, true, ""]);
+  const answered = async (prompt: string) => {
+    const { code, out, err } = await run(
+      ["run", "./tiny", "--raw", "--max-tokens", "3", "--temp", "0", prompt],
+      {
+        home,
+      },
+    );
+    expect([code, out.length > 1, err]).toEqual([0, true, ""]);
+    return out;
+  };
+  // Weights that are no weights would have it say the same to everything.
+  const answers = [await answered("abc"), await answered("xyz"), await answered("abc")];
+  expect([answers[0] === answers[2], answers[0] === answers[1]]).toEqual([true, false]);
 });
 
 test("an unknown model: the nearest is suggested", async () => {

@@ -30,7 +30,10 @@ export function tinyWeights(): Uint8Array {
   const tensor = (...shape: readonly number[]) =>
     float32(
       shape,
-      Array.from({ length: shape.reduce((size, each) => size * each, 1) }, () => (random() - 0.5) / 4),
+      Array.from(
+        { length: shape.reduce((size, each) => size * each, 1) },
+        () => (random() / 2 ** 32 - 0.5) / 4,
+      ),
     );
   const layer = "model.layers.0.";
   return safetensors({
