@@ -90,7 +90,7 @@ function rowOf({
       : `${(variation * 100).toFixed(1)} %${noisy ? " noisy" : ""}`;
   return [
     scenario,
-    model,
+    model.split("/").at(-1) ?? model,
     shape,
     `${load}${offered}${failed}`,
     latencies(ttft, 1000, "s"),
