@@ -186,6 +186,8 @@ Examples:
   exo bench smollm2 -p 512,4096 -n 128 -c 1,4 -r 5 --compare last
   exo bench config.yaml --dry-run
   exo bench compare bench/before.json bench/last.json
+  exo bench history                              what was measured here before
+  exo bench share bench/last.json                a copy without addresses and paths
 Exit code 9: a limit of the config's compare.fail_if was broken.`;
 
 const RUN_EXAMPLES = `

@@ -33,6 +33,21 @@ test("a config is measured, written and compared with what came before", async (
   ]).toEqual([0, true, true]);
 });
 
+test("what was measured before is listed, and shared without addresses", async () => {
+  using home = freshFolder();
+  await using target = httpTarget();
+  await exo(["bench", "m", "--url", target.url, "-p", "20", "-n", "5", "-r", "1"], { home: home.path });
+  const history = await exo(["bench", "history"], { home: home.path });
+  const shared = await exo(["bench", "share", "bench/last.json"], { home: home.path });
+  const copy = await Bun.file(join(home.path, "bench", "last-shared.json")).text();
+  expect([history.code, history.out.includes("bench · m · 20×5 · 1 stream"), shared.code]).toEqual([
+    0,
+    true,
+    0,
+  ]);
+  expect([copy.includes('"exo.bench/1"'), copy.includes(target.url)]).toEqual([true, false]);
+});
+
 test("a broken limit ends with 9 and says which", async () => {
   using home = freshFolder();
   await using target = httpTarget();

@@ -126,3 +126,11 @@ test("one seed gives one schedule, another seed another", () => {
   expect([times(1), times(1)]).toEqual([times(1), times(1)]);
   expect(times(1)).not.toEqual(times(2));
 });
+
+test("a server that refuses everything is not asked more than ten times a second by each stream", async () => {
+  const world = await benchmark(
+    "  - {name: s, output_tokens: 11, load: {type: concurrent, streams: 2, duration: 1s}}",
+    { speeds: { fails: Array.from({ length: 1000 }, (_, i) => i) } },
+  );
+  expect([world.cells[0]?.summary.requests, world.cells[0]?.summary.errors]).toEqual([20, 20]);
+});

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { redacted } from "#actors/supervisor/bench/archive";
 import { compare } from "#actors/supervisor/bench/compare";
 import { csvReport } from "#actors/supervisor/bench/csv-report";
 import { htmlReport } from "#actors/supervisor/bench/html-report";
@@ -122,4 +123,28 @@ test("the HTML refers to nothing outside, runs no script and escapes what it sho
     4,
     false,
   ]);
+});
+
+test("a report to be shared tells no address, no path and no server's words", () => {
+  const report = reportOf();
+  const [cell] = report.cells;
+  if (!cell) throw new Error("the sample has a cell");
+  const path = "/home/ann/models/m.gguf";
+  const samples = cell.runs.flatMap((run) =>
+    run.samples.map((sample) => ({ ...sample, error: "HTTP 500: /home/ann broke" })),
+  );
+  const told = redacted({
+    ...report,
+    warnings: [`chat · ${path} · 10×5: requests failed, the first with: HTTP 500 at http://ann.example/v1`],
+    cells: [
+      { ...cell, key: `chat · ${path} · 10×5`, model: path, runs: [{ repeat: 0, windowMs: 1, samples }] },
+    ],
+  });
+  expect([told.warnings, told.cells[0]?.key, told.cells[0]?.model, told.environment.target.url]).toEqual([
+    ["chat · m.gguf · 10×5: requests failed, the first with: (reason)"],
+    "chat · m.gguf · 10×5",
+    "m.gguf",
+    "(address)",
+  ]);
+  expect(/ann|http:|127\.0/.exec(JSON.stringify(told))?.[0]).toBeUndefined();
 });

@@ -26,7 +26,12 @@ export function cellsOf(scenarios: readonly Scenario[], model: ModelChoice): rea
       scenario.promptTokens.flatMap((prompt) =>
         scenario.outputTokens.flatMap((output) =>
           loadsOf(scenario.load).map((load) => {
-            const parts = [scenario.name, model.id, shape({ prompt, output, fill }), loadLabel(load)];
+            const parts = [
+              scenario.name,
+              model.id,
+              shape({ scenario, prompt, output, fill }),
+              loadLabel(load),
+            ];
             return { key: parts.join(" · "), scenario, model, prompt, output, fill, load };
           }),
         ),
@@ -59,9 +64,16 @@ function loadsOf(load: Load): readonly CellLoad[] {
   }
 }
 
-/** `512×128`, `8192+512×128` with a filled context. */
-export function shape({ prompt, output, fill }: Pick<Cell, "prompt" | "output" | "fill">): string {
-  return `${fill > 0 ? `${fill}+` : ""}${lengthLabel(prompt)}×${lengthLabel(output)}`;
+/** `512×128`, `8192+512×128` with a filled context, `sharegpt×128` for what lies in a file. */
+export function shape({
+  scenario: { data },
+  prompt,
+  output,
+  fill,
+}: Omit<Cell, "key" | "model" | "load">): string {
+  if (data?.type === "trace") return "trace";
+  const asked = data && "path" in data ? data.type : lengthLabel(prompt);
+  return `${fill > 0 ? `${fill}+` : ""}${asked}×${lengthLabel(output)}`;
 }
 
 const lengthLabel = (length: Length): string =>

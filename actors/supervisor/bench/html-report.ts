@@ -95,10 +95,15 @@ function percentiles(cells: readonly ReportCell[], title: string, { of, divisor,
       .map((ms) => ms / divisor);
     return [{ label: `${cell.shape} ${cell.load}`, values }];
   });
-  return rows.length === 0
-    ? ""
-    : figure(`${title}: p50, p90, p99 where there are 100 samples`, bands(rows, unit));
+  const charts = Array.from({ length: Math.ceil(rows.length / BANDS_MOST) }, (_, i) =>
+    bands(rows.slice(i * BANDS_MOST, (i + 1) * BANDS_MOST), unit),
+  );
+  const caption = `${title}: p50, p90, and p99 where there are 100 samples`;
+  return charts.map((chart) => figure(caption, chart)).join("");
 }
+
+/** The names under more columns would run into each other. */
+const BANDS_MOST = 5;
 
 function gaps({ key, runs }: ReportCell): string {
   const values = runs.flatMap(({ samples }) =>

@@ -1,7 +1,7 @@
 /** Runs one cell once: its load, with every request timed. */
 import { arrivalTimes, rampTimes } from "./arrivals.ts";
 import type { Cell, CellLoad } from "./grid.ts";
-import { closedLoad, type Issue, type LoadPorts, openLoad } from "./loads.ts";
+import { closedLoad, type Issue, type LoadPorts, openLoad, until } from "./loads.ts";
 import type { Question } from "./question.ts";
 import { randomOf } from "./random.ts";
 import { INTERRUPTED, type Outcome, type RequestPorts, request } from "./request.ts";
@@ -52,6 +52,9 @@ interface Place {
   readonly stage: number;
 }
 
+/** A server that refuses at once must not be asked a thousand times a second. */
+const AFTER_FAILURE_MS = 100;
+
 /** So many indices lie between the stages of a sweep. */
 const STAGE_SPAN = 1_000_000;
 
@@ -65,7 +68,10 @@ async function runOf(
   const loadPorts: LoadPorts = ports;
   const send = async (issue: Issue) => {
     const at = { repeat, index: stage * STAGE_SPAN + issue.index };
-    samples.push(...(await conversation(cell, at, issue, ports)));
+    const found = await conversation(cell, at, issue, ports);
+    samples.push(...found);
+    if (found.some(({ error }) => error !== undefined))
+      await until(ports.clock.nowMs() + AFTER_FAILURE_MS, ports);
   };
   const windowMs =
     load.type === "single" || load.type === "concurrent"

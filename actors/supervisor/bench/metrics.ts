@@ -16,6 +16,8 @@ export const DEFINITIONS: Readonly<Record<string, string>> = {
   requests_per_s: "requests answered in full / window",
   goodput: "requests per second that met every limit of slo",
   percentiles: "linear interpolation on raw samples; p99 is left out below 100 samples",
+  in_process:
+    "a target in process shares the client's event loop up to the gateway; its engine is a process of its own",
   errors: "requests that failed, out of all; they enter no latency",
 };
 

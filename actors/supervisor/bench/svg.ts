@@ -72,11 +72,14 @@ export function curve(points: readonly Point[], labels: { readonly x: string; re
     { label: labels.y, max: topOf(points.map(({ y }) => y)) },
     ({ x, y }) => {
       const path = sorted.map((point) => `${at(x(point.x))},${at(y(point.y))}`).join(" ");
-      const dots = sorted.map(
-        (point) =>
-          `<circle class="dot" cx="${at(x(point.x))}" cy="${at(y(point.y))}" r="4"/>` +
-          `<text class="mark" x="${at(x(point.x) - 6)}" y="${at(y(point.y) - 8)}" text-anchor="end">${escaped(point.label)}</text>`,
-      );
+      // A long line of points without names is only a line.
+      const dots = sorted
+        .filter(({ label }) => label !== "")
+        .map(
+          (point) =>
+            `<circle class="dot" cx="${at(x(point.x))}" cy="${at(y(point.y))}" r="4"/>` +
+            `<text class="mark" x="${at(x(point.x) - 6)}" y="${at(y(point.y) - 8)}" text-anchor="end">${escaped(point.label)}</text>`,
+        );
       return `<polyline class="line" points="${path}"/>${dots.join("")}`;
     },
   );

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { Problem } from "#protocol/problem";
+import { history, share } from "../bench/archive.ts";
 import type { BenchConfig, ModelChoice } from "../bench/bench-config.ts";
 import { type BenchFlags, flagConfig, withFlags } from "../bench/bench-flags.ts";
 import { type Comparison, compare } from "../bench/compare.ts";
@@ -12,7 +13,7 @@ import { fileName, LAST, readReport, writeReport } from "../bench/files.ts";
 import { cellsOf } from "../bench/grid.ts";
 import { openJournal } from "../bench/journal.ts";
 import { DEFINITIONS } from "../bench/metrics.ts";
-import { BASELINE_LAST, readConfig } from "../bench/read-config.ts";
+import { BASELINE_LAST, OUTPUT_DEFAULT, readConfig } from "../bench/read-config.ts";
 import { type Report, reportCells, SCHEMA, type Skipped } from "../bench/report.ts";
 import { type BenchPorts, type Done, type OpenTarget, runBench } from "../bench/run-bench.ts";
 import { type Selection, selected } from "../bench/skips.ts";
@@ -30,11 +31,11 @@ export async function bench(session: Session, given: readonly string[], flags: B
   const [what, ...more] = given;
   if (what === undefined)
     throw usageProblem("nothing to measure was named", "exo bench smollm2, or exo bench config.yaml");
-  if (what === "compare")
-    return await compareFiles(
-      session,
-      more.map((each) => resolve(session.config.folder, each)),
-    );
+  const paths = more.map((each) => resolve(session.config.folder, each));
+  if (what === "compare") return await compareFiles(session, paths);
+  if (what === "history")
+    return await history(session, resolve(session.config.folder, flags.out ?? more[0] ?? OUTPUT_DEFAULT));
+  if (what === "share") return await share(session, paths[0]);
   if (more.length > 0)
     throw usageProblem(`${more[0]} is one argument too many`, "list several models in a config.yaml");
   const asked = await askedFor(session, what, flags);
