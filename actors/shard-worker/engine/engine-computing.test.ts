@@ -106,17 +106,26 @@ test("5,000 tokens leave live handles and memory flat", () => {
   });
 }, 60_000);
 
-/** Bytes that a prompt of 512 tokens takes beyond what is left of it afterwards. */
+const CHUNK = 512;
+
+/** Bytes that a chunk of a prompt takes beyond what is left of it afterwards. */
 function bytesOnTheWay(layers: number): number {
   const sequence = new Sequence(mlx, tinyModel(mlx, { layers }));
   sequence.prefill([1]);
   mlx.native.reset_peak_memory();
-  sequence.prefill(Array.from({ length: 512 }, (_, i) => i % 26));
+  sequence.prefill(Array.from({ length: CHUNK }, (_, i) => i % 26));
   const { peakBytes, activeBytes } = mlx.memory();
   sequence.dispose();
   return peakBytes - activeBytes;
 }
 
-test("what a prompt needs on its way through the layers does not grow with their number", () => {
-  expect(bytesOnTheWay(12) / bytesOnTheWay(2)).toBeLessThan(3);
+/**
+ * What one layer of the tiny model makes if nothing of it is freed before its end: at most 17 results, of at most 48
+ * numbers a token. How much of that is freed in time depends on how far MLX's threads are apart, so on the machine.
+ */
+const LAYER_BYTES = 17 * 48 * 4 * CHUNK;
+
+test("what a prompt needs on its way through the layers is one layer's, however many there are", () => {
+  const peaks = Array.from({ length: 10 }, () => bytesOnTheWay(12));
+  expect(Math.max(...peaks)).toBeLessThan(LAYER_BYTES);
 });

@@ -63,11 +63,29 @@ export function transformer(blueprint: Blueprint, weights: Weights, range?: Laye
       for (const [i, block] of blocks.entries()) {
         const cache = caches[i];
         if (!cache) throw new Error(`no cache for layer ${start + i}`);
-        x = block(x, { batch, length, cache, mask: maskOf(windows[i], cache) });
+        const pass = { batch, length, cache, mask: maskOf(windows[i], cache) };
+        x = length === 1 ? block(x, pass) : computed(block, x, pass, input);
       }
       return leave ? leave(x, wanted, length) : x;
     },
   };
+}
+
+/**
+ * One layer over many tokens, computed at once. MLX's host thread makes room for operations long before their turn comes:
+ * left to itself it would hold what lies between the operations of several layers. Waiting costs nothing measurable
+ * beside products of whole prompts. What went in is freed, but for the caller's own `input`.
+ */
+function computed(block: Block, x: MxArray, pass: Pass, input: MxArray): MxArray {
+  const { mlx } = x;
+  const y = mlx.scope((keep) => {
+    const made = block(x, pass);
+    keep(pass.cache.arrays());
+    return made;
+  });
+  mlx.eval([y]);
+  if (x !== input) x.dispose();
+  return y;
 }
 
 /** MLX does not look whether a row exists, so a table that is too short would be read beyond its end. */
