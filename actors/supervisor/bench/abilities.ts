@@ -72,7 +72,10 @@ const POOL_LEAST = 32;
 async function refusalOf(answer: WireAnswer, url: string): Promise<Problem> {
   const reason = reasonOf(await answer.text(), answer.status);
   const kind = answer.status === 404 ? "notFound" : answer.status === 401 ? "unauthorised" : "unavailable";
+  const isBare = kind === "notFound" && !/\/v\d+\//.test(url);
   return new Problem(kind, `${url} refuses a first request: ${reason}`, {
-    remedy: "see target.url, the model's name and the key (key_env)",
+    remedy: isBare
+      ? "most of these APIs live under /v1: add it to the URL"
+      : "see target.url, the model's name and the key (key_env)",
   });
 }
