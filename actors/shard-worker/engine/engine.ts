@@ -55,7 +55,7 @@ export class Engine {
       text,
       nowMs: () => clock.nowMs(),
       vocabularySize: model.vocabularySize,
-      prefillChunk: this.#limits.prefillChunk,
+      limits: this.#limits,
     };
     this.#prefixes = new PrefixCache(this.#limits);
   }
@@ -104,7 +104,7 @@ export class Engine {
     if (!request) return false;
     try {
       this.#working = request;
-      const complete = request.work(request.sequence ?? this.#open(request));
+      const complete = request.work(request.sequence ?? this.#open(request), this.#unitMs(request));
       this.#working = undefined;
       if (complete) this.#leave(request);
       else if (this.#cancelled) this.cancel(request.generation.id);
@@ -157,6 +157,14 @@ export class Engine {
     const sequence = known ?? new Sequence(mlx, model);
     request.open(sequence);
     return sequence;
+  }
+
+  /** How long one unit of this request's prompt may take, for others' answers wait: undefined where none does. */
+  #unitMs(request: Request): number | undefined {
+    const others = this.#active.filter((other) => other !== request && other.sequence);
+    if (!others.some(({ prefillLeft }) => prefillLeft <= 0)) return undefined;
+    const prompts = 1 + others.filter(({ prefillLeft }) => prefillLeft > 0).length;
+    return this.#limits.prefillSharedMs / prompts;
   }
 
   #running(): Sequence[] {

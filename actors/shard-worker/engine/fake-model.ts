@@ -54,10 +54,12 @@ export interface FakeOptions {
   readonly next: (tokens: readonly number[]) => number;
   readonly trimmable?: boolean;
   readonly contextLength?: number;
+  /** Hears of each run before it is computed: for clocks that the model moves. */
+  readonly onRun?: (tokens: number, wanted: Wanted) => void;
 }
 
 /** A model, its device, and the runs it was asked for: how many tokens, and for what. */
-export function fakeModel({ next, trimmable = true, contextLength = 4096 }: FakeOptions) {
+export function fakeModel({ next, trimmable = true, contextLength = 4096, onRun }: FakeOptions) {
   const runs: `${number} ${Wanted}`[] = [];
   let fed: readonly number[] = [];
   const shapes = createShapes();
@@ -77,6 +79,7 @@ export function fakeModel({ next, trimmable = true, contextLength = 4096 }: Fake
     forward(_input, [cache], wanted) {
       if (!(cache instanceof FakeCache)) throw new Error("not a cache of the fake model");
       runs.push(`${fed.length} ${wanted}`);
+      onRun?.(fed.length, wanted);
       const rows = fed.map((token) => {
         cache.tokens.push(token);
         return wanted === "hidden" ? [] : logitsFor(next(cache.tokens));

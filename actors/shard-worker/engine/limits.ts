@@ -6,8 +6,12 @@ export interface Limits {
   readonly activeMax: number;
   /** Requests waiting beyond those; a longer queue would outlast its clients' patience. */
   readonly queuedMax: number;
-  /** Prompt tokens per unit of work: large enough for matrix products, small enough that others' tokens still flow. */
+  /** Prompt tokens per unit of work: large enough for matrix products, small enough that a cancel is heard. */
   readonly prefillChunk: number;
+  /** The fewest while others' answers wait: fewer would read all weights for little. */
+  readonly prefillChunkMin: number;
+  /** How long others' next tokens may wait for prompts, all of them together: a reader still sees a text that flows. */
+  readonly prefillSharedMs: number;
   /** Finished sequences whose keys and values are kept for the next request that begins alike. */
   readonly prefixEntriesMax: number;
   /** Memory those may hold together. */
@@ -18,6 +22,8 @@ export const DEFAULT_LIMITS: Limits = {
   activeMax: 8,
   queuedMax: 64,
   prefillChunk: 512,
+  prefillChunkMin: 32,
+  prefillSharedMs: 200,
   prefixEntriesMax: 4,
   prefixBytesMax: 1024 ** 3,
 };

@@ -2,6 +2,7 @@
 import type { Delta, Generation, TokenLogprob } from "#protocol/generation";
 import { scoresOf } from "../sampling/scores.ts";
 import { Answer, type Ending, tokenLogprob } from "./answer.ts";
+import type { Limits } from "./limits.ts";
 import type { Plan } from "./plan.ts";
 import { reusableLength } from "./prefix-cache.ts";
 import type { Sequence } from "./sequence.ts";
@@ -17,7 +18,7 @@ export interface RequestPorts {
   readonly text: TextPort;
   readonly nowMs: () => number;
   readonly vocabularySize: number;
-  readonly prefillChunk: number;
+  readonly limits: Pick<Limits, "prefillChunk" | "prefillChunkMin">;
 }
 
 /** Scoring a prompt needs the logits of every position at once; this bounds their memory (64 x 150,000 x 4 B = 38 MB). */
@@ -36,6 +37,8 @@ export class Request {
   #openedMs = 0;
   #prefilledMs = 0;
   #cachedTokens = 0;
+  /** What the last chunk of the prompt took, per token. */
+  #tokenMs = Number.POSITIVE_INFINITY;
   #nextToken: number;
 
   constructor(generation: Generation, sink: Sink, plan: Plan, ports: RequestPorts) {
@@ -72,10 +75,16 @@ export class Request {
     if (!this.scored) this.sink.delta({ type: "started", promptTokens: [...this.plan.prompt] });
   }
 
-  /** One unit of work: one chunk of the prompt, or one token. Answers whether the request is complete. */
-  work(sequence: Sequence): boolean {
+  /**
+   * One unit of work: one chunk of the prompt, which takes about `unitMs` where that is given, or one token. Answers
+   * whether the request is complete.
+   */
+  work(sequence: Sequence, unitMs?: number): boolean {
     if (this.prefillLeft > 0) {
-      this.#prefill(sequence);
+      const startedMs = this.#ports.nowMs();
+      const before = sequence.tokens.length;
+      this.#prefill(sequence, this.#chunk(unitMs));
+      this.#tokenMs = (this.#ports.nowMs() - startedMs) / (sequence.tokens.length - before);
       if (this.prefillLeft > 0) return false;
       if (!this.#answer.full) return false;
     }
@@ -88,10 +97,17 @@ export class Request {
     return this.#decode(sequence);
   }
 
-  #prefill(sequence: Sequence): void {
+  /** Tokens of the next chunk: as many as `unitMs` allows at the pace of the one before, the fewest while that is unknown. */
+  #chunk(unitMs: number | undefined): number {
+    const { prefillChunk, prefillChunkMin } = this.#ports.limits;
+    const most = this.scored ? Math.min(SCORED_CHUNK, prefillChunk) : prefillChunk;
+    if (unitMs === undefined) return most;
+    return Math.min(most, Math.max(prefillChunkMin, Math.floor(unitMs / this.#tokenMs)));
+  }
+
+  #prefill(sequence: Sequence, most: number): void {
     const { prompt } = this.plan;
     const start = sequence.tokens.length;
-    const most = this.scored ? Math.min(SCORED_CHUNK, this.#ports.prefillChunk) : this.#ports.prefillChunk;
     const chunk = prompt.slice(start, Math.min(start + most, prompt.length - 1));
     if (!this.scored) {
       sequence.prefill(chunk);
