@@ -3,7 +3,7 @@
  * HTTP. Every round runs each side once, in turning order; the ratios are of runs of one round, so that a slow minute
  * hits both. Each side is tried with every number of threads asked for and compared at its best.
  *
- *   bun bench/peers.ts [smollm2] [1b-q4_0] [1b-q4_1] [--prompts 512] [--output 64] [--rounds 5] [--threads 1,2]
+ *   bun bench/peers.ts [smollm2] [1b-q4_0] [1b-q4_1] [moe-q4_0] [--prompts 512] [--output 64] [--rounds 5] [--threads 1,2]
  *                      [--sides exo,llama.cpp,mlx-lm] [--out FILE.json]
  *
  * Measures prefill (until the first token) and decode (from it to the last). Not measured: HTTP, several streams,
@@ -24,7 +24,7 @@ import {
   takesThreads,
 } from "./peers-side.ts";
 import { type Measured, peersReport, peersTable } from "./peers-table.ts";
-import { ONE_BILLION, randomLlama } from "./peers-weights.ts";
+import { EXPERTS, ONE_BILLION, randomModel } from "./peers-weights.ts";
 
 const root = resolve(import.meta.dir, "..");
 const { values, positionals } = parseArgs({
@@ -57,8 +57,9 @@ const models: Readonly<Record<string, () => Promise<string>>> = {
     if (file === undefined) throw new Error(`${folder} holds no .gguf file: run \`bun run build\` first`);
     return join(folder, file);
   },
-  "1b-q4_0": () => randomLlama(join(root, ".cache", "bench", "random-1b-q4_0.gguf"), ONE_BILLION, "Q4_0"),
-  "1b-q4_1": () => randomLlama(join(root, ".cache", "bench", "random-1b-q4_1.gguf"), ONE_BILLION, "Q4_1"),
+  "1b-q4_0": () => randomModel(join(root, ".cache", "bench", "random-1b-q4_0.gguf"), ONE_BILLION, "Q4_0"),
+  "1b-q4_1": () => randomModel(join(root, ".cache", "bench", "random-1b-q4_1.gguf"), ONE_BILLION, "Q4_1"),
+  "moe-q4_0": () => randomModel(join(root, ".cache", "bench", "random-moe-q4_0.gguf"), EXPERTS, "Q4_0"),
 };
 
 const [load = 0] = loadavg();
@@ -97,6 +98,7 @@ async function compared(model: string, path: string): Promise<readonly Measured[
     },
   };
   for (const name of sideNames) {
+    if (!canRead(name, model)) continue;
     for (const threads of threadsOf(name))
       sides.push(await openSide(name, { model: path, threads, context }));
   }
@@ -136,6 +138,11 @@ function speeds(run: Run, { prefillMs, decodeMs, ids }: Times) {
     { measure: "prefill", tps: (run.prompt.length * 1000) / prefillMs },
     { measure: "decode", tps: ((run.output - 1) * 1000) / decodeMs },
   ] as const;
+}
+
+/** MLX's reader of GGUF files knows no stacked experts. */
+function canRead(name: SideName, model: string): boolean {
+  return name !== "mlx-lm" || !model.startsWith("moe");
 }
 
 function threadsOf(name: SideName): number[] {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { openCheckpoint } from "#actors/shard-worker/weights/checkpoint";
 import { builtMlx } from "#ffi/built-library";
 import { type Measured, peersReport, peersTable } from "../../bench/peers-table.ts";
-import { type Packing, randomLlama } from "../../bench/peers-weights.ts";
+import { type Packing, randomModel } from "../../bench/peers-weights.ts";
 import { freshFolder } from "../cli/exo.ts";
 
 const SHAPE = { layers: 2, hidden: 64, feedForward: 96, heads: 4, kvHeads: 2, vocabulary: 320, context: 128 };
@@ -13,7 +13,7 @@ test("a random llama reads as a model, and has the same values in both packings"
   using folder = freshFolder();
   const mlx = builtMlx();
   const values = async (packing: Packing) => {
-    const path = await randomLlama(join(folder.path, `${packing}.gguf`), SHAPE, packing);
+    const path = await randomModel(join(folder.path, `${packing}.gguf`), SHAPE, packing);
     const { config, facts, source, close } = openCheckpoint(path, mlx);
     const found = mlx.scope(() =>
       [
@@ -43,6 +43,26 @@ test("a random llama reads as a model, and has the same values in both packings"
     "llama",
     2,
     false,
+  ]);
+});
+
+test("with experts it reads as a qwen3_moe", async () => {
+  using folder = freshFolder();
+  const shape = { ...SHAPE, experts: { count: 4, used: 2 } };
+  const { config, close } = openCheckpoint(
+    await randomModel(join(folder.path, "moe.gguf"), shape, "Q4_0"),
+    builtMlx(),
+  );
+  close();
+  const { model_type, num_experts, num_experts_per_tok, moe_intermediate_size } = config as Record<
+    string,
+    unknown
+  >;
+  expect([model_type, num_experts, num_experts_per_tok, moe_intermediate_size]).toEqual([
+    "qwen3_moe",
+    4,
+    2,
+    96,
   ]);
 });
 
