@@ -84,10 +84,11 @@ export function fakeTarget(clock: VirtualClock, speeds: Speeds = {}): FakeTarget
         const ids =
           knowsIds && typeof body.prompt === "string" ? words(body.prompt).map((_, i) => 100 + i) : undefined;
         const usage = { prompt_tokens: counted(body), completion_tokens: outputTokens(body, speeds) };
-        return whole(200, {
-          choices: [{ text: "x", finish_reason: "length", ...(ids && { prompt_token_ids: [1, ...ids] }) }],
-          usage,
-        });
+        const tokens = {
+          ...(ids && { prompt_token_ids: [1, ...ids] }),
+          ...(body.echo === true && scoresOf(body)),
+        };
+        return whole(200, { choices: [{ text: "x", finish_reason: "length", ...tokens }], usage });
       }
       const nth = streamed++;
       if (fails.includes(nth)) return whole(503, { error: { message: "out of order" } });
@@ -95,6 +96,11 @@ export function fakeTarget(clock: VirtualClock, speeds: Speeds = {}): FakeTarget
     },
   };
 }
+
+/** Every token but the first is as likely as one of four. */
+const scoresOf = ({ prompt }: Asked["body"]) => ({
+  logprobs: { token_logprobs: words(String(prompt)).map((_, i) => (i === 0 ? null : -Math.log(4))) },
+});
 
 const msOf = (ms: number | ((nth: number) => number), nth: number): number =>
   typeof ms === "number" ? ms : ms(nth);

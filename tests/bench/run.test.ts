@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { compare } from "#actors/supervisor/bench/compare";
 import { fileName, readReport, writeReport } from "#actors/supervisor/bench/files";
 import { openJournal } from "#actors/supervisor/bench/journal";
 import type { Measured } from "#actors/supervisor/bench/measure";
@@ -124,4 +125,24 @@ test("what cannot be written or read as a report is said", async () => {
     "qwen-qwen3-30b-4bit",
     "bench",
   ]);
+});
+
+test("perplexity is scored over a text in parts, and a broken limit of it is found", async () => {
+  const scenario = "  - {name: quality, output_tokens: 2, check: {perplexity: t.txt}}";
+  const { done } = await benchmark(scenario, { files: { "t.txt": "word ".repeat(1000) } });
+  const [found] = done.quality;
+  // 5,000 characters are three parts, each of whose first token has nothing before it.
+  expect([found?.scenario, found?.perplexity, found?.tokens]).toEqual(["quality", expect.closeTo(4), 997]);
+  const report = (perplexity: number) => ({
+    ...reportOf(),
+    quality: [{ scenario: "q", model: "m", perplexity, tokens: 9 }],
+  });
+  const limit = (text: string, sign: "+" | ">", amount: number) => [
+    { metric: "perplexity", sign, amount, text },
+  ];
+  const broken = (limits: ReturnType<typeof limit>) =>
+    compare(report(10), report(10.3), limits).broken.map((each) => each.found);
+  expect([broken(limit("+1%", "+", 1)), broken(limit("+5%", "+", 5)), broken(limit(">10", ">", 10))]).toEqual(
+    [["+3.0 %"], [], ["10.300"]],
+  );
 });

@@ -60,6 +60,7 @@ export function reportOf({ decodeTps = [50, 50, 50], name = "chat" } = {}): Repo
     definitions: { ttft: "sent to first" },
     warnings: [],
     skipped: [],
+    quality: [],
     cells: reportCells(cells, new Map(cells.map(({ key }) => [key, decodeTps.map(measured)]))),
   };
 }

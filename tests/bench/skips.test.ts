@@ -24,7 +24,7 @@ test("what needs a cluster is skipped with a reason, and the rest is run", () =>
   const config = `scenarios:
   - {name: chat}
   - {name: failover, faults: [{at: 20s, kill: mini}]}
-  - {name: quality, check: {perplexity: t.txt}}
+  - {name: quality, check: {perplexity: t.txt, tools: builtin}}
 placement: {strategy: [auto, tensor], nodes: [[studio], [studio, mini]]}
 collect: {energy: true, gpu: false, links: true}
 `;
@@ -32,7 +32,7 @@ collect: {energy: true, gpu: false, links: true}
     ["chat", "quality"],
     [
       "scenario failover",
-      "scenario quality, check perplexity",
+      "scenario quality, check tools",
       "placement strategy tensor",
       "placement on studio + mini",
       "collect energy",

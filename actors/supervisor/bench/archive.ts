@@ -66,6 +66,7 @@ export function redacted(report: Report): Report {
     ...report,
     warnings: warnings.map((text) => plain(text).replace(/(the first with: ).*/, "$1(reason)")),
     environment: { ...environment, target: { ...environment.target, url: "(address)" } },
+    quality: report.quality.map((each) => ({ ...each, model: basename(each.model) })),
     cells: cells.map((cell) => ({
       ...cell,
       key: plain(cell.key),

@@ -36,7 +36,7 @@ export interface BrokenLimit {
   readonly found: string;
 }
 
-export type Comparable = Pick<Report, "name" | "startedAt" | "environment" | "cells">;
+export type Comparable = Pick<Report, "name" | "startedAt" | "environment" | "cells" | "quality">;
 
 export function compare(before: Comparable, after: Comparable, limits: readonly Limit[]): Comparison {
   const known = new Map(before.cells.map((cell) => [cell.key, cell]));
@@ -53,7 +53,11 @@ export function compare(before: Comparable, after: Comparable, limits: readonly 
     cells,
     unmatched,
     warnings: differences(before, after),
-    broken: [...brokenChanges(cells, limits), ...brokenBounds(after.cells, limits)],
+    broken: [
+      ...brokenChanges(cells, limits),
+      ...brokenBounds(after.cells, limits),
+      ...brokenQuality(before, after, limits),
+    ],
   };
 }
 
@@ -100,6 +104,28 @@ function brokenBounds(cells: readonly ReportCell[], limits: readonly Limit[]): B
         const value = metricOf(summary, metric);
         const isBroken = value !== undefined && (sign === ">" ? value > amount : value < amount);
         return isBroken ? [{ key, metric, limit: text, found: String(Number(value.toPrecision(4))) }] : [];
+      }),
+    );
+}
+
+/** One number each, without chance in it: greedy scoring of one text. */
+function brokenQuality(before: Comparable, after: Comparable, limits: readonly Limit[]): BrokenLimit[] {
+  return limits
+    .filter(({ metric }) => metric === "perplexity")
+    .flatMap(({ metric, sign, amount, text }) =>
+      after.quality.flatMap(({ scenario, model, perplexity }) => {
+        const was = before.quality.find(
+          (each) => each.scenario === scenario && each.model === model,
+        )?.perplexity;
+        const ratio = was === undefined ? 0 : perplexity / was - 1;
+        const beyond = {
+          "+": ratio * 100 > amount,
+          "-": ratio * 100 < -amount,
+          ">": perplexity > amount,
+          "<": perplexity < amount,
+        }[sign];
+        const found = sign === "+" || sign === "-" ? shownChange(ratio) : perplexity.toFixed(3);
+        return beyond ? [{ key: `${scenario} · ${model}`, metric, limit: text, found }] : [];
       }),
     );
 }

@@ -80,7 +80,7 @@ export async function readReport(path: string): Promise<Report> {
       remedy: "a complete run writes one; see --out",
     });
   const report: Report = await file.json().catch(() => undefined);
-  if (report?.schema === SCHEMA) return report;
+  if (report?.schema === SCHEMA) return { ...report, quality: report.quality ?? [] };
   throw new Problem("invalid", `${path} is no ${SCHEMA} report`, {
     remedy: "name a JSON file that exo bench wrote",
   });

@@ -16,6 +16,7 @@ export const METRICS: Readonly<Record<string, boolean>> = {
     ),
   ),
   errors: false,
+  perplexity: false,
 };
 
 const limit =

@@ -18,6 +18,7 @@ export const DEFINITIONS: Readonly<Record<string, string>> = {
   percentiles: "linear interpolation on raw samples; p99 is left out below 100 samples",
   in_process:
     "a target in process shares the client's event loop up to the gateway; its engine is a process of its own",
+  perplexity: "exp of the mean negative log-probability of the text's tokens, in parts of 2,000 characters",
   errors: "requests that failed, out of all; they enter no latency",
 };
 

@@ -5,6 +5,7 @@ import { type Cell, loadLabel, shape } from "./grid.ts";
 import { METRICS } from "./limits.ts";
 import type { Measured } from "./measure.ts";
 import { metricOf, type Summary, summaryOf } from "./metrics.ts";
+import type { Quality } from "./perplexity.ts";
 import type { Run } from "./sample.ts";
 import { variationOf } from "./statistics.ts";
 
@@ -23,6 +24,8 @@ export interface Report {
   readonly warnings: readonly string[];
   readonly skipped: readonly Skipped[];
   readonly cells: readonly ReportCell[];
+  /** What the scenarios' checks found. */
+  readonly quality: readonly Quality[];
   readonly comparison?: Comparison;
 }
 

@@ -7,6 +7,7 @@ import { type Cell, cellsOf } from "./grid.ts";
 import type { Journal } from "./journal.ts";
 import { until } from "./loads.ts";
 import { type Measured, type MeasurePorts, measure, warmUp } from "./measure.ts";
+import { perplexityOf, type Quality } from "./perplexity.ts";
 import { type Prompts, promptsFor } from "./prompts.ts";
 import { randomOf } from "./random.ts";
 import { recordedOf } from "./recorded.ts";
@@ -39,6 +40,7 @@ export interface Done {
   readonly cells: readonly Cell[];
   readonly measured: ReadonlyMap<string, readonly Measured[]>;
   readonly warnings: readonly string[];
+  readonly quality: readonly Quality[];
   /** Of the last model; absent when none was opened. */
   readonly target?: TargetFacts;
 }
@@ -52,25 +54,53 @@ export async function runBench(
   const cells = config.models.flatMap((model) => cellsOf(scenarios, model));
   const measured = new Map<string, Measured[]>();
   for (const [key, before] of ports.journal.measured) measured.set(key, [...before]);
-  const warnings = new Set<string>();
-  let target: TargetFacts | undefined;
+  const found: Found = { measured, warnings: new Set(), quality: [] };
   for (const model of config.models) {
-    const own = cells.filter((cell) => cell.model === model);
-    const rounds = left(own, ports.journal);
-    if (rounds.length === 0 || ports.signal.aborted) continue;
-    const opened = await ports.open(model);
-    try {
-      const ready = await prepared(config, opened, ports);
-      target = factsOf(opened, ready.abilities);
-      if (ready.prompts.warning !== undefined) warnings.add(ready.prompts.warning);
-      await runAll(rounds, { ...ready, opened, measured, warnings }, ports);
-    } catch (error) {
-      if (!ports.signal.aborted) throw error;
-    } finally {
-      await opened.close();
-    }
+    const turns = left(
+      cells.filter((cell) => cell.model === model),
+      ports.journal,
+    );
+    await runModel(config, { model, turns, scenarios, found }, ports);
   }
-  return { cells, measured, warnings: [...warnings], ...(target && { target }) };
+  const { warnings, quality, target } = found;
+  return { cells, measured, warnings: [...warnings], quality, ...(target && { target }) };
+}
+
+/** Grows as models are run. */
+interface Found {
+  readonly measured: Map<string, Measured[]>;
+  readonly warnings: Set<string>;
+  readonly quality: Quality[];
+  target?: TargetFacts;
+}
+
+interface ModelRun {
+  readonly model: ModelChoice;
+  readonly turns: readonly Turn[];
+  readonly scenarios: readonly Scenario[];
+  readonly found: Found;
+}
+
+async function runModel(
+  config: BenchConfig,
+  { model, turns, scenarios, found }: ModelRun,
+  ports: BenchPorts,
+) {
+  const checked = scenarios.filter(({ check }) => check?.perplexity !== undefined);
+  if ((turns.length === 0 && checked.length === 0) || ports.signal.aborted) return;
+  const opened = await ports.open(model);
+  try {
+    const ready = await prepared(config, opened, ports);
+    found.target = factsOf(opened, ready.abilities);
+    if (ready.prompts.warning !== undefined) found.warnings.add(ready.prompts.warning);
+    await runAll(turns, { ...ready, ...found, opened }, ports);
+    for (const scenario of checked) await checkQuality(scenario, opened, { ports, found });
+  } catch (error) {
+    // What the end of everything cut is no failure.
+    if (!ports.signal.aborted) throw error;
+  } finally {
+    await opened.close();
+  }
 }
 
 interface Turn {
@@ -107,6 +137,19 @@ async function prepared(config: BenchConfig, { wire, model }: OpenTarget, ports:
   const seed = config.scenarios[0]?.seed ?? 0;
   const prompts = await promptsFor({ wire, model, abilities, signal, seed });
   return { abilities, prompts, salt: clock.freshId() };
+}
+
+async function checkQuality(
+  { name, check }: Scenario,
+  { wire, model }: OpenTarget,
+  { ports, found }: { ports: BenchPorts; found: Found },
+): Promise<void> {
+  const path = check?.perplexity;
+  if (path === undefined || ports.signal.aborted) return;
+  ports.status(`${name}: perplexity of ${path}`);
+  const score = await perplexityOf(ports.read(path), { wire, model, signal: ports.signal });
+  if (score) found.quality.push({ scenario: name, model, ...score });
+  else found.warnings.add(`${name}: the target scores no prompts, so perplexity is not known`);
 }
 
 const factsOf = (

@@ -125,13 +125,17 @@ function shownVerdict(changes: Changes): string {
 }
 
 /** What stands under the table, a line each. */
-export function notesOf({ skipped, comparison, cells }: Report): string[] {
+export function notesOf({ skipped, comparison, cells, quality }: Report): string[] {
   const p99 =
     cells.some(({ summary }) => summary.itl && !summary.itl.p99) ||
     cells.some(({ summary }) => summary.ttft && !summary.ttft.p99);
   return [
     ...(p99 ? ["p99 is left out below 100 samples\n"] : []),
     ...(cells.some(({ noisy }) => noisy) ? ["noisy: the runs of a cell vary by more than 5 %\n"] : []),
+    ...quality.map(
+      ({ scenario, model, perplexity, tokens }) =>
+        `${scenario} · ${model}: perplexity ${perplexity.toFixed(3)} over ${tokens} tokens\n`,
+    ),
     ...kneesOf(cells).map((text) => `${text}\n`),
     ...skipped.map(({ what, reason }) => `skipped ${what}: ${reason}\n`),
     ...(comparison ? comparedNotes(comparison) : []),

@@ -146,6 +146,7 @@ async function measured(
     warnings: [...machineWarnings(machine), ...done.warnings, ...contextWarnings(config, done)],
     skipped: selection.skipped,
     cells: reportCells(done.cells, done.measured),
+    quality: done.quality,
   };
 }
 
