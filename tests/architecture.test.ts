@@ -80,7 +80,7 @@ const bans: readonly Ban[] = [
   },
   { pattern: /\bMath\.random\(/, instead: "a seed or the Clock's freshId", except: /^actors\/runtime\// },
   { pattern: /\bset(Timeout|Interval)\(/, instead: "Clock.after", except: /^actors\/runtime\// },
-  { pattern: /\bprocess\.env\b/, instead: "config.ts", except: /^actors\/supervisor\/config\.ts$/ },
+  { pattern: /\bprocess\.env\b/, instead: "config.ts", except: /^actors\/supervisor\/home\/config\.ts$/ },
   { pattern: /@ts-(ignore|expect-error|nocheck)/, instead: "a type that is true", except: /^$/ },
 ];
 

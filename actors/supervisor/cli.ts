@@ -1,6 +1,6 @@
 /** The first thing that runs: the shortest ways out before anything heavy is loaded. */
-import type { BuildFacts } from "./build-facts.ts";
-import { WORKER_ROLE } from "./role.ts";
+import type { BuildFacts } from "./home/build-facts.ts";
+import { WORKER_ROLE } from "./node/role.ts";
 
 /** Does what the command line says and ends the process with the exit code of it. */
 export async function cli(build: BuildFacts): Promise<void> {

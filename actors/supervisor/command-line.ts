@@ -1,6 +1,6 @@
 /** Every command and flag, and nothing else: what they do is loaded when one is chosen. */
 import { Command, InvalidArgumentError } from "commander";
-import type { ConfigFlags } from "./config.ts";
+import type { ConfigFlags } from "./home/config.ts";
 import type { Session } from "./session.ts";
 
 export interface GlobalFlags {

@@ -5,7 +5,7 @@ import { Problem, type ProblemBody, problemBody } from "#protocol/problem";
 import type { Shard } from "#protocol/shard";
 import type { ShardWorkerReply } from "#protocol/shard-worker";
 import { type ModelState, type SupervisorMessage, SupervisorReply } from "#protocol/supervisor";
-import { Instance, type InstancePorts } from "./instance.ts";
+import { Instance, type InstancePorts } from "./instance/instance.ts";
 
 /** What the Supervisor needs beside the ports of its instances. */
 export interface SupervisorPorts extends Omit<InstancePorts, "ended"> {

@@ -1,7 +1,7 @@
 /** What every command is given. */
 import type { Clock } from "#actors/runtime/clock";
-import type { BuildFacts } from "./build-facts.ts";
-import type { Config } from "./config.ts";
+import type { BuildFacts } from "./home/build-facts.ts";
+import type { Config } from "./home/config.ts";
 import type { Progress } from "./terminal/progress.ts";
 import type { Terminal } from "./terminal/terminal.ts";
 

@@ -9,7 +9,7 @@ import { Problem } from "#protocol/problem";
 import { type ShardWorker, ShardWorkerReply } from "#protocol/shard-worker";
 import { Supervisor } from "#protocol/supervisor";
 import { supervisor } from "./index.ts";
-import type { WorkerProcess } from "./workers.ts";
+import type { WorkerProcess } from "./instance/workers.ts";
 
 const facts = {
   architecture: "llama",

@@ -1,6 +1,6 @@
 /** Unpacks a library of one file of 1 MB into the home given as argument, and prints what became of it. */
 import { systemClock } from "#actors/runtime/clock";
-import { unpack } from "#actors/supervisor/unpack";
+import { unpack } from "#actors/supervisor/home/unpack";
 
 const [home = "", source = ""] = process.argv.slice(2);
 const file = Bun.file(source);

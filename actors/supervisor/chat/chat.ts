@@ -1,7 +1,7 @@
 /** The chat in the terminal: prompt, answer, prompt, until one leaves. */
 import { join } from "node:path";
 import { Problem } from "#protocol/problem";
-import { answer, shownFigures } from "../answer.ts";
+import { answer, shownFigures } from "../daemon/answer.ts";
 import type { Session } from "../session.ts";
 import { showFailure } from "../terminal/failure.ts";
 import { safeText } from "../terminal/safe-text.ts";

@@ -1,6 +1,6 @@
 /** What has been said so far and how answers are sampled. */
-import type { ChatTurn, Figures, Sampling } from "../answer.ts";
-import type { Client } from "../client.ts";
+import type { ChatTurn, Figures, Sampling } from "../daemon/answer.ts";
+import type { Client } from "../daemon/client.ts";
 
 export interface ChatOptions {
   readonly client: Client;

@@ -2,7 +2,7 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Problem } from "#protocol/problem";
-import { type ChatTurn, type Sampling, shownFigures } from "../answer.ts";
+import { type ChatTurn, type Sampling, shownFigures } from "../daemon/answer.ts";
 import { nearest } from "../nearest.ts";
 import type { Conversation } from "./conversation.ts";
 

@@ -19,10 +19,10 @@ import { type BenchPorts, type Done, type OpenTarget, runBench } from "../bench/
 import { type Selection, selected } from "../bench/skips.ts";
 import { tableReport } from "../bench/table-report.ts";
 import { httpWire } from "../bench/wire.ts";
-import type { Client } from "../client.ts";
-import { findDaemon } from "../daemon.ts";
+import type { Client } from "../daemon/client.ts";
+import { findDaemon } from "../daemon/daemon.ts";
+import { openModel } from "../daemon/open-model.ts";
 import { CommandProblem, EXIT, usageProblem } from "../exit-code.ts";
-import { openModel } from "../open-model.ts";
 import { printJson, type Session } from "../session.ts";
 import { table } from "../terminal/table.ts";
 

@@ -1,7 +1,7 @@
 /** `exo completion`: a script for the shell; names of models and commands come from the hidden `exo __complete`. */
 import { CommandProblem, EXIT } from "../exit-code.ts";
-import { storedModels } from "../models.ts";
 import { nearest } from "../nearest.ts";
+import { storedModels } from "../node/models.ts";
 import type { Session } from "../session.ts";
 
 const SCRIPTS: Readonly<Record<string, string>> = {

@@ -3,11 +3,11 @@ import { accessSync, constants, existsSync, mkdirSync, statfsSync } from "node:f
 import { freemem, totalmem } from "node:os";
 import { join } from "node:path";
 import { problemBody } from "#protocol/problem";
-import { findDaemon } from "../daemon.ts";
+import { findDaemon } from "../daemon/daemon.ts";
+import { listenerOf } from "../daemon/port-owner.ts";
 import { CommandProblem, EXIT } from "../exit-code.ts";
-import { libraryFolder } from "../local-node.ts";
-import { storedModels } from "../models.ts";
-import { listenerOf } from "../port-owner.ts";
+import { libraryFolder } from "../node/local-node.ts";
+import { storedModels } from "../node/models.ts";
 import { printJson, type Session } from "../session.ts";
 import { shownBytes } from "../terminal/table.ts";
 

@@ -1,5 +1,5 @@
 /** `exo ls`: the models on this machine's disk; needs no daemon. */
-import { storedModels } from "../models.ts";
+import { storedModels } from "../node/models.ts";
 import { printJson, type Session } from "../session.ts";
 import { shownAge, shownBytes, table } from "../terminal/table.ts";
 

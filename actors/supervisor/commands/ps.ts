@@ -1,6 +1,6 @@
 /** `exo ps`: what the running exo holds in memory. */
 import type { ModelState } from "#protocol/supervisor";
-import { needDaemon } from "../daemon.ts";
+import { needDaemon } from "../daemon/daemon.ts";
 import { printJson, type Session } from "../session.ts";
 import { shownBytes, table } from "../terminal/table.ts";
 

@@ -1,6 +1,6 @@
 /** `exo pull`: fetches models, or brings them up to date. */
 import { CommandProblem, EXIT } from "../exit-code.ts";
-import { fetchModel, modelAt, storedModels } from "../models.ts";
+import { fetchModel, modelAt, storedModels } from "../node/models.ts";
 import { printJson, type Session } from "../session.ts";
 
 export interface PullFlags {

@@ -2,10 +2,10 @@
 import type { StoredModel } from "#actors/shard-worker/weights/store";
 import { Problem } from "#protocol/problem";
 import type { ModelState } from "#protocol/supervisor";
-import { findDaemon } from "../daemon.ts";
+import { findDaemon } from "../daemon/daemon.ts";
 import { CommandProblem, EXIT, usageProblem } from "../exit-code.ts";
-import { namedIn, placesOf, storedModels } from "../models.ts";
 import { nearest } from "../nearest.ts";
+import { namedIn, placesOf, storedModels } from "../node/models.ts";
 import { printJson, type Session } from "../session.ts";
 import { shownBytes } from "../terminal/table.ts";
 

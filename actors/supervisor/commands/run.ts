@@ -1,8 +1,8 @@
 /** `exo run`: one answer when a prompt or stdin is given, else a chat in the terminal. */
-import { answer, type ChatTurn, type Sampling, shownFigures } from "../answer.ts";
-import type { Client } from "../client.ts";
+import { answer, type ChatTurn, type Sampling, shownFigures } from "../daemon/answer.ts";
+import type { Client } from "../daemon/client.ts";
+import { openModel } from "../daemon/open-model.ts";
 import { usageProblem } from "../exit-code.ts";
-import { openModel } from "../open-model.ts";
 import { printJson, type Session } from "../session.ts";
 import { safeText } from "../terminal/safe-text.ts";
 

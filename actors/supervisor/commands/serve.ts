@@ -1,11 +1,11 @@
 /** `exo serve`: this machine's API in the foreground, until Ctrl-C. */
 import { Problem } from "#protocol/problem";
-import { readDaemonFile, registerDaemon } from "../daemon.ts";
+import { readDaemonFile, registerDaemon } from "../daemon/daemon.ts";
+import { listenerOf } from "../daemon/port-owner.ts";
 import { CommandProblem, EXIT } from "../exit-code.ts";
-import { openNode } from "../local-node.ts";
-import { modelAt } from "../models.ts";
-import type { Node } from "../node.ts";
-import { listenerOf } from "../port-owner.ts";
+import { openNode } from "../node/local-node.ts";
+import { modelAt } from "../node/models.ts";
+import type { Node } from "../node/node.ts";
 import { printJson, type Session } from "../session.ts";
 
 export interface ServeFlags {

@@ -1,8 +1,8 @@
 /** `exo show`: what a model is, from its own files, and from the worker where one holds it. */
 import { Problem } from "#protocol/problem";
 import type { ModelState } from "#protocol/supervisor";
-import { findDaemon } from "../daemon.ts";
-import { modelAt, storedModels } from "../models.ts";
+import { findDaemon } from "../daemon/daemon.ts";
+import { modelAt, storedModels } from "../node/models.ts";
 import { printJson, type Session } from "../session.ts";
 import { shownBytes } from "../terminal/table.ts";
 

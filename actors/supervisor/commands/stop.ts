@@ -1,8 +1,8 @@
 /** `exo stop`: takes a model out of memory. */
 import { Problem } from "#protocol/problem";
-import { needDaemon } from "../daemon.ts";
+import { needDaemon } from "../daemon/daemon.ts";
 import { usageProblem } from "../exit-code.ts";
-import { modelAt, namedIn } from "../models.ts";
+import { modelAt, namedIn } from "../node/models.ts";
 import { printJson, type Session } from "../session.ts";
 
 export interface StopFlags {

@@ -1,5 +1,5 @@
 /** The three standard streams as commands see them: answers to stdout, everything else to stderr. */
-import type { Config } from "../config.ts";
+import type { Config } from "../home/config.ts";
 
 export interface Terminal {
   /** The answer itself. */

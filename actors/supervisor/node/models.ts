@@ -4,7 +4,7 @@ import type { Local } from "#actors/shard-worker/weights/resolve";
 import type { StoredModel } from "#actors/shard-worker/weights/store";
 import type { Places } from "#actors/shard-worker/weights/store-places";
 import { Problem } from "#protocol/problem";
-import type { Session } from "./session.ts";
+import type { Session } from "../session.ts";
 
 /** A name of exo.yaml stands for its model. */
 export const namedIn = ({ config }: Session, name: string): string => config.models.aliases[name] ?? name;
@@ -61,7 +61,7 @@ export async function fetchModel(session: Session, name: string, refresh: boolea
   const { config, clock, signal, progress } = session;
   const { endpoint, token, offline } = config.hub;
   const { modelTypeOf } = await import("#actors/shard-worker/models/registry");
-  const { pullProgress } = await import("./commands/pull-progress.ts");
+  const { pullProgress } = await import("../commands/pull-progress.ts");
   try {
     return await pull(namedIn(session, name), {
       hub: { endpoint, offline, ...(token !== undefined && { token }) },

@@ -13,9 +13,9 @@ import {
   type SupervisorMessage,
   type SupervisorReply,
 } from "#protocol/supervisor";
-import { supervisor } from "./index.ts";
-import { DRAIN_MS } from "./instance.ts";
-import { startWorker, type WorkerCommand } from "./workers.ts";
+import { supervisor } from "../index.ts";
+import { DRAIN_MS } from "../instance/instance.ts";
+import { startWorker, type WorkerCommand } from "../instance/workers.ts";
 
 export interface NodeOptions extends ApiGatewayOptions {
   readonly version: string;

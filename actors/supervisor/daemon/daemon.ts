@@ -1,11 +1,11 @@
 /** Which exo already runs on this machine: found by what `exo serve` leaves in EXO_HOME, or on the usual port. */
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { CommandProblem, EXIT } from "../exit-code.ts";
+import type { Config } from "../home/config.ts";
+import { homeProblem } from "../home/home-problem.ts";
+import type { Session } from "../session.ts";
 import { type Client, clientOf } from "./client.ts";
-import type { Config } from "./config.ts";
-import { CommandProblem, EXIT } from "./exit-code.ts";
-import { homeProblem } from "./home-problem.ts";
-import type { Session } from "./session.ts";
 
 /** What `exo serve` leaves in `EXO_HOME/run/daemon.json` while it serves. */
 export interface DaemonFile {

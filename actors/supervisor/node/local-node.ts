@@ -3,10 +3,10 @@ import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { Problem } from "#protocol/problem";
+import type { Session } from "../session.ts";
 import { listings, modelAt } from "./models.ts";
 import type { Node } from "./node.ts";
 import { WORKER_ROLE } from "./role.ts";
-import type { Session } from "./session.ts";
 
 export interface Listening {
   readonly host: string;
@@ -45,7 +45,7 @@ export function ownCommand({ build }: Session): readonly string[] {
 export async function libraryFolder(session: Session): Promise<string> {
   const { build, config, clock, progress } = session;
   if (build.library) {
-    const { unpack } = await import("./unpack.ts");
+    const { unpack } = await import("../home/unpack.ts");
     const unpacking = () => progress.milestone("unpacking the native library (once per version)");
     return await unpack(build.library, { home: config.home, ...clock, unpacking });
   }

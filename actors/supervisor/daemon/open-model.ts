@@ -1,10 +1,10 @@
 /** A model ready to answer: in an exo that already runs, or in a node of this process for as long as the command lives. */
 import type { ModelState } from "#protocol/supervisor";
+import { openNode } from "../node/local-node.ts";
+import { modelAt, namedIn } from "../node/models.ts";
+import type { Session } from "../session.ts";
 import { type Client, clientOf } from "./client.ts";
 import { findDaemon } from "./daemon.ts";
-import { openNode } from "./local-node.ts";
-import { modelAt, namedIn } from "./models.ts";
-import type { Session } from "./session.ts";
 
 export interface OpenedModel {
   readonly client: Client;

@@ -1,6 +1,6 @@
 /** Talks to a running exo over HTTP. */
 import { Problem, type ProblemKind } from "#protocol/problem";
-import { CommandProblem, EXIT } from "./exit-code.ts";
+import { CommandProblem, EXIT } from "../exit-code.ts";
 
 export interface Client {
   readonly url: string;

@@ -1,6 +1,6 @@
 /** exo.yaml: what may stand in it, and what is wrong with what does. */
 import { Problem } from "#protocol/problem";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../nearest.ts";
 
 /** What exo.yaml may set; every part may be absent. */
 export interface ConfigFile {
