@@ -35,7 +35,20 @@ const opened = (kind: string) => {
   return { tokenizer, decoded, cases: texts.map((text, at) => ({ text, ...(cases[at] ?? { ids: [] }) })) };
 };
 
+/** Texts that are long for their tokens, or lose something on the way. */
+const sparse = [" ", "=", "a", "e\u0301", "\u0004", "\ud800", "\u1f82", "\u{2f800}", "\u{4ffff}"].map(
+  (each) => each.repeat(3000),
+);
+
 for (const kind of kinds) {
+  test(`${kind}: no text is refused for its length that has room`, () => {
+    const { tokenizer } = opened(kind);
+    for (const text of [...sparse, ...texts.flatMap((each) => [each, each.repeat(20)])]) {
+      const ids = tokenizer.encode(text);
+      expect(tokenizer.encode(text, { most: ids.length })).toEqual(ids);
+    }
+  });
+
   test(`${kind}: every text of the corpus has the reference's ids`, () => {
     const { tokenizer, cases } = opened(kind);
     expect(cases.map(({ text }) => ({ text, ids: tokenizer.encode(text) }))).toEqual(

@@ -167,50 +167,6 @@ test("a long prompt does not hold up another's answer", () => {
   expect(order.join(" ")).toBe("short short - long - short - - short short - - - long long -");
 });
 
-/** A world where a token of a prompt takes `msPerToken`, whatever it is by then, and nothing else any time. */
-function timed(msPerToken: { now: number }, limits: EnginePorts["limits"] = {}) {
-  let nowMs = 0;
-  const counting: FakeOptions = {
-    next: () => 0,
-    onRun: (tokens, wanted) => {
-      if (wanted !== "last") nowMs += tokens * msPerToken.now;
-    },
-  };
-  return world(counting, { clock: { nowMs: () => nowMs }, limits });
-}
-
-test("beside an answer, a prompt's chunks take as long as readers bear; alone they are whole", () => {
-  const pace = { now: 1 };
-  const { engine, ask, run, runs } = timed(pace);
-  ask("short", { text: "s", maxTokens: 7 });
-  ask("long", { text: "q".repeat(2000), maxTokens: 1 });
-  for (let i = 0; i < 8; i++) engine.step();
-  pace.now = 10;
-  run();
-  expect(runs.filter((each) => each.endsWith("hidden"))).toEqual([
-    "32 hidden", // of unknown pace
-    "200 hidden", // 200 ms at 1 ms a token
-    "200 hidden",
-    "200 hidden",
-    "200 hidden", // 2,000 ms: the pace is 10 now
-    "32 hidden",
-    "512 hidden", // the answer is over
-    "512 hidden",
-    "111 hidden",
-  ]);
-});
-
-test("several prompts beside an answer share what its reader bears", () => {
-  const { engine, ask, runs } = timed({ now: 1 });
-  ask("short", { text: "s", maxTokens: 40 });
-  ask("one", { text: "q".repeat(900) });
-  ask("two", { text: "r".repeat(900) });
-  for (let i = 0; i < 9; i++) engine.step();
-  expect(runs.map((each) => each.replace(" hidden", "")).join(" ")).toBe(
-    "1 last 32 32 1 last 100 100 1 last 100 100",
-  );
-});
-
 test("what is over the limits waits, and beyond that is refused", () => {
   const { ask, run, engine } = world(alphabet, { limits: { activeMax: 1, queuedMax: 1 } });
   const first = ask("1", { text: "x" });

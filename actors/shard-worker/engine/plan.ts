@@ -4,6 +4,7 @@ import { Problem } from "#protocol/problem";
 import { Penalties } from "../sampling/penalties.ts";
 import { createSampler, type Sampler } from "../sampling/sampler.ts";
 import { seedOf } from "../sampling/uniform.ts";
+import { tooLong } from "../text/too-long.ts";
 import type { TextPort } from "./text-port.ts";
 
 export interface Plan {
@@ -28,7 +29,7 @@ export function planOf(generation: Generation, text: TextPort, bounds: Bounds): 
   const sampling = { temperature, ...defaults, ...asked };
   checkIds(Object.keys(sampling.logitBias ?? {}).map(Number), vocabularySize, "logit_bias");
   checkIds(generation.stopTokens ?? [], vocabularySize, "stop_token_ids");
-  const prompt = text.encode(generation.prompt);
+  const prompt = text.encode(generation.prompt, contextLength);
   if (prompt.length === 0) throw new Problem("invalid", "the prompt is empty", { param: "prompt" });
   checkIds(prompt, vocabularySize, "prompt");
   return {
@@ -42,16 +43,9 @@ export function planOf(generation: Generation, text: TextPort, bounds: Bounds): 
   };
 }
 
-/** The phrase `maximum context length is M tokens` is what agents look for before they compact a conversation. */
 function roomFor(promptLength: number, asked: number | undefined, contextLength: number): number {
   const room = contextLength - promptLength;
-  if (room < 0 || (room === 0 && asked !== 0)) {
-    const message = `This model's maximum context length is ${contextLength} tokens, but the prompt has ${promptLength} tokens`;
-    throw new Problem("contextLength", message, {
-      param: "prompt",
-      remedy: `shorten the prompt to at most ${contextLength - 1} tokens`,
-    });
-  }
+  if (room < 0 || (room === 0 && asked !== 0)) throw tooLong(contextLength, promptLength);
   return Math.min(asked ?? room, room);
 }
 

@@ -2,8 +2,11 @@ import type { Prompt } from "#protocol/generation";
 
 /** Strings to ids and back, as the engine needs them; the text room provides it. */
 export interface TextPort {
-  /** The prompt's token ids, through the chat template where it is a conversation. Throws Problem. */
-  encode(prompt: Prompt): readonly number[];
+  /**
+   * The prompt's token ids, through the chat template where it is a conversation. Throws Problem; `contextLength` for
+   * text whose length alone says that it has more than `most` tokens, though not all such text is found here.
+   */
+  encode(prompt: Prompt, most?: number): readonly number[];
   /** All of the model's end tokens. */
   readonly endTokens: ReadonlySet<number>;
   /** A new answer's detokenizer: whole characters only. */

@@ -30,10 +30,10 @@ export class Conversations {
     this.#nowMs = nowMs;
   }
 
-  /** @throws Problem `invalid` where there is no template, or it refuses or fails. */
-  encode(prompt: MessagesPrompt): number[] {
+  /** @throws Problem `invalid` where there is no template, or it refuses or fails; `contextLength` as `Tokenizer.encode`. */
+  encode(prompt: MessagesPrompt, most?: number): number[] {
     const { text, mark } = this.render(prompt);
-    return this.#tokenizer.encode(text, mark);
+    return this.#tokenizer.encode(text, { mark, most });
   }
 
   /** The rendered text; `mark` is in it where users' text would otherwise read as a control token. */

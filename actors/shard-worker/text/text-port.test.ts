@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { ChatMessage } from "#protocol/generation";
 import { Problem } from "#protocol/problem";
-import { byteLevel } from "./test/tokenizers.ts";
+import { byteLevel, sentencePiece } from "./test/tokenizers.ts";
 import { openText, type TextPort } from "./text-port.ts";
 
 const nowMs = () => 0;
@@ -119,5 +119,21 @@ test("a token by itself has its text and its bytes", () => {
     { text: "<|user|>", bytes: [...new TextEncoder().encode("<|user|>")] },
     { text: "\ufffd", bytes: [0xc3] },
     { text: "", bytes: [] },
+  ]);
+});
+
+test.each([byteLevel, sentencePiece])("text that cannot fit is refused by its length: %p", (data) => {
+  const text = openText({ gguf: data() }, { nowMs });
+  const refused = (most: number) => {
+    try {
+      return text.encode({ type: "text", text: "hello".repeat(30) }, most).length;
+    } catch (error) {
+      return error instanceof Problem ? `${error.kind}: ${error.message.split(", ")[1]}` : error;
+    }
+  };
+  // The longest piece is "<|assistant|>" or "<0x00>" and the like.
+  expect([refused(5), refused(40)]).toEqual([
+    expect.stringMatching(/^contextLength: but the prompt has at least (12|26) tokens$/),
+    expect.any(Number),
   ]);
 });

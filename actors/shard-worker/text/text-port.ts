@@ -11,8 +11,12 @@ import { Tokenizer } from "./tokenizer.ts";
 import { sourceFromFolder } from "./tokenizer-folder.ts";
 
 export interface TextPort {
-  /** @throws Problem `invalid` for a conversation that cannot be written, or token ids that the model does not have. */
-  encode(prompt: Prompt): readonly number[];
+  /**
+   * `most` is the number of tokens there is room for.
+   * @throws Problem `invalid` for a conversation that cannot be written, or token ids that the model does not have;
+   * `contextLength` for text that is so long that it cannot have as few tokens as `most`.
+   */
+  encode(prompt: Prompt, most?: number): readonly number[];
   /** Tokens that end an answer. */
   readonly endTokens: ReadonlySet<number>;
   /** One for each answer. */
@@ -42,12 +46,12 @@ export function openText(
   const conversations = new Conversations(tokenizer, nowMs);
   const spelling = spellingOf(tokenizer.source.json.decoder);
   return {
-    encode(prompt) {
+    encode(prompt, most) {
       switch (prompt.type) {
         case "messages":
-          return conversations.encode(prompt);
+          return conversations.encode(prompt, most);
         case "text":
-          return tokenizer.encodeText(prompt.text);
+          return tokenizer.encodeText(prompt.text, { most });
         case "tokens":
           return known(prompt.tokens, tokenizer);
       }

@@ -23,7 +23,7 @@ const utf8 = new TextEncoder();
  * GPT-2's alphabet: each byte has a printable symbol; 68 bytes that print badly are given the symbols from U+0100.
  * https://github.com/openai/gpt-2/blob/master/src/encoder.py
  */
-const symbolBytes: ReadonlyMap<string, number> = (() => {
+export const symbolBytes: ReadonlyMap<string, number> = (() => {
   const prints = (byte: number) => (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte !== 0xad);
   let spare = 0x100;
   return new Map(

@@ -1,12 +1,27 @@
 /** Text to token ids, and what each id stands for. */
 import { Tokenizer as Pipeline } from "@huggingface/tokenizers";
 import { Problem } from "#protocol/problem";
-import { AddedTokens, type Section } from "./added-tokens.ts";
-import { type AddedTokenEntry, repaired } from "./tokenizer-json.ts";
+import { AddedTokens } from "./added-tokens.ts";
+import { leastTokens } from "./least-tokens.ts";
+import { type AddedTokenEntry, repaired, type TokenizerJson } from "./tokenizer-json.ts";
 import type { TokenizerSource } from "./tokenizer-source.ts";
+import { tooLong } from "./too-long.ts";
 
 /** Stands for the text itself where a post-processor is asked what it puts around it. */
 const slot = "\u0000text\u0000";
+
+export interface EncodeOptions {
+  /**
+   * A character that was put into control tokens to disarm them: it is taken out of ordinary text after the control
+   * tokens have been found.
+   */
+  readonly mark?: string | undefined;
+  /** The tokens that there is room for: text that cannot have so few is refused without being cut into tokens. */
+  readonly most?: number | undefined;
+}
+
+/** An added token, or text to be cut into words; `index` is the place in the text of the section that it is from. */
+type Placed = { readonly id: number } | { readonly text: string; readonly index: number };
 
 /**
  * One model's tokenizer. The stages (normalizer, pre-tokenizer, model) are those of `@huggingface/tokenizers`; finding
@@ -20,6 +35,9 @@ export class Tokenizer {
   readonly control: AddedTokens;
   readonly source: TokenizerSource;
   readonly #pipeline: Pipeline;
+  readonly #json: TokenizerJson;
+  /** Known at the first text that is longer than its context has tokens. */
+  #leastTokens: ((text: string) => number) | undefined;
   readonly #raw: AddedTokens;
   readonly #normalized: AddedTokens;
   readonly #around: { readonly before: readonly number[]; readonly after: readonly number[] };
@@ -28,6 +46,7 @@ export class Tokenizer {
   constructor(source: TokenizerSource) {
     this.source = source;
     const json = repaired(source.json);
+    this.#json = json;
     this.#pipeline = pipelineOf(json);
     const entries = json.added_tokens;
     this.added = new Map(entries.map((entry) => [entry.id, entry]));
@@ -59,21 +78,21 @@ export class Tokenizer {
   }
 
   /** Bare text, between the tokens that the model wants around one. Control tokens written in it count as such. */
-  encodeText(text: string): number[] {
-    return [...this.#around.before, ...this.encode(text), ...this.#around.after];
+  encodeText(text: string, how: EncodeOptions = {}): number[] {
+    return [...this.#around.before, ...this.encode(text, how), ...this.#around.after];
   }
 
-  /**
-   * Text as it is, with nothing put around it. `mark`, where given, is a character that was put into control tokens
-   * to disarm them: it is taken out of ordinary text after the control tokens have been found.
-   */
-  encode(text: string, mark?: string): number[] {
+  /** Text as it is, with nothing put around it. @throws Problem `contextLength` for text that is surely over `most`. */
+  encode(text: string, { mark, most }: EncodeOptions = {}): number[] {
+    const sections = this.#raw
+      .split(text)
+      .flatMap((section, index) => ("id" in section ? [section] : this.#sections(section.text, index, mark)));
+    if (most !== undefined && text.length > most) this.#requireRoom(sections, most);
     const ids: number[] = [];
-    const sections = this.#raw.split(text);
-    sections.forEach((section, index) => {
+    for (const section of sections) {
       if ("id" in section) ids.push(section.id);
-      else this.#encodeSection(section.text, { index, mark, into: ids });
-    });
+      else this.#encodeWords(section.text, section.index, ids);
+    }
     return ids;
   }
 
@@ -83,18 +102,22 @@ export class Tokenizer {
     return kept.length === 0 ? "" : this.#pipeline.decode(kept, { clean_up_tokenization_spaces: false });
   }
 
-  #encodeSection(
-    text: string,
-    { index, mark, into }: { index: number; mark: string | undefined; into: number[] },
-  ): void {
+  /** Normalised, with the added tokens found that are sought in normalised text. */
+  #sections(text: string, index: number, mark: string | undefined): Placed[] {
     const { normalizer } = this.#pipeline;
     const normal = normalizer ? normalizer.normalize(text) : text;
-    const sections: readonly Section[] = this.#normalized.split(normal);
-    for (const section of sections) {
-      if ("id" in section) into.push(section.id);
-      else
-        this.#encodeWords(mark === undefined ? section.text : section.text.replaceAll(mark, ""), index, into);
-    }
+    return this.#normalized.split(normal).map((section) => {
+      if ("id" in section) return section;
+      return { text: mark === undefined ? section.text : section.text.replaceAll(mark, ""), index };
+    });
+  }
+
+  /** Cutting a text into tokens takes seconds a million characters, while others wait; seeing its length takes none. */
+  #requireRoom(sections: readonly Placed[], most: number): void {
+    this.#leastTokens ??= leastTokens(this.#json);
+    let least = 0;
+    for (const section of sections) least += "id" in section ? 1 : this.#leastTokens(section.text);
+    if (least > most) throw tooLong(most, `at least ${least}`);
   }
 
   /** `index` is the section's place in the text: some tokenizers put a space before the first only. */

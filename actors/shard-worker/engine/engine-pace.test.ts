@@ -1,0 +1,65 @@
+/** How long the units of work are, on a clock that only prompts move. */
+import { expect, test } from "bun:test";
+import type { Generation } from "#protocol/generation";
+import type { RequestId } from "#protocol/ids";
+import { Engine } from "./engine.ts";
+import { fakeModel, letters } from "./fake-model.ts";
+
+/** A token of a prompt takes `pace.now` milliseconds, a token of an answer none. */
+function world(pace: { now: number }) {
+  let nowMs = 0;
+  const { mlx, model, runs } = fakeModel({
+    next: () => 0,
+    onRun: (tokens, wanted) => {
+      if (wanted !== "last") nowMs += tokens * pace.now;
+    },
+  });
+  const engine = new Engine({ mlx, model, text: letters, clock: { nowMs: () => nowMs } });
+  const ask = (id: string, text: string, maxTokens: number) => {
+    const generation: Generation = {
+      id: id as RequestId,
+      model: "m",
+      prompt: { type: "text", text },
+      sampling: { temperature: 0 },
+      stop: [],
+      maxTokens,
+    };
+    engine.submit(generation, { delta: () => {}, failed: () => {} });
+  };
+  const step = (times: number) => {
+    for (let i = 0; i < times; i++) engine.step();
+  };
+  return { engine, ask, step, runs };
+}
+
+test("beside an answer, a prompt's chunks last as long as its reader bears; alone they are whole", () => {
+  const pace = { now: 1 };
+  const { ask, step, runs } = world(pace);
+  ask("short", "s", 7);
+  ask("long", "q".repeat(2000), 1);
+  step(8);
+  pace.now = 10;
+  step(8);
+  expect(runs.filter((each) => each.endsWith("hidden"))).toEqual([
+    "32 hidden", // of unknown pace
+    "200 hidden", // 200 ms at 1 ms a token
+    "200 hidden",
+    "200 hidden",
+    "200 hidden", // 2,000 ms: the pace is 10 now
+    "32 hidden",
+    "512 hidden", // the answer is over
+    "512 hidden",
+    "111 hidden",
+  ]);
+});
+
+test("several prompts beside an answer share what its reader bears", () => {
+  const { ask, step, runs } = world({ now: 1 });
+  ask("short", "s", 40);
+  ask("one", "q".repeat(900), 1);
+  ask("two", "r".repeat(900), 1);
+  step(9);
+  expect(runs.map((each) => each.replace(" hidden", "")).join(" ")).toBe(
+    "1 last 32 32 1 last 100 100 1 last 100 100",
+  );
+});
