@@ -52,6 +52,15 @@ export function effects({ engine, tell }: Ports) {
         tell(order.replyTo, ShardWorkerReply.Loaded({ shard: order.shard, facts })),
       loadFailed: (_: unknown, { order, error }: { order: LoadOrder; error: unknown }) =>
         tell(order.replyTo, ShardWorkerReply.LoadFailed({ shard: order.shard, problem: problemBody(error) })),
+      refuseLoad: (
+        _: unknown,
+        { order: { shard, replyTo }, held }: { order: LoadOrder; held: LoadOrder },
+      ) => {
+        const problem = new Problem("invalid", `this worker holds or loads ${held.shard.model} already`, {
+          remedy: `unload it first, or start another worker for ${shard.model}`,
+        });
+        tell(replyTo, ShardWorkerReply.LoadFailed({ shard, problem: problemBody(problem) }));
+      },
       generate: (_: unknown, { generation, replyTo }: GenerateOrder) => {
         const request = generation.id;
         try {

@@ -64,6 +64,7 @@ function loadShard(
   clock: Clock,
   progress: Progress,
 ): { engine: Engine; facts: Omit<ShardFacts, "loadMs"> } {
+  requireWhole(shard);
   const mlx = createMlx(openLibrary(libraryFolder));
   const checkpoint = openCheckpoint(shard.path, mlx);
   const { config, generation, facts, tokenizer } = checkpoint;
@@ -72,9 +73,8 @@ function loadShard(
     nowMs: () => clock.epochSeconds() * 1000,
   });
   const source = reporting(checkpoint, clock, progress);
-  const { rank = 0, world = 1, layers } = shard;
   const dtype = activations(mlx, tokenizer !== undefined);
-  const model = buildModel(config, weightsOf(source, mlx, { dtype, rank, world }), layers);
+  const model = buildModel(config, weightsOf(source, mlx, { dtype }), shard.layers);
   checkpoint.close();
   checkFit(model, mlx);
   const { eosTokens: _, ...defaults } = generation;
@@ -92,6 +92,16 @@ function loadShard(
       weightBytes: facts.weightBytes,
     },
   };
+}
+
+/** The ranks of a tensor-parallel model would have to add up what each computed, and nothing here does yet. */
+function requireWhole({ model, rank = 0, world = 1 }: Shard): void {
+  if (world === 1 && rank === 0) return;
+  throw new Problem(
+    "invalid",
+    `${model} is asked for as rank ${rank} of ${world}, but this version cannot share the layers of a model between workers`,
+    { param: "world", remedy: "load the whole model in one worker: leave rank and world out" },
+  );
 }
 
 /**

@@ -25,6 +25,7 @@ export const machine = setup({
     loaded: (_, _said: { order: LoadOrder; facts: ShardFacts }) => unbound(),
     loadFailed: (_, _said: { order: LoadOrder; error: unknown }) => unbound(),
     generate: (_, _order: GenerateOrder) => unbound(),
+    refuseLoad: (_, _said: { order: LoadOrder; held: LoadOrder }) => unbound(),
     refuse: (_, _order: { replyTo: Address; request: RequestId }) => unbound(),
     cancel: (_, _order: { request: RequestId }) => unbound(),
     release: unbound,
@@ -38,6 +39,12 @@ export const machine = setup({
       actions: {
         type: "refuse",
         params: ({ event }) => ({ replyTo: event.replyTo, request: event.generation.id }),
+      },
+    },
+    "ShardWorker.Load": {
+      actions: {
+        type: "refuseLoad",
+        params: ({ context, event }) => ({ order: event, held: held(context) }),
       },
     },
   },
