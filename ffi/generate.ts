@@ -28,6 +28,7 @@ const values = new Set([
   "mlx_distributed_group_rank",
   "mlx_distributed_group_size",
   "exo_abi",
+  "exo_trim_memory",
 ]);
 
 /** The headers that the bindings are made from: mlx-c's from the build cache, then the shim's. */

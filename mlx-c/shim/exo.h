@@ -34,6 +34,12 @@ int exo_free_arrays(const mlx_array* arrays, size_t count);
 int64_t exo_live_arrays(void);
 
 /**
+ * Gives the system back what the C library keeps of freed memory, where it is one that has to be asked (glibc). It takes
+ * some milliseconds: for a process that comes to rest. 1 if anything went back, else 0.
+ */
+int exo_trim_memory(void);
+
+/**
  * Evaluates `array` and copies its elements, row-major, in its own element type, to `out`. Error if they do not take exactly
  * `bytes` bytes.
  */

@@ -1,4 +1,5 @@
 // Handles in bulk, their count, and reading results into memory of the caller.
+#include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 #include <string>
@@ -6,6 +7,9 @@
 #include "exo.h"
 #include "mlx/c/error.h"
 #include "mlx/c/private/mlx.h"
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 namespace exo {
 std::atomic<int64_t> live_arrays{0};
@@ -25,6 +29,14 @@ extern "C" int exo_free_arrays(const mlx_array* arrays, size_t count) {
 
 extern "C" int64_t exo_live_arrays(void) {
   return exo::live_arrays.load(std::memory_order_relaxed);
+}
+
+extern "C" int exo_trim_memory(void) {
+#ifdef __GLIBC__
+  return malloc_trim(0);
+#else
+  return 0;
+#endif
 }
 
 extern "C" int exo_read(const mlx_array array, void* out, size_t bytes) {

@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <thread>
 #include <vector>
 
@@ -123,4 +124,18 @@ TEST(read_of_a_broadcast_copies_every_element) {
   const mlx_array all[] = {one, wide};
   exo_free_arrays(all, 2);
   mlx_stream_free(stream);
+}
+
+TEST(freed_memory_goes_back_to_the_system_when_asked) {
+  std::vector<void*> blocks(1 << 15);
+  for (auto& block : blocks) block = std::calloc(1024, 1);
+  // The last block keeps the heap's end where it is.
+  void* last = std::calloc(1024, 1);
+  for (void* block : blocks) std::free(block);
+#ifdef __GLIBC__
+  CHECK_EQUAL(exo_trim_memory(), 1);
+#else
+  CHECK_EQUAL(exo_trim_memory(), 0);
+#endif
+  std::free(last);
 }
