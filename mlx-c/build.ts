@@ -17,6 +17,7 @@ import { basename, join } from "node:path";
 import { setRpath } from "./elf.ts";
 import { fetchMlxC, fetchWheel } from "./fetch.ts";
 import { fetchModel } from "./fetch-model.ts";
+import { fetchGrids } from "./grids.ts";
 import { locked } from "./lock.mjs";
 import { mlxCVersion, mlxVersion, type Platform, platforms } from "./pins.ts";
 import { BuildError, cache, main, requireDisk, run, step } from "./run.ts";
@@ -50,10 +51,14 @@ export async function buildNative(platform: Platform, { tests = false } = {}): P
       const wasFresh = isFresh();
       if (wasFresh && !tests) return;
       if (!wasFresh) requireDisk(BUILD_MEGABYTES);
-      const [wheel, source] = await Promise.all([fetchWheel(platforms[platform].mlx), fetchMlxC()]);
+      const [wheel, source, grids] = await Promise.all([
+        fetchWheel(platforms[platform].mlx),
+        fetchMlxC(),
+        fetchGrids(),
+      ]);
       const what = wasFresh ? "the shim's tests" : `mlx-c ${mlxCVersion} and the shim`;
       await step(`compile ${what} for ${platform}`, () =>
-        compile({ platform, toolchain, wheel, source, tests }),
+        compile({ platform, toolchain, wheel, source, grids, tests }),
       );
       if (wasFresh) return;
       await assemble({ platform, toolchain, wheel, lib });
@@ -69,10 +74,11 @@ interface Compile {
   readonly toolchain: Toolchain;
   readonly wheel: string;
   readonly source: string;
+  readonly grids: string;
   readonly tests: boolean;
 }
 
-async function compile({ platform, toolchain, wheel, source, tests }: Compile): Promise<void> {
+async function compile({ platform, toolchain, wheel, source, grids, tests }: Compile): Promise<void> {
   const { compiler, cmake } = toolchain;
   const folder = join(nativeFolder(platform), "build");
   forgetOtherBuild(folder, `${compiler}\n${source}\n${wheel}\n`);
@@ -86,6 +92,7 @@ async function compile({ platform, toolchain, wheel, source, tests }: Compile): 
       "cmake", "-G", "Ninja", "-S", import.meta.dir, "-B", folder,
       `-DCMAKE_CXX_COMPILER=${compiler}`,
       `-DMLX_C_SOURCE=${source}`,
+      `-DGGML_GRIDS=${grids}`,
       `-DMLX_PIN=${mlxVersion}`,
       `-DMLX_C_PIN=${mlxCVersion}`,
       `-DMLX_DIR=${join(wheel, "mlx", "share", "cmake", "MLX")}`,
@@ -162,7 +169,7 @@ function writeWhole(path: string, text: string): void {
 
 /** What the library is made from, besides what is pinned in one of these. */
 const ingredients = [
-  "{pins,build,elf,toolchain}.ts",
+  "{pins,build,elf,grids,toolchain}.ts",
   "CMakeLists.txt",
   "exports.map",
   "shim/*.*",

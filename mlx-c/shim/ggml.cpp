@@ -10,6 +10,7 @@
 
 #include "checkpoint.hpp"
 #include "ggml_blocks.hpp"
+#include "ggml_blocks_iq.hpp"
 #include "mlx/allocator.h"
 #include "mlx/c/private/mlx.h"
 
@@ -126,8 +127,15 @@ const Type& typeOf(int id) {
       affine<Q5_K>(13, "Q5_K"),
       affine<Q6_K>(14, "Q6_K"),
       affine<Q8_K>(15, "Q8_K"),
+      affine<IQ2_XXS>(16, "IQ2_XXS"),
+      affine<IQ2_XS>(17, "IQ2_XS"),
+      affine<IQ3_XXS>(18, "IQ3_XXS"),
+      affine<IQ1_S>(19, "IQ1_S"),
       affine<IQ4_NL>(20, "IQ4_NL"),
+      affine<IQ3_S>(21, "IQ3_S"),
+      affine<IQ2_S>(22, "IQ2_S"),
       affine<IQ4_XS>(23, "IQ4_XS"),
+      affine<IQ1_M>(29, "IQ1_M"),
       affine<TQ1_0>(34, "TQ1_0"),
       affine<TQ2_0>(35, "TQ2_0"),
       {39, "MXFP4", MXFP4::values, MXFP4::bytes, MXFP4::bits, false, mxfp4Row, mx::uint32},

@@ -18,6 +18,7 @@ BLOCKS = {32: 8, 256: 2}
 HALVES = {
     T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2], T.Q8_0: [0],
     T.Q2_K: [80, 82], T.Q3_K: [108], T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208],
+    T.IQ2_XXS: [0], T.IQ2_XS: [0], T.IQ2_S: [0], T.IQ3_XXS: [0], T.IQ3_S: [0], T.IQ1_S: [0], T.IQ1_M: [],
     T.IQ4_NL: [0], T.IQ4_XS: [0], T.TQ1_0: [52], T.TQ2_0: [64], T.MXFP4: [],
 }  # fmt: skip
 
@@ -31,6 +32,11 @@ def blocks(kind: T, random: np.random.Generator) -> np.ndarray:
         data[:, at : at + 2] = scale.view(np.uint8).reshape(count, 2)
     if kind == T.MXFP4:
         data[:, 0] = random.integers(110, 135, count)
+    if kind == T.IQ1_M:
+        # The scale's four nibbles are the tops of four words.
+        scale = random.uniform(-0.1, 0.1, count).astype(np.float16).view(np.uint16)
+        for i in range(4):
+            data[:, 49 + 2 * i] = (data[:, 49 + 2 * i] & 15) | ((scale >> (4 * i)) & 15) << 4
     if kind == T.TQ1_0:
         # Only bytes that a writer can make: five digits of base 3, or four, as a fraction of 256, rounded up.
         digits = lambda shape, top: ((random.integers(0, top, shape) * (243 // top) * 256 + 242) // 243).astype(np.uint8)

@@ -137,7 +137,7 @@ test("a model that cannot be used is refused by key, tensor and type", () => {
     const { [key]: _, ...rest } = { ...keys("llama"), ...tokenizer };
     return gguf(rest, [...outside, ...attention, ...dense]);
   };
-  const unusable = { name: "blk.0.ffn_up.weight", type: 17, shape: [1, 256], data: new Uint8Array(74) };
+  const unusable = { name: "blk.0.ffn_up.weight", type: 40, shape: [1, 256], data: new Uint8Array(144) };
   expect([
     opening(without("llama.block_count")),
     opening(without("general.architecture")),
@@ -170,7 +170,7 @@ test("a model that cannot be used is refused by key, tensor and type", () => {
     "invalid: model.gguf has llama.block_count = 0, which is not a whole number above 0",
     "invalid: model.gguf has llama.block_count = 2147483648, which is not a number of layers that its 11 tensors could make",
     'invalid: model.gguf: the rows of tensor "blk.0.attn_q.weight" do not divide into the 3 and 1 heads that the metadata names',
-    'invalid: model.gguf: tensor "blk.0.ffn_up.weight" is of type IQ2_XS, which cannot be used',
+    'invalid: model.gguf: tensor "blk.0.ffn_up.weight" is of type NVFP4, which cannot be used',
     'invalid: model.gguf holds tensor "blk.0.ssm_in.weight", which a llama model does not have',
     'invalid: model.gguf holds tensor "blk.0.ffn_gate.1.weight", which is one expert by itself',
     "invalid: model.gguf is one of 3 parts, but is not named like one (name-00001-of-00003.gguf)",
