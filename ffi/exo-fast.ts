@@ -4,6 +4,7 @@ import { MlxError, someFloat } from "./call.ts";
 import { type Fast, mlxFast } from "./fast.ts";
 import type { mlx_array } from "./generated/symbols.ts";
 import type { NativeArray } from "./native-array.ts";
+import { isPacked } from "./nn/linear.ts";
 
 const used = (array: MxArray): mlx_array => (array as NativeArray).used();
 const EVERY_KEY = 0;
@@ -22,6 +23,15 @@ export const exoFast: Fast = {
     if (mode !== "affine" || biases === undefined) return mlxFast.quantizedLinear(x, packed);
     const [w, s, b] = [used(weight), used(scales), used(biases)];
     return x.mlx.native.exo_quantized_linear(x.handle, w, s, b, groupSize, bits, x.mlx.stream);
+  },
+  gatherLinear(x, weight, experts, sorted) {
+    const { native, stream } = x.mlx;
+    const ids = experts.used();
+    if (!isPacked(weight)) return native.exo_expert_linear(x.handle, used(weight), ids, sorted, stream);
+    const { scales, biases, groupSize, bits, mode } = weight;
+    if (mode !== "affine" || biases === undefined) return mlxFast.gatherLinear(x, weight, experts, sorted);
+    const [w, s, b] = [used(weight.weight), used(scales), used(biases)];
+    return native.exo_quantized_expert_linear(x.handle, w, s, b, ids, groupSize, bits, sorted, stream);
   },
   rmsNorm(x, weight, eps) {
     return x.mlx.native.exo_rms_norm(x.handle, weight.used(), eps, x.mlx.stream);

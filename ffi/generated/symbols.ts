@@ -1,5 +1,5 @@
 // Written by ffi/generate.ts from the headers of mlx-c and mlx-c/shim. Do not edit: bun ffi/generate.ts
-// 630 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
+// 632 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
 import type { CallState, Handle, Optional, Raw, Text, Words } from "../call.ts";
 
 export type exo_file = Handle<"exo_file">;
@@ -655,6 +655,8 @@ export const signatures = {
   exo_ggml_array: { args: ["ptr", "ptr", "ptr", "bool"], returns: "i32" },
   exo_linear: { args: ["ptr", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
   exo_quantized_linear: { args: ["ptr", "ptr", "ptr", "ptr", "ptr", "i32", "i32", "ptr"], returns: "i32" },
+  exo_expert_linear: { args: ["ptr", "ptr", "ptr", "ptr", "bool", "ptr"], returns: "i32" },
+  exo_quantized_expert_linear: { args: ["ptr", "ptr", "ptr", "ptr", "ptr", "ptr", "i32", "i32", "bool", "ptr"], returns: "i32" },
   exo_rms_norm: { args: ["ptr", "ptr", "ptr", "f32", "ptr"], returns: "i32" },
   exo_silu_mul: { args: ["ptr", "ptr", "ptr", "ptr"], returns: "i32" },
   exo_rope: { args: ["ptr", "ptr", "i32", "bool", "ptr", "f32", "i32", "ptr", "ptr"], returns: "i32" },
@@ -1291,6 +1293,8 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_ggml_array,
     exo_linear,
     exo_quantized_linear,
+    exo_expert_linear,
+    exo_quantized_expert_linear,
     exo_rms_norm,
     exo_silu_mul,
     exo_rope,
@@ -1923,6 +1927,8 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_ggml_array: (file: exo_file, range: Words | null, stacked: boolean): mlx_vector_array => (exo_ggml_array(out, file, range, stacked) === 0 ? took() as mlx_vector_array : failed("exo_ggml_array", [])),
     exo_linear: (x: mlx_array, weight: mlx_array, bias: mlx_array | null, s: mlx_stream): mlx_array => (exo_linear(out, x, weight, bias, s) === 0 ? took() as mlx_array : failed("exo_linear", [x, weight, bias])),
     exo_quantized_linear: (x: mlx_array, weight: mlx_array, scales: mlx_array, biases: mlx_array, group_size: number, bits: number, s: mlx_stream): mlx_array => (exo_quantized_linear(out, x, weight, scales, biases, group_size, bits, s) === 0 ? took() as mlx_array : failed("exo_quantized_linear", [x, weight, scales, biases])),
+    exo_expert_linear: (x: mlx_array, weight: mlx_array, experts: mlx_array, sorted: boolean, s: mlx_stream): mlx_array => (exo_expert_linear(out, x, weight, experts, sorted, s) === 0 ? took() as mlx_array : failed("exo_expert_linear", [x, weight, experts])),
+    exo_quantized_expert_linear: (x: mlx_array, weight: mlx_array, scales: mlx_array, biases: mlx_array, experts: mlx_array, group_size: number, bits: number, sorted: boolean, s: mlx_stream): mlx_array => (exo_quantized_expert_linear(out, x, weight, scales, biases, experts, group_size, bits, sorted, s) === 0 ? took() as mlx_array : failed("exo_quantized_expert_linear", [x, weight, scales, biases, experts])),
     exo_rms_norm: (x: mlx_array, weight: mlx_array, eps: number, s: mlx_stream): mlx_array => (exo_rms_norm(out, x, weight, eps, s) === 0 ? took() as mlx_array : failed("exo_rms_norm", [x, weight])),
     exo_silu_mul: (gate: mlx_array, up: mlx_array, s: mlx_stream): mlx_array => (exo_silu_mul(out, gate, up, s) === 0 ? took() as mlx_array : failed("exo_silu_mul", [gate, up])),
     exo_rope: (x: mlx_array, dims: number, traditional: boolean, base: Optional, scale: number, offset: number, freqs: mlx_array | null, s: mlx_stream): mlx_array => (exo_rope(out, x, dims, traditional, base, scale, offset, freqs, s) === 0 ? took() as mlx_array : failed("exo_rope", [x, freqs])),

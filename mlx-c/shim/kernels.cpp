@@ -1,10 +1,9 @@
 // Products with weights as primitives of MLX.
 #include <algorithm>
-#include <string>
 
 #include "guarded.hpp"
 #include "kernels.h"
-#include "kernels_node.hpp"
+#include "kernels_matrix.hpp"
 #include "mlx/c/private/mlx.h"
 #include "mlx/ops.h"
 #include "pool.hpp"
@@ -13,40 +12,6 @@ namespace mx = mlx::core;
 
 namespace exo {
 namespace {
-
-/** Weight rows of one piece of work are a multiple of every tile. */
-constexpr size_t kTileRows = 16;
-/** Products of one piece: about five microseconds, which outweighs handing it over. */
-constexpr size_t kPieceProducts = 65536;
-
-size_t rowsPerPiece(size_t products) {
-  return (kPieceProducts / (products + 1) / kTileRows + 1) * kTileRows;
-}
-
-/** A row of x as the kernels want it for 4 bits: see Kernels::lanes. */
-void arrange(const float* x, size_t columns, size_t lanes, float* to) {
-  for (size_t run = 0; run < columns; run += 8 * lanes, to += 8 * lanes) {
-    size_t words = std::min(lanes, (columns - run) / 8);
-    for (size_t k = 0; k < 8; ++k) {
-      for (size_t i = 0; i < words; ++i) to[k * lanes + i] = x[run + 8 * i + k];
-      std::fill(to + k * lanes + words, to + (k + 1) * lanes, 0.0f);
-    }
-  }
-}
-
-/** The elements in row-major order: where they lie, or copied into `space`. Weights are hardly ever laid out otherwise. */
-const char* ordered(const View& matrix, std::vector<char>& space) {
-  if (matrix.adjoining) return matrix.data;
-  size_t bytes = mx::size_of(matrix.dtype), columns = matrix.columns();
-  space.resize(matrix.size() * bytes);
-  char* to = space.data();
-  for (size_t row = 0; row < matrix.rows(); ++row) {
-    const char* from = matrix.row(row);
-    for (size_t i = 0; i < columns; ++i, to += bytes, from += matrix.strides.back() * static_cast<int64_t>(bytes))
-      std::copy(from, from + bytes, to);
-  }
-  return space.data();
-}
 
 /** x [.., K], weight [N, K], for packed ones scales and biases; last, if there is one, the bias [N] of a dense product. */
 struct Linear {
@@ -87,15 +52,12 @@ struct Linear {
     size_t columns = x.columns();
     bool asItIs = x.adjoining && x.dtype == mx::float32 && bits != 4;
     if (asItIs) return reinterpret_cast<const float*>(x.data);
-    size_t lanes = kernels().lanes, stride = bits == 4 ? (columns + 8 * lanes - 1) / (8 * lanes) * 8 * lanes : columns;
+    size_t stride = arrangedColumns(columns, bits);
     space.resize(x.rows() * stride);
     parallel(x.rows(), grainOf(columns), [&](size_t first, size_t last) {
       std::vector<float> row;
       for (size_t m = first; m < last; ++m) {
-        const float* from = x.floats(m, row);
-        float* to = space.data() + m * stride;
-        if (bits == 4) arrange(from, columns, lanes, to);
-        else std::copy(from, from + columns, to);
+        arrangeRow(x.floats(m, row), columns, bits, space.data() + m * stride);
       }
     });
     return space.data();
@@ -110,13 +72,6 @@ mx::Shape productShape(const mx::array& x, const mx::array& w) {
 
 bool fits(const mx::array& x, const mx::array& w, size_t columns) {
   return isFloat(x) && x.ndim() > 0 && w.ndim() == 2 && static_cast<size_t>(x.shape(-1)) == columns;
-}
-
-bool fitsPacked(const mx::array& w, const mx::array& scales, const mx::array& biases, int group, int bits) {
-  return (bits == 4 || bits == 8) && (group == 32 || group == 64 || group == 128) && w.dtype() == mx::uint32 &&
-      isFloat(scales) && w.ndim() == 2 && scales.ndim() == 2 && scales.shape() == biases.shape() &&
-      scales.dtype() == biases.dtype() && scales.shape(0) == w.shape(0) &&
-      scales.shape(1) * group == w.shape(1) * 32 / bits;
 }
 
 } // namespace
@@ -157,7 +112,7 @@ extern "C" int exo_quantized_linear(
     const auto& scale = mlx_array_get_(scales);
     const auto& bias = mlx_array_get_(biases);
     auto stream = mlx_stream_get_(s);
-    bool ours = exo::fitsPacked(w, scale, bias, group_size, bits) &&
+    bool ours = w.ndim() == 2 && exo::fitsPacked(w, scale, bias, group_size, bits) &&
         exo::fits(values, w, static_cast<size_t>(w.shape(1)) * 32 / bits);
     auto made = ours
         ? exo::lazy(exo::productShape(values, w), values.dtype(), stream, exo::Linear{bits, group_size}, {values, w, scale, bias})

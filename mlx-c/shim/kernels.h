@@ -42,6 +42,31 @@ int exo_quantized_linear(
     int bits,
     const mlx_stream s);
 
+/**
+ * Mixture of experts: x [.., 1, K] times the transposes of the chosen ones of weight [E, N, K]: [.., k, 1, N] for experts [.., k]
+ * (any integers), over which x is spread as MLX broadcasts. An expert that does not exist gives NaN. `sorted` is for MLX's own.
+ */
+int exo_expert_linear(
+    mlx_array* res,
+    const mlx_array x,
+    const mlx_array weight,
+    const mlx_array experts,
+    bool sorted,
+    const mlx_stream s);
+
+/** The same for weights packed as in exo_quantized_linear, each part with an axis of experts before it. */
+int exo_quantized_expert_linear(
+    mlx_array* res,
+    const mlx_array x,
+    const mlx_array weight,
+    const mlx_array scales,
+    const mlx_array biases,
+    const mlx_array experts,
+    int group_size,
+    int bits,
+    bool sorted,
+    const mlx_stream s);
+
 /** x / sqrt(mean(x^2) + eps) * weight over the last axis; weight [x's last axis] (https://arxiv.org/abs/1910.07467). */
 int exo_rms_norm(
     mlx_array* res,

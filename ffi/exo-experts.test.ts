@@ -1,0 +1,88 @@
+/** Our products with chosen experts against MLX's gathered ones, over shapes, widths and orders. */
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import type { Dtype, Mlx, MxArray } from "./array.ts";
+import { builtLibrary } from "./built-library.ts";
+import { createMlx } from "./native.ts";
+
+const library = builtLibrary();
+const exo = createMlx(library, { device: "cpu", kernels: "exo" });
+const mlx = createMlx(library, { device: "cpu", kernels: "mlx" });
+
+/** Repeatable values in [-1, 1). */
+function values(count: number, seed: number): Float32Array {
+  let state = seed | 1;
+  return Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return state / 2 ** 31;
+  });
+}
+
+interface Case {
+  readonly tokens: number;
+  /** Whether each token's experts share one row of x, or have their own. */
+  readonly shared: boolean;
+  readonly experts: number;
+  readonly chosen: number;
+  readonly rows: number;
+  readonly groups: number;
+  readonly bits: 0 | 4 | 8;
+  readonly type: Dtype;
+}
+
+const ids = ({ tokens, chosen, experts }: Case): Int32Array =>
+  Int32Array.from(values(tokens * chosen, 5), (value) => Math.floor(((value + 1) / 2) * experts));
+
+function product(on: Mlx, shape: Case): Float32Array {
+  const { tokens, shared, experts, chosen, rows, groups, bits, type } = shape;
+  const columns = groups * 32;
+  return on.scope(() => {
+    const per = shared ? 1 : chosen;
+    const x = on.fromFloat32(values(tokens * per * columns, 7), [1, tokens, per, 1, columns]);
+    const weight = on.fromFloat32(values(experts * rows * columns, 11), [experts, rows, columns]);
+    const index = on.fromInt32(ids(shape), [1, tokens, chosen]);
+    if (bits === 0)
+      return x
+        .gatherLinear(weight.astype(type).astype(on === mlx ? "float32" : type), index, false)
+        .toFloat32();
+    const packed = mlx.quantize(weight, { mode: "affine", bits, groupSize: 32 });
+    const kept = (part: MxArray) => part.astype(type).astype(on === mlx ? "float32" : type);
+    const { scales, biases } = packed;
+    const held = { ...packed, scales: kept(scales), ...(biases && { biases: kept(biases) }) };
+    return x.gatherLinear(held, index, false).toFloat32();
+  });
+}
+
+const cases = fc.record<Case>({
+  tokens: fc.integer({ min: 1, max: 12 }),
+  shared: fc.boolean(),
+  experts: fc.integer({ min: 1, max: 9 }),
+  chosen: fc.integer({ min: 1, max: 4 }),
+  rows: fc.integer({ min: 1, max: 40 }),
+  groups: fc.integer({ min: 1, max: 9 }),
+  bits: fc.constantFrom(0, 4, 8),
+  type: fc.constantFrom<Dtype>("float32", "float16", "bfloat16"),
+});
+
+test("chosen experts give what MLX's gathered products give, whatever the shape, width and type", () => {
+  fc.assert(
+    fc.property(cases, (shape) => {
+      const [got, wanted] = [product(exo, shape), product(mlx, shape)];
+      const bound = 4e-6 * shape.groups * 32;
+      return (
+        got.length === wanted.length &&
+        got.every((value, i) => Math.abs(value - (wanted[i] ?? Number.NaN)) <= bound)
+      );
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("an expert that does not exist answers NaN, and the others answer", () => {
+  const got = exo.scope(() => {
+    const x = exo.fromFloat32(Float32Array.of(1, 2), [1, 1, 1, 2]);
+    const weight = exo.fromFloat32(Float32Array.of(1, 0, 0, 1), [2, 1, 2]);
+    return x.gatherLinear(weight, exo.fromInt32(Int32Array.of(1, 7, 0), [1, 3]), false).toFloat32();
+  });
+  expect([...got]).toEqual([2, Number.NaN, 1]);
+});
