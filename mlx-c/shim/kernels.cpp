@@ -13,6 +13,8 @@ namespace mx = mlx::core;
 namespace exo {
 namespace {
 
+constexpr size_t kLineFloats = 16;
+
 /** x [.., K], weight [N, K], for packed ones scales and biases; last, if there is one, the bias [N] of a dense product. */
 struct Linear {
   static constexpr const char* name = "ExoLinear";
@@ -53,14 +55,17 @@ struct Linear {
     bool asItIs = x.adjoining && x.dtype == mx::float32 && bits != 4;
     if (asItIs) return reinterpret_cast<const float*>(x.data);
     size_t stride = arrangedColumns(columns, bits);
-    space.resize(x.rows() * stride);
+    space.resize(x.rows() * stride + kLineFloats);
+    // Vectors that cross a cache line cost two loads; rows are a multiple of a vector long.
+    size_t past = reinterpret_cast<uintptr_t>(space.data()) / sizeof(float) % kLineFloats;
+    float* to = space.data() + (past == 0 ? 0 : kLineFloats - past);
     parallel(x.rows(), grainOf(columns), [&](size_t first, size_t last) {
       std::vector<float> row;
       for (size_t m = first; m < last; ++m) {
-        arrangeRow(x.floats(m, row), columns, bits, space.data() + m * stride);
+        arrangeRow(x.floats(m, row), columns, bits, to + m * stride);
       }
     });
-    return space.data();
+    return to;
   }
 };
 
