@@ -106,6 +106,25 @@ test("5,000 tokens leave live handles and memory flat", () => {
   });
 }, 60_000);
 
+test("answers computed together, joined and left at any time, leave live handles and memory flat", () => {
+  const { engine, ask, run } = world("sliding", { prefixEntriesMax: 2 });
+  ask("warm", PROMPT);
+  run();
+  engine.release();
+  const before = { handles: mlx.liveHandles(), bytes: mlx.memory().activeBytes };
+  const heard = Array.from({ length: 24 }, (_, i) => {
+    const ids = ask(`r${i}`, PROMPT.slice(i), { maxTokens: 10 + 3 * i });
+    for (let steps = 0; steps < 5; steps++) engine.step();
+    if (i % 6 === 5) engine.cancel(`r${i - 2}` as RequestId);
+    return ids;
+  });
+  run();
+  engine.release();
+  const cancelled = heard.filter((ids) => ids.at(-1) === -1).length;
+  const after = { handles: mlx.liveHandles(), bytes: mlx.memory().activeBytes };
+  expect({ cancelled, after }).toEqual({ cancelled: 4, after: before });
+});
+
 const CHUNK = 512;
 
 /** Bytes that a chunk of a prompt takes beyond what is left of it afterwards. */

@@ -191,7 +191,7 @@ test("cancelling works in the queue, in prefill, in decode and from the sink its
   ask("own", { text: "t" }, own, () => own.length === 3 && cancel("own"));
   const queued = ask("queued", { text: "t" });
   const last = ask("last", { text: "x" });
-  for (let i = 0; i < 6; i++) engine.step();
+  for (let i = 0; i < 4; i++) engine.step();
   for (const id of ["decoding", "prefilling", "queued", "unknown"]) cancel(id);
   run();
   expect([decoding, prefilling, own, queued, last].map(summary)).toEqual([

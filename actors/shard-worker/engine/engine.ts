@@ -1,6 +1,6 @@
 /**
- * The token loop of one model: requests are computed in turns, one unit of work at a time, so that the caller can hear
- * its messages in between. Nothing here waits, and nothing one request does hurts another.
+ * The token loop of one model: prompts are computed in turns and answers all together, one unit of work at a time, so that
+ * the caller can hear its messages in between. Nothing here waits, and nothing one request does hurts another.
  */
 import type { Mlx } from "#ffi/array";
 import type { Generation, Sampling } from "#protocol/generation";
@@ -37,9 +37,9 @@ export class Engine {
   readonly #queued: Request[] = [];
   /** In the order of their turns: the first is next. */
   readonly #active: Request[] = [];
-  /** The request of the step under way, and whether its own sink cancelled it: that takes effect after the step. */
-  #working: Request | undefined;
-  #cancelled = false;
+  /** The requests of the step under way, and those of them that a sink cancelled: that takes effect after the step. */
+  readonly #working = new Set<Request>();
+  readonly #cancelled = new Set<Request>();
 
   constructor(ports: EnginePorts) {
     const { model, limits, text, clock, defaults = {} } = ports;
@@ -90,34 +90,31 @@ export class Engine {
   cancel(id: RequestId): void {
     const request = [...this.#active, ...this.#queued].find(({ generation }) => generation.id === id);
     if (!request) return;
-    if (request === this.#working) {
-      this.#cancelled = true;
+    if (this.#working.has(request)) {
+      this.#cancelled.add(request);
       return;
     }
     this.#leave(request);
     request.sink.failed(new Problem("cancelled", `request ${id} was cancelled`));
   }
 
-  /** Does one unit of work: one chunk of one prompt, or one token of one answer. false: there was nothing to do. */
+  /**
+   * Does one unit of work: one chunk of one prompt, or the next token of every answer, in one pass through the model.
+   * false: there was nothing to do.
+   */
   step(): boolean {
     const request = this.#nextInTurn();
     if (!request) return false;
     try {
-      this.#working = request;
-      const complete = request.work(request.sequence ?? this.#open(request), this.#unitMs(request));
-      this.#working = undefined;
-      if (complete) this.#leave(request);
-      else if (this.#cancelled) this.cancel(request.generation.id);
-    } catch (error) {
-      this.#drop(request);
-      request.sink.failed(error);
+      this.#working.add(request);
+      if (!request.sequence) this.#attempt(request, () => this.#open(request));
+      if (request.decodes) this.#decode(request);
+      else this.#prefill(request);
     } finally {
-      this.#working = undefined;
-      this.#cancelled = false;
+      this.#settle();
     }
     return true;
   }
-
   /** Ends every request and gives back what they computed; the model is not the engine's. */
   release(): void {
     for (const request of [...this.#active, ...this.#queued]) {
@@ -151,12 +148,77 @@ export class Engine {
     return promised >= AWAITED_TOKENS_MIN && promised > this.#prefixes.find(prompt, this.#running());
   }
 
-  #open(request: Request): Sequence {
+  /** Work for one request, which alone is told of its failure. */
+  #attempt(request: Request, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#fail(request, error);
+    }
+  }
+
+  #fail(request: Request, error: unknown): void {
+    this.#drop(request);
+    request.sink.failed(error);
+  }
+
+  #open(request: Request): void {
     const { mlx, model } = this.#ports;
     const known = request.scored ? undefined : this.#prefixes.take(request.plan.prompt, this.#running());
-    const sequence = known ?? new Sequence(mlx, model);
-    request.open(sequence);
-    return sequence;
+    request.open(known ?? new Sequence(mlx, model));
+  }
+
+  #prefill(request: Request): void {
+    const { sequence } = request;
+    if (!sequence) return;
+    this.#attempt(request, () => {
+      if (request.prefill(sequence, this.#unitMs(request))) this.#leave(request);
+    });
+  }
+
+  /** The next token of this request's answer and of all others that are as far. */
+  #decode(request: Request): void {
+    const batch = this.#company(request);
+    for (const member of batch) this.#working.add(member);
+    const rows = this.#logitsOf(batch);
+    for (const [row, member] of batch.entries()) {
+      const logits = rows[row];
+      if (!logits || !member.sequence || this.#cancelled.has(member)) continue;
+      this.#attempt(member, () => {
+        if (member.take(logits)) this.#leave(member);
+      });
+    }
+  }
+
+  /** Who decodes in one pass with this request, itself first; their next turn comes after all others'. */
+  #company(request: Request): Request[] {
+    const others = this.#active.filter((other) => other !== request && other.decodes && !other.alone);
+    const batch = request.alone ? [request] : [request, ...others];
+    const rest = this.#active.filter((other) => !batch.includes(other));
+    this.#active.splice(0, this.#active.length, ...rest, ...batch);
+    return batch;
+  }
+
+  /** No rows where the pass failed. One request alone is then over; of several, none is known to be at fault. */
+  #logitsOf(batch: readonly Request[]): Float32Array[] {
+    const [first] = batch;
+    try {
+      return Sequence.nextOfEach(
+        batch.flatMap(({ sequence, nextToken: token }) => (sequence ? { sequence, token } : [])),
+      );
+    } catch (error) {
+      if (batch.length > 1) for (const member of batch) member.restart();
+      else if (first) this.#fail(first, error);
+      return [];
+    }
+  }
+
+  /** After a step, what was cancelled during it and is not over ends. */
+  #settle(): void {
+    const cancelled = [...this.#cancelled];
+    this.#working.clear();
+    this.#cancelled.clear();
+    for (const request of cancelled) if (this.#active.includes(request)) this.cancel(request.generation.id);
   }
 
   /** How long one unit of this request's prompt may take, for others' answers wait: undefined where none does. */

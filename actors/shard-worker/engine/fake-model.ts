@@ -50,17 +50,17 @@ export const END = 26;
 const LOGIT = 8;
 
 export interface FakeOptions {
-  /** The token that the model holds to come next; it throws what the rule throws. */
+  /** The token that the model holds to come next; it throws what the rule throws; NaN makes all logits such. */
   readonly next: (tokens: readonly number[]) => number;
   readonly trimmable?: boolean;
   readonly contextLength?: number;
   /** Hears of each run before it is computed: for clocks that the model moves. */
-  readonly onRun?: (tokens: number, wanted: Wanted) => void;
+  readonly onRun?: (tokens: number, wanted: Wanted | "each") => void;
 }
 
 /** A model, its device, and the runs it was asked for: how many tokens, and for what. */
 export function fakeModel({ next, trimmable = true, contextLength = 4096, onRun }: FakeOptions) {
-  const runs: `${number} ${Wanted}`[] = [];
+  const runs: `${number} ${Wanted | "each"}`[] = [];
   let fed: readonly number[] = [];
   const shapes = createShapes();
   const mlx: Mlx = {
@@ -87,12 +87,23 @@ export function fakeModel({ next, trimmable = true, contextLength = 4096, onRun 
       const values = Float32Array.from(wanted === "last" ? (rows.at(-1) ?? []) : rows.flat());
       return { toFloat32: () => values } as MxArray;
     },
+    decode(_input, sequences) {
+      runs.push(`${fed.length} each`);
+      onRun?.(fed.length, "each");
+      const rows = sequences.map(([cache], row) => {
+        if (!(cache instanceof FakeCache)) throw new Error("not a cache of the fake model");
+        cache.tokens.push(fed[row] ?? 0);
+        return logitsFor(next(cache.tokens));
+      });
+      const values = Float32Array.from(rows.flat());
+      return { toFloat32: () => values } as MxArray;
+    },
   };
   return { mlx, model, runs };
 }
 
 const logitsFor = (token: number): number[] =>
-  Array.from({ length: VOCABULARY }, (_, id) => (id === token ? LOGIT : 0));
+  Array.from({ length: VOCABULARY }, (_, id) => (id === token ? LOGIT : Number.isNaN(token) ? token : 0));
 
 /** Methods that work without their object, so that one of them can be replaced. */
 function bound(mlx: Mlx): Mlx {

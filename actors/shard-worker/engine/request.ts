@@ -30,6 +30,8 @@ export class Request {
   readonly plan: Plan;
   /** Present from the first unit of work on. */
   sequence: Sequence | undefined;
+  /** A pass with others failed: from then on it decodes by itself, so that whose fault it was shows. */
+  alone = false;
   readonly #ports: RequestPorts;
   readonly #answer: Answer;
   readonly #promptScores: (TokenLogprob | null)[] = [null];
@@ -39,7 +41,8 @@ export class Request {
   #cachedTokens = 0;
   /** What the last chunk of the prompt took, per token. */
   #tokenMs = Number.POSITIVE_INFINITY;
-  #nextToken: number;
+  /** The prompt and the answer so far: all but the last go into the sequence before that one is decoded. */
+  readonly #tokens: number[];
 
   constructor(generation: Generation, sink: Sink, plan: Plan, ports: RequestPorts) {
     this.generation = generation;
@@ -48,7 +51,7 @@ export class Request {
     this.#ports = ports;
     this.#answer = new Answer(ports.text, generation, plan.maxTokens);
     this.#submittedMs = ports.nowMs();
-    this.#nextToken = plan.prompt.at(-1) ?? 0;
+    this.#tokens = [...plan.prompt];
   }
 
   /** Whether the prompt's own scores are asked for: then all of it must be computed. */
@@ -56,9 +59,18 @@ export class Request {
     return this.generation.promptLogprobs === true;
   }
 
-  /** Prompt tokens still to go before the last, whose logits begin the answer. */
+  /** Tokens still to go before the last, whose logits give the next of the answer. */
   get prefillLeft(): number {
-    return this.plan.prompt.length - 1 - (this.sequence?.tokens.length ?? 0);
+    return this.#tokens.length - 1 - (this.sequence?.tokens.length ?? 0);
+  }
+
+  /** Whether `nextToken` is what its sequence waits for: then it can go through the model with other requests'. */
+  get decodes(): boolean {
+    return this.sequence !== undefined && this.prefillLeft <= 0 && !this.#answer.full;
+  }
+
+  get nextToken(): number {
+    return this.#tokens.at(-1) ?? 0;
   }
 
   /** How much of `prompt` this one will have computed when its own prefill is done. */
@@ -76,25 +88,27 @@ export class Request {
   }
 
   /**
-   * One unit of work: one chunk of the prompt, which takes about `unitMs` where that is given, or one token. Answers
-   * whether the request is complete.
+   * One chunk of the prompt, which takes about `unitMs` where that is given. Answers whether the request is complete,
+   * because no answer is asked for.
    */
-  work(sequence: Sequence, unitMs?: number): boolean {
+  prefill(sequence: Sequence, unitMs?: number): boolean {
     if (this.prefillLeft > 0) {
       const startedMs = this.#ports.nowMs();
       const before = sequence.tokens.length;
-      this.#prefill(sequence, this.#chunk(unitMs));
+      this.#prefillChunk(sequence, this.#chunk(unitMs));
       this.#tokenMs = (this.#ports.nowMs() - startedMs) / (sequence.tokens.length - before);
-      if (this.prefillLeft > 0) return false;
-      if (!this.#answer.full) return false;
     }
-    if (this.#answer.full) {
-      this.#tellScores();
-      this.#prefilledMs = this.#ports.nowMs();
-      this.#finish({ reason: "length" });
-      return true;
-    }
-    return this.#decode(sequence);
+    if (this.prefillLeft > 0 || !this.#answer.full) return false;
+    this.#tellScores();
+    this.#prefilledMs = this.#ports.nowMs();
+    this.#finish({ reason: "length" });
+    return true;
+  }
+
+  /** The keys and values are lost, not the answer: all tokens so far go through the model again, without company. */
+  restart(): void {
+    this.sequence?.dispose();
+    this.alone = true;
   }
 
   /** Tokens of the next chunk: as many as `unitMs` allows at the pace of the one before, the fewest while that is unknown. */
@@ -105,11 +119,11 @@ export class Request {
     return Math.min(most, Math.max(prefillChunkMin, Math.floor(unitMs / this.#tokenMs)));
   }
 
-  #prefill(sequence: Sequence, most: number): void {
-    const { prompt } = this.plan;
+  #prefillChunk(sequence: Sequence, most: number): void {
     const start = sequence.tokens.length;
-    const chunk = prompt.slice(start, Math.min(start + most, prompt.length - 1));
-    if (!this.scored) {
+    const chunk = this.#tokens.slice(start, Math.min(start + most, this.#tokens.length - 1));
+    // A second time, after a lost cache, the scores are known already.
+    if (!this.scored || start + 1 < this.#promptScores.length || this.#answer.count > 0) {
       sequence.prefill(chunk);
       return;
     }
@@ -117,17 +131,17 @@ export class Request {
     const logits = sequence.all(chunk);
     for (const [row] of chunk.entries()) {
       const known = logits.subarray(row * vocabularySize, (row + 1) * vocabularySize);
-      const scored = scoresOf(known, prompt[start + row + 1] ?? 0, this.generation.logprobs ?? 0);
+      const scored = scoresOf(known, this.#tokens[start + row + 1] ?? 0, this.generation.logprobs ?? 0);
       this.#promptScores.push(tokenLogprob(text, scored));
     }
   }
 
-  #decode(sequence: Sequence): boolean {
+  /** Chooses the next token of the answer by `logits`, which it may write over. Answers whether the request is complete. */
+  take(logits: Float32Array): boolean {
     const { plan, generation, sink } = this;
-    const logits = sequence.next([this.#nextToken]);
     plan.penalties.apply(logits);
     for (const id of this.#answer.banned) logits[id] = Number.NEGATIVE_INFINITY;
-    const id = plan.sampler(logits, sequence.tokens.length);
+    const id = plan.sampler(logits, this.#tokens.length);
     const wanted = generation.logprobs;
     const score = wanted === undefined ? undefined : scoresOf(logits, id, wanted);
     if (this.#answer.count === 0) {
@@ -135,7 +149,7 @@ export class Request {
       this.#tellScores();
     }
     plan.penalties.said(id);
-    this.#nextToken = id;
+    this.#tokens.push(id);
     const { delta, ending } = this.#answer.take(id, score);
     sink.delta(delta);
     if (ending) this.#finish(ending);

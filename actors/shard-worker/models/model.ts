@@ -25,6 +25,12 @@ export interface Model {
    * take up the tokens; run it inside `mlx.scope` and keep the answer and every cache's arrays.
    */
   forward(input: MxArray, caches: readonly Cache[], wanted: Wanted): MxArray;
+  /**
+   * One token of each of several sequences in one pass, so that the weights are read once: `input` is token ids [B, 1] or
+   * hidden state [B, 1, hidden], `sequences` the caches of each row, who may stand at different offsets. Logits
+   * [B, vocabulary], or hidden state. Otherwise like `forward`, which gives the same for each row alone.
+   */
+  decode(input: MxArray, sequences: readonly (readonly Cache[])[]): MxArray;
 }
 
 /**

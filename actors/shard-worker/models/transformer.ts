@@ -15,7 +15,8 @@ import type { Rope } from "./rope.ts";
 export interface Pass {
   readonly batch: number;
   readonly length: number;
-  readonly cache: Cache;
+  /** One for all rows, or with a single token each, every row's own. */
+  readonly caches: readonly Cache[];
   readonly mask: AttentionMask;
 }
 
@@ -49,6 +50,11 @@ export function transformer(blueprint: Blueprint, weights: Weights, range?: Laye
   const enter = start === 0 ? embedding(model, blueprint.vocabularySize) : undefined;
   const blocks = numbers.map((layer) => blueprint.block(model.at("layers").at(layer), layer));
   const leave = end === layers ? head(blueprint, weights) : undefined;
+  const cacheOf = (caches: readonly Cache[], i: number): Cache => {
+    const cache = caches[i];
+    if (!cache) throw new Error(`no cache for layer ${start + i}`);
+    return cache;
+  };
 
   return {
     range: { start, end },
@@ -61,12 +67,18 @@ export function transformer(blueprint: Blueprint, weights: Weights, range?: Laye
       const maskOf = masks(input, windows, caches, length);
       let x = enter ? enter(input) : input;
       for (const [i, block] of blocks.entries()) {
-        const cache = caches[i];
-        if (!cache) throw new Error(`no cache for layer ${start + i}`);
-        const pass = { batch, length, cache, mask: maskOf(windows[i], cache) };
+        const cache = cacheOf(caches, i);
+        const pass = { batch, length, caches: [cache], mask: maskOf(windows[i], cache) };
         x = length === 1 ? block(x, pass) : computed(block, x, pass, input);
       }
       return leave ? leave(x, wanted, length) : x;
+    },
+    decode(input, sequences) {
+      const common = { batch: sequences.length, length: 1, mask: "none" } as const;
+      let x = enter ? enter(input) : input;
+      for (const [i, block] of blocks.entries())
+        x = block(x, { ...common, caches: sequences.map((caches) => cacheOf(caches, i)) });
+      return leave ? leave(x, "last", 1) : x;
     },
   };
 }
@@ -80,7 +92,7 @@ function computed(block: Block, x: MxArray, pass: Pass, input: MxArray): MxArray
   const { mlx } = x;
   const y = mlx.scope((keep) => {
     const made = block(x, pass);
-    keep(pass.cache.arrays());
+    keep(pass.caches.flatMap((cache) => cache.arrays()));
     return made;
   });
   mlx.eval([y]);
@@ -166,7 +178,7 @@ export function attention(w: Weights, options: AttentionOptions): Block {
   const kNorm = qkNorm === undefined ? undefined : w.rmsNorm("k_norm", qkNorm);
   const scale = headDims ** -0.5;
 
-  return (x, { batch, length, cache, mask }) => {
+  return (x, { batch, length, caches, mask }) => {
     // A single token's rows lie in memory as if already transposed.
     const split = (y: MxArray, count: number, norm?: Layer) => {
       const rows =
@@ -174,14 +186,37 @@ export function attention(w: Weights, options: AttentionOptions): Block {
       const normed = norm ? norm(rows) : rows;
       return length === 1 ? normed : normed.transpose(0, 2, 1, 3);
     };
-    const { offset } = cache;
-    const queries = rope(split(q(x), heads, qNorm), offset);
-    const fresh = rope(split(k(x), kvHeads, kNorm), offset);
-    const [keys, values] = cache.update(fresh, split(v(x), kvHeads));
-    const mixed = queries.attention(keys, values, { scale, mask });
+    const queries = split(q(x), heads, qNorm);
+    const keys = split(k(x), kvHeads, kNorm);
+    const values = split(v(x), kvHeads);
+    const mixed = perCache(caches, [queries, keys, values], (cache, [asked, key, value]) => {
+      const { offset } = cache;
+      const turned = rope(asked, offset);
+      const [seenKeys, seenValues] = cache.update(rope(key, offset), value);
+      return turned.attention(seenKeys, seenValues, { scale, mask });
+    });
     const joined = length === 1 ? mixed : mixed.transpose(0, 2, 1, 3);
     return out(joined.reshape(batch, length, heads * headDims));
   };
+}
+
+type Trio = readonly [queries: MxArray, keys: MxArray, values: MxArray];
+
+/** What stands at its own place in its own sequence goes row by row; a cache alone takes all rows. */
+function perCache(
+  caches: readonly Cache[],
+  all: Trio,
+  attend: (cache: Cache, one: Trio) => MxArray,
+): MxArray {
+  const [only] = caches;
+  if (only && caches.length === 1) return attend(only, all);
+  const [queries, keys, values] = all;
+  const [first, ...rest] = caches.map((cache, row) => {
+    const of = (x: MxArray) => x.slice(0, row, row + 1);
+    return attend(cache, [of(queries), of(keys), of(values)]);
+  });
+  if (!first) throw new Error("no sequence to decode");
+  return first.concat(rest, 0);
 }
 
 /** SwiGLU (https://arxiv.org/abs/2002.05202). `biases` says that all three projections must have one. */
