@@ -4,19 +4,11 @@ import fc from "fast-check";
 import type { Dtype, Mlx, MxArray } from "./array.ts";
 import { builtLibrary } from "./built-library.ts";
 import { createMlx } from "./native.ts";
+import { repeatable } from "./plain-arrays.ts";
 
 const library = builtLibrary();
 const exo = createMlx(library, { device: "cpu", kernels: "exo" });
 const mlx = createMlx(library, { device: "cpu", kernels: "mlx" });
-
-/** Repeatable values in [-1, 1). */
-function values(count: number, seed: number): Float32Array {
-  let state = seed | 1;
-  return Float32Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    return state / 2 ** 31;
-  });
-}
 
 interface Case {
   readonly tokens: number;
@@ -31,15 +23,15 @@ interface Case {
 }
 
 const ids = ({ tokens, chosen, experts }: Case): Int32Array =>
-  Int32Array.from(values(tokens * chosen, 5), (value) => Math.floor(((value + 1) / 2) * experts));
+  Int32Array.from(repeatable(tokens * chosen, 5), (value) => Math.floor(((value + 1) / 2) * experts));
 
 function product(on: Mlx, shape: Case): Float32Array {
   const { tokens, shared, experts, chosen, rows, groups, bits, type } = shape;
   const columns = groups * 32;
   return on.scope(() => {
     const per = shared ? 1 : chosen;
-    const x = on.fromFloat32(values(tokens * per * columns, 7), [1, tokens, per, 1, columns]);
-    const weight = on.fromFloat32(values(experts * rows * columns, 11), [experts, rows, columns]);
+    const x = on.fromFloat32(repeatable(tokens * per * columns, 7), [1, tokens, per, 1, columns]);
+    const weight = on.fromFloat32(repeatable(experts * rows * columns, 11), [experts, rows, columns]);
     const index = on.fromInt32(ids(shape), [1, tokens, chosen]);
     if (bits === 0)
       return x

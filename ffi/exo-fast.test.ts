@@ -3,19 +3,11 @@ import fc from "fast-check";
 import type { Mlx } from "./array.ts";
 import { builtLibrary } from "./built-library.ts";
 import { createMlx } from "./native.ts";
+import { repeatable } from "./plain-arrays.ts";
 
 const library = builtLibrary();
 const exo = createMlx(library, { device: "cpu", kernels: "exo" });
 const mlx = createMlx(library, { device: "cpu", kernels: "mlx" });
-
-/** Repeatable values in [-1, 1). */
-function values(count: number, seed: number): Float32Array {
-  let state = seed | 1;
-  return Float32Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    return state / 2 ** 31;
-  });
-}
 
 interface Case {
   readonly rows: number;
@@ -30,8 +22,8 @@ interface Case {
 function product(on: Mlx, { rows, groups, count, bits, groupSize, type }: Case): Float32Array {
   const columns = groups * groupSize;
   return on.scope(() => {
-    const x = on.fromFloat32(values(count * columns, 7), [1, count, columns]);
-    const weight = on.fromFloat32(values(rows * columns, 11), [rows, columns]);
+    const x = on.fromFloat32(repeatable(count * columns, 7), [1, count, columns]);
+    const weight = on.fromFloat32(repeatable(rows * columns, 11), [rows, columns]);
     if (bits === 0) {
       const dense = weight.astype(type);
       return on === mlx ? x.linear(dense.astype("float32")).toFloat32() : x.linear(dense).toFloat32();
@@ -77,8 +69,8 @@ test("our products equal the unpacked product in float32, whatever the shape, wi
 test("a product of an x that is not laid out in rows is right", () => {
   const [got, wanted] = [exo, mlx].map((on) =>
     on.scope(() => {
-      const x = on.fromFloat32(values(64 * 5, 3), [64, 5]).transpose(1, 0);
-      return x.linear(on.fromFloat32(values(64 * 9, 5), [9, 64])).toFloat32();
+      const x = on.fromFloat32(repeatable(64 * 5, 3), [64, 5]).transpose(1, 0);
+      return x.linear(on.fromFloat32(repeatable(64 * 9, 5), [9, 64])).toFloat32();
     }),
   );
   const apart = got?.map((value, i) => Math.abs(value - (wanted?.[i] ?? Number.NaN)));
@@ -92,6 +84,8 @@ test("the same product gives the same bits every time", () => {
 
 test("shapes that do not fit are refused with the operation and the shapes", () => {
   const attempt = () =>
-    exo.scope(() => exo.fromFloat32(values(8, 1), [1, 8]).linear(exo.fromFloat32(values(12, 1), [2, 6])));
+    exo.scope(() =>
+      exo.fromFloat32(repeatable(8, 1), [1, 8]).linear(exo.fromFloat32(repeatable(12, 1), [2, 6])),
+    );
   expect(attempt).toThrow("linear");
 });

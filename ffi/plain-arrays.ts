@@ -49,3 +49,12 @@ export const check = <T>(mlx: Mlx, arbitrary: fc.Arbitrary<T>, property: (value:
     fc.property(arbitrary, (given) => mlx.scope(() => property(given))),
     { numRuns: 60 },
   );
+
+/** Values in [-1, 1) that are the same in every run. */
+export function repeatable(count: number, seed: number): Float32Array {
+  let state = seed | 1;
+  return Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return state / 2 ** 31;
+  });
+}

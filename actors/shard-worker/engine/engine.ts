@@ -115,6 +115,7 @@ export class Engine {
     }
     return true;
   }
+
   /** Ends every request and gives back what they computed; the model is not the engine's. */
   release(): void {
     for (const request of [...this.#active, ...this.#queued]) {
