@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import type { Mlx } from "./array.ts";
+import type { Mlx, Quantisation } from "./array.ts";
 import { builtLibrary } from "./built-library.ts";
 import { createMlx } from "./native.ts";
-import { repeatable } from "./plain-arrays.ts";
+import { packings, repeatable } from "./plain-arrays.ts";
 
 const library = builtLibrary();
 const exo = createMlx(library, { device: "cpu", kernels: "exo" });
@@ -13,32 +13,29 @@ interface Case {
   readonly rows: number;
   readonly groups: number;
   readonly count: number;
-  readonly bits: 0 | 4 | 8;
-  readonly groupSize: 32 | 64 | 128;
+  readonly packing: Quantisation | undefined;
   readonly type: "float32" | "float16" | "bfloat16";
 }
 
+/** MLX packs no fewer than 32 columns at once. */
+const columnsOf = ({ groups, packing }: Case): number => groups * Math.max(packing?.groupSize ?? 32, 32);
+
 /** The product as `on` computes it; the reference unpacks the weight in float32 and multiplies with MLX. */
-function product(on: Mlx, { rows, groups, count, bits, groupSize, type }: Case): Float32Array {
-  const columns = groups * groupSize;
+function product(on: Mlx, shape: Case): Float32Array {
+  const { rows, count, packing, type } = shape;
+  const columns = columnsOf(shape);
   return on.scope(() => {
     const x = on.fromFloat32(repeatable(count * columns, 7), [1, count, columns]);
     const weight = on.fromFloat32(repeatable(rows * columns, 11), [rows, columns]);
-    if (bits === 0) {
-      const dense = weight.astype(type);
-      return on === mlx ? x.linear(dense.astype("float32")).toFloat32() : x.linear(dense).toFloat32();
-    }
-    const packed = mlx.quantize(weight, { mode: "affine", bits, groupSize });
-    if (on === mlx) {
-      const [scales, biases] = [
-        packed.scales.astype(type).astype("float32"),
-        packed.biases?.astype(type).astype("float32"),
-      ];
-      const table = mlx.dequantize({ ...packed, scales, ...(biases && { biases }) }, "float32");
-      return x.linear(table).toFloat32();
-    }
-    const [scales, biases] = [packed.scales.astype(type), packed.biases?.astype(type)];
-    return x.quantizedLinear({ ...packed, scales, ...(biases && { biases }) }).toFloat32();
+    const plain = on === mlx ? "float32" : type;
+    if (packing === undefined) return x.linear(weight.astype(type).astype(plain)).toFloat32();
+    const packed = mlx.quantize(weight, packing);
+    const { biases } = packed;
+    const scales = biases === undefined ? packed.scales : packed.scales.astype(type).astype(plain);
+    const held = { ...packed, scales, ...(biases && { biases: biases.astype(type).astype(plain) }) };
+    return on === mlx
+      ? x.linear(mlx.dequantize(held, "float32")).toFloat32()
+      : x.quantizedLinear(held).toFloat32();
   });
 }
 
@@ -46,8 +43,7 @@ const cases = fc.record<Case>({
   rows: fc.integer({ min: 1, max: 70 }),
   groups: fc.integer({ min: 1, max: 12 }),
   count: fc.integer({ min: 1, max: 20 }),
-  bits: fc.constantFrom(0, 4, 8),
-  groupSize: fc.constantFrom(32, 64, 128),
+  packing: fc.constantFrom(undefined, ...packings),
   type: fc.constantFrom("float32", "float16", "bfloat16"),
 });
 
@@ -56,13 +52,13 @@ test("our products equal the unpacked product in float32, whatever the shape, wi
     fc.property(cases, (shape) => {
       const [got, wanted] = [product(exo, shape), product(mlx, shape)];
       // Sums of n terms of size one differ by rounding only.
-      const bound = 4e-6 * shape.groups * shape.groupSize;
+      const bound = 4e-6 * columnsOf(shape);
       return (
         got.length === wanted.length &&
         got.every((value, i) => Math.abs(value - (wanted[i] ?? Number.NaN)) <= bound)
       );
     }),
-    { numRuns: 300 },
+    { numRuns: 1000 },
   );
 });
 
@@ -78,7 +74,8 @@ test("a product of an x that is not laid out in rows is right", () => {
 });
 
 test("the same product gives the same bits every time", () => {
-  const shape: Case = { rows: 333, groups: 9, count: 1, bits: 4, groupSize: 64, type: "float16" };
+  const packing = { mode: "affine", bits: 4, groupSize: 64 } as const;
+  const shape: Case = { rows: 333, groups: 9, count: 1, packing, type: "float16" };
   expect(product(exo, shape)).toEqual(product(exo, shape));
 });
 
@@ -88,4 +85,32 @@ test("shapes that do not fit are refused with the operation and the shapes", () 
       exo.fromFloat32(repeatable(8, 1), [1, 8]).linear(exo.fromFloat32(repeatable(12, 1), [2, 6])),
     );
   expect(attempt).toThrow("linear");
+});
+
+test.each([
+  ["mxfp4", 4, 32],
+  ["mxfp8", 8, 32],
+  ["nvfp4", 4, 16],
+] as const)("%s: every code under every scale is the number that MLX unpacks", (mode, bits, groupSize) => {
+  const columns = 256;
+  // A row for each scale, a column for each byte of codes.
+  const bytes = Uint8Array.from({ length: (256 * columns * bits) / 8 }, (_, i) => i % 256);
+  const scale = Int32Array.from({ length: (256 * columns) / groupSize }, (_, i) =>
+    Math.floor((i * groupSize) / columns),
+  );
+  const unit = Float32Array.from({ length: columns * columns }, (_, i) => (i % (columns + 1) === 0 ? 1 : 0));
+  const [got, wanted] = [exo, mlx].map((on) =>
+    on.scope(() => {
+      const weight = on.fromUint32(new Uint32Array(bytes.buffer), [256, (columns * bits) / 32]);
+      const scales = on.fromInt32(scale, [256, columns / groupSize]).astype("uint8");
+      const held = { mode, bits, groupSize, weight, scales };
+      const x = on.fromFloat32(unit, [columns, columns]);
+      const made = on === mlx ? mlx.dequantize(held, "float32").transpose(1, 0) : x.quantizedLinear(held);
+      return [...made.toFloat32()];
+    }),
+  );
+  // The last scales make infinite weights, and so no number of a sum; a sum's zero has no sign.
+  const finite = (values: readonly number[] | undefined) =>
+    values?.filter((_, i) => i % 256 < 245).map((value) => value + 0);
+  expect(finite(got)).toEqual(finite(wanted));
 });

@@ -1,7 +1,7 @@
 /** The operations of our own shim, which hands to MLX what it does not compute itself. */
 import type { MxArray } from "./array.ts";
 import { MlxError, someFloat } from "./call.ts";
-import { type Fast, mlxFast } from "./fast.ts";
+import { type Fast, mlxFast, modes } from "./fast.ts";
 import type { mlx_array } from "./generated/symbols.ts";
 import type { NativeArray } from "./native-array.ts";
 import { isPacked } from "./nn/linear.ts";
@@ -20,18 +20,17 @@ export const exoFast: Fast = {
   },
   quantizedLinear(x, packed) {
     const { weight, scales, biases, groupSize, bits, mode } = packed;
-    if (mode !== "affine" || biases === undefined) return mlxFast.quantizedLinear(x, packed);
-    const [w, s, b] = [used(weight), used(scales), used(biases)];
-    return x.mlx.native.exo_quantized_linear(x.handle, w, s, b, groupSize, bits, x.mlx.stream);
+    const [w, s, b] = [used(weight), used(scales), biases === undefined ? null : used(biases)];
+    return x.mlx.native.exo_quantized_linear(x.handle, w, s, b, groupSize, bits, modes[mode], x.mlx.stream);
   },
   gatherLinear(x, weight, experts, sorted) {
     const { native, stream } = x.mlx;
     const ids = experts.used();
     if (!isPacked(weight)) return native.exo_expert_linear(x.handle, used(weight), ids, sorted, stream);
     const { scales, biases, groupSize, bits, mode } = weight;
-    if (mode !== "affine" || biases === undefined) return mlxFast.gatherLinear(x, weight, experts, sorted);
-    const [w, s, b] = [used(weight.weight), used(scales), used(biases)];
-    return native.exo_quantized_expert_linear(x.handle, w, s, b, ids, groupSize, bits, sorted, stream);
+    const [w, s, b] = [used(weight.weight), used(scales), biases === undefined ? null : used(biases)];
+    const how = modes[mode];
+    return native.exo_quantized_expert_linear(x.handle, w, s, b, ids, groupSize, bits, how, sorted, stream);
   },
   rmsNorm(x, weight, eps) {
     return x.mlx.native.exo_rms_norm(x.handle, weight.used(), eps, x.mlx.stream);

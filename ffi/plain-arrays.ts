@@ -1,7 +1,7 @@
 /** Arrays in plain TypeScript, for tests to compare MLX's answers with. */
 import { expect } from "bun:test";
 import fc from "fast-check";
-import type { Mlx, MxArray } from "./array.ts";
+import type { Mlx, MxArray, Quantisation } from "./array.ts";
 
 export interface Plain {
   readonly shape: readonly number[];
@@ -58,3 +58,13 @@ export function repeatable(count: number, seed: number): Float32Array {
     return state / 2 ** 31;
   });
 }
+
+/** Every way in which MLX packs weights. */
+export const packings: readonly Quantisation[] = [
+  ...[2, 3, 4, 5, 6, 8].flatMap((bits) =>
+    [32, 64, 128].map((groupSize) => ({ mode: "affine" as const, bits, groupSize })),
+  ),
+  { mode: "mxfp4", bits: 4, groupSize: 32 },
+  { mode: "mxfp8", bits: 8, groupSize: 32 },
+  { mode: "nvfp4", bits: 4, groupSize: 16 },
+];

@@ -18,7 +18,7 @@ constexpr size_t kLineFloats = 16;
 /** x [.., K], weight [N, K], for packed ones scales and biases; last, if there is one, the bias [N] of a dense product. */
 struct Linear {
   static constexpr const char* name = "ExoLinear";
-  int bits, group;
+  Packing packing;
 
   bool operator==(const Linear&) const = default;
 
@@ -26,11 +26,10 @@ struct Linear {
     std::vector<char> weights, scales, biases;
     const View& w = inputs[1];
     size_t rows = w.shape[0], columns = inputs[0].columns();
-    Matrix matrix{ordered(w, weights), nullptr, nullptr, rows, columns, bits, group, inputs[bits ? 2 : 1].type()};
-    if (bits) {
-      matrix.scales = ordered(inputs[2], scales);
-      matrix.biases = ordered(inputs[3], biases);
-    }
+    auto [bits, group, mode] = packing;
+    Matrix matrix{ordered(w, weights), nullptr, nullptr, rows, columns, bits, group, inputs[bits ? 2 : 1].type(), mode};
+    if (bits) matrix.scales = ordered(inputs[2], scales);
+    if (bits && inputs.size() > 3) matrix.biases = ordered(inputs[3], biases);
     std::vector<float> space;
     const float* x = rowsOf(inputs[0], space);
     bool direct = out.dtype == mx::float32;
@@ -38,7 +37,7 @@ struct Linear {
     float* to = direct ? reinterpret_cast<float*>(out.data) : made.data();
     size_t count = inputs[0].rows();
     std::vector<float> added;
-    const float* bias = !bits && inputs.size() > 2 ? inputs[2].floats(0, added) : nullptr;
+    const float* bias = bits == 0 && inputs.size() > 2 ? inputs[2].floats(0, added) : nullptr;
     parallel(rows, rowsPerPiece(columns * count), [&](size_t first, size_t last) {
       kernels().linear(matrix, x, count, to, rows, first, last);
       if (!bias) return;
@@ -52,9 +51,9 @@ struct Linear {
   /** x [count, columns] as floats, in the order of a packed weight's columns. */
   const float* rowsOf(const View& x, std::vector<float>& space) const {
     size_t columns = x.columns();
-    bool asItIs = x.adjoining && x.dtype == mx::float32 && bits != 4;
+    bool asItIs = x.adjoining && x.dtype == mx::float32 && !packing.arranged();
     if (asItIs) return reinterpret_cast<const float*>(x.data);
-    size_t stride = arrangedColumns(columns, bits);
+    size_t stride = arrangedColumns(columns, packing);
     space.resize(x.rows() * stride + kLineFloats);
     // Vectors that cross a cache line cost two loads; rows are a multiple of a vector long.
     size_t past = reinterpret_cast<uintptr_t>(space.data()) / sizeof(float) % kLineFloats;
@@ -62,7 +61,7 @@ struct Linear {
     parallel(x.rows(), grainOf(columns), [&](size_t first, size_t last) {
       std::vector<float> row;
       for (size_t m = first; m < last; ++m) {
-        arrangeRow(x.floats(m, row), columns, bits, to + m * stride);
+        arrangeRow(x.floats(m, row), columns, packing, to + m * stride);
       }
     });
     return to;
@@ -93,7 +92,7 @@ extern "C" int exo_linear(mlx_array* res, const mlx_array x, const mlx_array wei
     if (bias.ctx) ours = ours && exo::isFloat(inputs[2]) && inputs[2].ndim() == 1 && inputs[2].shape(0) == w.shape(0);
     if (ours) {
       return mlx_array_set_(
-          *res, exo::lazy(exo::productShape(values, w), values.dtype(), stream, exo::Linear{0, 0}, std::move(inputs))), void();
+          *res, exo::lazy(exo::productShape(values, w), values.dtype(), stream, exo::Linear{}, std::move(inputs))), void();
     }
     // MLX says what is wrong with shapes, and computes the rarer element types.
     auto turned = mx::swapaxes(w, -1, -2, stream);
@@ -110,18 +109,16 @@ extern "C" int exo_quantized_linear(
     const mlx_array biases,
     int group_size,
     int bits,
+    const char* mode,
     const mlx_stream s) {
   return exo::guarded([&] {
     const auto& values = mlx_array_get_(x);
-    const auto& w = mlx_array_get_(weight);
-    const auto& scale = mlx_array_get_(scales);
-    const auto& bias = mlx_array_get_(biases);
+    exo::PackedWeight w = exo::packedWeight(weight, scales, biases, group_size, bits, mode);
     auto stream = mlx_stream_get_(s);
-    bool ours = w.ndim() == 2 && exo::fitsPacked(w, scale, bias, group_size, bits) &&
-        exo::fits(values, w, static_cast<size_t>(w.shape(1)) * 32 / bits);
-    auto made = ours
-        ? exo::lazy(exo::productShape(values, w), values.dtype(), stream, exo::Linear{bits, group_size}, {values, w, scale, bias})
-        : mx::quantized_matmul(values, w, scale, bias, true, group_size, bits, "affine", stream);
+    auto packing = w.packing();
+    bool ours = packing && exo::fits(values, w.weight, w.columns());
+    auto made = ours ? exo::lazy(exo::productShape(values, w.weight), values.dtype(), stream, exo::Linear{*packing}, w.inputs({values}))
+                     : mx::quantized_matmul(values, w.weight, w.scales, w.biases, true, group_size, bits, mode, stream);
     mlx_array_set_(*res, std::move(made));
   });
 }

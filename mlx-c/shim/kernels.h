@@ -29,17 +29,19 @@ int exo_linear(
     const mlx_stream s);
 
 /**
- * The same for a weight packed as MLX packs it (affine: value = scale * q + bias): weight uint32 [N, K * bits / 32], scales and
- * biases [N, K / group_size] float16, bfloat16 or float32 (both alike). bits 4 or 8, group_size 32, 64 or 128.
+ * The same for a weight packed as MLX packs it: weight uint32 [N, K * bits / 32], scales and biases [N, K / group_size]. `mode`
+ * "affine" (value = scale * q + bias): bits 2, 3, 4, 5, 6 or 8, group_size 32, 64 or 128, scales and biases float16, bfloat16 or
+ * float32 (both alike). "mxfp4", "mxfp8" (group_size 32) and "nvfp4" (16): scales uint8, no biases.
  */
 int exo_quantized_linear(
     mlx_array* res,
     const mlx_array x,
     const mlx_array weight,
     const mlx_array scales,
-    const mlx_array biases,
+    const mlx_array biases /* may be null */,
     int group_size,
     int bits,
+    const char* mode,
     const mlx_stream s);
 
 /**
@@ -60,10 +62,11 @@ int exo_quantized_expert_linear(
     const mlx_array x,
     const mlx_array weight,
     const mlx_array scales,
-    const mlx_array biases,
+    const mlx_array biases /* may be null */,
     const mlx_array experts,
     int group_size,
     int bits,
+    const char* mode,
     bool sorted,
     const mlx_stream s);
 

@@ -8,7 +8,13 @@ namespace exo {
 
 enum class Float { f32, f16, bf16 };
 
-/** A weight [rows, columns]: dense (bits 0: `data` of `type`), or affine (`data` packed, scales and biases of `type`). */
+/** How packed weights become numbers: scale * q + bias, or scale times small floats (their scales are bytes). */
+enum class Mode { affine, mxfp4, mxfp8, nvfp4 };
+
+/**
+ * A weight [rows, columns]: dense (bits 0: `data` of `type`), affine (`data` packed, scales and biases of `type`), or of small
+ * floats (`data` packed, scales bytes; no biases).
+ */
 struct Matrix {
   const void* data;
   const void* scales;
@@ -16,6 +22,12 @@ struct Matrix {
   size_t rows, columns;
   int bits, group;
   Float type;
+  Mode mode = Mode::affine;
+
+  /** Packed so that x is wanted in the order that Kernels::lanes describes. */
+  bool arranged() const {
+    return mode == Mode::affine && bits == 4;
+  }
 };
 
 /** One key-value head of an attention: rows of keys and of values, `stride` elements apart, each row's elements adjoining. */
@@ -50,10 +62,10 @@ struct Mixture {
 
 struct Kernels {
   const char* name;
-  /** Floats of a vector. For 4-bit weights x comes in runs of 8 * lanes columns (the last one filled up with zeros): of each
+  /** Floats of a vector. For affine 4-bit weights x comes in runs of 8 * lanes columns (the last one filled up with zeros): of each
       eight columns the first ones, then the second ones, and so on. */
   size_t lanes;
-  /** out[m * stride + n] = x row m . weight row n, for weight rows [first, last); x [count, columns], for 4 bits arranged. */
+  /** out[m * stride + n] = x row m . weight row n, for weight rows [first, last); x [count, columns], where wanted arranged. */
   void (*linear)(const Matrix& weight, const float* x, size_t count, float* out, size_t stride, size_t first, size_t last);
   /** `count` elements of a type, `step` elements apart, as floats. */
   void (*read)(Float type, const void* from, ptrdiff_t step, size_t count, float* to);

@@ -72,18 +72,18 @@ struct Pairs {
 /** x [.., 1, K], experts [.., k] uint32, weight [E, N, K], for packed ones scales and biases: [.., k, 1, N]. */
 struct Experts {
   static constexpr const char* name = "ExoExperts";
-  int bits, group;
+  Packing packing;
 
   bool operator==(const Experts&) const = default;
 
   void operator()(const std::vector<View>& inputs, const View& out) const {
     const View &x = inputs[0], &w = inputs[2];
-    size_t count = w.shape[0], rows = w.shape[1], columns = x.columns(), stride = arrangedColumns(columns, bits);
+    size_t count = w.shape[0], rows = w.shape[1], columns = x.columns(), stride = arrangedColumns(columns, packing);
     Pairs pairs(x, inputs[1], count);
     std::vector<float> arranged(pairs.row.size() * stride);
     parallel(pairs.row.size(), grainOf(columns), [&](size_t first, size_t last) {
       std::vector<float> space;
-      for (size_t p = first; p < last; ++p) arrangeRow(x.floats(pairs.row[p], space), columns, bits, arranged.data() + p * stride);
+      for (size_t p = first; p < last; ++p) arrangeRow(x.floats(pairs.row[p], space), columns, packing, arranged.data() + p * stride);
     });
     bool direct = out.dtype == mx::float32 && pairs.inOrder();
     std::vector<float> made(direct ? 0 : out.size());
@@ -100,11 +100,12 @@ struct Experts {
  private:
   void multiply(const std::vector<View>& inputs, const Pairs& pairs, const float* x, size_t stride, float* out) const {
     const View& w = inputs[2];
+    auto [bits, group, mode] = packing;
     size_t rows = w.shape[1], columns = inputs[0].columns();
     std::vector<char> weights, scales, biases;
     const char* data = ordered(w, weights);
     const char* scale = bits ? ordered(inputs[3], scales) : nullptr;
-    const char* bias = bits ? ordered(inputs[4], biases) : nullptr;
+    const char* bias = bits && inputs.size() > 4 ? ordered(inputs[4], biases) : nullptr;
     Float type = inputs[bits ? 3 : 2].type();
     size_t weightBytes = rows * w.columns() * mx::size_of(w.dtype);
     size_t scaleBytes = bits ? rows * inputs[3].columns() * mx::size_of(inputs[3].dtype) : 0;
@@ -114,7 +115,8 @@ struct Experts {
     parallel(pairs.chosen.size() * rows, rowsPerPiece(columns * busiest), [&](size_t first, size_t last) {
       while (first < last) {
         size_t e = pairs.chosen[first / rows], from = first % rows, until = std::min(rows, from + last - first);
-        Matrix matrix{data + e * weightBytes, scale + e * scaleBytes, bias + e * scaleBytes, rows, columns, bits, group, type};
+        const char* biasOf = bias ? bias + e * scaleBytes : nullptr;
+        Matrix matrix{data + e * weightBytes, scale + e * scaleBytes, biasOf, rows, columns, bits, group, type, mode};
         size_t begin = pairs.begin[e];
         kernels().linear(matrix, x + begin * stride, pairs.begin[e + 1] - begin, out + begin * rows, rows, from, until);
         first += until - from;
@@ -159,7 +161,7 @@ extern "C" int exo_expert_linear(
     bool ours = w.ndim() == 3 && exo::isFloat(w) && exo::fits(values, w, ids, w.shape(-1));
     mlx_array_set_(
         *res,
-        ours ? exo::product(values, ids, {w}, exo::Experts{0, 0}, stream)
+        ours ? exo::product(values, ids, {w}, exo::Experts{}, stream)
              : mx::gather_mm(values, mx::swapaxes(w, -1, -2, stream), std::nullopt, ids, sorted, stream));
   });
 }
@@ -173,18 +175,18 @@ extern "C" int exo_quantized_expert_linear(
     const mlx_array experts,
     int group_size,
     int bits,
+    const char* mode,
     bool sorted,
     const mlx_stream s) {
   return exo::guarded([&] {
-    const auto &values = mlx_array_get_(x), &w = mlx_array_get_(weight), &ids = mlx_array_get_(experts);
-    const auto &scale = mlx_array_get_(scales), &bias = mlx_array_get_(biases);
+    const auto &values = mlx_array_get_(x), &ids = mlx_array_get_(experts);
+    exo::PackedWeight w = exo::packedWeight(weight, scales, biases, group_size, bits, mode);
     auto stream = mlx_stream_get_(s);
-    bool ours = exo::fitsPacked(w, scale, bias, group_size, bits) &&
-        exo::fits(values, w, ids, static_cast<size_t>(w.shape(-1)) * 32 / bits);
-    mlx_array_set_(
-        *res,
-        ours ? exo::product(values, ids, {w, scale, bias}, exo::Experts{bits, group_size}, stream)
-             : mx::gather_qmm(
-                   values, w, scale, bias, std::nullopt, ids, true, group_size, bits, "affine", sorted, stream));
+    auto packing = w.packing();
+    bool ours = packing && exo::fits(values, w.weight, ids, w.columns());
+    auto made = ours ? exo::product(values, ids, w.inputs({}), exo::Experts{*packing}, stream)
+                     : mx::gather_qmm(
+                           values, w.weight, w.scales, w.biases, std::nullopt, ids, true, group_size, bits, mode, sorted, stream);
+    mlx_array_set_(*res, std::move(made));
   });
 }

@@ -1,6 +1,9 @@
 #include "kernels_matrix.hpp"
 
 #include <algorithm>
+#include <string_view>
+
+#include "mlx/c/private/mlx.h"
 
 namespace mx = mlx::core;
 
@@ -11,19 +14,31 @@ constexpr size_t kTileRows = 16;
 /** Products of one piece: about five microseconds, which outweighs handing it over. */
 constexpr size_t kPieceProducts = 65536;
 
+/** The packings that the kernels compute; the sizes of groups are what MLX makes. */
+std::optional<Packing> knownPacking(std::string_view mode, int bits, int group) {
+  if (mode == "affine") {
+    bool known = (bits >= 2 && bits <= 6) || bits == 8;
+    if (known && (group == 32 || group == 64 || group == 128)) return Packing{bits, group, Mode::affine};
+  }
+  if (mode == "mxfp4" && bits == 4 && group == 32) return Packing{bits, group, Mode::mxfp4};
+  if (mode == "mxfp8" && bits == 8 && group == 32) return Packing{bits, group, Mode::mxfp8};
+  if (mode == "nvfp4" && bits == 4 && group == 16) return Packing{bits, group, Mode::nvfp4};
+  return std::nullopt;
+}
+
 } // namespace
 
 size_t rowsPerPiece(size_t products) {
   return (kPieceProducts / (products + 1) / kTileRows + 1) * kTileRows;
 }
 
-size_t arrangedColumns(size_t columns, int bits) {
+size_t arrangedColumns(size_t columns, const Packing& packing) {
   size_t run = 8 * kernels().lanes;
-  return bits == 4 ? (columns + run - 1) / run * run : columns;
+  return packing.arranged() ? (columns + run - 1) / run * run : columns;
 }
 
-void arrangeRow(const float* x, size_t columns, int bits, float* to) {
-  if (bits != 4) {
+void arrangeRow(const float* x, size_t columns, const Packing& packing, float* to) {
+  if (!packing.arranged()) {
     std::copy(x, x + columns, to);
     return;
   }
@@ -50,11 +65,29 @@ const char* ordered(const View& matrix, std::vector<char>& space) {
   return space.data();
 }
 
-bool fitsPacked(const mx::array& w, const mx::array& scales, const mx::array& biases, int group, int bits) {
-  bool known = (bits == 4 || bits == 8) && (group == 32 || group == 64 || group == 128) && w.dtype() == mx::uint32;
-  if (!known || !isFloat(scales) || scales.dtype() != biases.dtype() || scales.shape() != biases.shape()) return false;
-  if (w.ndim() < 2 || scales.ndim() != w.ndim() || scales.shape(-1) * group != w.shape(-1) * 32 / bits) return false;
-  return std::equal(w.shape().begin(), w.shape().end() - 1, scales.shape().begin());
+std::optional<Packing> PackedWeight::packing() const {
+  std::optional<Packing> found = knownPacking(mode, bits, group);
+  const mx::array &w = weight, &s = scales;
+  if (!found || w.dtype() != mx::uint32 || w.ndim() < 2 || s.ndim() != w.ndim()) return std::nullopt;
+  bool affine = found->mode == Mode::affine;
+  if (affine != biases.has_value() || !(affine ? isFloat(s) : s.dtype() == mx::uint8)) return std::nullopt;
+  if (affine && (s.dtype() != biases->dtype() || s.shape() != biases->shape())) return std::nullopt;
+  // MLX's own says what is wrong with columns that are no whole number of groups.
+  if (static_cast<int64_t>(s.shape(-1)) * group * bits != static_cast<int64_t>(w.shape(-1)) * 32) return std::nullopt;
+  return std::equal(w.shape().begin(), w.shape().end() - 1, s.shape().begin()) ? found : std::nullopt;
+}
+
+PackedWeight packedWeight(mlx_array weight, mlx_array scales, mlx_array biases, int group, int bits, const char* mode) {
+  std::optional<mx::array> there;
+  if (biases.ctx) there = mlx_array_get_(biases);
+  return {mlx_array_get_(weight), mlx_array_get_(scales), std::move(there), group, bits, mode};
+}
+
+std::vector<mx::array> PackedWeight::inputs(std::vector<mx::array> before) const {
+  before.push_back(weight);
+  before.push_back(scales);
+  if (biases) before.push_back(*biases);
+  return before;
 }
 
 } // namespace exo

@@ -142,33 +142,69 @@ TEST(two_threads_with_streams_of_their_own_share_the_pool) {
   CHECK(first && second);
 }
 
+namespace {
+
+struct Packed {
+  const char* mode;
+  int bits, group;
+};
+
+const Packed packings[] = {{"affine", 2, 32}, {"affine", 3, 32}, {"affine", 4, 32}, {"affine", 5, 32}, {"affine", 6, 64},
+    {"affine", 8, 32}, {"mxfp4", 4, 32}, {"mxfp8", 8, 32}, {"nvfp4", 4, 16}};
+
+/** A weight [rows, columns] of codes that look random, packed so. */
+struct Weight {
+  mlx_array codes, scales, biases;
+
+  Weight(Arrays& arrays, const Packed& packed, int rows, int columns) : biases{nullptr} {
+    std::vector<uint32_t> words(rows * columns * packed.bits / 32);
+    for (size_t i = 0; i < words.size(); ++i) words[i] = static_cast<uint32_t>((i + 1) * 2654435761u);
+    const int shape[] = {rows, columns * packed.bits / 32};
+    codes = arrays.keep(mlx_array_new_data(words.data(), shape, 2, MLX_UINT32));
+    int groups = columns / packed.group;
+    const int scaleShape[] = {rows, groups};
+    if (packed.mode[0] == 'a') {
+      scales = arrays.of(waves(rows * groups, 0.8f), {rows, groups});
+      biases = arrays.of(waves(rows * groups, 1.1f), {rows, groups});
+      return;
+    }
+    std::vector<uint8_t> bytes(rows * groups);
+    for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = packed.group == 16 ? 40 + i % 40 : 120 + i % 9;
+    scales = arrays.keep(mlx_array_new_data(bytes.data(), scaleShape, 2, MLX_UINT8));
+  }
+
+  std::vector<float> unpacked(Arrays& arrays, const Packed& packed) const {
+    mlx_array made = mlx_array_new();
+    mlx_optional_int group{packed.group, true}, bits{packed.bits, true};
+    mlx_optional_dtype type{MLX_FLOAT32, true};
+    CHECK_EQUAL(
+        mlx_dequantize(&made, codes, scales, biases, group, bits, packed.mode, mlx_array{nullptr}, type, arrays.stream), 0);
+    return valuesOf(arrays.keep(made));
+  }
+};
+
+} // namespace
+
 TEST(a_packed_product_equals_that_of_its_weights) {
-  // 288 columns leave a run of every vector width unfilled.
-  constexpr int rows = 5, columns = 288, group = 32;
-  for (int bits : {4, 8}) {
+  // 320 columns leave a run of every vector width unfilled.
+  constexpr int rows = 5, columns = 320;
+  for (const Packed& packed : packings) {
     for (int count : {1, 9}) {
       Arrays arrays;
-      std::vector<float> x = waves(count * columns, 0.4f), scales = waves(rows * columns / group, 0.8f);
-      std::vector<float> biases = waves(rows * columns / group, 1.1f), expected(count * rows);
-      std::vector<uint32_t> packed(rows * columns * bits / 32);
-      for (size_t i = 0; i < packed.size(); ++i) packed[i] = static_cast<uint32_t>(i * 2654435761u);
+      Weight weight(arrays, packed, rows, columns);
+      std::vector<float> x = waves(count * columns, 0.4f), w = weight.unpacked(arrays, packed), expected(count * rows);
       for (int m = 0; m < count; ++m) {
         for (int n = 0; n < rows; ++n) {
           double total = 0;
-          for (int k = 0; k < columns; ++k) {
-            int at = n * columns + k, per = 32 / bits;
-            uint32_t q = packed[at / per] >> (at % per * bits) & ((1u << bits) - 1);
-            total += static_cast<double>(x[m * columns + k]) * (scales[at / group] * static_cast<float>(q) + biases[at / group]);
-          }
+          for (int k = 0; k < columns; ++k) total += static_cast<double>(x[m * columns + k]) * w[n * columns + k];
           expected[m * rows + n] = static_cast<float>(total / 1e4);
         }
       }
-      const int weightShape[] = {rows, columns * bits / 32};
-      mlx_array weight = arrays.keep(mlx_array_new_data(packed.data(), weightShape, 2, MLX_UINT32));
-      mlx_array scale = arrays.of(scales, {rows, columns / group}), bias = arrays.of(biases, {rows, columns / group});
-      mlx_array made = mlx_array_new();
+      mlx_array made = mlx_array_new(), values = arrays.of(x, {count, columns});
       CHECK_EQUAL(
-          exo_quantized_linear(&made, arrays.of(x, {count, columns}), weight, scale, bias, group, bits, arrays.stream), 0);
+          exo_quantized_linear(
+              &made, values, weight.codes, weight.scales, weight.biases, packed.group, packed.bits, packed.mode, arrays.stream),
+          0);
       std::vector<float> found = valuesOf(arrays.keep(made));
       for (float& value : found) value /= 1e4f;
       CHECK(near(found, expected));
