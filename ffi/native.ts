@@ -1,4 +1,5 @@
 /** Mlx over mlx-c: one device, one stream, one thread. */
+import { Problem } from "#protocol/problem";
 import type { Dtype, Mlx, MxArray, Packed, Quantisation } from "./array.ts";
 import { MlxError, some } from "./call.ts";
 import { dtypeCode, scalarBytes } from "./dtypes.ts";
@@ -20,9 +21,13 @@ export interface MlxOptions {
 /** Numbers that models use beside arrays are few; more than this many different ones are made anew each time. */
 const MOST_CONSTANTS = 256;
 
-/** Opens a device. Throws MlxError when the asked-for device is not there. */
+/**
+ * Opens a device. Throws MlxError when the asked-for device is not there, and Problem where the environment asks for kernels
+ * that this machine does not have.
+ */
 export function createMlx(library: Library, { device = "auto", kernels }: MlxOptions = {}): NativeMlx {
   const { native } = library;
+  checkKernels(native);
   const gpu = native.device_new_type(1, 0);
   const hasGpu = native.device_is_available(gpu);
   if (device === "gpu" && !hasGpu)
@@ -35,6 +40,13 @@ export function createMlx(library: Library, { device = "auto", kernels }: MlxOpt
   const stream = onGpu ? native.default_gpu_stream_new() : native.default_cpu_stream_new();
   const wanted = kernels ?? (native.exo_kernel_path() === "mlx" ? "mlx" : "exo");
   return new NativeMlx(native, stream, onGpu || wanted === "mlx" ? mlxFast : exoFast, onGpu ? "gpu" : "cpu");
+}
+
+/** The library says what is wrong and, on a second line, what to do. */
+function checkKernels(native: Native): void {
+  const [message, remedy = ""] = native.exo_kernel_problem()?.split("\n") ?? [];
+  if (message === undefined) return;
+  throw new Problem("invalid", message, { param: message.slice(0, message.indexOf("=")), remedy });
 }
 
 export class NativeMlx implements Mlx {

@@ -8,7 +8,7 @@ import { Problem } from "#protocol/problem";
 import { commandLine, type GlobalFlags } from "./command-line.ts";
 import { CommandProblem, EXIT, exitCodeOf, usageProblem } from "./exit-code.ts";
 import type { BuildFacts } from "./home/build-facts.ts";
-import { type Config, type ConfigFlags, configOf, surroundings } from "./home/config.ts";
+import { type Config, type ConfigFlags, configOf, printingOnly, surroundings } from "./home/config.ts";
 import type { Session } from "./session.ts";
 import { showFailure } from "./terminal/failure.ts";
 import { progressOn } from "./terminal/progress.ts";
@@ -76,7 +76,7 @@ const interruptedCode = ({ aborted, reason }: AbortSignal): number | undefined =
 
 /** For a failure before there is a configuration. */
 const plainTerminal = (build: BuildFacts): Terminal =>
-  terminalOf(configOf({}, { ...surroundings(extraModelFolders(build)), read: () => undefined }));
+  terminalOf(configOf({}, printingOnly(surroundings(extraModelFolders(build)))));
 
 /** The first signal asks the command to end, the second ends it. */
 function endOnSignals(ending: AbortController): void {

@@ -1,5 +1,5 @@
 // Written by ffi/generate.ts from the headers of mlx-c and mlx-c/shim. Do not edit: bun ffi/generate.ts
-// 632 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
+// 633 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
 import type { CallState, Handle, Optional, Raw, Text, Words } from "../call.ts";
 
 export type exo_file = Handle<"exo_file">;
@@ -662,6 +662,7 @@ export const signatures = {
   exo_rope: { args: ["ptr", "ptr", "i32", "bool", "ptr", "f32", "i32", "ptr", "ptr"], returns: "i32" },
   exo_attention: { args: ["ptr", "ptr", "ptr", "ptr", "f32", "i32", "ptr", "ptr"], returns: "i32" },
   exo_kernel_path: { args: [], returns: "cstring" },
+  exo_kernel_problem: { args: [], returns: "cstring" },
   exo_kernel_threads: { args: [], returns: "u64_fast" },
 } as const;
 
@@ -1300,6 +1301,7 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_rope,
     exo_attention,
     exo_kernel_path,
+    exo_kernel_problem,
     exo_kernel_threads,
   } = raw;
   return {
@@ -1934,6 +1936,7 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_rope: (x: mlx_array, dims: number, traditional: boolean, base: Optional, scale: number, offset: number, freqs: mlx_array | null, s: mlx_stream): mlx_array => (exo_rope(out, x, dims, traditional, base, scale, offset, freqs, s) === 0 ? took() as mlx_array : failed("exo_rope", [x, freqs])),
     exo_attention: (q: mlx_array, k: mlx_array, v: mlx_array, scale: number, mask: number, mask_array: mlx_array | null, s: mlx_stream): mlx_array => (exo_attention(out, q, k, v, scale, mask, mask_array, s) === 0 ? took() as mlx_array : failed("exo_attention", [q, k, v, mask_array])),
     exo_kernel_path: (): string | null => exo_kernel_path(),
+    exo_kernel_problem: (): string | null => exo_kernel_problem(),
     exo_kernel_threads: (): number => Number(exo_kernel_threads()),
   };
 }

@@ -122,7 +122,13 @@ int exo_attention(
  */
 const char* exo_kernel_path(void);
 
-/** Threads of the kernels' pool, the calling one included: EXO_THREADS, or the machine's processors. */
+/**
+ * What is wrong with EXO_CPU_KERNELS or EXO_THREADS, or null: a sentence, a line break, what to do. A setting that cannot be used
+ * is otherwise as if it were not there. Valid until the next call on this thread.
+ */
+const char* exo_kernel_problem(void);
+
+/** Threads of the kernels' pool, the calling one included: EXO_THREADS, or one for each core that this process may use. */
 size_t exo_kernel_threads(void);
 
 #ifdef __cplusplus

@@ -89,4 +89,7 @@ const Kernels& kernels();
 /** EXO_CPU_KERNELS asks for MLX's own operations. */
 bool kernelsUnwanted();
 
+/** Throws SettingError where EXO_CPU_KERNELS names what this library or this processor does not have. */
+void checkKernelSetting();
+
 } // namespace exo

@@ -1,7 +1,11 @@
 #include "kernels_node.hpp"
 
+#include <cstdlib>
+#include <string>
+
 #include "kernels.h"
 #include "pool.hpp"
+#include "settings.hpp"
 
 namespace mx = mlx::core;
 
@@ -72,6 +76,18 @@ bool isFloat(const mx::array& values) {
 
 extern "C" const char* exo_kernel_path(void) {
   return exo::kernelsUnwanted() ? "mlx" : exo::kernels().name;
+}
+
+extern "C" const char* exo_kernel_problem(void) {
+  static thread_local std::string told;
+  try {
+    exo::checkKernelSetting();
+    exo::threadsTold(std::getenv("EXO_THREADS"));
+    return nullptr;
+  } catch (const exo::SettingError& error) {
+    told = error.what();
+    return told.c_str();
+  }
 }
 
 extern "C" size_t exo_kernel_threads(void) {

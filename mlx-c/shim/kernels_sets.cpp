@@ -6,6 +6,8 @@
 #include <cstring>
 #include <vector>
 
+#include "settings.hpp"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
@@ -160,25 +162,53 @@ constexpr Kernels table = tableOf("portable");
 
 namespace {
 
-const Kernels& choose() {
+/** A set of this library, and whether this processor can run it. */
+struct Offer {
+  const Kernels* table;
+  bool usable;
+};
+
+/** Best first; the last one runs everywhere. */
+std::vector<Offer> offers() {
 #if defined(__x86_64__)
-  const char* told = std::getenv("EXO_CPU_KERNELS");
-  bool plain = told && std::strcmp(told, "portable") == 0;
-  bool narrow = told && std::strcmp(told, "avx2") == 0;
   bool has512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   bool has2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-  if (!plain && !narrow && has512) return avx512::table;
-  if (!plain && has2) return avx2::table;
+  return {{&avx512::table, has512}, {&avx2::table, has2}, {&portable::table, true}};
+#else
+  return {{&portable::table, true}};
 #endif
-  return portable::table;
+}
+
+const Kernels& setOf(const char* told) {
+  auto all = offers();
+  std::vector<SetOffered> named;
+  for (const auto& [table, usable] : all) named.push_back({table->name, usable});
+  return *all[setTold(told, named)].table;
+}
+
+const char* settingTold() {
+  return std::getenv("EXO_CPU_KERNELS");
+}
+
+/** A wrong setting is told by checkKernelSetting(); whoever did not ask gets the best. */
+const Kernels& choose() {
+  try {
+    return setOf(settingTold());
+  } catch (const SettingError&) {
+    return setOf(nullptr);
+  }
 }
 
 } // namespace
 
 bool kernelsUnwanted() {
-  const char* told = std::getenv("EXO_CPU_KERNELS");
+  const char* told = settingTold();
   return told && std::strcmp(told, "mlx") == 0;
+}
+
+void checkKernelSetting() {
+  setOf(settingTold());
 }
 
 const Kernels& kernels() {

@@ -8,11 +8,12 @@
 #include <mutex>
 #include <thread>
 
+#include "processors.hpp"
+#include "settings.hpp"
+
 namespace exo {
 namespace {
 
-/** More than any machine this runs on has cores; a mistyped EXO_THREADS must not start thousands. */
-constexpr int kThreadsMax = 256;
 /** How often a worker looks for the next job before it sleeps: about the time between two products of a decode step. */
 constexpr int kLooks = 4000;
 /** How often the caller looks for the others' last pieces before it lets the system run them: they may wait for its processor. */
@@ -20,11 +21,14 @@ constexpr int kPatience = 2000;
 /** Pieces of a job per thread: whoever is late, or is given less of a processor, takes fewer of them. */
 constexpr size_t kPieces = 16;
 
+/** A wrong setting is told by exo_kernel_problem(). */
 int wantedThreads() {
-  const char* told = std::getenv("EXO_THREADS");
-  int wanted = told ? std::atoi(told) : 0;
-  if (wanted < 1) wanted = static_cast<int>(std::thread::hardware_concurrency());
-  return std::clamp(wanted, 1, kThreadsMax);
+  try {
+    int told = threadsTold(std::getenv("EXO_THREADS"));
+    return told > 0 ? told : threadsHere();
+  } catch (const SettingError&) {
+    return threadsHere();
+  }
 }
 
 void pause() {

@@ -27,6 +27,8 @@ async function refused(...args: readonly string[]): Promise<readonly [number | n
   return [code, what, remedy.join("\n")];
 }
 
+const OTHER_KERNELS = process.arch === "x64" ? "neon" : "avx2";
+
 const says = expect.stringMatching;
 
 test("a sound folder runs, so what is refused below is refused for its fault", async () => {
@@ -176,6 +178,23 @@ test("an answer ends where the context does", async () => {
   const args = ["run", "smollm2", "Count to one thousand.", "--ctx", "64", "--temp", "0", "--json"];
   const { promptTokens, completionTokens, finishReason } = JSON.parse((await run(args, { home })).out);
   expect([promptTokens + completionTokens, finishReason]).toEqual([64, "length"]);
+});
+
+test.each([
+  ["EXO_PORT", "abc", 2, /is not a port\n→ use a number/],
+  ["EXO_THREADS", "abc", 2, /is not a number of threads\n→ use a whole number from 1 to 256/],
+  ["EXO_THREADS", "0", 2, /is not a number of threads/],
+  ["EXO_CPU_KERNELS", "foo", 2, /is no set of kernels\n→ use one of .*portable/],
+  // A name that exists, of a processor that this is not: only the library knows that.
+  [
+    "EXO_CPU_KERNELS",
+    OTHER_KERNELS,
+    1,
+    /is no set of kernels that this exo has\n→ use .* or mlx, or leave it unset/,
+  ],
+])("%s=%s: what is right", async (name, value, exitCode, pattern) => {
+  const { code, out, err } = await run(["run", "./tiny", "--raw", "hi"], { home, env: { [name]: value } });
+  expect([code, out, err.replace(/^✗ \w+=\w+ /, "")]).toEqual([exitCode, "", says(pattern)]);
 });
 
 test("a failure is one JSON object with --json", async () => {

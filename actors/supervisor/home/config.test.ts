@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { problemBody } from "#protocol/problem";
 import { type ConfigFlags, configOf, type Surroundings } from "./config.ts";
 
 const HOME = "/home/ann";
@@ -160,4 +161,23 @@ test("a key is taken from the variable that the file names", () => {
   expect(configOf({}, around({ MY_KEY: "s3cret" }, { [USER]: "api: { key: 'env:MY_KEY' }" })).api.key).toBe(
     "s3cret",
   );
+});
+
+test.each([
+  ["EXO_THREADS", ["1", "16", "256", ""], ["abc", "0", "-1", "257", "9999", "2.5", "0x2", " 2"]],
+  ["EXO_CPU_KERNELS", ["avx512", "avx2", "neon", "portable", "mlx", ""], ["foo", "AVX2", "avx"]],
+])("%s is checked before anything loads", (name, right, wrong) => {
+  const refusal = (value: string) => {
+    try {
+      configOf({}, around({ [name]: value }));
+      return "taken";
+    } catch (error) {
+      const { kind, param, message, remedy = "" } = problemBody(error);
+      return [kind, param, message.startsWith(`${name}=${value} is no`), remedy.includes("leave it unset")];
+    }
+  };
+  expect([right.map(refusal), wrong.map(refusal)]).toEqual([
+    right.map(() => "taken"),
+    wrong.map(() => ["invalid", name, true, true]),
+  ]);
 });

@@ -4,6 +4,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { Problem } from "#protocol/problem";
 import { type ConfigFile, parseConfigFile } from "./config-file.ts";
+import { checkKernelSettings } from "./kernel-settings.ts";
 
 export interface Config {
   /** Where exo keeps everything of its own: EXO_HOME, else the platform's data folder. */
@@ -94,11 +95,20 @@ export const surroundings = (extraModelFolders: readonly string[]): Surroundings
   extraModelFolders,
 });
 
+/** Of the real surroundings only what says how to print: with these there is always a configuration. */
+export const printingOnly = (around: Surroundings): Surroundings => ({
+  ...around,
+  env: Object.fromEntries(PRINTING.map((name) => [name, around.env[name]])),
+  read: () => undefined,
+});
+const PRINTING = ["TERM", "NO_COLOR", "CLICOLOR_FORCE", "COLUMNS", "EXO_ACCESSIBLE"];
+
 /** Precedence: flag, environment, project's exo.yaml, user's exo.yaml, default. Throws Problem `invalid`. */
 export function configOf(
   flags: ConfigFlags,
   { env, platform, userHome, folder, ...around }: Surroundings,
 ): Config {
+  checkKernelSettings(env);
   const home = resolve(folder, set(env.EXO_HOME) ?? dataFolder(platform, userHome, env));
   const file = readFiles(flags, home, folder, around.read);
   const userCache = set(env.XDG_CACHE_HOME) ?? join(userHome, ".cache");
