@@ -1,29 +1,33 @@
 /** One side of the comparison: a child process that holds the model and does one run per line of JSON. */
 import { existsSync, mkdirSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { readCheckpoint } from "#actors/shard-worker/weights/checkpoint";
+import { benchCache } from "./models.ts";
 
 export const SIDES = ["exo", "llama.cpp", "mlx-lm"] as const;
 export type SideName = (typeof SIDES)[number];
 
 export interface Run {
-  readonly prompt: readonly number[];
+  /** One list of token ids for each stream; all are asked for at once. */
+  readonly prompts: readonly (readonly number[])[];
+  /** Tokens of each answer. */
   readonly output: number;
+  /** What an earlier run left of the same prompt may be used: it is not the prompt that is measured. */
+  readonly reuse?: boolean;
 }
 
-/** Milliseconds until the first token, and from it to the last. */
-export interface Times {
-  readonly prefillMs: number;
-  readonly decodeMs: number;
-  /** What was answered. */
+/** One stream's answer: the tokens, and when each came, in milliseconds from the start of the run. */
+export interface Answer {
   readonly ids: readonly number[];
+  readonly ms: readonly number[];
 }
 
 export interface Side extends AsyncDisposable {
   readonly name: SideName;
   readonly threads: number;
   readonly version: string;
-  run(run: Run): Promise<Times>;
+  /** An answer of another length than asked for is an error: something else was measured. */
+  run(run: Run): Promise<readonly Answer[]>;
 }
 
 export interface SideOptions {
@@ -32,10 +36,11 @@ export interface SideOptions {
   readonly model: string;
   /** Tokens. */
   readonly context: number;
+  /** Answers at once, at most. */
+  readonly streams?: number;
 }
 
-const root = resolve(import.meta.dir, "..");
-const cache = join(root, ".cache", "bench");
+const cache = benchCache;
 const here = join(import.meta.dir, "peers");
 
 /** MLX computes quantised products on one thread whatever it is told. */
@@ -64,7 +69,11 @@ export async function openSide(name: SideName, options: SideOptions): Promise<Si
     async run(run) {
       child.stdin.write(`${JSON.stringify(run)}\n`);
       child.stdin.flush();
-      return await answer<Times>();
+      const { answers } = await answer<{ answers: readonly Answer[] }>();
+      for (const { ids, ms } of answers)
+        if (ids.length !== run.output || ms.length !== ids.length)
+          throw new Error(`${name} answered ${ids.length} tokens instead of ${run.output}`);
+      return answers;
     },
     async [Symbol.asyncDispose]() {
       child.kill();
@@ -84,7 +93,10 @@ async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<stri
   }
 }
 
-async function commandOf(name: SideName, { model, threads, context }: SideOptions): Promise<string[]> {
+async function commandOf(
+  name: SideName,
+  { model, threads, context, streams = 1 }: SideOptions,
+): Promise<string[]> {
   switch (name) {
     case "exo":
       return [process.execPath, join(import.meta.dir, "peers-exo.ts"), model, String(context)];
@@ -96,6 +108,7 @@ async function commandOf(name: SideName, { model, threads, context }: SideOption
         model,
         String(threads),
         String(context),
+        String(streams),
       ];
     case "mlx-lm":
       return [await mlxPython(), join(here, "mlx_lm_side.py"), model, await mlxConfig(model)];

@@ -77,6 +77,13 @@ export async function randomModel(path: string, shape: ModelShape, packing: Pack
   return path;
 }
 
+/** Bytes of the weights that one token of a model without experts reads: all but the embedding, of which it is one row. */
+export function decodedBytes(shape: ModelShape, packing: Packing): number {
+  if (shape.experts) throw new Error("which experts a token reads is not known beforehand");
+  const read = tensorsOf(shape).filter(({ name }) => !name.startsWith("token_embd"));
+  return read.reduce((sum, tensor) => sum + sizeOf(tensor, packing), 0);
+}
+
 function tensorsOf(shape: ModelShape): readonly Tensor[] {
   const { layers, hidden, heads, kvHeads, vocabulary, experts } = shape;
   const headDims = hidden / heads;

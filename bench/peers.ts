@@ -9,24 +9,22 @@
  * Measures prefill (until the first token) and decode (from it to the last). Not measured: HTTP, several streams,
  * memory. What llama.cpp needs in JavaScript per token (node-llama-cpp) counts as its own, as exo's does as its own.
  */
-import { readdirSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
-import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type Random, randomOf } from "#actors/supervisor/bench/random";
+import { decodeMs, prefillMs } from "./figures/timing.ts";
+import { modelFile, root } from "./models.ts";
 import {
+  type Answer,
   openSide,
   type Run,
   SIDES,
   type Side,
   type SideName,
-  type Times,
   takesThreads,
 } from "./peers-side.ts";
 import { type Measured, peersReport, peersTable } from "./peers-table.ts";
-import { EXPERTS, ONE_BILLION, randomModel } from "./peers-weights.ts";
 
-const root = resolve(import.meta.dir, "..");
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -50,18 +48,6 @@ const [CHECKED_PROMPT, CHECKED_TOKENS] = [16, 8];
 /** A machine with more to do measures that as well. */
 const LOAD_MOST = 1;
 
-const models: Readonly<Record<string, () => Promise<string>>> = {
-  smollm2: async () => {
-    const folder = join(root, ".cache", "models", "smollm2");
-    const file = readdirSync(folder).find((name) => name.endsWith(".gguf"));
-    if (file === undefined) throw new Error(`${folder} holds no .gguf file: run \`bun run build\` first`);
-    return join(folder, file);
-  },
-  "1b-q4_0": () => randomModel(join(root, ".cache", "bench", "random-1b-q4_0.gguf"), ONE_BILLION, "Q4_0"),
-  "1b-q4_1": () => randomModel(join(root, ".cache", "bench", "random-1b-q4_1.gguf"), ONE_BILLION, "Q4_1"),
-  "moe-q4_0": () => randomModel(join(root, ".cache", "bench", "random-moe-q4_0.gguf"), EXPERTS, "Q4_0"),
-};
-
 const [load = 0] = loadavg();
 if (load > LOAD_MOST) console.error(`load is ${load.toFixed(1)}: others are at work, the figures are noisy`);
 const asked = positionals.length === 0 ? ["smollm2"] : positionals;
@@ -69,10 +55,7 @@ const measured: Measured[] = [];
 const versions: Record<string, string> = {};
 const agreement: Record<string, number> = {};
 for (const name of asked) {
-  const pathOf = models[name];
-  if (!pathOf)
-    throw new Error(`${name} is no model of this bench; there are ${Object.keys(models).join(", ")}`);
-  measured.push(...(await compared(name, await pathOf())));
+  measured.push(...(await compared(name, await modelFile(name))));
 }
 const commit = Bun.spawnSync(["git", "rev-parse", "--short", "HEAD"], { cwd: root }).stdout.toString().trim();
 const machine = { cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length, loadBefore: load };
@@ -108,9 +91,9 @@ async function compared(model: string, path: string): Promise<readonly Measured[
   for (let round = 0; round < rounds; round++) {
     for (const length of prompts) {
       for (const side of turned(sides, round)) {
-        const run = { prompt: prompt(length, random), output };
+        const run: Run = { prompts: [prompt(length, random)], output };
         const common = { model, side: side.name, threads: side.threads, prompt: length, round };
-        found.push(...speeds(run, await side.run(run)).map((each) => ({ ...common, ...each })));
+        found.push(...speeds(length, await side.run(run)).map((each) => ({ ...common, ...each })));
       }
     }
     console.error(`${model}: round ${round + 1} of ${rounds}`);
@@ -119,24 +102,22 @@ async function compared(model: string, path: string): Promise<readonly Measured[
 }
 
 async function warm(model: string, sides: readonly Side[], random: Random): Promise<void> {
-  const run: Run = { prompt: prompt(CHECKED_PROMPT, random), output: CHECKED_TOKENS };
+  const run: Run = { prompts: [prompt(CHECKED_PROMPT, random)], output: CHECKED_TOKENS };
   const answers: (readonly number[])[] = [];
   for (const side of sides) {
     versions[side.name] = side.version;
-    const { ids } = await side.run(run);
+    const [{ ids } = { ids: [] }] = await side.run(run);
     answers.push(ids);
     const same = ids.findIndex((id, i) => id !== answers[0]?.[i]);
     agreement[`${model} ${side.name}`] = same < 0 ? ids.length : same;
   }
 }
 
-/** A side that answers less than it was asked has measured something else. */
-function speeds(run: Run, { prefillMs, decodeMs, ids }: Times) {
-  if (ids.length !== run.output)
-    throw new Error(`${ids.length} tokens were answered instead of ${run.output}`);
+function speeds(prompt: number, [answer]: readonly Answer[]) {
+  if (!answer) throw new Error("no answer");
   return [
-    { measure: "prefill", tps: (run.prompt.length * 1000) / prefillMs },
-    { measure: "decode", tps: ((run.output - 1) * 1000) / decodeMs },
+    { measure: "prefill", tps: 1000 / prefillMs(answer, prompt) },
+    { measure: "decode", tps: 1000 / decodeMs([answer]) },
   ] as const;
 }
 

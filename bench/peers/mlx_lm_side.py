@@ -1,7 +1,8 @@
 # Stock MLX as one side of bench/peers.ts, through mlx-lm:
 #   python bench/peers/mlx_lm_side.py MODEL.gguf CONFIG.json
 # The weights come out of the same GGUF file, by MLX's own reader, which keeps the packing of Q4_0, Q4_1 and Q8_0.
-# A line of JSON in is one run: {"prompt": [ids], "output": n}; a line out is its times in ms. Greedy, on the CPU.
+# A line of JSON in is one run: {"prompts": [[ids]], "output": n}, of one prompt; a line out its answer, each token with its
+# time in ms. Greedy, on the CPU.
 import json
 import sys
 import time
@@ -77,15 +78,11 @@ print(json.dumps({"ready": True, "version": f"mlx {version('mlx')}, mlx-lm {vers
 
 for line in sys.stdin:
     run = json.loads(line)
-    prompt, output = mx.array(run["prompt"]), run["output"]
+    (prompt,), output = run["prompts"], run["output"]
     start = time.perf_counter()
-    first, ids = start, []
-    for token, _ in generate_step(prompt, model, max_tokens=output, sampler=lambda x: mx.argmax(x, axis=-1)):
+    ids, ms = [], []
+    steps = generate_step(mx.array(prompt), model, max_tokens=output, sampler=lambda x: mx.argmax(x, axis=-1))
+    for token, _ in steps:
         ids.append(int(token))
-        if len(ids) == 1:
-            first = time.perf_counter()
-    end = time.perf_counter()
-    print(
-        json.dumps({"prefillMs": (first - start) * 1000, "decodeMs": (end - first) * 1000, "ids": ids}),
-        flush=True,
-    )
+        ms.append((time.perf_counter() - start) * 1000)
+    print(json.dumps({"answers": [{"ids": ids, "ms": ms}]}), flush=True)

@@ -1,0 +1,87 @@
+/** Decoding after a long context against decoding after a short one. */
+import type { SideName } from "../peers-side.ts";
+import { type Goal, ratioFigure } from "./figure.ts";
+import type { Outcome, Part, Settings } from "./part.ts";
+import { inTurns } from "./rounds.ts";
+import { bestSide, promptOf, seriesOf, taskOf, tried, versionsOf, type Work, withSides } from "./sides.ts";
+import { decodeMs } from "./timing.ts";
+
+/** Tokens of context when the last token of an answer is computed, and before the first. */
+const [DEEP, SHALLOW] = [8192, 64];
+const ANSWER = 48;
+/** A model of just that context length must not reach its end. */
+const SPARE_TOKENS = 16;
+const SIDES: readonly SideName[] = ["exo", "llama.cpp"];
+
+export interface Depth {
+  readonly name: string;
+  readonly model: string;
+  readonly shown: string;
+  readonly goal: Goal;
+}
+
+export const depth = (wanted: Depth): Part => ({
+  name: wanted.name,
+  about: `decode of ${wanted.shown} at ${DEEP} tokens of context and at ${SHALLOW}, exo and llama.cpp`,
+  run: (settings) => compared(wanted, settings),
+});
+
+/** The long context is computed once; what is measured goes on from it, round after round. */
+async function compared({ model, shown, goal }: Depth, { threads, rounds, log }: Settings): Promise<Outcome> {
+  const common = { model, context: DEEP, streams: 1 };
+  const deepWork = decodeAfter(DEEP - ANSWER - SPARE_TOKENS, `decode ${shown} at ${DEEP}`);
+  const shallowWork = decodeAfter(SHALLOW, `decode ${shown} at ${SHALLOW}`);
+  return await withSides({ ...common, sides: SIDES, threads }, async (all) => {
+    const shallow = await tried(all, decodeAfter(SHALLOW, "trial"));
+    return await withSides({ ...common, sides: SIDES, threads }, async (opened) => {
+      const deep = opened.filter(({ name, threads }) =>
+        shallow.some((side) => side.name === name && side.threads === threads),
+      );
+      for (const side of deep) {
+        log(`${side.name} computes ${DEEP} tokens with ${side.threads} threads`);
+        await taskOf(side, deepWork).measure();
+      }
+      const tasks = [
+        ...deep.map((side) => taskOf(side, deepWork)),
+        ...shallow.map((side) => taskOf(side, shallowWork)),
+      ];
+      const taken = await inTurns(tasks, rounds, (round) => log(`round ${round} of ${rounds}`));
+      const far = seriesOf(deep, taken, deepWork.what);
+      const near = seriesOf(shallow, taken, shallowWork.what);
+      const figure = (side: SideName, own?: Goal) =>
+        ratioFigure(
+          `decode at ${DEEP} / at ${SHALLOW}, ${shown}, ${side}`,
+          bestSide(far, side),
+          bestSide(near, side),
+          own,
+        );
+      return {
+        series: [...far, ...near],
+        figures: [
+          figure("exo", goal),
+          figure("llama.cpp"),
+          ratioFigure(
+            `decode at ${DEEP}, ${shown}, exo / llama.cpp`,
+            bestSide(far, "exo"),
+            bestSide(far, "llama.cpp"),
+          ),
+        ],
+        notes: [`answers of ${ANSWER} tokens; the long context is computed once and gone on from`],
+        versions: versionsOf(all),
+      };
+    });
+  });
+}
+
+/** The same prompt each time, of which only the last token is computed again. */
+function decodeAfter(tokens: number, what: string): Work {
+  let prompt: readonly number[] | undefined;
+  return {
+    what,
+    ask: (random) => {
+      prompt ??= promptOf(tokens, random);
+      return { prompts: [prompt], output: ANSWER, reuse: true };
+    },
+    read: decodeMs,
+  };
+}

@@ -1,0 +1,132 @@
+/** How much of the plain read rate of memory decoding reaches: both with as many threads, by turns. */
+import { existsSync, mkdirSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { medianOf } from "#actors/supervisor/bench/statistics";
+import { hostPlatform, toolchainFor } from "#mlx-c/toolchain";
+import { benchCache, randomShape } from "../models.ts";
+import { decodedBytes } from "../peers-weights.ts";
+import { type Figure, type Goal, ratioFigure, type Series } from "./figure.ts";
+import type { Outcome, Part, Settings } from "./part.ts";
+import { inTurns, type Task } from "./rounds.ts";
+import { promptOf, taskOf, tried, versionsOf, type Work, withSides } from "./sides.ts";
+import { decodeMs } from "./timing.ts";
+
+const [PROMPT, ANSWER, SPARE_TOKENS] = [64, 64, 64];
+/** A read of that many passes is as good as its best: the others were disturbed. */
+const PASSES = 8;
+
+export interface Bandwidth {
+  readonly name: string;
+  readonly model: string;
+  readonly shown: string;
+  readonly goal?: Goal;
+}
+
+export const bandwidth = (wanted: Bandwidth): Part => ({
+  name: wanted.name,
+  about: `weight bytes per second while decoding ${wanted.shown}, of a plain read of memory with as many threads`,
+  run: (settings) => compared(wanted, settings),
+});
+
+async function compared(wanted: Bandwidth, { threads, rounds, log }: Settings): Promise<Outcome> {
+  const { model, shown, goal } = wanted;
+  const { shape, packing } = randomShape(model);
+  const bytes = decodedBytes(shape, packing);
+  await using memory = await openMemory(bytes);
+  const context = PROMPT + ANSWER + SPARE_TOKENS;
+  return await withSides({ model, sides: ["exo"], threads, context }, async (sides) => {
+    await tried(sides, decoding("trial"));
+    const tasks = sides.flatMap((side) => [
+      { ...taskOf(side, decoding("decode")), name: `decode ${side.threads}` },
+      readTask(memory, side.threads),
+    ]);
+    await inTurns(tasks, 1);
+    const taken = await inTurns(tasks, rounds, (round) => log(`round ${round} of ${rounds}`));
+    const rates = (of: string, task: string, count: number): Series => ({
+      of,
+      unit: "GB/s",
+      threads: count,
+      values: (taken.get(`${task} ${count}`) ?? []).map((ms) => bytes / ms / 1e6),
+    });
+    const pairs = sides.map(({ threads: count }) => ({
+      decode: rates(`exo, weights of ${shown}`, "decode", count),
+      read: rates("plain read of memory", "read", count),
+    }));
+    return {
+      series: pairs.flatMap(({ decode, read }) => [decode, read]),
+      figures: figuresOf(shown, pairs, goal),
+      notes: [
+        `${(bytes / 1e6).toFixed(0)} MB of weights per token, as the file holds them; the plain read is of as many, in huge pages where there are any, the best of ${PASSES} passes`,
+      ],
+      versions: versionsOf(sides),
+    };
+  });
+}
+
+interface Pair {
+  readonly decode: Series;
+  readonly read: Series;
+}
+
+/** The goal is for the number of threads that decodes fastest; the others are told. */
+function figuresOf(shown: string, pairs: readonly Pair[], goal?: Goal): readonly Figure[] {
+  const ratios = pairs.map(({ decode, read }) =>
+    ratioFigure(`weights read while decoding / plain read, ${shown}, ${decode.threads} thr`, decode, read),
+  );
+  const speeds = pairs.map(({ decode }) => medianOf(decode.values));
+  const best = speeds.indexOf(Math.max(...speeds));
+  return ratios.map((figure, i) => (i === best && goal ? { ...figure, goal } : figure));
+}
+
+const decoding = (what: string): Work => ({
+  what,
+  ask: (random) => ({ prompts: [promptOf(PROMPT, random)], output: ANSWER }),
+  read: decodeMs,
+});
+
+const readTask = (memory: Memory, threads: number): Task => ({
+  name: `read ${threads}`,
+  measure: () => memory.readMs(threads),
+});
+
+interface Memory extends AsyncDisposable {
+  /** Milliseconds that one reading of the block takes. */
+  readMs(threads: number): Promise<number>;
+}
+
+async function openMemory(bytes: number): Promise<Memory> {
+  const child = Bun.spawn([builtReader(), String(bytes)], {
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  const answers = child.stdout.getReader();
+  const decoder = new TextDecoder();
+  return {
+    async readMs(threads) {
+      child.stdin.write(`${threads} ${PASSES}\n`);
+      child.stdin.flush();
+      // An answer is one short line, which a pipe keeps together.
+      const { value } = await answers.read();
+      const { ms }: { ms: number } = JSON.parse(decoder.decode(value));
+      return ms;
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill();
+      await child.exited;
+    },
+  };
+}
+
+/** Compiled for this very processor, again whenever its source is newer. */
+function builtReader(): string {
+  const source = resolve(import.meta.dir, "memory-read.cpp");
+  const program = join(benchCache, "memory-read");
+  if (existsSync(program) && statSync(program).mtimeMs > statSync(source).mtimeMs) return program;
+  mkdirSync(benchCache, { recursive: true });
+  const { compiler } = toolchainFor(hostPlatform());
+  const command = [compiler, "-std=c++20", "-O3", "-march=native", "-pthread", source, "-o", program];
+  const { exitCode, stderr } = Bun.spawnSync(command, { stderr: "pipe" });
+  if (exitCode !== 0) throw new Error(`${command.join(" ")} failed with ${exitCode}: ${stderr}`);
+  return program;
+}

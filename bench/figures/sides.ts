@@ -1,0 +1,125 @@
+/** The sides of one part: child processes, one for each number of threads, warmed up, the slow ones sent home. */
+import { type Random, randomOf } from "#actors/supervisor/bench/random";
+import { medianOf } from "#actors/supervisor/bench/statistics";
+import { modelFile } from "../models.ts";
+import { type Answer, openSide, type Run, type Side, type SideName, takesThreads } from "../peers-side.ts";
+import { bestOf, type Series } from "./figure.ts";
+import { inTurns, type Taken, type Task } from "./rounds.ts";
+
+export interface Wanted {
+  readonly model: string;
+  readonly sides: readonly SideName[];
+  readonly threads: readonly number[];
+  /** Tokens. */
+  readonly context: number;
+  readonly streams?: number;
+}
+
+/** The sides while `work` lasts; afterwards their processes are ended, whatever came of it. */
+export async function withSides<Result>(
+  wanted: Wanted,
+  work: (sides: readonly Side[]) => Promise<Result>,
+): Promise<Result> {
+  const { sides: names, threads, model, context, streams = 1 } = wanted;
+  const file = await modelFile(model);
+  const sides: Side[] = [];
+  try {
+    for (const name of names)
+      for (const count of takesThreads(name) ? threads : [1])
+        sides.push(await openSide(name, { model: file, threads: count, context, streams }));
+    return await work(sides);
+  } finally {
+    for (const side of sides) await side[Symbol.asyncDispose]();
+  }
+}
+
+/** What a side is asked in a round; drawn anew each time, so that nothing is found in a cache that should be computed. */
+export type Ask = (random: Random) => Run;
+/** Milliseconds per token, of a run and its answers. */
+export type Read = (answers: readonly Answer[], run: Run) => number;
+
+/** Token ids that are words in every vocabulary here: neither bytes nor control tokens. */
+const [ID_LEAST, ID_MOST] = [1000, 31_000];
+
+export const promptOf = (length: number, random: Random): number[] =>
+  Array.from({ length }, () => ID_LEAST + random.below(ID_MOST - ID_LEAST));
+
+/** What one side is measured doing. `what` tells its tasks apart. */
+export interface Work {
+  readonly what: string;
+  readonly ask: Ask;
+  readonly read: Read;
+}
+
+const taskName = ({ name, threads }: Side, what: string): string => `${name} ${threads} ${what}`;
+
+/** Every side is asked the same in the same round; what was asked for one kind of work is not asked for another. */
+export function taskOf(side: Side, { what, ask, read }: Work): Task {
+  const random = randomOf(1, what);
+  return {
+    name: taskName(side, what),
+    measure: async () => {
+      const run = ask(random);
+      return read(await side.run(run), run);
+    },
+  };
+}
+
+/** Whether the sides hold the same model: greedy answers to one prompt begin alike. */
+const [CHECKED_PROMPT, CHECKED_TOKENS] = [12, 8];
+
+/** In words; arithmetic differs between sides, so a few of the first tokens are enough. */
+export async function agreementOf(sides: readonly Side[]): Promise<string> {
+  const run = { prompts: [promptOf(CHECKED_PROMPT, randomOf(1, "agreement"))], output: CHECKED_TOKENS };
+  const counts = new Map<string, number>();
+  let first: readonly number[] | undefined;
+  for (const side of sides) {
+    const [{ ids } = { ids: [] }] = await side.run(run);
+    first ??= ids;
+    const differs = ids.findIndex((id, i) => id !== first?.[i]);
+    const alike = differs < 0 ? ids.length : differs;
+    counts.set(side.name, Math.min(alike, counts.get(side.name) ?? alike));
+  }
+  const others = [...counts].slice(1).map(([name, alike]) => `${alike} of ${name}`);
+  return `of ${CHECKED_TOKENS} greedy tokens the first ${others.join(" and ")} are exo's`;
+}
+
+/** A first run fills caches and is thrown away; then so many decide. */
+const TRIAL_ROUNDS = 3;
+/** A number of threads slower than its side's best by more than this will not become the best. */
+const TRIAL_SLACK = 1.25;
+
+/** Warms the sides up with a short form of what is measured, and leaves out hopeless numbers of threads. */
+export async function tried(sides: readonly Side[], trial: Work): Promise<readonly Side[]> {
+  const tasks = sides.map((side) => taskOf(side, trial));
+  await inTurns(tasks, 1);
+  if (new Set(sides.map(({ name }) => name)).size === sides.length) return sides;
+  const taken = await inTurns(tasks, TRIAL_ROUNDS);
+  const median = (side: Side) => medianOf(taken.get(taskName(side, trial.what)) ?? []);
+  return sides.filter((side) => {
+    const own = sides.filter(({ name }) => name === side.name).map(median);
+    return median(side) <= Math.min(...own) * TRIAL_SLACK;
+  });
+}
+
+/** Tokens per second of every round. */
+export function seriesOf(sides: readonly Side[], taken: Taken, what: string): readonly SideSeries[] {
+  return sides.map((side) => ({
+    side: side.name,
+    of: `${side.name}, ${what}`,
+    unit: "tok/s",
+    ...(takesThreads(side.name) && { threads: side.threads }),
+    values: (taken.get(taskName(side, what)) ?? []).map((ms) => 1000 / ms),
+  }));
+}
+
+export interface SideSeries extends Series {
+  readonly side: SideName;
+}
+
+/** Of one side, with its best number of threads. */
+export const bestSide = (series: readonly SideSeries[], name: SideName): Series =>
+  bestOf(series.filter(({ side }) => side === name));
+
+export const versionsOf = (sides: readonly Side[]): Readonly<Record<string, string>> =>
+  Object.fromEntries(sides.map(({ name, version }) => [name, version]));
