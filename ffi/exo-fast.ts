@@ -1,6 +1,7 @@
 /** The operations of our own shim, which hands to MLX what it does not compute itself. */
 import type { MxArray } from "./array.ts";
 import { MlxError, someFloat } from "./call.ts";
+import { dtypeCode } from "./dtypes.ts";
 import { type Fast, mlxFast, modes } from "./fast.ts";
 import type { mlx_array } from "./generated/symbols.ts";
 import type { NativeArray } from "./native-array.ts";
@@ -31,6 +32,12 @@ export const exoFast: Fast = {
     const [w, s, b] = [used(weight.weight), used(scales), biases === undefined ? null : used(biases)];
     const how = modes[mode];
     return native.exo_quantized_expert_linear(x.handle, w, s, b, ids, groupSize, bits, how, sorted, stream);
+  },
+  quantizedRows(ids, { weight, scales, biases, groupSize, bits, mode }, dtype) {
+    const { native, stream } = ids.mlx;
+    const [w, s, b] = [used(weight), used(scales), biases === undefined ? null : used(biases)];
+    const [how, as] = [modes[mode], dtypeCode(dtype)];
+    return native.exo_quantized_rows(ids.handle, w, s, b, groupSize, bits, how, as, stream);
   },
   rmsNorm(x, weight, eps) {
     return x.mlx.native.exo_rms_norm(x.handle, weight.used(), eps, x.mlx.stream);

@@ -2,8 +2,9 @@
  * The operations that decide the speed of a model, each behind one function, so that another implementation of a kernel
  * is one line in a table.
  */
-import type { AttentionOptions, MxArray, Packed, RopeOptions } from "./array.ts";
+import type { AttentionOptions, Dtype, MxArray, Packed, RopeOptions } from "./array.ts";
 import { cText, MlxError, some, someFloat } from "./call.ts";
+import { dtypeCode } from "./dtypes.ts";
 import type { mlx_array } from "./generated/symbols.ts";
 import type { NativeArray } from "./native-array.ts";
 import { isPacked } from "./nn/linear.ts";
@@ -16,6 +17,8 @@ export interface Fast {
   linear(x: NativeArray, weight: NativeArray, bias: NativeArray | undefined): mlx_array;
   quantizedLinear(x: NativeArray, weight: Packed): mlx_array;
   gatherLinear(x: NativeArray, weight: MxArray | Packed, experts: NativeArray, sorted: boolean): mlx_array;
+  /** Rows of a packed table by id. */
+  quantizedRows(ids: NativeArray, table: Packed, dtype: Dtype): mlx_array;
   rmsNorm(x: NativeArray, weight: NativeArray, eps: number): mlx_array;
   rope(x: NativeArray, options: RopeOptions): mlx_array;
   attention(
@@ -73,6 +76,24 @@ export const mlxFast: Fast = {
     const [w, s, b] = [part(weight.weight) ?? 0, part(scales) ?? 0, part(biases)];
     const [group, width, ids] = [some(groupSize), some(bits), experts.used()];
     return native.gather_qmm(x.handle, w, s, b, null, ids, true, group, width, modes[mode], sorted, stream);
+  },
+  quantizedRows(ids, table, dtype) {
+    const { native, stream } = ids.mlx;
+    const { groupSize, bits, mode } = table;
+    const taken: mlx_array[] = [];
+    const rows = (part: MxArray | undefined): mlx_array | null => {
+      if (part === undefined) return null;
+      const made = native.take_axis((part as NativeArray).used(), ids.handle, 0, stream);
+      taken.push(made);
+      return made;
+    };
+    try {
+      const [w, s, b] = [rows(table.weight) ?? 0, rows(table.scales) ?? 0, rows(table.biases)];
+      const [group, width, as] = [some(groupSize), some(bits), some(dtypeCode(dtype))];
+      return native.dequantize(w, s, b, group, width, modes[mode], null, as, stream);
+    } finally {
+      for (const made of taken) native.array_free(made);
+    }
   },
   rmsNorm(x, weight, eps) {
     return x.mlx.native.fast_rms_norm(x.handle, weight.used(), eps, x.mlx.stream);

@@ -204,12 +204,7 @@ export class NativeArray implements MxArray, Owned {
     return this.made(this.mlx.fast.gatherLinear(this, weight, experts as NativeArray, sorted));
   }
   quantizedRows(table: Packed, dtype: Dtype): MxArray {
-    const [weight, scales, biases] = [
-      table.weight.take(this, 0),
-      table.scales.take(this, 0),
-      table.biases?.take(this, 0),
-    ];
-    return this.mlx.dequantize({ ...table, weight, scales, ...(biases && { biases }) }, dtype);
+    return this.made(this.mlx.fast.quantizedRows(this, table, dtype));
   }
   rmsNorm(weight: MxArray, eps: number): MxArray {
     return this.made(this.mlx.fast.rmsNorm(this, weight as NativeArray, eps));

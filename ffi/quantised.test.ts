@@ -74,9 +74,10 @@ test("rows of a packed table are the rows of the unpacked one, in the type asked
     const rows = ids.quantizedRows(packed, "float32");
     const half = ids.quantizedRows(packed, "float16");
     const dense = mlx.dequantize(packed, "float32").take(ids, 0);
-    expect([rows.shape, furthest(rows, dense), half.dtype, half.shape]).toEqual([
+    // One rounding fewer than MLX's own: product and sum are one step.
+    expect([rows.shape, furthest(rows, dense) < 1e-6, half.dtype, half.shape]).toEqual([
       [1, 4, 64],
-      0,
+      true,
       "float16",
       [1, 4, 64],
     ]);

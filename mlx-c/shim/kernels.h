@@ -70,6 +70,22 @@ int exo_quantized_expert_linear(
     bool sorted,
     const mlx_stream s);
 
+/**
+ * Rows of a table that is packed as in exo_quantized_linear, unpacked to `dtype`: ids [..] (integers; below 0: from the end)
+ * give [.., K]. A row that does not exist gives NaN.
+ */
+int exo_quantized_rows(
+    mlx_array* res,
+    const mlx_array ids,
+    const mlx_array weight,
+    const mlx_array scales,
+    const mlx_array biases /* may be null */,
+    int group_size,
+    int bits,
+    const char* mode,
+    mlx_dtype dtype,
+    const mlx_stream s);
+
 /** x / sqrt(mean(x^2) + eps) * weight over the last axis; weight [x's last axis] (https://arxiv.org/abs/1910.07467). */
 int exo_rms_norm(
     mlx_array* res,

@@ -67,6 +67,8 @@ struct Kernels {
   size_t lanes;
   /** out[m * stride + n] = x row m . weight row n, for weight rows [first, last); x [count, columns], where wanted arranged. */
   void (*linear)(const Matrix& weight, const float* x, size_t count, float* out, size_t stride, size_t first, size_t last);
+  /** A row of a packed weight as floats, columns in their own order. */
+  void (*unpack)(const Matrix& weight, size_t row, float* to);
   /** `count` elements of a type, `step` elements apart, as floats. */
   void (*read)(Float type, const void* from, ptrdiff_t step, size_t count, float* to);
   /** `count` floats rounded to a type, ties to even. */
