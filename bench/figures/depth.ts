@@ -33,10 +33,8 @@ async function compared({ model, shown, goal }: Depth, { threads, rounds, log }:
   const shallowWork = decodeAfter(SHALLOW, `decode ${shown} at ${SHALLOW}`);
   return await withSides({ ...common, sides: SIDES, threads }, async (all) => {
     const shallow = await tried(all, decodeAfter(SHALLOW, "trial"));
-    return await withSides({ ...common, sides: SIDES, threads }, async (opened) => {
-      const deep = opened.filter(({ name, threads }) =>
-        shallow.some((side) => side.name === name && side.threads === threads),
-      );
+    // So much attention is worth every thread there is, and with fewer the long context alone would take minutes.
+    return await withSides({ ...common, sides: SIDES, threads: [Math.max(...threads)] }, async (deep) => {
       for (const side of deep) {
         log(`${side.name} computes ${DEEP} tokens with ${side.threads} threads`);
         await taskOf(side, deepWork).measure();
@@ -66,7 +64,9 @@ async function compared({ model, shown, goal }: Depth, { threads, rounds, log }:
             bestSide(far, "llama.cpp"),
           ),
         ],
-        notes: [`answers of ${ANSWER} tokens; the long context is computed once and gone on from`],
+        notes: [
+          `answers of ${ANSWER} tokens; the long context is computed once and gone on from, with every thread`,
+        ],
         versions: versionsOf(all),
       };
     });

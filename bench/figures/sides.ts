@@ -85,7 +85,7 @@ export async function agreementOf(sides: readonly Side[]): Promise<string> {
 }
 
 /** A first run fills caches and is thrown away; then so many decide. */
-const TRIAL_ROUNDS = 3;
+const TRIAL_ROUNDS = 2;
 /** A number of threads slower than its side's best by more than this will not become the best. */
 const TRIAL_SLACK = 1.25;
 

@@ -7,7 +7,7 @@ import { bestSide, promptOf, seriesOf, taskOf, tried, versionsOf, type Work, wit
 import { decodeMs } from "./timing.ts";
 
 const STREAMS = 4;
-const [PROMPT, ANSWER] = [64, 64];
+const [PROMPT, ANSWER, TRIAL_ANSWER] = [64, 64, 16];
 const SPARE_TOKENS = 64;
 const SIDES: readonly SideName[] = ["exo", "llama.cpp"];
 
@@ -29,8 +29,8 @@ async function compared({ model, shown, goal }: Batch, { threads, rounds, log }:
   const together = streamsOf(STREAMS, `decode ${shown}, ${STREAMS} streams`);
   const alone = streamsOf(1, `decode ${shown}, 1 stream`);
   return await withSides({ model, sides: SIDES, threads, context, streams: STREAMS }, async (all) => {
-    const many = await tried(all, streamsOf(STREAMS, "trial of many"));
-    const one = await tried(all, streamsOf(1, "trial of one"));
+    const many = await tried(all, streamsOf(STREAMS, "trial of many", TRIAL_ANSWER));
+    const one = await tried(all, streamsOf(1, "trial of one", TRIAL_ANSWER));
     const tasks = [
       ...many.map((side: Side) => taskOf(side, together)),
       ...one.map((side: Side) => taskOf(side, alone)),
@@ -58,12 +58,12 @@ async function compared({ model, shown, goal }: Batch, { threads, rounds, log }:
   });
 }
 
-function streamsOf(streams: number, what: string): Work {
+function streamsOf(streams: number, what: string, output = ANSWER): Work {
   return {
     what,
     ask: (random) => ({
       prompts: Array.from({ length: streams }, () => promptOf(PROMPT, random)),
-      output: ANSWER,
+      output,
     }),
     read: decodeMs,
   };
