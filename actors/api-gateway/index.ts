@@ -7,7 +7,7 @@ import { createGateway, type GatewayOptions } from "./serve.ts";
 
 export type ApiGatewayOptions = GatewayOptions;
 
-/** Spawns the actor at `self` and listens; `supervisor` is asked for workers. */
+/** Spawns the actor at `self` and listens; `supervisor` is asked for workers. `generate` is the way in without HTTP. */
 export function apiGateway(
   system: ActorSystem,
   self: Address,
@@ -17,8 +17,9 @@ export function apiGateway(
   const { behaviour, generate } = requests(system, self, supervisor);
   system.spawn("api-gateway", behaviour);
   const { clock } = system;
-  return createGateway(
+  const gateway = createGateway(
     { ...options, generate, newId: clock.freshId, nowSeconds: clock.epochSeconds, after: clock.after },
     options,
   );
+  return { ...gateway, generate };
 }

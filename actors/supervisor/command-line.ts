@@ -1,5 +1,6 @@
 /** Every command and flag, and nothing else: what they do is loaded when one is chosen. */
 import { Command, InvalidArgumentError } from "commander";
+import { APIS, FORMATS } from "./bench/bench-config.ts";
 import type { ConfigFlags } from "./home/config.ts";
 import type { Session } from "./session.ts";
 
@@ -168,12 +169,15 @@ function benchCommand(make: Make): void {
     .option("-r, --repeat <n>", "runs of each cell (5)", whole(1))
     .option("--warmup <n>", "requests before each cell that do not count (2)", whole(0))
     .option("--url <url>", "any OpenAI-compatible API, such as http://localhost:8080/v1")
-    .option("--api <api>", "chat or completions")
+    .option("--api <api>", APIS.join(", "), oneOf(APIS))
     .option("--compare <report>", "compare with this report; `last` is the last complete one")
     .option("-o, --out <folder>", "where reports go (bench)")
-    .option("--formats <list>", "of table, json, csv, markdown, html (table,json)", split)
+    .option("--formats <list>", `of ${FORMATS.join(", ")} (table,json)`, (value) =>
+      split(value).map(oneOf(FORMATS)),
+    )
     .option("--dry-run", "print what would be measured and how long it would take")
     .option("--resume", "go on with what was interrupted")
+    .option("--ci", "print GitHub annotations: limits that broke, warnings, figures")
     .option("--no-pull", "do not fetch the model if it is not here")
     .addHelpText("after", BENCH_EXAMPLES);
   bench.does(async (session, [what], flags) =>
@@ -188,7 +192,8 @@ Examples:
   exo bench compare bench/before.json bench/last.json
   exo bench history                              what was measured here before
   exo bench share bench/last.json                a copy without addresses and paths
-Exit code 9: a limit of the config's compare.fail_if was broken.`;
+  exo bench schema config                        the format of config.yaml, for editors (or: report)
+Exit code 9: a limit of the config's compare.fail_if was broken; 1: no request of a cell was answered.`;
 
 const RUN_EXAMPLES = `
 A model is an alias (smollm2), a hub repository (owner/name, owner/name:file.gguf), a folder (./folder) or a file (./model.gguf).`;
@@ -201,6 +206,13 @@ const counts =
   (least: number) =>
   (value: string): readonly number[] =>
     split(value).map(whole(least));
+
+const oneOf =
+  (words: readonly string[]) =>
+  (value: string): string => {
+    if (words.includes(value)) return value;
+    throw new InvalidArgumentError(`It must be one of ${words.join(", ")}.`);
+  };
 
 const rates = (value: string): readonly number[] => split(value).map(number(0.001));
 

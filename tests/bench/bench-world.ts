@@ -1,5 +1,6 @@
 /** A benchmark against the fake target, from a config's text to its report's cells, in virtual time. */
-import type { Measured } from "#actors/supervisor/bench/measure";
+import { cellWarnings } from "#actors/supervisor/bench/cell-warnings";
+import type { Measured, Meters } from "#actors/supervisor/bench/measure";
 import { readConfig } from "#actors/supervisor/bench/read-config";
 import { type ReportCell, reportCells } from "#actors/supervisor/bench/report";
 import { type Done, runBench } from "#actors/supervisor/bench/run-bench";
@@ -19,6 +20,7 @@ export interface Circumstances {
   readonly speeds?: Speeds;
   /** Files that the config names. */
   readonly files?: Readonly<Record<string, string>>;
+  readonly meters?: Partial<Meters>;
   /** Ctrl-C at this moment. */
   readonly abortMs?: number;
   /** Measured before, as `--resume` finds it. */
@@ -47,9 +49,13 @@ export async function benchmark(scenarios: string, around: Circumstances = {}): 
       has: (key, repeat) => before.some(([known, done]) => known === key && done === repeat),
       add: async (key, repeat) => void journal.push(`${repeat} ${key}`),
       done: async () => {},
+      release: async () => {},
     },
+    meters: { clientCpuMs: () => 0, ...around.meters },
     status: () => {},
   });
-  const done = await clock.run(work);
+  const ran = await clock.run(work);
+  const warnings = ran.cells.flatMap((cell) => cellWarnings(cell, ran.measured.get(cell.key) ?? []));
+  const done = { ...ran, warnings: [...ran.warnings, ...warnings] };
   return { cells: reportCells(done.cells, done.measured), target, done, journal, clock };
 }

@@ -10,11 +10,15 @@ export interface HttpTarget extends AsyncDisposable {
 }
 
 /** Requests from the `hangsFrom`-th on get one token and then nothing. */
-export function httpTarget({ hangsFrom = Number.POSITIVE_INFINITY } = {}): HttpTarget {
+export function httpTarget({
+  hangsFrom = Number.POSITIVE_INFINITY,
+  port = 0,
+  onStreamed = (_nth: number): unknown => undefined,
+} = {}): HttpTarget {
   let streamed = 0;
   let isHealed = false;
   const server: Server<undefined> = Bun.serve({
-    port: 0,
+    port,
     hostname: "127.0.0.1",
     idleTimeout: 0,
     async fetch(request) {
@@ -27,6 +31,7 @@ export function httpTarget({ hangsFrom = Number.POSITIVE_INFINITY } = {}): HttpT
       const usage = { prompt_tokens: ids.length, completion_tokens: body.max_tokens };
       if (!body.stream) return Response.json({ choices: [{ text: "x", prompt_token_ids: ids }], usage });
       const hangs = streamed++ >= hangsFrom && !isHealed;
+      onStreamed(streamed);
       return new Response(answer(body.max_tokens, usage, hangs), {
         headers: { "content-type": "text/event-stream" },
       });

@@ -87,7 +87,7 @@ test("failed requests are counted, warned of and in no latency", async () => {
     undefined,
   ]);
   expect(done.warnings).toEqual([
-    "s · m · 512×5 · 1 stream: requests failed, the first with: HTTP 503: out of order",
+    "s · m · 512×5 · 1 stream: 2 of 4 requests failed, the first with: HTTP 503: out of order",
   ]);
 });
 

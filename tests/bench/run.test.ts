@@ -73,7 +73,7 @@ test("a journal is gone on from when the config is the same, without the half li
   const first = await openJournal(path, { configHash: "h", resume: false });
   await first.journal.add(A, 0, measuredOnce(0));
   await first.journal.add(A, 1, measuredOnce(1));
-  await Bun.write(path, `${await Bun.file(path).text()}{"key": "${B}`);
+  await Bun.write(path, `${await Bun.file(path).text()}\n{"key": "${B}`);
   const other = async (configHash: string, resume: boolean) => {
     const copy = join(folder.path, `${configHash}${resume}.jsonl`);
     await Bun.write(copy, Bun.file(path));
@@ -132,10 +132,15 @@ test("perplexity is scored over a text in parts, and a broken limit of it is fou
   const { done } = await benchmark(scenario, { files: { "t.txt": "word ".repeat(1000) } });
   const [found] = done.quality;
   // 5,000 characters are three parts, each of whose first token has nothing before it.
-  expect([found?.scenario, found?.perplexity, found?.tokens]).toEqual(["quality", expect.closeTo(4), 997]);
-  const report = (perplexity: number) => ({
+  expect([found?.scenario, found?.check, found?.value, found?.count]).toEqual([
+    "quality",
+    "perplexity",
+    expect.closeTo(4),
+    997,
+  ]);
+  const report = (value: number) => ({
     ...reportOf(),
-    quality: [{ scenario: "q", model: "m", perplexity, tokens: 9 }],
+    quality: [{ scenario: "q", model: "m", check: "perplexity", value, count: 9 } as const],
   });
   const limit = (text: string, sign: "+" | ">", amount: number) => [
     { metric: "perplexity", sign, amount, text },

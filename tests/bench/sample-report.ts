@@ -1,5 +1,5 @@
 /** A small report with known numbers: one cell, as many runs as `decodeTps` has values. */
-import type { Environment } from "#actors/supervisor/bench/environment";
+import type { Environment } from "#actors/supervisor/bench/facts";
 import { cellsOf } from "#actors/supervisor/bench/grid";
 import type { Measured } from "#actors/supervisor/bench/measure";
 import { readConfig } from "#actors/supervisor/bench/read-config";

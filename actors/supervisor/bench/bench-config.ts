@@ -1,12 +1,13 @@
 /** What a benchmark is asked to do, after reading and before anything is known of the target. */
+import type { CheckKind } from "./quality.ts";
+import type { Requirements } from "./requirements.ts";
 
 export interface BenchConfig {
   readonly name: string;
   readonly target: Target;
   readonly models: readonly ModelChoice[];
   readonly placement?: Placement;
-  /** Facts that must hold of the machines, such as `nodes: ">=2"`. */
-  readonly require?: Readonly<Record<string, string>>;
+  readonly require?: Requirements;
   readonly scenarios: readonly Scenario[];
   readonly collect: Collect;
   readonly output: { readonly dir: string; readonly formats: readonly Format[] };
@@ -22,7 +23,7 @@ export interface Target {
 
 export const APIS = ["chat", "completions", "responses", "messages", "ollama", "engine"] as const;
 export type Api = (typeof APIS)[number];
-export const FORMATS = ["table", "json", "csv", "markdown", "html"] as const;
+export const FORMATS = ["table", "json", "json.zst", "jsonl", "csv", "markdown", "html"] as const;
 export type Format = (typeof FORMATS)[number];
 
 export interface ModelChoice {
@@ -69,7 +70,8 @@ export interface Scenario extends Habits {
   readonly data?: Data;
   readonly slo?: Slo;
   readonly faults?: readonly Readonly<Record<string, string>>[];
-  readonly check?: Readonly<Record<string, string>>;
+  /** The file of each check, or `builtin`. */
+  readonly check?: { readonly [K in CheckKind]?: string };
 }
 
 /** Tokens: a number, or a distribution to draw from. */

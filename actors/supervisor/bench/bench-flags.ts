@@ -29,6 +29,8 @@ export interface BenchFlags {
   readonly dryRun?: boolean;
   readonly resume?: boolean;
   readonly pull: boolean;
+  /** Print annotations for a workflow. */
+  readonly ci?: boolean;
 }
 
 /** For `exo bench MODEL`: one scenario. */

@@ -41,7 +41,7 @@ function shown(path: string, { baseline, cells, unmatched, warnings }: Compariso
     }),
   ]);
   return [
-    `${path} against ${baseline.name} of ${baseline.startedAt} (${baseline.commit})\n`,
+    ...(baseline ? [`${path} against ${baseline.name} of ${baseline.startedAt} (${baseline.commit})\n`] : []),
     ...warnings.map((text) => `! ${text}\n`),
     table(["cell", ...SHOWN], rows),
     ...unmatched.map((text) => `not compared: ${text}\n`),

@@ -1,42 +1,57 @@
 /** Two reports side by side: which cells changed, how surely, and which limits they broke. */
+import { type Static, Type as t } from "@sinclair/typebox";
 import type { Limit } from "./bench-config.ts";
+import type { Frozen } from "./frozen.ts";
 import { METRICS } from "./limits.ts";
 import { metricOf } from "./metrics.ts";
 import { randomOf } from "./random.ts";
 import type { Report, ReportCell } from "./report.ts";
-import { type Change, changeOf } from "./statistics.ts";
+import { Change, changeOf } from "./statistics.ts";
 
-export interface Comparison {
-  /** Which report it is compared with. */
-  readonly baseline: { readonly name: string; readonly startedAt: string; readonly commit: string };
-  readonly cells: readonly CellComparison[];
-  /** Cells of one side only. */
-  readonly unmatched: readonly string[];
-  readonly warnings: readonly string[];
-  readonly broken: readonly BrokenLimit[];
-}
+const MetricChange = t.Object({
+  ...Change.properties,
+  before: t.Number(),
+  after: t.Number(),
+  verdict: t.Union([t.Literal("better"), t.Literal("worse"), t.Literal("same"), t.Literal("unsure")], {
+    description: "same: the interval holds 0; unsure: single runs give no interval",
+  }),
+});
+type MetricChange = Frozen<Static<typeof MetricChange>>;
 
-export interface CellComparison {
-  readonly key: string;
-  readonly changes: Readonly<Record<string, MetricChange>>;
-}
+const CellComparison = t.Object({ key: t.String(), changes: t.Record(t.String(), MetricChange) });
+export type CellComparison = Frozen<Static<typeof CellComparison>>;
 
-export interface MetricChange extends Change {
-  readonly before: number;
-  readonly after: number;
-  /** `same` when the interval holds 0; `unsure` where single runs give no interval. */
-  readonly verdict: "better" | "worse" | "same" | "unsure";
-}
+const BrokenLimit = t.Object({
+  key: t.String(),
+  metric: t.String(),
+  limit: t.String(),
+  found: t.String({ description: "−6.2 % for a change, the value for a bound" }),
+});
+type BrokenLimit = Frozen<Static<typeof BrokenLimit>>;
 
-export interface BrokenLimit {
-  readonly key: string;
-  readonly metric: string;
-  readonly limit: string;
-  /** `−6.2 %` for a change, the value for a bound. */
-  readonly found: string;
-}
+export const Comparison = t.Object({
+  baseline: t.Optional(
+    t.Object(
+      { name: t.String(), startedAt: t.String(), commit: t.String() },
+      { description: "which report it is compared with; absent where there was none yet" },
+    ),
+  ),
+  cells: t.Array(CellComparison),
+  unmatched: t.Array(t.String(), { description: "cells of one side only" }),
+  warnings: t.Array(t.String()),
+  broken: t.Array(BrokenLimit),
+});
+export type Comparison = Frozen<Static<typeof Comparison>>;
 
 export type Comparable = Pick<Report, "name" | "startedAt" | "environment" | "cells" | "quality">;
+
+/** Without a report before it, only the bounds of single values can be broken. */
+export const boundsOnly = (after: Comparable, limits: readonly Limit[]): Comparison => ({
+  cells: [],
+  unmatched: [],
+  warnings: ["there is no report to compare with yet: this one is the first"],
+  broken: [...brokenBounds(after.cells, limits), ...brokenQuality(undefined, after, limits)],
+});
 
 export function compare(before: Comparable, after: Comparable, limits: readonly Limit[]): Comparison {
   const known = new Map(before.cells.map((cell) => [cell.key, cell]));
@@ -108,26 +123,33 @@ function brokenBounds(cells: readonly ReportCell[], limits: readonly Limit[]): B
     );
 }
 
-/** One number each, without chance in it: greedy scoring of one text. */
-function brokenQuality(before: Comparable, after: Comparable, limits: readonly Limit[]): BrokenLimit[] {
-  return limits
-    .filter(({ metric }) => metric === "perplexity")
-    .flatMap(({ metric, sign, amount, text }) =>
-      after.quality.flatMap(({ scenario, model, perplexity }) => {
-        const was = before.quality.find(
-          (each) => each.scenario === scenario && each.model === model,
-        )?.perplexity;
-        const ratio = was === undefined ? 0 : perplexity / was - 1;
-        const beyond = {
-          "+": ratio * 100 > amount,
-          "-": ratio * 100 < -amount,
-          ">": perplexity > amount,
-          "<": perplexity < amount,
-        }[sign];
-        const found = sign === "+" || sign === "-" ? shownChange(ratio) : perplexity.toFixed(3);
-        return beyond ? [{ key: `${scenario} · ${model}`, metric, limit: text, found }] : [];
-      }),
-    );
+/** One number each, without chance in it: greedy scoring of one text, greedy answers to one list. */
+function brokenQuality(
+  before: Comparable | undefined,
+  after: Comparable,
+  limits: readonly Limit[],
+): BrokenLimit[] {
+  return after.quality.flatMap(({ scenario, model, check, value }) => {
+    const was = before?.quality.find(
+      (each) => each.scenario === scenario && each.model === model && each.check === check,
+    )?.value;
+    return limits
+      .filter(({ metric }) => metric === check)
+      .filter((limit) => isBeyond(limit, value, was))
+      .map(({ metric, sign, text }) => {
+        const isChange = sign === "+" || sign === "-";
+        const found = isChange ? shownChange(value / (was ?? value) - 1) : value.toFixed(3);
+        return { key: `${scenario} · ${model}`, metric, limit: text, found };
+      });
+  });
+}
+
+function isBeyond({ sign, amount }: Limit, value: number, was: number | undefined): boolean {
+  if (sign === ">") return value > amount;
+  if (sign === "<") return value < amount;
+  if (was === undefined || was === 0) return false;
+  const percent = (value / was - 1) * 100;
+  return sign === "+" ? percent > amount : percent < -amount;
 }
 
 /** `+3.1 %`, with a minus sign that lines up. */

@@ -31,10 +31,15 @@ const COLUMNS: readonly Column[] = [
   ["total_tps", ({ summary }) => summary.totalTps],
   ["requests_per_s", ({ summary }) => summary.requestsPerS],
   ["goodput_per_s", ({ summary }) => summary.goodput],
+  ...spreadColumns("first_reasoning", ({ summary }) => summary.firstReasoning),
+  ...spreadColumns("first_answer", ({ summary }) => summary.firstAnswer),
   ...spreadColumns("ttft", ({ summary }) => summary.ttft),
   ...spreadColumns("itl", ({ summary }) => summary.itl),
   ...spreadColumns("tpot", ({ summary }) => summary.tpot),
   ...spreadColumns("e2e", ({ summary }) => summary.e2e),
+  ["wh_per_request", ({ summary }) => summary.energy?.whPerRequest],
+  ["joules_per_token", ({ summary }) => summary.energy?.joulesPerToken],
+  ["watts", ({ summary }) => summary.energy?.watts],
   ["cv", ({ variation }) => variation],
   ["state", (_, { state }) => state],
   ["test_time", (_, { startedAt }) => startedAt],
@@ -47,6 +52,19 @@ export function csvReport(report: Report): string {
     ...report.cells.map((cell) => COLUMNS.map(([, value]) => shown(value(cell, report)))),
   ];
   return lines.map((line) => `${line.map(quoted).join(",")}\r\n`).join("");
+}
+
+/** The same rows, an object a line; what was not measured is left out. */
+export function jsonLinesReport(report: Report): string {
+  return report.cells
+    .map((cell) =>
+      COLUMNS.flatMap(([name, value]) => {
+        const found = value(cell, report);
+        return found === undefined ? [] : [[name, found] as const];
+      }),
+    )
+    .map((entries) => `${JSON.stringify(Object.fromEntries(entries))}\n`)
+    .join("");
 }
 
 const shown = (value: string | number | undefined): string =>

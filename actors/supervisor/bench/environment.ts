@@ -1,63 +1,43 @@
-/** What the benchmark ran on and with; facts that could spoil it become warnings. */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+/** What the benchmark ran on, as the system tells it; facts that could spoil it become warnings. */
+import { readdirSync, readFileSync } from "node:fs";
 import { arch, cpus, freemem, loadavg, platform, release, totalmem } from "node:os";
 import { shownBytes } from "../terminal/table.ts";
+import type { MachineFacts } from "./facts.ts";
 
-export interface Environment {
-  readonly exo: { readonly version: string; readonly commit: string };
-  readonly bun: string;
-  readonly os: string;
-  readonly arch: string;
-  readonly cpu: string;
-  readonly logicalCores: number;
-  readonly physicalCores?: number;
-  readonly memoryBytes: number;
-  readonly freeMemoryBytes: number;
-  readonly swapUsedBytes?: number;
-  readonly loadAverage: number;
-  readonly power?: "mains" | "battery";
-  readonly governor?: string;
-  readonly target: TargetFacts;
-  /** SHA-256 of the config's text, or of the flags that stand for one. */
-  readonly configHash: string;
-}
-
-export interface TargetFacts {
-  readonly url: string;
-  /** `in process`: a node of this very process; `daemon`: an exo found on this machine; `url`: named by the user. */
-  readonly kind: "in process" | "daemon" | "url";
-  readonly api: string;
-  readonly promptsBy: "token ids" | "words";
-  readonly exactLengths: string;
-  /** What its exo says of itself, where it is one. */
-  readonly version?: string;
-}
-
-export type MachineFacts = Omit<Environment, "exo" | "target" | "configHash">;
-
-/** Of the machine that runs the client; a target named by URL may be another one. */
-export function machineFacts(): MachineFacts {
+/**
+ * The machine that runs the client before the first request; what its platform does not tell stays unknown. `root` stands
+ * before the system's paths (`/proc`, `/sys`), for recorded ones.
+ */
+export function machineFacts(root = ""): MachineFacts {
   const processors = cpus();
-  const physical = physicalCores();
-  const swap = swapUsed();
-  const power = powerSource();
-  const governor = read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
+  const known = {
+    physicalCores: physicalCores(root),
+    coresAllowed: coresAllowed(root),
+    swapUsedBytes: swapUsed(root),
+    power: powerSource(root),
+    governor: read(`${root}/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor`),
+    platformProfile: read(`${root}/sys/firmware/acpi/platform_profile`),
+    hottestCelsius: hottest(root),
+    throttledTimes: throttled(root),
+    gpus: graphics(root),
+  };
   return {
     bun: Bun.version,
     os: `${platform()} ${release()}`,
     arch: arch(),
     cpu: processors[0]?.model.trim() ?? "unknown",
     logicalCores: processors.length,
-    ...(physical !== undefined && { physicalCores: physical }),
     memoryBytes: totalmem(),
     freeMemoryBytes: freemem(),
-    ...(swap !== undefined && { swapUsedBytes: swap }),
     loadAverage: loadavg()[0] ?? 0,
-    ...(power !== undefined && { power }),
-    ...(governor !== undefined && { governor }),
+    ...(Object.fromEntries(
+      Object.entries(known).filter(([, value]) => value !== undefined),
+    ) as Partial<MachineFacts>),
   };
 }
 
+/** Near the point where processors lower their clock. */
+const HOT = 85;
 const SWAP_MOST = 100e6;
 const FREE_LEAST = 500e6;
 /** Of the cores: others at work take turns with what is measured. */
@@ -66,6 +46,7 @@ const LOAD_MOST = 0.5;
 /** Sentences for the top of the report. */
 export function machineWarnings(facts: MachineFacts): string[] {
   const { loadAverage, logicalCores, swapUsedBytes = 0, freeMemoryBytes, power, governor } = facts;
+  const { platformProfile, hottestCelsius = 0, coresAllowed = logicalCores } = facts;
   return [
     ...(loadAverage > LOAD_MOST * logicalCores
       ? [
@@ -76,7 +57,20 @@ export function machineWarnings(facts: MachineFacts): string[] {
     ...(freeMemoryBytes < FREE_LEAST ? [`only ${shownBytes(freeMemoryBytes)} of memory are free`] : []),
     ...(power === "battery" ? ["the machine runs on battery, which often lowers its clock"] : []),
     ...(governor === "powersave" ? ["the processor's governor is powersave"] : []),
+    ...(platformProfile === "low-power" ? ["the machine is in its low-power mode"] : []),
+    ...(hottestCelsius > HOT
+      ? [`a sensor shows ${Math.round(hottestCelsius)} °C before the first request`]
+      : []),
+    ...(coresAllowed < logicalCores
+      ? [`a container's limit allows ${coresAllowed} of ${logicalCores} cores`]
+      : []),
   ];
+}
+
+/** What slowed the processor while it was measured. */
+export function throttleWarnings(before: MachineFacts, after: MachineFacts): string[] {
+  const times = (after.throttledTimes ?? 0) - (before.throttledTimes ?? 0);
+  return times > 0 ? [`heat lowered the processor's clock ${times} times while it was measured`] : [];
 }
 
 function read(path: string): string | undefined {
@@ -87,9 +81,22 @@ function read(path: string): string | undefined {
   }
 }
 
+function entries(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return []; // as above.
+  }
+}
+
+const numberAt = (path: string): number | undefined => {
+  const text = read(path);
+  return text === undefined || !Number.isFinite(Number(text)) ? undefined : Number(text);
+};
+
 /** Linux lists per processor which core of which package it is. */
-function physicalCores(): number | undefined {
-  const blocks = (read("/proc/cpuinfo") ?? "").split("\n\n");
+function physicalCores(root: string): number | undefined {
+  const blocks = (read(`${root}/proc/cpuinfo`) ?? "").split("\n\n");
   const cores = blocks.flatMap((block) => {
     const core = /^core id\s*:\s*(\d+)/m.exec(block)?.[1];
     return core === undefined ? [] : [`${/^physical id\s*:\s*(\d+)/m.exec(block)?.[1]}/${core}`];
@@ -97,18 +104,56 @@ function physicalCores(): number | undefined {
   return cores.length === 0 ? undefined : new Set(cores).size;
 }
 
-function swapUsed(): number | undefined {
-  const text = read("/proc/meminfo") ?? "";
+/** Control groups, version 2: microseconds of processor time in each period. */
+function coresAllowed(root: string): number | undefined {
+  const [quota, period] = (read(`${root}/sys/fs/cgroup/cpu.max`) ?? "").split(" ").map(Number);
+  return quota && period ? quota / period : undefined;
+}
+
+function swapUsed(root: string): number | undefined {
+  const text = read(`${root}/proc/meminfo`) ?? "";
   const kilobytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(text)?.[1]);
   const used = (kilobytes("SwapTotal") - kilobytes("SwapFree")) * 1024;
   return Number.isNaN(used) ? undefined : used;
 }
 
-const SUPPLIES = "/sys/class/power_supply";
-
-function powerSource(): Environment["power"] {
-  if (!existsSync(SUPPLIES)) return undefined;
-  const online = readdirSync(SUPPLIES).flatMap((name) => read(`${SUPPLIES}/${name}/online`) ?? []);
+function powerSource(root: string): MachineFacts["power"] {
+  const supplies = `${root}/sys/class/power_supply`;
+  const online = entries(supplies).flatMap((name) => read(`${supplies}/${name}/online`) ?? []);
   if (online.length === 0) return undefined;
   return online.includes("1") ? "mains" : "battery";
 }
+
+/** Millidegrees. */
+function hottest(root: string): number | undefined {
+  const zones = `${root}/sys/class/thermal`;
+  const found = entries(zones).flatMap((zone) =>
+    zone.startsWith("thermal_zone") ? (numberAt(`${zones}/${zone}/temp`) ?? []) : [],
+  );
+  return found.length === 0 ? undefined : Math.max(...found) / 1000;
+}
+
+/** Every thread of a core shows the count of its core. */
+function throttled(root: string): number | undefined {
+  const folder = `${root}/sys/devices/system/cpu`;
+  const counts = entries(folder)
+    .filter((name) => /^cpu\d+$/.test(name))
+    .flatMap((name) => numberAt(`${folder}/${name}/thermal_throttle/core_throttle_count`) ?? []);
+  return counts.length === 0 ? undefined : counts.reduce((sum, each) => sum + each, 0);
+}
+
+/** By their PCI numbers, of which the first is the maker's. */
+function graphics(root: string): readonly string[] | undefined {
+  const folder = `${root}/sys/class/drm`;
+  const cards = entries(folder).filter((name) => /^card\d+$/.test(name));
+  const named = cards.flatMap((card) => {
+    const [vendor, device] = [
+      read(`${folder}/${card}/device/vendor`),
+      read(`${folder}/${card}/device/device`),
+    ];
+    return vendor === undefined ? [] : [`${MAKERS[vendor] ?? vendor} ${device ?? ""}`.trim()];
+  });
+  return named.length === 0 ? undefined : named;
+}
+
+const MAKERS: Readonly<Record<string, string>> = { "0x10de": "NVIDIA", "0x1002": "AMD", "0x8086": "Intel" };

@@ -1,6 +1,6 @@
 /** The report as one file that refers to nothing outside: style and charts are in it, and it runs no script. */
 import { shownBytes } from "../terminal/table.ts";
-import type { Environment } from "./environment.ts";
+import type { Environment } from "./facts.ts";
 import type { Report, ReportCell } from "./report.ts";
 import type { Sample } from "./sample.ts";
 import type { Spread } from "./statistics.ts";
@@ -54,7 +54,8 @@ function comparison({ comparison: compared }: Report): string {
       verdict,
     ]),
   );
-  return `<h2>Against ${escaped(compared.baseline.name)} of ${escaped(compared.baseline.startedAt)}</h2>${tableOf(["cell", "metric", "before", "after", "change", "95 % interval", ""], rows)}`;
+  const { name = "no report", startedAt = "before" } = compared.baseline ?? {};
+  return `<h2>Against ${escaped(name)} of ${escaped(startedAt)}</h2>${tableOf(["cell", "metric", "before", "after", "change", "95 % interval", ""], rows)}`;
 }
 
 const percent = (ratio: number): string => `${ratio < 0 ? "−" : "+"}${Math.abs(ratio * 100).toFixed(1)} %`;

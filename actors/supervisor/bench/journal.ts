@@ -1,15 +1,28 @@
 /** What is measured already, on disk line by line: `--resume` goes on from it, and a crash loses one run at most. */
-import { appendFile, mkdir, rm } from "node:fs/promises";
+import { appendFile, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
+import { Problem } from "#protocol/problem";
+import { isAlive } from "../daemon/daemon.ts";
 import type { Measured } from "./measure.ts";
 
 export interface Journal {
   /** By cell, in the order measured. */
   readonly measured: ReadonlyMap<string, readonly Measured[]>;
   has(key: string, repeat: number): boolean;
+  /** Rejects where the disk takes it no longer; what is in memory is kept all the same. */
   add(key: string, repeat: number, measured: readonly Measured[]): Promise<void>;
   /** The report is written: nothing is left to go on from. */
   done(): Promise<void>;
+  /** Another benchmark may use the name now. */
+  release(): Promise<void>;
+}
+
+export interface OpenedJournal {
+  readonly journal: Journal;
+  /** `other`: there was one of another config, which is not gone on from. Else the runs that are measured already. */
+  readonly found: "nothing" | "other" | number;
+  /** Where a journal that is not gone on from was put aside. */
+  readonly aside?: string;
 }
 
 const SCHEMA = "exo.bench.journal/1";
@@ -20,12 +33,33 @@ interface Line {
   readonly measured: readonly Measured[];
 }
 
-/** A journal of another config is not gone on from: `isOther` says so, and it is begun anew. */
+/** Throws Problem: the folder cannot be written, or another benchmark of this name is at work. */
 export async function openJournal(
   path: string,
   { configHash, resume }: { configHash: string; resume: boolean },
-): Promise<{ journal: Journal; found: "nothing" | "other" | number }> {
-  const { lines, isOther } = resume ? await linesOf(path, configHash) : { lines: [], isOther: false };
+): Promise<OpenedJournal> {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await lock(`${path}.lock`);
+  } catch (error) {
+    throw error instanceof Problem ? error : unwritable(path, error);
+  }
+  try {
+    const before = await linesOf(path, configHash);
+    const lines = resume ? before.lines : [];
+    const isLeft = before.count > 0 && (!resume || before.isOther);
+    const aside = isLeft ? `${path}.old` : undefined;
+    if (aside !== undefined) await rename(path, aside);
+    await rewrite(path, configHash, lines);
+    const found = resume && before.isOther ? "other" : lines.length === 0 ? "nothing" : lines.length;
+    return { journal: journalOf(path, lines), found, ...(aside !== undefined && { aside }) };
+  } catch (error) {
+    await rm(`${path}.lock`, { force: true });
+    throw unwritable(path, error);
+  }
+}
+
+function journalOf(path: string, lines: readonly Line[]): Journal {
   const measured = new Map<string, Measured[]>();
   const done = new Set<string>();
   const note = ({ key, repeat, measured: more }: Line) => {
@@ -33,29 +67,64 @@ export async function openJournal(
     done.add(`${repeat} ${key}`);
   };
   for (const line of lines) note(line);
-  await mkdir(dirname(path), { recursive: true });
-  const head = JSON.stringify({ schema: SCHEMA, configHash });
-  await Bun.write(path, [head, ...lines.map((line) => JSON.stringify(line)), ""].join("\n"));
-  const journal: Journal = {
+  return {
     measured,
     has: (key, repeat) => done.has(`${repeat} ${key}`),
     async add(key, repeat, more) {
       const line: Line = { key, repeat, measured: more };
       note(line);
-      await appendFile(path, `${JSON.stringify(line)}\n`);
+      // The newline first: half a line of a full disk spoils nothing that comes after it.
+      await appendFile(path, `\n${JSON.stringify(line)}`);
     },
     done: () => rm(path, { force: true }),
+    async release() {
+      if (done.size === 0) await rm(path, { force: true });
+      await rm(`${path}.lock`, { force: true });
+    },
   };
-  return { journal, found: isOther ? "other" : lines.length === 0 ? "nothing" : lines.length };
 }
 
-async function linesOf(path: string, configHash: string): Promise<{ lines: Line[]; isOther: boolean }> {
+async function rewrite(path: string, configHash: string, lines: readonly Line[]): Promise<void> {
+  const temporary = `${path}.${process.pid}`;
+  const head = JSON.stringify({ schema: SCHEMA, configHash });
+  await Bun.write(temporary, [head, ...lines.map((line) => JSON.stringify(line))].join("\n"));
+  await rename(temporary, path);
+}
+
+/** Two benchmarks at once would measure each other, and write over one another's journal. */
+async function lock(path: string): Promise<void> {
+  for (const isLast of [false, true]) {
+    try {
+      const file = await open(path, "wx");
+      await file.write(String(process.pid));
+      return await file.close();
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+      const pid = Number(await Bun.file(path).text());
+      if (isLast || (pid > 0 && pid !== process.pid && isAlive(pid)))
+        throw new Problem(
+          "unavailable",
+          `another exo bench (process ${pid}) is at work in ${dirname(path)}`,
+          {
+            remedy: `wait for it, or choose another folder with --out; if it is none, remove ${path}`,
+          },
+        );
+      await rm(path, { force: true }); // left behind by one that was killed.
+    }
+  }
+}
+
+/** `count`: of all runs noted, whichever config they are of; `lines`: of this one. */
+async function linesOf(
+  path: string,
+  configHash: string,
+): Promise<{ count: number; lines: readonly Line[]; isOther: boolean }> {
   const file = Bun.file(path);
-  if (!(await file.exists())) return { lines: [], isOther: false };
+  if (!(await file.exists())) return { count: 0, lines: [], isOther: false };
   const [head, ...rest] = (await file.text()).split("\n").flatMap(parsed);
   const { schema, configHash: of } = (head ?? {}) as { schema?: string; configHash?: string };
-  if (schema !== SCHEMA || of !== configHash) return { lines: [], isOther: true };
-  return { lines: rest as Line[], isOther: false };
+  const isOther = schema !== SCHEMA || of !== configHash;
+  return { count: rest.length, lines: isOther ? [] : (rest as Line[]), isOther };
 }
 
 /** The last line may be half a one, of a process that was killed. */
@@ -65,4 +134,12 @@ function parsed(line: string): unknown[] {
   } catch {
     return [];
   }
+}
+
+function unwritable(path: string, error: unknown): Problem {
+  const why = error instanceof Error ? error.message : String(error);
+  return new Problem("unavailable", `${dirname(path)} cannot be written: ${why}`, {
+    remedy: "choose another folder: output: {dir: …} or --out DIR",
+    cause: error,
+  });
 }

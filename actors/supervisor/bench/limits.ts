@@ -16,8 +16,18 @@ export const METRICS: Readonly<Record<string, boolean>> = {
     ),
   ),
   errors: false,
+  joules_per_token: false,
   perplexity: false,
+  answers: true,
+  tools: true,
 };
+
+/** A check is there to fail the run; so it does where the config sets no limit of its own. */
+export const CHECK_LIMITS: readonly Limit[] = [
+  { metric: "perplexity", sign: "+", amount: 1, text: "+1%" },
+  { metric: "answers", sign: "-", amount: 10, text: "-10%" },
+  { metric: "tools", sign: "-", amount: 10, text: "-10%" },
+];
 
 const limit =
   (metric: string): Reader<Limit> =>

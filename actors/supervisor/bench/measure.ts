@@ -2,6 +2,7 @@
 import { arrivalTimes, rampTimes } from "./arrivals.ts";
 import type { Cell, CellLoad } from "./grid.ts";
 import { closedLoad, type Issue, type LoadPorts, openLoad, until } from "./loads.ts";
+import type { PowerMeter } from "./power-meter.ts";
 import type { Question } from "./question.ts";
 import { randomOf } from "./random.ts";
 import { INTERRUPTED, type Outcome, type RequestPorts, request } from "./request.ts";
@@ -16,7 +17,16 @@ export interface Measured {
   readonly run: Run;
 }
 
+/** What is measured beside the requests, where it can be. */
+export interface Meters {
+  /** Energy of the machine. */
+  readonly power?: PowerMeter;
+  /** Milliseconds of processor time that this process has used so far. */
+  readonly clientCpuMs: () => number;
+}
+
 export interface MeasurePorts extends Omit<RequestPorts, "timeoutMs"> {
+  readonly meters: Meters;
   readonly workload: Workload;
   readonly recorded: readonly Recorded[];
   /** Called as soon as a request ended. */
@@ -73,6 +83,8 @@ async function runOf(
     if (found.some(({ error }) => error !== undefined))
       await until(ports.clock.nowMs() + AFTER_FAILURE_MS, ports);
   };
+  const { clock, meters } = ports;
+  const [startMs, startCpuMs, startedPower] = [clock.nowMs(), meters.clientCpuMs(), meters.power?.begin()];
   const windowMs =
     load.type === "single" || load.type === "concurrent"
       ? await closedLoad(load, send, loadPorts)
@@ -81,8 +93,16 @@ async function runOf(
           send,
           loadPorts,
         );
-  // What the user's Ctrl-C cut says nothing of the target.
-  return { repeat, windowMs, samples: samples.filter(({ error }) => error !== INTERRUPTED) };
+  const spentMs = clock.nowMs() - startMs;
+  const energy = startedPower?.end();
+  return {
+    repeat,
+    windowMs,
+    // What the user's Ctrl-C cut says nothing of the target.
+    samples: samples.filter(({ error }) => error !== INTERRUPTED),
+    clientCpu: spentMs > 0 ? (meters.clientCpuMs() - startCpuMs) / spentMs : 0,
+    ...(energy && { energy }),
+  };
 }
 
 function timesOf(

@@ -1,7 +1,8 @@
 /** The metrics of a cell, by the definitions that the report prints. */
 import type { Slo } from "./bench-config.ts";
 import type { Run, Sample } from "./sample.ts";
-import { medianOf, type Spread, spreadOf } from "./statistics.ts";
+import { meanOf, medianOf, spreadOf } from "./statistics.ts";
+import type { EnergySummary, Summary } from "./summary.ts";
 
 export const DEFINITIONS: Readonly<Record<string, string>> = {
   ttft: "request sent (rate loads: scheduled) to the first piece that bears a token, ms",
@@ -18,32 +19,15 @@ export const DEFINITIONS: Readonly<Record<string, string>> = {
   percentiles: "linear interpolation on raw samples; p99 is left out below 100 samples",
   in_process:
     "a target in process shares the client's event loop up to the gateway; its engine is a process of its own",
+  answers: "share of questions with a known answer that are answered right, greedily",
+  tools: "share of questions that are answered by the right call of a tool, greedily",
+  energy:
+    "what the named source counts over the runs; whPerRequest and joules_per_token without the draw at rest, which is measured for 3 s before the first run",
+  client_cpu:
+    "processor time of the measuring process / time of the runs; in process it holds the gateway too",
   perplexity: "exp of the mean negative log-probability of the text's tokens, in parts of 2,000 characters",
   errors: "requests that failed, out of all; they enter no latency",
 };
-
-export interface Summary {
-  readonly requests: number;
-  readonly errors: number;
-  readonly promptTokens: number;
-  readonly cachedTokens: number;
-  readonly outputTokens: number;
-  readonly ttft?: Spread;
-  readonly firstReasoning?: Spread;
-  readonly firstAnswer?: Spread;
-  readonly itl?: Spread;
-  readonly itlPerToken?: Spread;
-  readonly tpot?: Spread;
-  readonly e2e?: Spread;
-  readonly normalised?: Spread;
-  /** Tokens per second. */
-  readonly prefillTps?: number;
-  readonly decodeTps?: number;
-  readonly totalTps: number;
-  readonly requestsPerS: number;
-  /** Absent without limits to meet. */
-  readonly goodput?: number;
-}
 
 /** Of one run, or of several pooled: latencies over all their requests, rates over the sum of their windows. */
 export function summaryOf(runs: readonly Run[], slo: Slo | undefined): Summary {
@@ -78,8 +62,43 @@ export function summaryOf(runs: readonly Run[], slo: Slo | undefined): Summary {
     totalTps: seconds > 0 ? tokens / seconds : 0,
     requestsPerS: seconds > 0 ? answered / seconds : 0,
     ...(slo && seconds > 0 && { goodput: goodOnes(runs, slo) / seconds }),
+    ...present({
+      clientCpu: meanOrNot(defined(runs.map(({ clientCpu }) => clientCpu))),
+      energy: energyOf(runs),
+    }),
   };
 }
+
+const meanOrNot = (values: readonly number[]): number | undefined =>
+  values.length === 0 ? undefined : meanOf(values);
+
+/** Over all that the runs drew, also for answers that ended after the window. */
+function energyOf(runs: readonly Run[]): EnergySummary | undefined {
+  const known = runs.flatMap(({ energy, samples }) => (energy ? [{ ...energy, samples }] : []));
+  const good = known.flatMap(({ samples }) => samples.filter(({ error }) => error === undefined));
+  const [joules, seconds] = [
+    sumOf(known.map((each) => each.joules)),
+    sumOf(known.map((each) => each.seconds)),
+  ];
+  if (known.length === 0 || known.length < runs.length || good.length === 0 || seconds <= 0) return undefined;
+  const baselines = defined(known.map(({ baselineWatts }) => baselineWatts));
+  const baselineWatts = baselines.length === known.length ? meanOf(baselines) : undefined;
+  // Noise at rest must not make an answer give energy back.
+  const net = baselineWatts === undefined ? undefined : Math.max(0, joules - baselineWatts * seconds);
+  const tokens = sumOf(good.map(({ outputTokens }) => outputTokens));
+  return {
+    watts: joules / seconds,
+    grossWhPerRequest: joules / JOULES_PER_WH / good.length,
+    ...present({
+      baselineWatts,
+      whPerRequest: net === undefined ? undefined : net / JOULES_PER_WH / good.length,
+      joulesPerToken: net === undefined || tokens === 0 ? undefined : net / tokens,
+    }),
+  };
+}
+
+const JOULES_PER_WH = 3600;
+const sumOf = (values: readonly number[]): number => values.reduce((sum, each) => sum + each, 0);
 
 const since = ({ scheduledMs }: Sample, ms: number | undefined): number | undefined =>
   ms === undefined ? undefined : ms - scheduledMs;
@@ -159,6 +178,7 @@ export function metricOf(summary: Summary, metric: string): number | undefined {
     requests_per_s: summary.requestsPerS,
     goodput: summary.goodput,
     errors: summary.errors,
+    joules_per_token: summary.energy?.joulesPerToken,
   };
   if (metric in simple) return simple[metric];
   const [name, p] = metric.split("_");

@@ -1,9 +1,9 @@
 /** Synthetic prompts of exact lengths: seeded, and no two alike unless a shared prefix is asked for. */
-import type { TargetAbilities } from "./abilities.ts";
+import { countedTokens, type TargetAbilities } from "./abilities.ts";
+import type { AskPorts } from "./asking.ts";
 import type { Distribution, Length } from "./bench-config.ts";
-import { type PromptText, pathOf } from "./question.ts";
+import type { PromptText } from "./question.ts";
 import { type Random, randomOf } from "./random.ts";
-import type { Wire } from "./wire.ts";
 import { COMMON_WORDS } from "./words.ts";
 
 export interface Prompts {
@@ -17,11 +17,9 @@ export interface Prompts {
   readonly warning?: string;
 }
 
-export interface PromptPorts {
-  readonly wire: Wire;
+export interface PromptPorts extends AskPorts {
   readonly model: string;
   readonly abilities: TargetAbilities;
-  readonly signal: AbortSignal;
   readonly seed: number;
 }
 
@@ -68,7 +66,9 @@ const WORDS_LEAST = 8;
 /** Searches, by what `usage` counts, words of one token each; then so many words are so many tokens. */
 async function calibrated(ports: PromptPorts): Promise<Calibration> {
   const all = COMMON_WORDS.slice(0, WORDS_MOST);
-  const counted = async (words: readonly string[]) => await countOf(ports, words.join(" "));
+  const { abilities, model } = ports;
+  const counted = async (words: readonly string[]) =>
+    (await countedTokens(ports, abilities, { model, text: words.join(" ") })) ?? 0;
   // Said twice, the second time every word stands after a blank and the overhead cancels out.
   const cost = async (words: readonly string[]) =>
     (await counted([...words, ...words])) - (await counted(words));
@@ -88,16 +88,6 @@ async function calibrated(ports: PromptPorts): Promise<Calibration> {
     overhead: 0,
     warning: "the target's count of prompt tokens fits no word list: prompt lengths are approximate",
   };
-}
-
-async function countOf({ wire, model, abilities, signal }: PromptPorts, text: string): Promise<number> {
-  const prompt =
-    abilities.api === "chat" ? { messages: [{ role: "user", content: text }] } : { prompt: text };
-  const body = { model, ...prompt, max_tokens: 1, temperature: 0 };
-  const answer = await wire.post(pathOf(abilities), body, signal);
-  if (answer.status >= 400) return 0;
-  const { usage } = JSON.parse(await answer.text());
-  return usage?.prompt_tokens ?? 0;
 }
 
 /** One length out of what the config says. */

@@ -13,7 +13,8 @@ import {
 import { limits } from "./limits.ts";
 import { type Fields, type Located, type Read, type Reader, readYaml } from "./located.ts";
 import { habitFields, habitsOf, scenario } from "./read-scenario.ts";
-import { duration, flag, listOf, mapOf, oneOrMany, text, whole, word } from "./readers.ts";
+import { duration, flag, listOf, oneOrMany, text, whole, word } from "./readers.ts";
+import { requirements } from "./requirements.ts";
 
 export const BASELINE_LAST = "last";
 export const OUTPUT_DEFAULT = "bench";
@@ -29,6 +30,8 @@ const url: Reader<string> = (at) => {
 
 const target: Reader<Target> = (at) => {
   const { url: where, api, key_env } = at.fields({ url, api: word(...APIS), key_env: text });
+  if (where !== undefined && api === "engine")
+    throw at.misfit("has both a url and api: engine, which is this exo without HTTP");
   return {
     ...(where !== undefined && { url: where }),
     ...(api !== undefined && { api }),
@@ -73,7 +76,7 @@ const FIELDS = {
   target,
   models: oneOrMany(model),
   placement,
-  require: mapOf(text),
+  require: requirements,
   defaults: (at: Located): Read<typeof habitFields> => at.fields(habitFields),
   scenarios: later,
   collect,

@@ -12,12 +12,12 @@ import {
   type Slo,
 } from "./bench-config.ts";
 import type { Located, Read, Reader } from "./located.ts";
-import { duration, flag, listOf, mapOf, number, oneOrMany, rate, text, whole, word } from "./readers.ts";
+import { duration, flag, listOf, number, oneOrMany, rate, text, whole, word } from "./readers.ts";
 
 /** What llama-bench takes, so that lines can be set side by side. */
 export const PROMPT_DEFAULT = 512;
 export const OUTPUT_DEFAULT = 128;
-const TOKENS_MAX = 10_000_000;
+export const TOKENS_MAX = 10_000_000;
 const tokens = (least: number) => whole(least, TOKENS_MAX);
 
 const warmup: Reader<number> = (at) => {
@@ -211,7 +211,7 @@ const FIELDS = {
   data,
   slo: (here: Located): Slo => here.fields({ ttft: duration, tpot: duration, e2e: duration }),
   faults: listOf(fault),
-  check: mapOf(text),
+  check: (here: Located) => here.fields({ perplexity: text, answers: text, tools: text }),
   ...habitFields,
 };
 

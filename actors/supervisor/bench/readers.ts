@@ -87,14 +87,3 @@ export const rate: Reader<number> = (at) => {
   if (count !== undefined && perSecond > 0) return perSecond;
   throw at.misfit(`must be a rate such as 0.5/s or 30/m, above 0, not ${shown(at)}`);
 };
-
-/** A value for each of the keys the user chooses. */
-export const mapOf =
-  <T>(reader: Reader<T>): Reader<Readonly<Record<string, T>>> =>
-  (at) =>
-    Object.fromEntries(
-      at.entries().flatMap(([key, value]) => {
-        const made = value.attempt(reader);
-        return made === undefined ? [] : [[key, made]];
-      }),
-    );

@@ -1,6 +1,7 @@
 /** Requests that lie in files: traces with times, ShareGPT conversations, lists of messages. */
 import { Problem } from "#protocol/problem";
 import type { Data } from "./bench-config.ts";
+import { jsonLines, type NumberedLine, wrongLine } from "./json-lines.ts";
 import type { Message } from "./question.ts";
 import type { Recorded } from "./workload.ts";
 
@@ -18,26 +19,6 @@ export function recordedOf(data: Data | undefined, read: (path: string) => strin
   }
 }
 
-interface NumberedLine {
-  readonly line: number;
-  readonly value: Readonly<Record<string, unknown>>;
-}
-
-function jsonLines(text: string, path: string): readonly NumberedLine[] {
-  const lines = text
-    .split("\n")
-    .flatMap((each, i) => (each.trim() === "" ? [] : [{ line: i + 1, text: each }]));
-  if (lines.length === 0)
-    throw new Problem("invalid", `${path} is empty`, { remedy: "give a file with requests" });
-  return lines.map(({ line, text: json }) => {
-    try {
-      return { line, value: JSON.parse(json) };
-    } catch (error) {
-      throw wrong(path, line, `is not JSON (${error instanceof Error ? error.message : String(error)})`);
-    }
-  });
-}
-
 /** `{timestamp, input_length, output_length}` in ms (Mooncake, vLLM's timed trace) or `{at, prompt_tokens, output_tokens}` in s. */
 const traceEntry =
   (path: string) =>
@@ -46,9 +27,9 @@ const traceEntry =
     const promptTokens = numberIn(value.input_length) ?? numberIn(value.prompt_tokens);
     const outputTokens = numberIn(value.output_length) ?? numberIn(value.output_tokens);
     const messages = messagesIn(value.messages);
-    if (atMs === undefined) throw wrong(path, line, "has no time: timestamp (ms) or at (s)");
+    if (atMs === undefined) throw wrongLine(path, line, "has no time: timestamp (ms) or at (s)");
     if (promptTokens === undefined && !messages)
-      throw wrong(path, line, "has neither prompt_tokens nor messages");
+      throw wrongLine(path, line, "has neither prompt_tokens nor messages");
     return { atMs, ...lengthsOf(promptTokens, outputTokens), ...(messages && { messages }) };
   };
 
@@ -56,7 +37,7 @@ const messagesEntry =
   (path: string) =>
   ({ line, value }: NumberedLine): Recorded => {
     const messages = messagesIn(value.messages);
-    if (!messages) throw wrong(path, line, "has no messages, a list of {role, content}");
+    if (!messages) throw wrongLine(path, line, "has no messages, a list of {role, content}");
     return { messages, ...lengthsOf(undefined, numberIn(value.max_tokens) ?? numberIn(value.output_tokens)) };
   };
 
@@ -108,6 +89,3 @@ const lengthsOf = (promptTokens: number | undefined, outputTokens: number | unde
   ...(promptTokens !== undefined && { promptTokens: Math.max(1, Math.round(promptTokens)) }),
   ...(outputTokens !== undefined && { outputTokens: Math.max(1, Math.round(outputTokens)) }),
 });
-
-const wrong = (path: string, line: number, what: string): Problem =>
-  new Problem("invalid", `${path}:${line}: ${what}`, { remedy: "correct that line" });

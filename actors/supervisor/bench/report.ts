@@ -1,57 +1,63 @@
 /** `exo.bench/1`: everything that was measured, and what it was measured on. */
-import type { Comparison } from "./compare.ts";
-import type { Environment } from "./environment.ts";
+import { type Static, Type as t } from "@sinclair/typebox";
+import { Comparison } from "./compare.ts";
+import { Environment } from "./facts.ts";
+import type { Frozen } from "./frozen.ts";
 import { type Cell, loadLabel, shape } from "./grid.ts";
 import { METRICS } from "./limits.ts";
 import type { Measured } from "./measure.ts";
-import { metricOf, type Summary, summaryOf } from "./metrics.ts";
-import type { Quality } from "./perplexity.ts";
-import type { Run } from "./sample.ts";
+import { metricOf, summaryOf } from "./metrics.ts";
+import { Quality } from "./quality.ts";
+import { Run } from "./sample.ts";
 import { variationOf } from "./statistics.ts";
+import { Summary } from "./summary.ts";
 
 export const SCHEMA = "exo.bench/1";
 
-export interface Report {
-  readonly schema: typeof SCHEMA;
-  readonly name: string;
-  /** `partial` when it was interrupted: some cells or repeats are missing. */
-  readonly state: "complete" | "partial";
-  /** ISO 8601, UTC. */
-  readonly startedAt: string;
-  readonly seconds: number;
-  readonly environment: Environment;
-  readonly definitions: Readonly<Record<string, string>>;
-  readonly warnings: readonly string[];
-  readonly skipped: readonly Skipped[];
-  readonly cells: readonly ReportCell[];
-  /** What the scenarios' checks found. */
-  readonly quality: readonly Quality[];
-  readonly comparison?: Comparison;
-}
-
 /** What the config asks for and was not done. */
-export interface Skipped {
-  readonly what: string;
-  readonly reason: string;
-}
+export const Skipped = t.Object({ what: t.String(), reason: t.String() });
+export type Skipped = Frozen<Static<typeof Skipped>>;
 
-export interface ReportCell {
-  readonly key: string;
-  readonly scenario: string;
-  readonly model: string;
-  /** `512×128`, with a filled context `8192+512×128`. */
-  readonly shape: string;
-  readonly load: string;
-  readonly streams?: number;
-  readonly offeredPerS?: number;
-  readonly summary: Summary;
-  /** Of every metric, one value per run, in the order of `runs`; what comparisons draw from. */
-  readonly perRun: Readonly<Record<string, readonly number[]>>;
-  /** Coefficient of variation over the runs, of decode_tps, prefill_tps and total_tps: the largest. */
-  readonly variation?: number;
-  readonly noisy: boolean;
-  readonly runs: readonly Run[];
-}
+export const ReportCell = t.Object({
+  key: t.String({ description: "scenario · model · shape · load: finds the same cell in another report" }),
+  scenario: t.String(),
+  model: t.String(),
+  shape: t.String({ description: "512×128, with a filled context 8192+512×128" }),
+  load: t.String(),
+  streams: t.Optional(t.Integer()),
+  offeredPerS: t.Optional(t.Number()),
+  summary: Summary,
+  perRun: t.Record(t.String(), t.Array(t.Number()), {
+    description: "of every metric, one value per run, in the order of runs; what comparisons draw from",
+  }),
+  variation: t.Optional(
+    t.Number({
+      description:
+        "coefficient of variation over the runs, of decode_tps, prefill_tps and total_tps: the largest",
+    }),
+  ),
+  noisy: t.Boolean({ description: "the variation is above 5 %" }),
+  runs: t.Array(Run),
+});
+export type ReportCell = Frozen<Static<typeof ReportCell>>;
+
+export const Report = t.Object({
+  schema: t.Literal(SCHEMA),
+  name: t.String(),
+  state: t.Union([t.Literal("complete"), t.Literal("partial")], {
+    description: "partial when it was interrupted: some cells or repeats are missing",
+  }),
+  startedAt: t.String({ description: "ISO 8601, UTC" }),
+  seconds: t.Number(),
+  environment: Environment,
+  definitions: t.Record(t.String(), t.String()),
+  warnings: t.Array(t.String()),
+  skipped: t.Array(Skipped),
+  cells: t.Array(ReportCell),
+  quality: t.Array(Quality, { description: "what the scenarios' checks found" }),
+  comparison: t.Optional(Comparison),
+});
+export type Report = Frozen<Static<typeof Report>>;
 
 /** Above this a difference of some per cent means nothing. */
 const NOISY_ABOVE = 0.05;

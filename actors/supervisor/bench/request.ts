@@ -1,15 +1,8 @@
 /** Sends one request and times what comes back. */
 import type { Clock } from "#actors/runtime/clock";
 import type { TargetAbilities } from "./abilities.ts";
-import {
-  type Answered,
-  bodyOf,
-  type PieceSaid,
-  pathOf,
-  type Question,
-  reasonOf,
-  saidIn,
-} from "./question.ts";
+import { type Heard, reasonOf } from "./dialects/dialect.ts";
+import type { Question } from "./question.ts";
 import type { Piece, Sample } from "./sample.ts";
 import { timedEvents, type Wire } from "./wire.ts";
 
@@ -38,7 +31,7 @@ export interface Outcome {
 /** Never rejects: whatever goes wrong is in the sample. */
 export async function request(question: Question, due: Due, ports: RequestPorts): Promise<Outcome> {
   const { clock, signal, timeoutMs } = ports;
-  const heard = new Heard(due, clock.nowMs());
+  const heard = new Listening(due, clock.nowMs());
   const timeout = new AbortController();
   const cancel = clock.after(timeoutMs, () => timeout.abort());
   try {
@@ -56,26 +49,39 @@ export async function request(question: Question, due: Due, ports: RequestPorts)
 /** A request that the end of the benchmark cut; it says nothing of the target. */
 export const INTERRUPTED = "interrupted";
 
-async function converse(question: Question, heard: Heard, { wire, clock, signal, abilities }: RequestPorts) {
-  const answer = await wire.post(pathOf(abilities), bodyOf(question, abilities), signal);
+async function converse(
+  question: Question,
+  heard: Listening,
+  { wire, clock, signal, abilities }: RequestPorts,
+) {
+  const { dialect } = abilities;
+  const answer = await wire.post(dialect.path, dialect.body(question, abilities), signal);
   if (answer.status >= 400) return heard.failed(reasonOf(await answer.text(), answer.status));
-  if (!question.stream) return heard.whole(JSON.parse(await answer.text()));
-  let ended = false;
-  for await (const { atMs, data } of timedEvents(answer.chunks(), clock)) {
-    if (data === "[DONE]") ended = true;
-    else heard.event(JSON.parse(data), atMs);
+  if (!question.stream) return heard.whole(dialect.heard(parsed(await answer.text())));
+  let events = 0;
+  for await (const { atMs, data } of timedEvents(answer.chunks(), { clock, framing: dialect.framing })) {
+    events += 1;
+    heard.event(data === "[DONE]" ? { ended: true } : dialect.heard(parsed(data)), atMs);
   }
-  if (!ended && !heard.isFinished) heard.failed("the answer ended in the middle");
+  if (!heard.isEnded)
+    heard.failed(events === 0 ? "the answer is no stream of events" : "the answer ended in the middle");
+}
+
+/** Throws in the words of who reads the report. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`the answer holds what is no JSON: ${reasonOf(text) || "nothing"}`, { cause: error });
+  }
 }
 
 /** What has been heard of one answer so far. */
-class Heard {
+class Listening {
   readonly #due: Due;
   readonly #sentMs: number;
-  readonly #pieces: { atMs: number; said: PieceSaid }[] = [];
-  #last: Answered = {};
-  #finish: string | undefined;
-  #queueMs: number | undefined;
+  readonly #pieces: { atMs: number; said: Heard }[] = [];
+  #last: Heard = {};
   #error: string | undefined;
   #isWhole = false;
 
@@ -84,47 +90,48 @@ class Heard {
     this.#sentMs = sentMs;
   }
 
-  get isFinished(): boolean {
-    return this.#finish !== undefined;
+  get isEnded(): boolean {
+    return this.#last.ended === true || this.#last.finish !== undefined;
   }
 
   failed(why: string): void {
     this.#error ??= why;
   }
 
-  event(event: Answered, atMs: number): void {
-    if (event.error) {
-      this.failed(reasonOf(JSON.stringify(event)));
+  event(said: Heard, atMs: number): void {
+    if (said.error !== undefined) {
+      this.failed(said.error);
       return;
     }
-    const said = saidIn(event);
-    if (said) this.#pieces.push({ atMs, said });
-    this.#figures(event);
+    // A role, the finish and the counts bear no token.
+    if (said.answer !== undefined || said.reasoning !== undefined || said.ids?.length)
+      this.#pieces.push({ atMs, said });
+    this.#last = { ...this.#last, ...said };
   }
 
   /** No piece of a whole answer has a time of its own, so it gives no first token. */
-  whole(answer: Answered): void {
-    if (answer.error) this.failed(reasonOf(JSON.stringify(answer)));
+  whole(said: Heard): void {
+    if (said.error !== undefined) this.failed(said.error);
     this.#isWhole = true;
-    this.#figures(answer);
+    this.#last = said;
   }
 
   outcome(nowMs: number): Outcome {
     const { startMs, scheduledMs } = this.#due;
     const at = (ms: number) => ms - startMs;
-    const usage = this.#last.usage;
+    const { queueMs, finish, promptTokens = 0, cachedTokens = 0 } = this.#last;
     const pieces: Piece[] = this.#isWhole
-      ? [[nowMs - this.#sentMs, usage?.completion_tokens ?? 0]]
-      : this.#timedPieces(usage?.completion_tokens);
-    const outputTokens = usage?.completion_tokens ?? pieces.reduce((sum, [, tokens]) => sum + tokens, 0);
-    const first = (matches: (said: PieceSaid) => boolean) => {
+      ? [[nowMs - this.#sentMs, this.#last.outputTokens ?? 0]]
+      : this.#timedPieces(this.#last.outputTokens);
+    const outputTokens = this.#last.outputTokens ?? pieces.reduce((sum, [, tokens]) => sum + tokens, 0);
+    const first = (matches: (said: Heard) => boolean) => {
       const found = this.#pieces.find(({ said }) => matches(said));
       return found && at(found.atMs);
     };
     const [firstMs, firstReasoningMs, firstAnswerMs] = [
       first(() => true),
-      first(({ reasoning }) => reasoning !== ""),
-      first(({ answer }) => answer !== ""),
+      first(({ reasoning }) => reasoning !== undefined),
+      first(({ answer }) => answer !== undefined && answer !== ""),
     ];
     if (outputTokens === 0) this.failed("the answer holds no token");
     const sample: Sample = {
@@ -135,24 +142,18 @@ class Heard {
       ...(firstReasoningMs !== undefined && firstAnswerMs !== undefined && { firstAnswerMs }),
       endMs: at(nowMs),
       pieces,
-      promptTokens: usage?.prompt_tokens ?? 0,
-      cachedTokens: usage?.prompt_tokens_details?.cached_tokens ?? 0,
+      promptTokens,
+      cachedTokens,
       outputTokens,
-      ...(this.#queueMs !== undefined && { queueMs: this.#queueMs }),
-      ...(this.#finish !== undefined && { finish: this.#finish }),
+      ...(queueMs !== undefined && { queueMs }),
+      ...(finish !== undefined && { finish }),
       ...(this.#error !== undefined && { error: this.#error }),
     };
     return {
       sample,
-      text: this.#pieces.map(({ said }) => said.answer).join(""),
+      text: this.#pieces.map(({ said }) => said.answer ?? "").join(""),
       ids: this.#pieces.flatMap(({ said }) => said.ids ?? []),
     };
-  }
-
-  #figures({ choices, usage, timings }: Answered): void {
-    this.#finish = choices?.[0]?.finish_reason ?? this.#finish;
-    if (usage) this.#last = { usage };
-    this.#queueMs = timings?.queue_ms ?? this.#queueMs;
   }
 
   /** Where the target does not say how many tokens a piece bears, its answer's tokens are spread evenly. */

@@ -1,13 +1,15 @@
 /** A whole benchmark: every model opened once, every cell warmed up once, the repeats in shuffled order. */
 import type { Clock } from "#actors/runtime/clock";
-import { abilitiesOf, type TargetAbilities } from "./abilities.ts";
+import { Problem } from "#protocol/problem";
+import { abilitiesOf, countedTokens, type TargetAbilities } from "./abilities.ts";
+import type { AskPorts } from "./asking.ts";
 import type { BenchConfig, ModelChoice, Scenario } from "./bench-config.ts";
-import type { TargetFacts } from "./environment.ts";
+import { type Quality, runChecks } from "./checks.ts";
+import type { TargetFacts } from "./facts.ts";
 import { type Cell, cellsOf } from "./grid.ts";
 import type { Journal } from "./journal.ts";
 import { until } from "./loads.ts";
-import { type Measured, type MeasurePorts, measure, warmUp } from "./measure.ts";
-import { perplexityOf, type Quality } from "./perplexity.ts";
+import { type Measured, type MeasurePorts, type Meters, measure, warmUp } from "./measure.ts";
 import { type Prompts, promptsFor } from "./prompts.ts";
 import { randomOf } from "./random.ts";
 import { recordedOf } from "./recorded.ts";
@@ -23,6 +25,7 @@ export interface BenchPorts {
   /** Text of a file that the config names; throws Problem. */
   readonly read: (path: string) => string;
   readonly journal: Journal;
+  readonly meters: Meters;
   /** A line that is replaced by the next. */
   readonly status: (text: string) => void;
 }
@@ -43,14 +46,17 @@ export interface Done {
   readonly quality: readonly Quality[];
   /** Of the last model; absent when none was opened. */
   readonly target?: TargetFacts;
+  /** What ended it before its time, when something had been measured by then. */
+  readonly failure?: unknown;
 }
 
-/** Ends early, with what there is, when the signal aborts. Throws Problem. */
+/** Ends early, with what there is, when the signal aborts. Throws Problem where nothing at all could be measured. */
 export async function runBench(
   config: BenchConfig,
   scenarios: readonly Scenario[],
   ports: BenchPorts,
 ): Promise<Done> {
+  for (const scenario of scenarios) readFiles(scenario, ports);
   const cells = config.models.flatMap((model) => cellsOf(scenarios, model));
   const measured = new Map<string, Measured[]>();
   for (const [key, before] of ports.journal.measured) measured.set(key, [...before]);
@@ -60,10 +66,23 @@ export async function runBench(
       cells.filter((cell) => cell.model === model),
       ports.journal,
     );
-    await runModel(config, { model, turns, scenarios, found }, ports);
+    try {
+      await runModel(config, { model, turns, scenarios, found }, ports);
+    } catch (error) {
+      // What the end of everything cut is no failure; hours of an earlier model are not lost for a later one.
+      if (ports.signal.aborted) break;
+      if (measured.size === 0) throw error;
+      found.failure ??= error;
+      found.warnings.add(`${model.id}: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
-  const { warnings, quality, target } = found;
-  return { cells, measured, warnings: [...warnings], quality, ...(target && { target }) };
+  return { cells, ...found, warnings: [...found.warnings] };
+}
+
+/** A file that is missing or damaged is said now, not after hours of measuring. */
+function readFiles({ data, check }: Scenario, { read }: BenchPorts): void {
+  recordedOf(data, read);
+  for (const source of Object.values(check ?? {})) if (source !== "builtin") read(source);
 }
 
 /** Grows as models are run. */
@@ -72,6 +91,7 @@ interface Found {
   readonly warnings: Set<string>;
   readonly quality: Quality[];
   target?: TargetFacts;
+  failure?: unknown;
 }
 
 interface ModelRun {
@@ -86,22 +106,37 @@ async function runModel(
   { model, turns, scenarios, found }: ModelRun,
   ports: BenchPorts,
 ) {
-  const checked = scenarios.filter(({ check }) => check?.perplexity !== undefined);
+  const checked = scenarios.filter(({ check }) => check !== undefined);
   if ((turns.length === 0 && checked.length === 0) || ports.signal.aborted) return;
   const opened = await ports.open(model);
   try {
     const ready = await prepared(config, opened, ports);
     found.target = factsOf(opened, ready.abilities);
     if (ready.prompts.warning !== undefined) found.warnings.add(ready.prompts.warning);
-    await runAll(turns, { ...ready, ...found, opened }, ports);
-    for (const scenario of checked) await checkQuality(scenario, opened, { ports, found });
-  } catch (error) {
-    // What the end of everything cut is no failure.
-    if (!ports.signal.aborted) throw error;
+    await ports.meters.power?.rest(ports);
+    await runAll(turns, { ...ready, found, opened }, ports);
+    for (const scenario of checked) {
+      if (ports.signal.aborted) return;
+      const ask = askPorts(opened, scenario.timeoutMs, ports);
+      const { quality, warnings } = await runChecks(scenario, {
+        ...ports,
+        ask,
+        ...ready,
+        model: opened.model,
+      });
+      found.quality.push(...quality);
+      for (const warning of warnings) found.warnings.add(warning);
+    }
   } finally {
     await opened.close();
   }
 }
+
+const askPorts = (
+  { wire }: OpenTarget,
+  timeoutMs: number,
+  { clock, signal }: Pick<BenchPorts, "clock" | "signal">,
+): AskPorts => ({ wire, clock, signal, timeoutMs });
 
 interface Turn {
   readonly cell: Cell;
@@ -125,40 +160,29 @@ interface Ready {
   readonly salt: string;
 }
 
-async function prepared(config: BenchConfig, { wire, model }: OpenTarget, ports: BenchPorts): Promise<Ready> {
-  const { signal, clock, status } = ports;
-  status(`asking ${wire.url} what it can do`);
+async function prepared(config: BenchConfig, opened: OpenTarget, ports: BenchPorts): Promise<Ready> {
+  const { wire, model } = opened;
+  ports.status(`asking ${wire.url} what it can do`);
   // Recorded messages are chats; token ids cannot say who speaks.
   const hasMessages = config.scenarios.some(
     ({ data }) => data?.type === "sharegpt" || data?.type === "messages",
   );
   const api = config.target.api ?? (hasMessages ? "chat" : undefined);
-  const abilities = await abilitiesOf(wire, { model, api, signal });
+  const timeoutMs = Math.max(...config.scenarios.map((scenario) => scenario.timeoutMs));
+  const ask = askPorts(opened, timeoutMs, ports);
+  const abilities = await abilitiesOf(ask, { model, api });
   const seed = config.scenarios[0]?.seed ?? 0;
-  const prompts = await promptsFor({ wire, model, abilities, signal, seed });
-  return { abilities, prompts, salt: clock.freshId() };
-}
-
-async function checkQuality(
-  { name, check }: Scenario,
-  { wire, model }: OpenTarget,
-  { ports, found }: { ports: BenchPorts; found: Found },
-): Promise<void> {
-  const path = check?.perplexity;
-  if (path === undefined || ports.signal.aborted) return;
-  ports.status(`${name}: perplexity of ${path}`);
-  const score = await perplexityOf(ports.read(path), { wire, model, signal: ports.signal });
-  if (score) found.quality.push({ scenario: name, model, ...score });
-  else found.warnings.add(`${name}: the target scores no prompts, so perplexity is not known`);
+  const prompts = await promptsFor({ ...ask, model, abilities, seed });
+  return { abilities, prompts, salt: ports.clock.freshId() };
 }
 
 const factsOf = (
   { wire, kind, version }: OpenTarget,
-  { api, tokenIds, lengthens }: TargetAbilities,
+  { dialect, tokenIds, lengthens }: TargetAbilities,
 ): TargetFacts => ({
   url: wire.url,
   kind,
-  api,
+  api: dialect.api,
   promptsBy: tokenIds ? "token ids" : "words",
   exactLengths: lengthens === "no" ? "no: answers end where the model ends them" : lengthens,
   ...(version !== undefined && { version }),
@@ -166,12 +190,12 @@ const factsOf = (
 
 interface Running extends Ready {
   readonly opened: OpenTarget;
-  readonly measured: Map<string, Measured[]>;
-  readonly warnings: Set<string>;
+  readonly found: Found;
 }
 
 async function runAll(turns: readonly Turn[], running: Running, ports: BenchPorts): Promise<void> {
   const { clock, signal, journal } = ports;
+  const { measured, warnings } = running.found;
   const warm = new Set<string>();
   for (const [i, { cell, repeat }] of turns.entries()) {
     const measuring = measurePorts(cell, running, ports, `${i + 1} of ${turns.length}: ${cell.key}`);
@@ -181,13 +205,41 @@ async function runAll(turns: readonly Turn[], running: Running, ports: BenchPort
     const results = await measure(cell, repeat, measuring);
     const isCut = signal.aborted;
     const kept = isCut ? results.filter(({ run }) => run.samples.length > 0) : results;
-    running.measured.set(cell.key, [...(running.measured.get(cell.key) ?? []), ...kept]);
+    measured.set(cell.key, [...(measured.get(cell.key) ?? []), ...kept]);
     if (isCut) return;
-    await journal.add(cell.key, repeat, results);
-    noteFaults(cell, results, running.warnings);
+    if (isAllFailed(results)) await stillThere(running, cell, ports);
+    await journal.add(cell.key, repeat, results).catch((error: unknown) => {
+      warnings.add(`what was measured could not be noted for --resume: ${String(error)}`);
+    });
     if (i + 1 < turns.length) await until(clock.nowMs() + cell.scenario.cooldownMs, { clock, signal });
   }
 }
+
+function isAllFailed(measured: readonly Measured[]): boolean {
+  const samples = measured.flatMap(({ run }) => run.samples);
+  return samples.length > 0 && samples.every(({ error }) => error !== undefined);
+}
+
+/** A target that died is not asked on for hours: throws Problem, and the run is left for --resume. */
+async function stillThere(
+  { opened, abilities }: Running,
+  { key, scenario }: Cell,
+  ports: BenchPorts,
+): Promise<void> {
+  const ask = askPorts(opened, Math.min(scenario.timeoutMs, PROBE_MS), ports);
+  const asked = { model: opened.model, text: "Hi" };
+  const why = await countedTokens(ask, abilities, asked).then(
+    () => undefined,
+    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+  );
+  if (why === undefined || ports.signal.aborted) return;
+  throw new Problem("network", `the target is gone: no request of ${key} was answered, and now ${why}`, {
+    remedy: "start it again; the same command with --resume goes on",
+  });
+}
+
+/** A question of two words, to a server whose requests have all failed. */
+const PROBE_MS = 60_000;
 
 function measurePorts(cell: Cell, running: Running, ports: BenchPorts, title: string): MeasurePorts {
   const { opened, abilities, prompts, salt } = running;
@@ -199,45 +251,6 @@ function measurePorts(cell: Cell, running: Running, ports: BenchPorts, title: st
     ports.status(`${title} · request ${count}: ${error ?? `${outputTokens} tokens`}`);
   };
   ports.status(title);
-  return {
-    wire: opened.wire,
-    clock: ports.clock,
-    signal: ports.signal,
-    abilities,
-    workload,
-    recorded,
-    ended,
-  };
+  const { clock, signal, meters } = ports;
+  return { wire: opened.wire, clock, signal, meters, abilities, workload, recorded, ended };
 }
-
-/** What a reader must know before the numbers: failures, and lengths that are not those asked for. */
-function noteFaults(cell: Cell, measured: readonly Measured[], warnings: Set<string>): void {
-  const samples = measured.flatMap(({ run }) => run.samples);
-  const failed = samples.filter(({ error }) => error !== undefined);
-  if (failed.length > 0) warnings.add(`${cell.key}: requests failed, the first with: ${failed[0]?.error}`);
-  const good = samples.filter(({ error }) => error === undefined);
-  if (typeof cell.output === "number" && cell.scenario.ignoreEos && !isFromFile(cell)) {
-    const other = good.find(({ outputTokens }) => outputTokens !== cell.output);
-    if (other)
-      warnings.add(
-        `${cell.key}: answers are not all ${cell.output} tokens long (one has ${other.outputTokens})`,
-      );
-  }
-  const wanted = typeof cell.prompt === "number" && !cell.scenario.data ? cell.prompt + cell.fill : undefined;
-  const odd = wanted === undefined ? undefined : good.find(({ promptTokens }) => promptTokens !== wanted);
-  if (odd)
-    warnings.add(`${cell.key}: prompts are not all ${wanted} tokens long (one has ${odd.promptTokens})`);
-  if (cell.fill > 0 && good.some(({ cachedTokens }) => cachedTokens < cell.fill / 2))
-    warnings.add(
-      `${cell.key}: the target kept no cache of the filled context; its prefill covers the whole prompt`,
-    );
-  if (
-    cell.scenario.prefixCache === "off" &&
-    cell.fill === 0 &&
-    !cell.scenario.data &&
-    good.some(({ cachedTokens }) => cachedTokens > 0)
-  )
-    warnings.add(`${cell.key}: the target had tokens of fresh prompts cached`);
-}
-
-const isFromFile = ({ scenario: { data } }: Cell): boolean => data !== undefined && "path" in data;

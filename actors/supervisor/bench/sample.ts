@@ -1,32 +1,48 @@
-/** What one request showed. Times are milliseconds since the start of its run. */
+/** What one request showed, and one run of many. Times are milliseconds since the start of the run. */
+import { type Static, Type as t } from "@sinclair/typebox";
+import type { Frozen } from "./frozen.ts";
 
-export interface Sample {
-  /** When it was to be sent; later sending is latency too. */
-  readonly scheduledMs: number;
-  readonly sentMs: number;
-  /** First piece that bears a token, whether thought or answered. */
-  readonly firstMs?: number;
-  readonly firstReasoningMs?: number;
-  readonly firstAnswerMs?: number;
-  readonly endMs: number;
-  /** Each piece that bears tokens: milliseconds after the one before (the first: after `sentMs`), and its tokens. */
-  readonly pieces: readonly Piece[];
-  readonly promptTokens: number;
-  readonly cachedTokens: number;
-  readonly outputTokens: number;
-  /** What the target says it waited before it began; absent where it does not say. */
-  readonly queueMs?: number;
-  readonly finish?: string;
-  /** Why it failed; such a request counts as a failure and in no latency. */
-  readonly error?: string;
-}
+const ms = (description: string) => t.Number({ description: `${description}, ms` });
+const count = (description: string) => t.Number({ minimum: 0, description });
 
+const Piece = t.Tuple([ms("after the piece before (the first: after sentMs)"), count("its tokens")]);
+
+export const Sample = t.Object({
+  scheduledMs: ms("when it was to be sent; later sending is latency too"),
+  sentMs: ms("when it was sent"),
+  firstMs: t.Optional(ms("first piece that bears a token, whether thought or answered")),
+  firstReasoningMs: t.Optional(ms("first piece that was thought")),
+  firstAnswerMs: t.Optional(ms("first piece that was answered, where some were thought")),
+  endMs: ms("last byte"),
+  pieces: t.Array(Piece, { description: "each piece that bears tokens" }),
+  promptTokens: count("as the target counts them"),
+  cachedTokens: count("of the prompt, as the target tells"),
+  outputTokens: count("of the answer, thoughts included"),
+  queueMs: t.Optional(ms("what the target says it waited before it began")),
+  finish: t.Optional(t.String()),
+  error: t.Optional(
+    t.String({ description: "why it failed; such a request counts as a failure and in no latency" }),
+  ),
+});
+export type Sample = Frozen<Static<typeof Sample>>;
 export type Piece = readonly [gapMs: number, tokens: number];
 
-/** One measured run of one cell. */
-export interface Run {
-  readonly repeat: number;
-  /** From the run's start: tokens that came in it count for the system's rate. */
-  readonly windowMs: number;
-  readonly samples: readonly Sample[];
-}
+/** Of the whole run, with what came after its window. */
+export const Energy = t.Object({
+  joules: t.Number({ description: "of the source, with what it draws at rest" }),
+  seconds: t.Number(),
+  baselineWatts: t.Optional(t.Number({ description: "drawn at rest, before the first run" })),
+  watts: t.Array(
+    t.Tuple([ms("since the run's start"), t.Number({ description: "mean since the one before" })]),
+  ),
+});
+export type Energy = Frozen<Static<typeof Energy>>;
+
+export const Run = t.Object({
+  repeat: t.Integer({ minimum: 0 }),
+  windowMs: ms("from the run's start; tokens that came in it count for the system's rate"),
+  samples: t.Array(Sample),
+  clientCpu: t.Optional(t.Number({ description: "cores that the measuring process itself kept busy" })),
+  energy: t.Optional(Energy),
+});
+export type Run = Frozen<Static<typeof Run>>;

@@ -1,7 +1,8 @@
 /** What a config may ask for and one machine cannot do yet: said in the report, never left out in silence. */
 import type { BenchConfig, ModelChoice, Scenario } from "./bench-config.ts";
-import type { MachineFacts } from "./environment.ts";
+import type { MachineFacts } from "./facts.ts";
 import type { Skipped } from "./report.ts";
+import { holds, matches, type Requirements } from "./requirements.ts";
 
 const NO_CLUSTER = "exo runs on one machine until the cluster exists";
 
@@ -10,13 +11,18 @@ export interface Selection {
   readonly skipped: readonly Skipped[];
 }
 
+/** What is known before the first request. */
+export interface Here {
+  readonly machine: MachineFacts;
+  /** Why energy cannot be measured, where it cannot. */
+  readonly noEnergy?: string;
+}
+
 /** The scenarios that can be run here, and a reason for everything that is not. */
-export function selected(config: BenchConfig, machine: MachineFacts): Selection {
-  const unmet = Object.entries(config.require ?? {}).flatMap(
-    ([what, wanted]) => unmetOf(what, wanted, machine) ?? [],
-  );
-  if (unmet.length > 0) {
-    return { scenarios: [], skipped: unmet.map((reason) => ({ what: `all scenarios (require)`, reason })) };
+export function selected(config: BenchConfig, { machine, noEnergy }: Here): Selection {
+  const reasons = unmet(config.require ?? {}, machine);
+  if (reasons.length > 0) {
+    return { scenarios: [], skipped: reasons.map((reason) => ({ what: "all scenarios (require)", reason })) };
   }
   const scenarios = config.scenarios.filter(({ faults }) => faults === undefined);
   return {
@@ -25,22 +31,13 @@ export function selected(config: BenchConfig, machine: MachineFacts): Selection 
       ...config.scenarios.flatMap(scenarioSkips),
       ...placementSkips(config),
       ...config.models.flatMap(modelSkips),
-      ...collectSkips(config),
+      ...collectSkips(config, noEnergy),
     ],
   };
 }
 
-function scenarioSkips({ name, faults, check }: Scenario): Skipped[] {
-  return [
-    ...(faults ? [{ what: `scenario ${name}`, reason: `its faults need several nodes: ${NO_CLUSTER}` }] : []),
-    ...Object.keys(check ?? {})
-      .filter((kind) => kind !== "perplexity")
-      .map((kind) => ({
-        what: `scenario ${name}, check ${kind}`,
-        reason: "of the checks, only perplexity is known yet",
-      })),
-  ];
-}
+const scenarioSkips = ({ name, faults }: Scenario): Skipped[] =>
+  faults ? [{ what: `scenario ${name}`, reason: `its faults need several nodes: ${NO_CLUSTER}` }] : [];
 
 function placementSkips({ placement }: BenchConfig): Skipped[] {
   const strategies = (placement?.strategy ?? []).filter((each) => each === "pipeline" || each === "tensor");
@@ -61,51 +58,29 @@ const modelSkips = ({ id, quant }: ModelChoice): Skipped[] =>
         },
       ];
 
-function collectSkips({ collect }: BenchConfig): Skipped[] {
+function collectSkips({ collect }: BenchConfig, noEnergy: string | undefined): Skipped[] {
   const reasons = {
-    energy: "not measurable here: no power source is read yet",
-    gpu: "no GPU is used",
+    ...(noEnergy !== undefined && { energy: `not measurable here: ${noEnergy}` }),
+    gpu: "exo computes on the processor on this machine",
     links: NO_CLUSTER,
     stages: NO_CLUSTER,
   };
-  return (Object.keys(reasons) as (keyof typeof reasons)[])
-    .filter((what) => collect[what] === true)
-    .map((what) => ({ what: `collect ${what}`, reason: reasons[what] }));
-}
-
-const UNITS: Readonly<Record<string, number>> = { B: 1, kB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 };
-
-/** Why a requirement is not met, or undefined where it is. */
-function unmetOf(what: string, wanted: string, machine: MachineFacts): string | undefined {
-  switch (what) {
-    case "nodes":
-      return holds(1, wanted) ? undefined : `needs nodes ${wanted}; ${NO_CLUSTER}`;
-    case "memory":
-      return holds(machine.memoryBytes, wanted)
-        ? undefined
-        : `needs memory ${wanted}; this machine has ${(machine.memoryBytes / 1e9).toFixed(1)} GB`;
-    case "chip":
-      return new RegExp(wanted, "i").test(machine.cpu)
-        ? undefined
-        : `needs a chip like ${wanted}; this is ${machine.cpu}`;
-    case "link":
-      return `needs a link like ${wanted}; ${NO_CLUSTER}`;
-    default:
-      return `needs ${what} ${wanted}, which is not known here`;
-  }
-}
-
-function holds(value: number, wanted: string): boolean {
-  const [, sign = ">=", count, unit = "B"] =
-    /^(>=|<=|>|<|=)?\s*(\d+(?:\.\d+)?)\s*([kMGT]?B)?$/.exec(wanted.trim()) ?? [];
-  const bound = Number(count) * (UNITS[unit] ?? 1);
-  return (
-    {
-      ">=": value >= bound,
-      "<=": value <= bound,
-      ">": value > bound,
-      "<": value < bound,
-      "=": value === bound,
-    }[sign] ?? false
+  return Object.entries(reasons).flatMap(([what, reason]) =>
+    collect[what as keyof typeof reasons] === true ? [{ what: `collect ${what}`, reason }] : [],
   );
+}
+
+/** Why the requirements are not met; empty where they are. */
+function unmet(
+  { nodes, memory, chip, link }: Requirements,
+  { memoryBytes, cpu }: MachineFacts,
+): readonly string[] {
+  return [
+    ...(nodes && !holds(1, nodes) ? [`needs nodes ${nodes.text}; ${NO_CLUSTER}`] : []),
+    ...(memory && !holds(memoryBytes, memory)
+      ? [`needs memory ${memory.text}; this machine has ${(memoryBytes / 1e9).toFixed(1)} GB`]
+      : []),
+    ...(chip && !matches(cpu, chip) ? [`needs a chip like ${chip.source}; this is ${cpu}`] : []),
+    ...(link ? [`needs a link like ${link.source}; ${NO_CLUSTER}`] : []),
+  ];
 }

@@ -1,17 +1,20 @@
 /** Numbers about numbers. Percentiles interpolate linearly between raw samples. */
+import { type Static, Type as t } from "@sinclair/typebox";
+import type { Frozen } from "./frozen.ts";
 import type { Random } from "./random.ts";
 
 /** What a list of samples looks like; `p99` only from 100 samples on, because below that it is the maximum in disguise. */
-export interface Spread {
-  readonly count: number;
-  readonly mean: number;
-  readonly std: number;
-  readonly min: number;
-  readonly p50: number;
-  readonly p90: number;
-  readonly p99?: number;
-  readonly max: number;
-}
+export const Spread = t.Object({
+  count: t.Integer(),
+  mean: t.Number(),
+  std: t.Number(),
+  min: t.Number(),
+  p50: t.Number(),
+  p90: t.Number(),
+  p99: t.Optional(t.Number()),
+  max: t.Number(),
+});
+export type Spread = Frozen<Static<typeof Spread>>;
 
 export const P99_SAMPLES_MIN = 100;
 
@@ -59,12 +62,15 @@ export function stdOf(samples: readonly number[]): number {
 export const variationOf = (samples: readonly number[]): number | undefined =>
   samples.length < 2 || meanOf(samples) === 0 ? undefined : stdOf(samples) / meanOf(samples);
 
-export interface Change {
-  /** 0.05 is five per cent more than the baseline. */
-  readonly ratio: number;
-  /** The 95 % interval; absent where a side has a single run, which says nothing of its spread. */
-  readonly interval?: readonly [number, number];
-}
+export const Change = t.Object({
+  ratio: t.Number({ description: "0.05 is five per cent more than the baseline" }),
+  interval: t.Optional(
+    t.Tuple([t.Number(), t.Number()], {
+      description: "of 95 %; absent where a side has a single run, which says nothing of its spread",
+    }),
+  ),
+});
+export type Change = Frozen<Static<typeof Change>>;
 
 const RESAMPLES = 2000;
 
@@ -74,8 +80,10 @@ export function changeOf(before: readonly number[], after: readonly number[], ra
   if (before.length < 2 || after.length < 2) return { ratio };
   const drawn = (from: readonly number[]) =>
     meanOf(from.map(() => from[random.below(from.length)] ?? Number.NaN));
-  const ratios = Array.from({ length: RESAMPLES }, () => drawn(after) / drawn(before) - 1).sort(
-    (a, b) => a - b,
-  );
+  // A draw of nothing but zeros has no ratio.
+  const ratios = Array.from({ length: RESAMPLES }, () => drawn(after) / drawn(before) - 1)
+    .filter(Number.isFinite)
+    .sort((a, b) => a - b);
+  if (ratios.length === 0) return { ratio };
   return { ratio, interval: [percentile(ratios, 2.5), percentile(ratios, 97.5)] };
 }

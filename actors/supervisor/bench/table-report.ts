@@ -3,6 +3,7 @@ import { type TableOptions, table } from "../terminal/table.ts";
 import { shownChange } from "./compare.ts";
 import { shownSeconds } from "./estimate.ts";
 import { shownRate } from "./grid.ts";
+import type { Quality } from "./quality.ts";
 import type { Report, ReportCell } from "./report.ts";
 import type { Spread } from "./statistics.ts";
 
@@ -132,14 +133,18 @@ export function notesOf({ skipped, comparison, cells, quality }: Report): string
   return [
     ...(p99 ? ["p99 is left out below 100 samples\n"] : []),
     ...(cells.some(({ noisy }) => noisy) ? ["noisy: the runs of a cell vary by more than 5 %\n"] : []),
-    ...quality.map(
-      ({ scenario, model, perplexity, tokens }) =>
-        `${scenario} · ${model}: perplexity ${perplexity.toFixed(3)} over ${tokens} tokens\n`,
-    ),
+    ...quality.map((each) => `${qualityLine(each)}\n`),
     ...kneesOf(cells).map((text) => `${text}\n`),
     ...skipped.map(({ what, reason }) => `skipped ${what}: ${reason}\n`),
     ...(comparison ? comparedNotes(comparison) : []),
   ];
+}
+
+function qualityLine({ scenario, model, check, value, count, wrong = [] }: Quality): string {
+  if (check === "perplexity")
+    return `${scenario} · ${model}: perplexity ${value.toFixed(3)} over ${count} tokens`;
+  const right = count - wrong.length;
+  return `${scenario} · ${model}: ${right} of ${count} ${check === "tools" ? "tool calls" : "answers"} right`;
 }
 
 function comparedNotes({
@@ -149,7 +154,11 @@ function comparedNotes({
   broken,
 }: NonNullable<Report["comparison"]>): string[] {
   return [
-    `compared with ${baseline.name} of ${baseline.startedAt} (${baseline.commit}); = is within chance (95 % bootstrap over runs), ? has too few runs\n`,
+    ...(baseline
+      ? [
+          `compared with ${baseline.name} of ${baseline.startedAt} (${baseline.commit}); = is within chance (95 % bootstrap over runs), ? has too few runs\n`,
+        ]
+      : []),
     ...warnings.map((text) => `! ${text}\n`),
     ...unmatched.map((text) => `not compared: ${text}\n`),
     ...broken.map(({ key, metric, limit, found }) => `✗ ${metric} ${found} on ${key} (limit ${limit})\n`),

@@ -1,6 +1,7 @@
 /** HTTP as the benchmark needs it: bytes with the moment they came. */
 import type { Clock } from "#actors/runtime/clock";
 import { Problem } from "#protocol/problem";
+import type { Framing } from "./dialects/dialect.ts";
 
 /** The base of an OpenAI-compatible API, such as `http://localhost:52415/v1`. */
 export interface Wire {
@@ -18,7 +19,9 @@ export interface WireAnswer {
 export function httpWire(url: string, key: string | undefined): Wire {
   const headers = {
     "content-type": "application/json",
-    ...(key !== undefined && { authorization: `Bearer ${key}` }),
+    // Anthropic's API wants its version named, and the key in a header of its own.
+    "anthropic-version": "2023-06-01",
+    ...(key !== undefined && { authorization: `Bearer ${key}`, "x-api-key": key }),
   };
   return {
     url,
@@ -29,11 +32,8 @@ export function httpWire(url: string, key: string | undefined): Wire {
         if (signal.aborted) throw error;
         throw unreachable(url, error);
       });
-      return {
-        status: response.status,
-        text: () => response.text(),
-        chunks: () => response.body ?? new ReadableStream<Uint8Array>({ start: (it) => it.close() }),
-      };
+      const chunks = () => response.body ?? new ReadableStream<Uint8Array>({ start: (it) => it.close() });
+      return { status: response.status, text: () => textIn(chunks()), chunks };
     },
   };
 }
@@ -52,10 +52,18 @@ export interface TimedEvent {
   readonly data: string;
 }
 
-/** https://html.spec.whatwg.org/multipage/server-sent-events.html, the part that one JSON text per event needs. */
+/** An event of megabytes is no token; what goes on without an end must not fill the memory. */
+const LINE_CHARS_MAX = 16 * 1024 * 1024;
+/** Of an answer that is read whole: the scores of a long prompt are some. */
+const TEXT_BYTES_MAX = 64 * 1024 * 1024;
+
+/**
+ * One JSON text per event, as https://html.spec.whatwg.org/multipage/server-sent-events.html has them in its `data:`
+ * lines, or one per line.
+ */
 export async function* timedEvents(
   chunks: AsyncIterable<Uint8Array>,
-  clock: Clock,
+  { clock, framing }: { readonly clock: Clock; readonly framing: Framing },
 ): AsyncGenerator<TimedEvent> {
   const decoder = new TextDecoder();
   let rest = "";
@@ -63,8 +71,25 @@ export async function* timedEvents(
     const atMs = clock.nowMs();
     const lines = (rest + decoder.decode(chunk, { stream: true })).split(/\r?\n/);
     rest = lines.pop() ?? "";
+    if (rest.length > LINE_CHARS_MAX)
+      throw new Error(`the answer has a line of over ${LINE_CHARS_MAX} characters`);
     for (const line of lines) {
-      if (line.startsWith("data:")) yield { atMs, data: line.slice("data:".length).trim() };
+      const data = framing === "lines" ? line.trim() : eventIn(line);
+      if (data !== undefined && data !== "") yield { atMs, data };
     }
   }
+}
+
+const eventIn = (line: string): string | undefined =>
+  line.startsWith("data:") ? line.slice("data:".length).trim() : undefined;
+
+async function textIn(chunks: AsyncIterable<Uint8Array>): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    bytes += chunk.length;
+    if (bytes > TEXT_BYTES_MAX) throw new Error(`the answer is longer than ${TEXT_BYTES_MAX} bytes`);
+    parts.push(chunk);
+  }
+  return new TextDecoder().decode(Buffer.concat(parts));
 }

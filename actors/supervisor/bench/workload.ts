@@ -89,13 +89,11 @@ export function workloadOf(ports: WorkloadPorts): Workload {
   };
 }
 
-function questionOf(
-  { cell: { scenario }, model }: WorkloadPorts,
-  prompt: PromptText,
-  outputTokens: number,
-): Question {
-  const { temperature, stream, ignoreEos } = scenario;
-  return { model, prompt, outputTokens, temperature, stream, exact: ignoreEos };
+function questionOf({ cell, model }: WorkloadPorts, prompt: PromptText, outputTokens: number): Question {
+  const { temperature, stream, ignoreEos } = cell.scenario;
+  const { ctx } = cell.model;
+  const context = ctx !== undefined && { contextTokens: ctx };
+  return { model, prompt, outputTokens, temperature, stream, exact: ignoreEos, ...context };
 }
 
 const messagesPrompt = (messages: readonly Message[]): PromptText => ({ type: "messages", messages });

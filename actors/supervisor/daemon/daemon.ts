@@ -58,7 +58,7 @@ export async function readDaemonFile(config: Config): Promise<DaemonFile | undef
 }
 
 /** Signal 0 only asks whether the process is there; another user's is there but not ours to signal. */
-function isAlive(pid: number): boolean {
+export function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (error) {

@@ -1,6 +1,6 @@
 /** One exo node in this process: its actors, wired; and what a command may do with it. */
 import { type ApiGatewayOptions, apiGateway } from "#actors/api-gateway/index";
-import type { ModelListing } from "#actors/api-gateway/ports";
+import type { Generate, ModelListing } from "#actors/api-gateway/ports";
 import type { Clock } from "#actors/runtime/clock";
 import { ActorSystem } from "#actors/runtime/system";
 import { ApiGateway } from "#protocol/api-gateway";
@@ -37,6 +37,8 @@ export interface NodeOptions extends ApiGatewayOptions {
 export interface Node {
   /** Where the API listens: `http://127.0.0.1:52415`. */
   readonly url: string;
+  /** Answers without HTTP. */
+  readonly generate: Generate;
   /** Resolves once the model can answer; throws Problem. */
   load(model: string): Promise<void>;
   /** Takes no more requests, lets those under way end for a moment, then ends workers and sockets. */
@@ -91,6 +93,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
 
   return {
     url: served.url,
+    generate: served.generate,
     load,
     async stop() {
       await served.stop();

@@ -1,0 +1,153 @@
+/** One benchmark from its config to its report. */
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { Problem } from "#protocol/problem";
+import type { Session } from "../session.ts";
+import { safeText } from "../terminal/safe-text.ts";
+import type { Asked } from "./asked-for.ts";
+import type { BenchConfig } from "./bench-config.ts";
+import type { BenchFlags } from "./bench-flags.ts";
+import { cellWarnings } from "./cell-warnings.ts";
+import { machineFacts, machineWarnings, throttleWarnings } from "./environment.ts";
+import type { MachineFacts, TargetFacts } from "./facts.ts";
+import { fileName } from "./files.ts";
+import { type OpenedJournal, openJournal } from "./journal.ts";
+import { DEFINITIONS } from "./metrics.ts";
+import { openTarget } from "./open-target.ts";
+import { type EnergySource, powerMeter } from "./power-meter.ts";
+import { type Report, reportCells, SCHEMA } from "./report.ts";
+import { type BenchPorts, type Done, runBench } from "./run-bench.ts";
+import type { Selection } from "./skips.ts";
+
+export interface Around {
+  readonly selection: Selection;
+  readonly machine: MachineFacts;
+  readonly flags: BenchFlags;
+  /** The counter of energy, or why there is none. */
+  readonly source: EnergySource | string | undefined;
+}
+
+/** Partial where it was interrupted or failed half-way; `failure` says why. Throws Problem where nothing was measured. */
+export async function measured(
+  session: Session,
+  asked: Asked,
+  around: Around,
+): Promise<{ report: Report; failure?: unknown }> {
+  const { clock } = session;
+  const { config, hash, dir } = asked;
+  const startedAt = new Date(clock.epochSeconds() * 1000).toISOString();
+  const startMs = clock.nowMs();
+  const resume = around.flags.resume === true;
+  const opened = await openJournal(join(dir, `${fileName(config.name)}.journal.jsonl`), {
+    configHash: hash,
+    resume,
+  });
+  try {
+    for (const text of journalWords(opened, resume)) session.progress.milestone(text);
+    const ports = benchPorts(session, asked, { ...around, opened });
+    const done = await runBench(config, around.selection.scenarios, ports).finally(() =>
+      session.progress.end(),
+    );
+    const state = session.signal.aborted || done.failure !== undefined ? "partial" : "complete";
+    if (state === "complete") await opened.journal.done();
+    const { failure } = done;
+    const seconds = (clock.nowMs() - startMs) / 1000;
+    const report: Report = {
+      schema: SCHEMA,
+      name: config.name,
+      state,
+      startedAt,
+      seconds,
+      environment: environmentOf(session, asked, { around, done }),
+      definitions: DEFINITIONS,
+      warnings: warningsOf(config, { around, done, opened }),
+      skipped: around.selection.skipped,
+      cells: reportCells(done.cells, done.measured),
+      quality: done.quality,
+    };
+    return { report, ...(failure !== undefined && { failure }) };
+  } finally {
+    await opened.journal.release();
+  }
+}
+
+function benchPorts(
+  session: Session,
+  { config, folder }: Asked,
+  { opened, flags, source }: Around & { opened: OpenedJournal },
+): BenchPorts {
+  const { clock, signal, progress } = session;
+  const power =
+    typeof source === "object"
+      ? powerMeter(source, clock, config.collect.interval ?? POWER_EVERY_MS)
+      : undefined;
+  const cpuMs = () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1000;
+  };
+  return {
+    clock,
+    signal,
+    journal: opened.journal,
+    meters: { clientCpuMs: cpuMs, ...(power && { power }) },
+    read: (path) => readNamed(resolve(folder, path)),
+    open: (model) => openTarget(session, config, { model, pull: flags.pull }),
+    status: (text) => progress.status(safeText(text)),
+  };
+}
+
+/** Eyes need no more, and a counter begins again after a minute at the least. */
+const POWER_EVERY_MS = 500;
+
+function journalWords({ found, aside }: OpenedJournal, resume: boolean): string[] {
+  const begun = aside === undefined ? [] : [`what was begun before is put aside: ${aside}`];
+  if (!resume) return begun.length > 0 ? [...begun, "--resume would have gone on from it"] : [];
+  if (found === "nothing") return ["there is nothing to go on from: starting anew"];
+  if (found === "other") return ["what was begun is of another config: starting anew", ...begun];
+  return [`going on: ${found} run${found === 1 ? " is" : "s are"} measured already`];
+}
+
+const NO_TARGET: TargetFacts = { url: "", kind: "url", api: "", promptsBy: "words", exactLengths: "" };
+
+const environmentOf = (
+  { build }: Session,
+  { hash }: Asked,
+  { around, done }: { around: Around; done: Done },
+): Report["environment"] => ({
+  ...around.machine,
+  exo: { version: build.version, commit: build.commit },
+  target: done.target ?? NO_TARGET,
+  configHash: hash,
+});
+
+function warningsOf(
+  config: BenchConfig,
+  { around, done, opened }: { around: Around; done: Done; opened: OpenedJournal },
+): readonly string[] {
+  const { machine } = around;
+  return [
+    ...machineWarnings(machine),
+    ...throttleWarnings(machine, machineFacts()),
+    ...(typeof opened.found === "number"
+      ? [`${opened.found} of the runs were measured in an earlier sitting, maybe under other circumstances`]
+      : []),
+    ...done.warnings,
+    ...done.cells.flatMap((cell) => cellWarnings(cell, done.measured.get(cell.key) ?? [])),
+    ...contextWarnings(config, done),
+  ];
+}
+
+/** `ctx` is a matter of whoever starts the exo. */
+const contextWarnings = ({ models }: BenchConfig, { target }: Done): string[] =>
+  models.flatMap(({ id, ctx }) =>
+    ctx === undefined || target?.kind === "in process" || target?.api === "ollama"
+      ? []
+      : [`${id}: ctx ${ctx} is left to the exo that runs; start it with --ctx`],
+  );
+
+function readNamed(path: string): string {
+  if (existsSync(path)) return readFileSync(path, "utf8");
+  throw new Problem("notFound", `${path}, which the config names, does not exist`, {
+    remedy: "correct the path in the config",
+  });
+}

@@ -1,0 +1,31 @@
+/** `--dry-run`: what would be measured, and about how long it would take. */
+import { printJson, type Session } from "../session.ts";
+import { table } from "../terminal/table.ts";
+import type { BenchConfig } from "./bench-config.ts";
+import { ASSUMED, planOf, shownSeconds } from "./estimate.ts";
+import { cellsOf } from "./grid.ts";
+import type { Selection } from "./skips.ts";
+
+export function showPlan(session: Session, config: BenchConfig, { scenarios, skipped }: Selection): void {
+  const { terminal, json } = session;
+  const cells = config.models.flatMap((model) => planOf(cellsOf(scenarios, model), ASSUMED));
+  const seconds = cells.reduce((sum, each) => sum + each.seconds, 0);
+  if (json) {
+    printJson(session, "bench-plan", { name: config.name, seconds, assumed: ASSUMED, cells, skipped });
+    return;
+  }
+  const rows = cells.map((each) => [
+    each.scenario,
+    each.model,
+    each.shape,
+    each.load,
+    `${each.repeat} ×`,
+    String(each.requests ?? "–"),
+    shownSeconds(each.seconds),
+  ]);
+  terminal.out(table(["scenario", "model", "prompt×out", "load", "runs", "requests", "about"], rows));
+  terminal.out(skipped.map(({ what, reason }) => `skipped ${what}: ${reason}\n`).join(""));
+  terminal.out(
+    `${cells.length} cells, about ${shownSeconds(seconds)} at an assumed ${ASSUMED.prefillTps} tok/s prefill and ${ASSUMED.decodeTps} tok/s decode\n`,
+  );
+}
