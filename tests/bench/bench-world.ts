@@ -4,6 +4,7 @@ import type { Measured, Meters } from "#actors/supervisor/bench/measure";
 import { readConfig } from "#actors/supervisor/bench/read-config";
 import { type ReportCell, reportCells } from "#actors/supervisor/bench/report";
 import { type Done, runBench } from "#actors/supervisor/bench/run-bench";
+import { Problem } from "#protocol/problem";
 import { type FakeTarget, fakeTarget, type Speeds } from "./fake-target.ts";
 import { type VirtualClock, virtualClock } from "./virtual-clock.ts";
 
@@ -21,6 +22,11 @@ export interface Circumstances {
   /** Files that the config names. */
   readonly files?: Readonly<Record<string, string>>;
   readonly meters?: Partial<Meters>;
+  readonly clock?: VirtualClock;
+  /** Files that are not there are missed; else they are empty. */
+  readonly strict?: boolean;
+  /** Told when the target begins to compute and when it rests. */
+  readonly busy?: (isBusy: boolean) => void;
   /** Ctrl-C at this moment. */
   readonly abortMs?: number;
   /** Measured before, as `--resume` finds it. */
@@ -34,8 +40,8 @@ export async function benchmark(scenarios: string, around: Circumstances = {}): 
     `models: [m]\ndefaults: {warmup: 0, repeat: 1}\nscenarios:\n${scenarios}`,
     "c.yaml",
   );
-  const clock = virtualClock();
-  const target = fakeTarget(clock, speeds);
+  const clock = around.clock ?? virtualClock();
+  const target = fakeTarget(clock, { ...speeds, ...(around.busy && { busy: around.busy }) });
   const ending = new AbortController();
   const journal: string[] = [];
   if (abortMs !== undefined) clock.after(abortMs, () => ending.abort(new Error("interrupted")));
@@ -43,7 +49,10 @@ export async function benchmark(scenarios: string, around: Circumstances = {}): 
     clock,
     signal: ending.signal,
     open: async () => ({ wire: target, model: "m", kind: "url", close: async () => {} }),
-    read: (path) => files[path] ?? "",
+    read: (path) => {
+      if (around.strict && files[path] === undefined) throw new Problem("notFound", `${path} does not exist`);
+      return files[path] ?? "";
+    },
     journal: {
       measured: new Map(before.map(([key, , measured]) => [key, measured])),
       has: (key, repeat) => before.some(([known, done]) => known === key && done === repeat),

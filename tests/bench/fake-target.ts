@@ -31,6 +31,9 @@ export interface Speeds {
   readonly fails?: readonly number[];
   /** Answers end here even if more was asked, unless told `ignore_eos`. */
   readonly endsAfter?: number;
+  /** What is said to a question that is not streamed; JSON is a message. */
+  readonly answer?: (question: string) => string | undefined;
+  readonly busy?: (isBusy: boolean) => void;
   /** Fields that it refuses with 400. */
   readonly refuses?: readonly string[];
 }
@@ -45,9 +48,11 @@ export function fakeTarget(clock: VirtualClock, speeds: Speeds = {}): FakeTarget
     if (busy >= (speeds.slots ?? Number.POSITIVE_INFINITY))
       await new Promise<void>((resolve) => waiting.push(resolve));
     busy += 1;
+    speeds.busy?.(true);
   };
   const leave = () => {
     busy -= 1;
+    speeds.busy?.(busy > 0);
     waiting.shift()?.();
   };
   const counted = (body: Asked["body"]) => promptTokens(body, speeds);
@@ -81,20 +86,28 @@ export function fakeTarget(clock: VirtualClock, speeds: Speeds = {}): FakeTarget
       const refused = refuses.find((field) => field in body);
       if (refused !== undefined) return whole(400, { error: { message: `${refused} is not known` } });
       if (!body.stream) {
-        const ids =
-          knowsIds && typeof body.prompt === "string" ? words(body.prompt).map((_, i) => 100 + i) : undefined;
-        const usage = { prompt_tokens: counted(body), completion_tokens: outputTokens(body, speeds) };
-        const tokens = {
-          ...(ids && { prompt_token_ids: [1, ...ids] }),
-          ...(body.echo === true && scoresOf(body)),
-        };
-        return whole(200, { choices: [{ text: "x", finish_reason: "length", ...tokens }], usage });
+        return whole(200, wholeAnswer(body, speeds));
       }
       const nth = streamed++;
       if (fails.includes(nth)) return whole(503, { error: { message: "out of order" } });
       return { status: 200, text: async () => "", chunks: () => stream(body, nth, signal) };
     },
   };
+}
+
+function wholeAnswer(body: Asked["body"], speeds: Speeds): object {
+  const { knowsIds = true } = speeds;
+  const ids =
+    knowsIds && typeof body.prompt === "string" ? words(body.prompt).map((_, i) => 100 + i) : undefined;
+  const usage = { prompt_tokens: promptTokens(body, speeds), completion_tokens: outputTokens(body, speeds) };
+  const text = speeds.answer?.(JSON.stringify(body.prompt ?? body.messages)) ?? "x";
+  const choice = {
+    ...(text.startsWith("{") ? { message: JSON.parse(text) } : { text }),
+    finish_reason: "length",
+    ...(ids && { prompt_token_ids: [1, ...ids] }),
+    ...(body.echo === true && scoresOf(body)),
+  };
+  return { choices: [choice], usage };
 }
 
 /** Every token but the first is as likely as one of four. */

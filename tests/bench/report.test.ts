@@ -78,7 +78,7 @@ test("the table shows every cell with its spread, what was skipped and what a li
   expect(
     tableReport({ ...report, state: "partial", comparison, skipped, warnings: ["busy"] }),
   ).toMatchInlineSnapshot(`
-    "PARTIAL · home · A <fast> processor, 8 cores, 32 GB · exo 1.0.0 (abc1234), daemon · 1 min 15 s
+    "PARTIAL · home · A <fast> processor, 8 cores, 32 GB · exo 1.0.0 (abc1234), daemon · 3 runs · 1 min 15 s
     ! busy
     SCENARIO  MODEL  PROMPT×OUT  LOAD      TTFT P50/P90/P99  ITL P50/P90/P99  PREFILL TOK/S  TOK/S/STREAM  TOK/S TOTAL  CV     VS BASELINE
     chat      m      10×5        1 stream  0.100 0.100 – s   22.2 22.5 – ms   100.0          45.0          26.5         1.1 %  −10.0 % ✗

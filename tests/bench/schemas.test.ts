@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { Value } from "@sinclair/typebox/value";
 import { parse, stringify } from "yaml";
@@ -10,6 +10,8 @@ import { schemaText } from "#actors/supervisor/bench/schemas";
 import { Problem } from "#protocol/problem";
 import { EVERYTHING } from "./every-key.ts";
 import { reportOf } from "./sample-report.ts";
+
+setDefaultTimeout(60_000);
 
 const folder = join(import.meta.dir, "../../actors/supervisor/bench/schemas");
 

@@ -2,9 +2,9 @@
 import type { TargetAbilities } from "./abilities.ts";
 import type { AskPorts } from "./asking.ts";
 import type { Scenario } from "./bench-config.ts";
-import { rightAnswers } from "./checks/answers.ts";
-import { perplexityOf } from "./checks/perplexity.ts";
-import { rightCalls } from "./checks/tools.ts";
+import { factsOf, rightAnswers } from "./checks/answers.ts";
+import { perplexityOf, textOf } from "./checks/perplexity.ts";
+import { casesOf, rightCalls } from "./checks/tools.ts";
 import type { CheckKind, Quality } from "./quality.ts";
 
 export type { Quality } from "./quality.ts";
@@ -30,6 +30,17 @@ const CHECKS: Readonly<Record<CheckKind, Check>> = {
   answers: rightAnswers,
   tools: rightCalls,
 };
+
+const SOURCES: Readonly<Record<CheckKind, (source: string, read: CheckPorts["read"]) => unknown>> = {
+  perplexity: textOf,
+  answers: factsOf,
+  tools: casesOf,
+};
+
+/** What is missing or damaged is said before hours of measuring. Throws Problem. */
+export function readSources({ check = {} }: Scenario, read: CheckPorts["read"]): void {
+  for (const [kind, source] of Object.entries(check) as [CheckKind, string][]) SOURCES[kind](source, read);
+}
 
 export async function runChecks(
   { name, check = {} }: Scenario,

@@ -29,7 +29,7 @@ interface Zone {
 
 /** Packages, and the memory beside them; a package's cores are in it already, and so is everything in the whole system's. */
 function zonesIn(folder: string): readonly Zone[] | string {
-  const entries = tried(() => readdirSync(folder)) ?? [];
+  const entries = (tried(() => readdirSync(folder)) ?? []).toSorted();
   const found = entries.flatMap((entry) => {
     const path = join(folder, entry);
     const name = tried(() => readFileSync(join(path, "name"), "utf8").trim());

@@ -134,8 +134,24 @@ function warningsOf(
     ...done.warnings,
     ...done.cells.flatMap((cell) => cellWarnings(cell, done.measured.get(cell.key) ?? [])),
     ...contextWarnings(config, done),
+    ...(done.target?.kind === "url" ? clientWarnings(done) : []),
   ];
 }
+
+/** Above this the client may keep a piece waiting that has come. */
+const CLIENT_CPU_MOST = 0.5;
+
+/** A target that is asked over a socket is slower than its client, or the figures are the client's. */
+const clientWarnings = ({ cells, measured }: Done): string[] =>
+  cells.flatMap(({ key }) => {
+    const shares = (measured.get(key) ?? []).map(({ run }) => run.clientCpu ?? 0);
+    const most = Math.max(0, ...shares);
+    return most > CLIENT_CPU_MOST
+      ? [
+          `${key}: measuring kept ${(most * 100).toFixed(0)} % of a core busy: short gaps are the client's as well`,
+        ]
+      : [];
+  });
 
 /** `ctx` is a matter of whoever starts the exo. */
 const contextWarnings = ({ models }: BenchConfig, { target }: Done): string[] =>

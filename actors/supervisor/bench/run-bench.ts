@@ -4,7 +4,7 @@ import { Problem } from "#protocol/problem";
 import { abilitiesOf, countedTokens, type TargetAbilities } from "./abilities.ts";
 import type { AskPorts } from "./asking.ts";
 import type { BenchConfig, ModelChoice, Scenario } from "./bench-config.ts";
-import { type Quality, runChecks } from "./checks.ts";
+import { type Quality, readSources, runChecks } from "./checks.ts";
 import type { TargetFacts } from "./facts.ts";
 import { type Cell, cellsOf } from "./grid.ts";
 import type { Journal } from "./journal.ts";
@@ -80,9 +80,9 @@ export async function runBench(
 }
 
 /** A file that is missing or damaged is said now, not after hours of measuring. */
-function readFiles({ data, check }: Scenario, { read }: BenchPorts): void {
-  recordedOf(data, read);
-  for (const source of Object.values(check ?? {})) if (source !== "builtin") read(source);
+function readFiles(scenario: Scenario, { read }: BenchPorts): void {
+  recordedOf(scenario.data, read);
+  readSources(scenario, read);
 }
 
 /** Grows as models are run. */

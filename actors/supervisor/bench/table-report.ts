@@ -47,7 +47,7 @@ export function markdownReport(report: Report): string {
 }
 
 /** Name, machine, version: what a number without them is worth nothing. */
-export function headLine({ name, state, environment, seconds }: Report): string {
+export function headLine({ name, state, environment, seconds, cells }: Report): string {
   const { exo, cpu, logicalCores, memoryBytes, target } = environment;
   const memory = `${(memoryBytes / 1e9).toFixed(0)} GB`;
   const where =
@@ -55,18 +55,29 @@ export function headLine({ name, state, environment, seconds }: Report): string 
       ? ` · ${target.url}`
       : ` · exo ${target.version ?? exo.version} (${exo.commit}), ${target.kind}`;
   const mark = state === "partial" ? "PARTIAL · " : "";
-  return `${mark}${name} · ${cpu}, ${logicalCores} cores, ${memory}${where} · ${shownSeconds(seconds)}`;
+  const counts = [...new Set(cells.map(({ runs }) => runs.length))].toSorted((a, b) => a - b);
+  const least = counts[0] ?? 0;
+  const most = counts.at(-1) ?? 0;
+  const runs = least === most ? `${least} run${least === 1 ? "" : "s"}` : `${least} to ${most} runs`;
+  return `${mark}${name} · ${cpu}, ${logicalCores} cores, ${memory}${where} · ${runs} · ${shownSeconds(seconds)}`;
 }
 
 export function columnsOf(report: Report): { headers: string[]; rows: string[][] } {
   const { cells, comparison } = report;
   const hasGoodput = cells.some(({ summary }) => summary.goodput !== undefined);
   const changes = new Map(comparison?.cells.map((cell) => [cell.key, cell.changes]));
-  const headers = [...HEADERS, ...(hasGoodput ? ["goodput"] : []), ...(comparison ? ["vs baseline"] : [])];
+  const hasEnergy = cells.some(({ summary }) => summary.energy !== undefined);
+  const headers = [
+    ...HEADERS,
+    ...(hasGoodput ? ["goodput"] : []),
+    ...(hasEnergy ? ["Wh/req", "J/tok"] : []),
+    ...(comparison?.baseline ? ["vs baseline"] : []),
+  ];
   const rows = cells.map((cell) => [
     ...rowOf(cell),
     ...(hasGoodput ? [shown(cell.summary.goodput, 2)] : []),
-    ...(comparison ? [shownVerdict(changes.get(cell.key) ?? {})] : []),
+    ...(hasEnergy ? energyOf(cell) : []),
+    ...(comparison?.baseline ? [shownVerdict(changes.get(cell.key) ?? {})] : []),
   ]);
   return { headers, rows };
 }
@@ -103,6 +114,16 @@ function rowOf({
   ];
 }
 
+/** Without what is drawn at rest, where that is known. */
+function energyOf({ summary: { energy } }: ReportCell): string[] {
+  const wattHours = energy?.whPerRequest ?? energy?.grossWhPerRequest;
+  const gross = energy !== undefined && energy.whPerRequest === undefined ? " gross" : "";
+  return [
+    wattHours === undefined ? "–" : `${Number(wattHours.toPrecision(3))}${gross}`,
+    shown(energy?.joulesPerToken, 2),
+  ];
+}
+
 /** `1.31 1.36 – s` */
 function latencies(spread: Spread | undefined, divisor: number, unit: string): string {
   if (!spread) return "–";
@@ -126,18 +147,31 @@ function shownVerdict(changes: Changes): string {
 }
 
 /** What stands under the table, a line each. */
-export function notesOf({ skipped, comparison, cells, quality }: Report): string[] {
+export function notesOf({ skipped, comparison, cells, quality, environment }: Report): string[] {
   const p99 =
     cells.some(({ summary }) => summary.itl && !summary.itl.p99) ||
     cells.some(({ summary }) => summary.ttft && !summary.ttft.p99);
   return [
     ...(p99 ? ["p99 is left out below 100 samples\n"] : []),
     ...(cells.some(({ noisy }) => noisy) ? ["noisy: the runs of a cell vary by more than 5 %\n"] : []),
+    ...energyNotes(cells, environment.energySource),
     ...quality.map((each) => `${qualityLine(each)}\n`),
     ...kneesOf(cells).map((text) => `${text}\n`),
     ...skipped.map(({ what, reason }) => `skipped ${what}: ${reason}\n`),
     ...(comparison ? comparedNotes(comparison) : []),
   ];
+}
+
+function energyNotes(cells: readonly ReportCell[], source: string | undefined): string[] {
+  const drawn = cells.flatMap(({ summary: { energy } }) => energy ?? []);
+  const [first] = drawn;
+  if (!first || source === undefined) return [];
+  const rest =
+    first.baselineWatts === undefined
+      ? "what is drawn at rest is in it"
+      : `at rest ${first.baselineWatts.toFixed(1)} W`;
+  const most = Math.max(...drawn.map(({ watts }) => watts));
+  return [`energy as ${source} counts it: up to ${most.toFixed(1)} W, ${rest}\n`];
 }
 
 function qualityLine({ scenario, model, check, value, count, wrong = [] }: Quality): string {

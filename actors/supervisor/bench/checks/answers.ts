@@ -26,11 +26,15 @@ const BUILTIN: readonly Fact[] = [
   ["2 + 2 =", "4"],
 ].map(([prompt = "", expect = ""]) => ({ prompt, expect }));
 
+/** Throws Problem with the line that is wrong. */
+export const factsOf = (source: string, read: (path: string) => string): readonly Fact[] =>
+  source === "builtin" ? BUILTIN : jsonLines(read(source), source).map(factIn(source));
+
 /** Enough for the word and what a chat says around it. */
 const ANSWER_TOKENS = 24;
 
 export async function rightAnswers(source: string, ports: CheckPorts): Promise<Checked> {
-  const facts = source === "builtin" ? BUILTIN : jsonLines(ports.read(source), source).map(factIn(source));
+  const facts = factsOf(source, ports.read);
   const wrong: string[] = [];
   for (const { prompt, expect } of facts) {
     const answer = await answerTo(prompt, ports);

@@ -1,4 +1,5 @@
 /** How well a model predicts a text: what a speed-up that damages answers makes worse. */
+import { Problem } from "#protocol/problem";
 import { askWhole } from "../asking.ts";
 import type { Checked, CheckPorts } from "../checks.ts";
 import { listIn, objectIn } from "../dialects/dialect.ts";
@@ -12,7 +13,7 @@ const PARTS_MAX = 50;
 /** exp of the mean negative log-probability of a token, given those before it in its part of the text. */
 export async function perplexityOf(source: string, ports: CheckPorts): Promise<Checked> {
   let [sum, tokens] = [0, 0];
-  for (const part of partsOf(ports.read(source))) {
+  for (const part of textOf(source, ports.read)) {
     const scores = (await scoresOf(part, ports))?.filter((score) => typeof score === "number");
     if (!scores) return "the target scores no prompts (echo with logprobs of /v1/completions)";
     sum += scores.reduce((total, score) => total + score, 0);
@@ -20,6 +21,13 @@ export async function perplexityOf(source: string, ports: CheckPorts): Promise<C
   }
   if (tokens === 0) return "the target gave no scores";
   return { value: Math.exp(-sum / tokens), count: tokens };
+}
+
+/** Throws Problem: a text without words has no perplexity. */
+export function textOf(source: string, read: (path: string) => string): readonly string[] {
+  const parts = partsOf(read(source));
+  if (parts.length > 0) return parts;
+  throw new Problem("invalid", `${source} is empty`, { remedy: "give a text to be scored" });
 }
 
 async function scoresOf(

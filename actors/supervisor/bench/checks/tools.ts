@@ -44,13 +44,17 @@ const BUILTIN: readonly Case[] = [
   { prompt: "Show me what is in notes.txt.", tool: "read_file", arguments: { path: "notes.txt" } },
 ];
 
+/** Throws Problem with the line that is wrong. */
+export const casesOf = (source: string, read: (path: string) => string): readonly Case[] =>
+  source === "builtin" ? BUILTIN : jsonLines(read(source), source).map(caseIn(source));
+
 /** A call with its arguments; thinking before it may take long. */
 const ANSWER_TOKENS = 512;
 
 export async function rightCalls(source: string, ports: CheckPorts): Promise<Checked> {
   const { api } = ports.abilities.dialect;
   if (api !== "chat" && api !== "completions") return `tools are asked through chat, not through ${api}`;
-  const cases = source === "builtin" ? BUILTIN : jsonLines(ports.read(source), source).map(caseIn(source));
+  const cases = casesOf(source, ports.read);
   const wrong: string[] = [];
   for (const each of cases) {
     const { status, text: said, json } = await asked(each, ports);
