@@ -1,6 +1,6 @@
 // Plain memory read, to set the decoding of weights against: sums a block with 1 to n threads.
-//   memory-read BYTES          then a line "THREADS PASSES" on stdin gives a line of JSON, the best pass in milliseconds.
-// The block lies in huge pages where the system has them, so that the figure is the machine's best and no weaker one.
+//   memory-read BYTES [huge]   then a line "THREADS PASSES" on stdin gives a line of JSON, the best pass in milliseconds.
+// The block lies in the pages that the system gives everyone, with `huge` in huge ones where it has them.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -46,11 +46,11 @@ double passMs(const Wide* block, size_t count, size_t threads) {
 
 int main(int argc, char** argv) {
   size_t bytes = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 0;
-  if (bytes < sizeof(Wide) * kLanes) return std::fprintf(stderr, "memory-read BYTES\n"), 2;
+  if (bytes < sizeof(Wide) * kLanes) return std::fprintf(stderr, "memory-read BYTES [huge]\n"), 2;
   void* block = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (block == MAP_FAILED) return std::perror("mmap"), 1;
 #ifdef MADV_HUGEPAGE
-  madvise(block, bytes, MADV_HUGEPAGE);
+  if (argc > 2) madvise(block, bytes, MADV_HUGEPAGE);
 #endif
   std::memset(block, 1, bytes);
   size_t threads = 0;

@@ -1,11 +1,10 @@
 /** How much of the plain read rate of memory decoding reaches: both with as many threads, by turns. */
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { medianOf } from "#actors/supervisor/bench/statistics";
 import { hostPlatform, toolchainFor } from "#mlx-c/toolchain";
 import { benchCache, randomShape } from "../models.ts";
 import { decodedBytes } from "../peers-weights.ts";
-import { type Figure, type Goal, ratioFigure, type Series } from "./figure.ts";
+import { bestOf, type Figure, type Goal, ratioFigure, type Series } from "./figure.ts";
 import type { Outcome, Part, Settings } from "./part.ts";
 import { inTurns, type Task } from "./rounds.ts";
 import { promptOf, taskOf, tried, versionsOf, type Work, withSides } from "./sides.ts";
@@ -32,13 +31,15 @@ async function compared(wanted: Bandwidth, { threads, rounds, log }: Settings): 
   const { model, shown, goal } = wanted;
   const { shape, packing } = randomShape(model);
   const bytes = decodedBytes(shape, packing);
-  await using memory = await openMemory(bytes);
+  await using plain = openMemory(bytes, "plain");
+  await using huge = openMemory(bytes, "huge");
   const context = PROMPT + ANSWER + SPARE_TOKENS;
   return await withSides({ model, sides: ["exo"], threads, context }, async (sides) => {
     await tried(sides, decoding("trial"));
     const tasks = sides.flatMap((side) => [
       { ...taskOf(side, decoding("decode")), name: `decode ${side.threads}` },
-      readTask(memory, side.threads),
+      readTask("read", plain, side.threads),
+      readTask("huge read", huge, side.threads),
     ]);
     await inTurns(tasks, 1);
     const taken = await inTurns(tasks, rounds, (round) => log(`round ${round} of ${rounds}`));
@@ -48,34 +49,37 @@ async function compared(wanted: Bandwidth, { threads, rounds, log }: Settings): 
       threads: count,
       values: (taken.get(`${task} ${count}`) ?? []).map((ms) => bytes / ms / 1e6),
     });
-    const pairs = sides.map(({ threads: count }) => ({
+    const rows = sides.map(({ threads: count }) => ({
       decode: rates(`exo, weights of ${shown}`, "decode", count),
-      read: rates("plain read of memory", "read", count),
+      plain: rates("plain read of memory", "read", count),
+      huge: rates("plain read of memory in huge pages", "huge read", count),
     }));
     return {
-      series: pairs.flatMap(({ decode, read }) => [decode, read]),
-      figures: figuresOf(shown, pairs, goal),
+      series: rows.flatMap(({ decode, plain, huge }) => [decode, plain, huge]),
+      figures: figuresOf(shown, rows, goal),
       notes: [
-        `${(bytes / 1e6).toFixed(0)} MB of weights per token, as the file holds them; the plain read is of as many, in huge pages where there are any, the best of ${PASSES} passes`,
+        `${(bytes / 1e6).toFixed(0)} MB of weights per token, as the file holds them; the plain read is of as many, the best of ${PASSES} passes`,
       ],
       versions: versionsOf(sides),
     };
   });
 }
 
-interface Pair {
+interface Rates {
   readonly decode: Series;
-  readonly read: Series;
+  readonly plain: Series;
+  readonly huge: Series;
 }
 
-/** The goal is for the number of threads that decodes fastest; the others are told. */
-function figuresOf(shown: string, pairs: readonly Pair[], goal?: Goal): readonly Figure[] {
-  const ratios = pairs.map(({ decode, read }) =>
-    ratioFigure(`weights read while decoding / plain read, ${shown}, ${decode.threads} thr`, decode, read),
-  );
-  const speeds = pairs.map(({ decode }) => medianOf(decode.values));
-  const best = speeds.indexOf(Math.max(...speeds));
-  return ratios.map((figure, i) => (i === best && goal ? { ...figure, goal } : figure));
+/** The goal is for the number of threads that decodes fastest, in pages as everyone gets them; the rest is told. */
+function figuresOf(shown: string, rows: readonly Rates[], goal?: Goal): readonly Figure[] {
+  const told = (over: string, { threads = 0 }: Series) =>
+    `weights read while decoding / ${over}, ${shown}, ${threads} thr`;
+  const fastest = bestOf(rows.map(({ decode }) => decode));
+  return rows.flatMap(({ decode, plain, huge }) => [
+    ratioFigure(told("plain read", decode), decode, plain, decode === fastest ? goal : undefined),
+    ratioFigure(told("plain read in huge pages", decode), decode, huge),
+  ]);
 }
 
 const decoding = (what: string): Work => ({
@@ -84,8 +88,8 @@ const decoding = (what: string): Work => ({
   read: decodeMs,
 });
 
-const readTask = (memory: Memory, threads: number): Task => ({
-  name: `read ${threads}`,
+const readTask = (name: string, memory: Memory, threads: number): Task => ({
+  name: `${name} ${threads}`,
   measure: () => memory.readMs(threads),
 });
 
@@ -94,8 +98,8 @@ interface Memory extends AsyncDisposable {
   readMs(threads: number): Promise<number>;
 }
 
-async function openMemory(bytes: number): Promise<Memory> {
-  const child = Bun.spawn([builtReader(), String(bytes)], {
+function openMemory(bytes: number, pages: "plain" | "huge"): Memory {
+  const child = Bun.spawn([builtReader(), String(bytes), ...(pages === "huge" ? [pages] : [])], {
     stdin: "pipe",
     stdout: "pipe",
     stderr: "inherit",
