@@ -12,6 +12,8 @@
 import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { type Random, randomOf } from "#actors/supervisor/bench/random";
+import { turned } from "./figures/rounds.ts";
+import { promptOf } from "./figures/sides.ts";
 import { decodeMs, prefillMs } from "./figures/timing.ts";
 import { modelFile, root } from "./models.ts";
 import {
@@ -41,8 +43,6 @@ const prompts = numbers(values.prompts);
 const output = Number(values.output);
 const rounds = Number(values.rounds);
 const sideNames = SIDES.filter((name) => values.sides.split(",").includes(name));
-/** Token ids that are words in every vocabulary here: neither bytes nor control tokens. */
-const [ID_LEAST, ID_MOST] = [1000, 31_000];
 /** Warms every side up, and shows whether they hold the same model: greedy answers to one prompt begin alike. */
 const [CHECKED_PROMPT, CHECKED_TOKENS] = [16, 8];
 /** A machine with more to do measures that as well. */
@@ -91,7 +91,7 @@ async function compared(model: string, path: string): Promise<readonly Measured[
   for (let round = 0; round < rounds; round++) {
     for (const length of prompts) {
       for (const side of turned(sides, round)) {
-        const run: Run = { prompts: [prompt(length, random)], output };
+        const run: Run = { prompts: [promptOf(length, random)], output };
         const common = { model, side: side.name, threads: side.threads, prompt: length, round };
         found.push(...speeds(length, await side.run(run)).map((each) => ({ ...common, ...each })));
       }
@@ -102,7 +102,7 @@ async function compared(model: string, path: string): Promise<readonly Measured[
 }
 
 async function warm(model: string, sides: readonly Side[], random: Random): Promise<void> {
-  const run: Run = { prompts: [prompt(CHECKED_PROMPT, random)], output: CHECKED_TOKENS };
+  const run: Run = { prompts: [promptOf(CHECKED_PROMPT, random)], output: CHECKED_TOKENS };
   const answers: (readonly number[])[] = [];
   for (const side of sides) {
     versions[side.name] = side.version;
@@ -128,13 +128,4 @@ function canRead(name: SideName, model: string): boolean {
 
 function threadsOf(name: SideName): number[] {
   return takesThreads(name) ? numbers(values.threads) : [1];
-}
-
-/** Who goes first changes with the round. */
-function turned(sides: readonly Side[], round: number): readonly Side[] {
-  return [...sides.slice(round % sides.length), ...sides.slice(0, round % sides.length)];
-}
-
-function prompt(length: number, random: Random): number[] {
-  return Array.from({ length }, () => ID_LEAST + random.below(ID_MOST - ID_LEAST));
 }
