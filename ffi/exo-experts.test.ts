@@ -64,7 +64,8 @@ test("chosen experts give what MLX's gathered products give, whatever the shape,
   fc.assert(
     fc.property(cases, (shape) => {
       const [got, wanted] = [product(exo, shape), product(mlx, shape)];
-      const bound = 4e-6 * columnsOf(shape);
+      // Sums of n terms of size one differ by rounding; that of x to 16 bits counts most where they are few.
+      const bound = 4e-6 * columnsOf(shape) + 1.5e-4;
       return (
         got.length === wanted.length &&
         got.every((value, i) => Math.abs(value - (wanted[i] ?? Number.NaN)) <= bound)

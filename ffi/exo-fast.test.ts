@@ -51,8 +51,8 @@ test("our products equal the unpacked product in float32, whatever the shape, wi
   fc.assert(
     fc.property(cases, (shape) => {
       const [got, wanted] = [product(exo, shape), product(mlx, shape)];
-      // Sums of n terms of size one differ by rounding only.
-      const bound = 4e-6 * columnsOf(shape);
+      // Sums of n terms of size one differ by rounding; that of x to 16 bits counts most where they are few.
+      const bound = 4e-6 * columnsOf(shape) + 1.5e-4;
       return (
         got.length === wanted.length &&
         got.every((value, i) => Math.abs(value - (wanted[i] ?? Number.NaN)) <= bound)

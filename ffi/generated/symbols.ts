@@ -1,5 +1,5 @@
 // Written by ffi/generate.ts from the headers of mlx-c and mlx-c/shim. Do not edit: bun ffi/generate.ts
-// 633 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
+// 634 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
 import type { CallState, Handle, Optional, Raw, Text, Words } from "../call.ts";
 
 export type exo_file = Handle<"exo_file">;

@@ -13,8 +13,6 @@ namespace mx = mlx::core;
 namespace exo {
 namespace {
 
-constexpr size_t kLineFloats = 16;
-
 /** x [.., K], weight [N, K], for packed ones scales and biases; last, if there is one, the bias [N] of a dense product. */
 struct Linear {
   static constexpr const char* name = "ExoLinear";
@@ -30,16 +28,16 @@ struct Linear {
     Matrix matrix{ordered(w, weights), nullptr, nullptr, rows, columns, bits, group, inputs[bits ? 2 : 1].type(), mode};
     if (bits) matrix.scales = ordered(inputs[2], scales);
     if (bits && inputs.size() > 3) matrix.biases = ordered(inputs[3], biases);
-    std::vector<float> space;
-    const float* x = rowsOf(inputs[0], space);
+    size_t count = inputs[0].rows();
+    Factors x(matrix, count, count);
+    if (!x.lie(inputs[0])) set(x, inputs[0]);
     bool direct = out.dtype == mx::float32;
     std::vector<float> made(direct ? 0 : out.size());
     float* to = direct ? reinterpret_cast<float*>(out.data) : made.data();
-    size_t count = inputs[0].rows();
     std::vector<float> added;
     const float* bias = bits == 0 && inputs.size() > 2 ? inputs[2].floats(0, added) : nullptr;
     parallel(rows, rowsPerPiece(columns * count), [&](size_t first, size_t last) {
-      kernels().linear(matrix, x, count, to, rows, first, last);
+      x.multiply(matrix, 0, count, to, rows, first, last);
       if (!bias) return;
       for (size_t m = 0; m < count; ++m)
         for (size_t n = first; n < last; ++n) to[m * rows + n] += bias[n];
@@ -48,23 +46,12 @@ struct Linear {
   }
 
  private:
-  /** x [count, columns] as floats, in the order of a packed weight's columns. */
-  const float* rowsOf(const View& x, std::vector<float>& space) const {
-    size_t columns = x.columns();
-    bool asItIs = x.adjoining && x.dtype == mx::float32 && !packing.arranged();
-    if (asItIs) return reinterpret_cast<const float*>(x.data);
-    size_t stride = arrangedColumns(columns, packing);
-    space.resize(x.rows() * stride + kLineFloats);
-    // Vectors that cross a cache line cost two loads; rows are a multiple of a vector long.
-    size_t past = reinterpret_cast<uintptr_t>(space.data()) / sizeof(float) % kLineFloats;
-    float* to = space.data() + (past == 0 ? 0 : kLineFloats - past);
-    parallel(x.rows(), grainOf(columns), [&](size_t first, size_t last) {
+  static void set(Factors& to, const View& x) {
+    to.make();
+    parallel(x.rows(), grainOf(x.columns()), [&](size_t first, size_t last) {
       std::vector<float> row;
-      for (size_t m = first; m < last; ++m) {
-        arrangeRow(x.floats(m, row), columns, packing, to + m * stride);
-      }
+      for (size_t m = first; m < last; ++m) to.set(m, x.floats(m, row));
     });
-    return to;
   }
 };
 

@@ -60,6 +60,19 @@ struct Mixture {
   float* mixed;
 };
 
+/** Up to so many rows of x (requests that decode together) a product reads weights as it goes; unpacking more at once is cheaper. */
+constexpr size_t kFewRows = 8;
+
+/** Products of few rows of x, which come in a form of their own, with the weights for which `bytes` is not 0; null: with none. */
+struct Prepared {
+  /** Bytes of a row of x beside this weight. */
+  size_t (*bytes)(const Matrix& weight) = nullptr;
+  /** Puts a row of x [columns] into that form, `to` aligned to 64 bytes. */
+  void (*prepare)(const Matrix& weight, const float* x, uint8_t* to) = nullptr;
+  /** As Kernels::linear, for up to kFewRows rows of x. */
+  void (*linear)(const Matrix& weight, const uint8_t* x, size_t count, float* out, size_t stride, size_t first, size_t last) = nullptr;
+};
+
 struct Kernels {
   const char* name;
   /** Floats of a vector. For affine 4-bit weights x comes in runs of 8 * lanes columns (the last one filled up with zeros): of each
@@ -67,6 +80,7 @@ struct Kernels {
   size_t lanes;
   /** out[m * stride + n] = x row m . weight row n, for weight rows [first, last); x [count, columns], where wanted arranged. */
   void (*linear)(const Matrix& weight, const float* x, size_t count, float* out, size_t stride, size_t first, size_t last);
+  Prepared prepared;
   /** A row of a packed weight as floats, columns in their own order. */
   void (*unpack)(const Matrix& weight, size_t row, float* to);
   /** `count` elements of a type, `step` elements apart, as floats. */

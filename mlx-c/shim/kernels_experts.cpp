@@ -78,17 +78,12 @@ struct Experts {
 
   void operator()(const std::vector<View>& inputs, const View& out) const {
     const View &x = inputs[0], &w = inputs[2];
-    size_t count = w.shape[0], rows = w.shape[1], columns = x.columns(), stride = arrangedColumns(columns, packing);
+    size_t count = w.shape[0], rows = w.shape[1];
     Pairs pairs(x, inputs[1], count);
-    std::vector<float> arranged(pairs.row.size() * stride);
-    parallel(pairs.row.size(), grainOf(columns), [&](size_t first, size_t last) {
-      std::vector<float> space;
-      for (size_t p = first; p < last; ++p) arrangeRow(x.floats(pairs.row[p], space), columns, packing, arranged.data() + p * stride);
-    });
     bool direct = out.dtype == mx::float32 && pairs.inOrder();
     std::vector<float> made(direct ? 0 : out.size());
     float* to = direct ? reinterpret_cast<float*>(out.data) : made.data();
-    multiply(inputs, pairs, arranged.data(), stride, to);
+    multiply(inputs, pairs, to);
     float none = std::numeric_limits<float>::quiet_NaN();
     std::fill(to + pairs.begin[count] * rows, to + pairs.row.size() * rows, none);
     if (direct) return;
@@ -98,7 +93,7 @@ struct Experts {
   }
 
  private:
-  void multiply(const std::vector<View>& inputs, const Pairs& pairs, const float* x, size_t stride, float* out) const {
+  void multiply(const std::vector<View>& inputs, const Pairs& pairs, float* out) const {
     const View& w = inputs[2];
     auto [bits, group, mode] = packing;
     size_t rows = w.shape[1], columns = inputs[0].columns();
@@ -111,14 +106,23 @@ struct Experts {
     size_t scaleBytes = bits ? rows * inputs[3].columns() * mx::size_of(inputs[3].dtype) : 0;
     size_t busiest = 0;
     for (size_t e : pairs.chosen) busiest = std::max(busiest, pairs.begin[e + 1] - pairs.begin[e]);
+    Matrix matrix{data, scale, bias, rows, columns, bits, group, type, mode};
+    Factors x(matrix, pairs.row.size(), busiest);
+    x.make();
+    parallel(pairs.row.size(), grainOf(columns), [&](size_t first, size_t last) {
+      std::vector<float> space;
+      for (size_t p = first; p < last; ++p) x.set(p, inputs[0].floats(pairs.row[p], space));
+    });
     // The rows of all chosen experts in one row of work: a few experts alone would not fill the threads.
     parallel(pairs.chosen.size() * rows, rowsPerPiece(columns * busiest), [&](size_t first, size_t last) {
       while (first < last) {
         size_t e = pairs.chosen[first / rows], from = first % rows, until = std::min(rows, from + last - first);
-        const char* biasOf = bias ? bias + e * scaleBytes : nullptr;
-        Matrix matrix{data + e * weightBytes, scale + e * scaleBytes, biasOf, rows, columns, bits, group, type, mode};
+        Matrix own = matrix;
+        own.data = data + e * weightBytes;
+        own.scales = scale + e * scaleBytes;
+        if (bias) own.biases = bias + e * scaleBytes;
         size_t begin = pairs.begin[e];
-        kernels().linear(matrix, x + begin * stride, pairs.begin[e + 1] - begin, out + begin * rows, rows, from, until);
+        x.multiply(own, begin, pairs.begin[e + 1] - begin, out + begin * rows, rows, from, until);
         first += until - from;
       }
     });

@@ -26,22 +26,10 @@ std::optional<Packing> knownPacking(std::string_view mode, int bits, int group) 
   return std::nullopt;
 }
 
-} // namespace
+constexpr size_t kLineBytes = 64;
 
-size_t rowsPerPiece(size_t products) {
-  return (kPieceProducts / (products + 1) / kTileRows + 1) * kTileRows;
-}
-
-size_t arrangedColumns(size_t columns, const Packing& packing) {
-  size_t run = 8 * kernels().lanes;
-  return packing.arranged() ? (columns + run - 1) / run * run : columns;
-}
-
-void arrangeRow(const float* x, size_t columns, const Packing& packing, float* to) {
-  if (!packing.arranged()) {
-    std::copy(x, x + columns, to);
-    return;
-  }
+/** Puts a row of x into the order that Kernels::lanes describes. */
+void arrange(const float* x, size_t columns, float* to) {
   size_t lanes = kernels().lanes;
   for (size_t run = 0; run < columns; run += 8 * lanes, to += 8 * lanes) {
     size_t words = std::min(lanes, (columns - run) / 8);
@@ -50,6 +38,45 @@ void arrangeRow(const float* x, size_t columns, const Packing& packing, float* t
       std::fill(to + k * lanes + words, to + (k + 1) * lanes, 0.0f);
     }
   }
+}
+
+} // namespace
+
+size_t rowsPerPiece(size_t products) {
+  return (kPieceProducts / (products + 1) / kTileRows + 1) * kTileRows;
+}
+
+Factors::Factors(const Matrix& weight, size_t rows, size_t together) : like_(weight), rows_(rows) {
+  const Kernels& of = kernels();
+  size_t bytes = weight.bits && together <= kFewRows && of.prepared.bytes ? of.prepared.bytes(weight) : 0;
+  prepared_ = bytes != 0;
+  size_t run = weight.arranged() ? 8 * of.lanes : 1;
+  stride_ = prepared_ ? bytes : (weight.columns + run - 1) / run * run * sizeof(float);
+}
+
+bool Factors::lie(const View& x) {
+  if (prepared_ || like_.arranged() || !x.adjoining || x.dtype != mx::float32) return false;
+  at_ = x.data;
+  return true;
+}
+
+void Factors::make() {
+  space_ = std::make_unique_for_overwrite<char[]>(rows_ * stride_ + kLineBytes);
+  size_t past = reinterpret_cast<uintptr_t>(space_.get()) % kLineBytes;
+  at_ = space_.get() + (past == 0 ? 0 : kLineBytes - past);
+}
+
+void Factors::set(size_t row, const float* x) const {
+  char* to = at_ + row * stride_;
+  if (prepared_) return kernels().prepared.prepare(like_, x, reinterpret_cast<uint8_t*>(to));
+  if (like_.arranged()) return arrange(x, like_.columns, reinterpret_cast<float*>(to));
+  std::copy(x, x + like_.columns, reinterpret_cast<float*>(to));
+}
+
+void Factors::multiply(const Matrix& w, size_t m, size_t count, float* out, size_t stride, size_t first, size_t last) const {
+  const char* x = at_ + m * stride_;
+  if (prepared_) return kernels().prepared.linear(w, reinterpret_cast<const uint8_t*>(x), count, out, stride, first, last);
+  kernels().linear(w, reinterpret_cast<const float*>(x), count, out, stride, first, last);
 }
 
 const char* ordered(const View& matrix, std::vector<char>& space) {

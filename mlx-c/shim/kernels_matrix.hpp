@@ -1,6 +1,7 @@
 // What products with one weight and with many experts' weights have in common.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -18,18 +19,32 @@ struct Packing {
   Mode mode = Mode::affine;
 
   bool operator==(const Packing&) const = default;
-
-  /** See Matrix::arranged. */
-  bool arranged() const {
-    return mode == Mode::affine && bits == 4;
-  }
 };
 
-/** Columns of a row of x as the kernels take it in beside a weight that is packed so. */
-size_t arrangedColumns(size_t columns, const Packing& packing);
+/** Rows of x in a form that the kernels take in beside a weight: as they lie, as floats in another order, or as integers. */
+class Factors {
+ public:
+  /** `rows` rows, of which up to `together` are multiplied with one weight at a time; weights are alike but for where they lie. */
+  Factors(const Matrix& weight, size_t rows, size_t together);
 
-/** Puts a row of x into that order: see Kernels::lanes. */
-void arrangeRow(const float* x, size_t columns, const Packing& packing, float* to);
+  /** Takes x's rows as they lie, where the kernels do. */
+  bool lie(const View& x);
+  /** Room for the rows; then each is set. */
+  void make();
+  void set(size_t row, const float* x) const;
+  /** Kernels::linear of `count` rows from row `m` on. */
+  void multiply(const Matrix& weight, size_t m, size_t count, float* out, size_t stride, size_t first, size_t last) const;
+
+ private:
+  Matrix like_;
+  size_t rows_;
+  bool prepared_;
+  /** Bytes from row to row. */
+  size_t stride_;
+  std::unique_ptr<char[]> space_;
+  /** At a cache line's beginning, unless they lie elsewhere: vectors that cross one cost two loads. */
+  char* at_ = nullptr;
+};
 
 /** The elements in row-major order: where they lie, or copied into `space`. Weights are hardly ever laid out otherwise. */
 const char* ordered(const View& matrix, std::vector<char>& space);

@@ -55,7 +55,7 @@ std::vector<float> waves(size_t count, float step) {
 
 TEST(kernels_name_their_instruction_set_and_threads) {
   const std::string path = exo_kernel_path();
-  CHECK(path == "avx512" || path == "avx2" || path == "neon" || path == "portable" || path == "mlx");
+  CHECK(path == "avx512" || path == "avx512f" || path == "avx2" || path == "neon" || path == "portable" || path == "mlx");
   CHECK(exo_kernel_threads() >= 1);
 }
 
