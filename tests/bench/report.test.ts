@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { redacted } from "#actors/supervisor/bench/archive";
 import { compare } from "#actors/supervisor/bench/compare";
 import { csvReport } from "#actors/supervisor/bench/csv-report";
-import { htmlReport } from "#actors/supervisor/bench/html-report";
+import { htmlReport } from "#actors/supervisor/bench/html/html-report";
 import { randomOf } from "#actors/supervisor/bench/random";
 import { changeOf, percentile, spreadOf, variationOf } from "#actors/supervisor/bench/statistics";
 import { markdownReport, tableReport } from "#actors/supervisor/bench/table-report";
@@ -118,11 +118,61 @@ test("the HTML refers to nothing outside, runs no script and escapes what it sho
     html.includes("<fast>"),
     html.includes("&lt;fast&gt;"),
   ]).toEqual([undefined, false, true]);
-  expect([html.match(/<svg/g)?.length, html.match(/<\/svg>/g)?.length, html.includes("NaN")]).toEqual([
-    4,
-    4,
-    false,
-  ]);
+  expect([
+    html.match(/<svg/g)?.length,
+    html.match(/<\/svg>/g)?.length,
+    /NaN|undefined|Infinity/.exec(html),
+  ]).toEqual([6, 6, null]);
+});
+
+test("in the HTML every picture has words and numbers, every table a header, and both colour schemes are there", () => {
+  const energy = {
+    joules: 20,
+    seconds: 2,
+    baselineWatts: 4,
+    watts: [[500, 9] as const, [1000, 11] as const],
+  };
+  const report = reportOf();
+  const [cell] = report.cells;
+  if (!cell) throw new Error("the sample has a cell");
+  const runs = cell.runs.map((run) => ({ ...run, energy }));
+  const html = htmlReport({
+    ...report,
+    state: "partial",
+    cells: [
+      { ...cell, runs },
+      { ...cell, load: "2 streams" },
+    ],
+  });
+  const pictures = html.match(/<svg [^>]*>/g) ?? [];
+  const figures = html.match(/<figure>.*?<\/figure>/gs) ?? [];
+  expect({
+    described:
+      pictures.filter((each) => /role="img" aria-label="[^"]+"/.test(each)).length === pictures.length,
+    withNumbers: figures.filter((each) => each.includes("<details>") && each.includes("<caption>")).length,
+    figures: figures.length,
+    captions: [...html.matchAll(/<figcaption>(.*?)<\/figcaption>/g)].map(([, text]) => text),
+    tables: html.match(/<table>/g)?.length === html.match(/<thead><tr><th scope="col">/g)?.length,
+    dark: html.includes("prefers-color-scheme:dark"),
+    partial: html.includes('<span class="state partial">partial</span>'),
+  }).toEqual({
+    described: true,
+    withNumbers: 8,
+    figures: 8,
+    captions: [
+      "Latency over throughput: chat · m · 10×5",
+      "Time to first token",
+      "Gap between pieces (ITL)",
+      "Spread over the runs",
+      "Gaps between pieces: chat 10×5, 1 stream",
+      "Gaps between pieces: chat 10×5, 2 streams",
+      "Power: chat 10×5, 1 stream, first run",
+      "The slowest request: chat 10×5, 1 stream",
+    ],
+    tables: true,
+    dark: true,
+    partial: true,
+  });
 });
 
 test("a report to be shared tells no address, no path and no server's words", () => {

@@ -81,7 +81,7 @@ async function contentOf(report: Report, format: FileFormat): Promise<string | U
     case "markdown":
       return markdownReport(report);
     case "html":
-      return (await import("./html-report.ts")).htmlReport(report);
+      return (await import("./html/html-report.ts")).htmlReport(report);
   }
 }
 
