@@ -7,7 +7,8 @@ import { bestSide, promptOf, seriesOf, taskOf, tried, versionsOf, type Work, wit
 import { decodeMs } from "./timing.ts";
 
 const STREAMS = 4;
-const [PROMPT, ANSWER, TRIAL_ANSWER] = [64, 64, 16];
+const PROMPT = 32;
+const TRIAL_ANSWER = 8;
 const SPARE_TOKENS = 64;
 const SIDES: readonly SideName[] = ["exo", "llama.cpp"];
 
@@ -15,6 +16,8 @@ export interface Batch {
   readonly name: string;
   readonly model: string;
   readonly shown: string;
+  /** Tokens of each stream. */
+  readonly answer: number;
   readonly goal: Goal;
 }
 
@@ -24,10 +27,13 @@ export const batch = (wanted: Batch): Part => ({
   run: (settings) => compared(wanted, settings),
 });
 
-async function compared({ model, shown, goal }: Batch, { threads, rounds, log }: Settings): Promise<Outcome> {
-  const context = PROMPT + ANSWER + SPARE_TOKENS;
-  const together = streamsOf(STREAMS, `decode ${shown}, ${STREAMS} streams`);
-  const alone = streamsOf(1, `decode ${shown}, 1 stream`);
+async function compared(
+  { model, shown, answer, goal }: Batch,
+  { threads, rounds, log }: Settings,
+): Promise<Outcome> {
+  const context = PROMPT + answer + SPARE_TOKENS;
+  const together = streamsOf(STREAMS, `decode ${shown}, ${STREAMS} streams`, answer);
+  const alone = streamsOf(1, `decode ${shown}, 1 stream`, answer);
   return await withSides({ model, sides: SIDES, threads, context, streams: STREAMS }, async (all) => {
     const many = await tried(all, streamsOf(STREAMS, "trial of many", TRIAL_ANSWER));
     const one = await tried(all, streamsOf(1, "trial of one", TRIAL_ANSWER));
@@ -52,13 +58,13 @@ async function compared({ model, shown, goal }: Batch, { threads, rounds, log }:
         figure("llama.cpp"),
         ratioFigure(against, bestSide(total, "exo"), bestSide(total, "llama.cpp")),
       ],
-      notes: [`prompts of ${PROMPT} tokens, answers of ${ANSWER}; timed while all streams answer`],
+      notes: [`prompts of ${PROMPT} tokens, answers of ${answer}; timed while all streams answer`],
       versions: versionsOf(all),
     };
   });
 }
 
-function streamsOf(streams: number, what: string, output = ANSWER): Work {
+function streamsOf(streams: number, what: string, output: number): Work {
   return {
     what,
     ask: (random) => ({
