@@ -1,4 +1,5 @@
-// What the kernels of every instruction set compute, and the table that holds one set's. All arithmetic is float32.
+// What the kernels of every instruction set compute, and the table that holds one set's. All arithmetic is float32,
+// but for Prepared and ManyRows.
 #pragma once
 
 #include <cstddef>
@@ -63,6 +64,23 @@ struct Mixture {
 /** Up to so many rows of x (requests that decode together) a product reads weights as it goes; unpacking more at once is cheaper. */
 constexpr size_t kFewRows = 8;
 
+/**
+ * A way to multiply a weight with more than kFewRows rows of x. These are packed first, in panels of up to `together` rows: the
+ * panel of row m, where m is a multiple of that, begins at m times the floats of a row. Each row's results are the same
+ * whatever the other rows are and how many. See exo_quantized_linear for what integers round.
+ */
+struct ManyRows {
+  /** Weight rows that are computed at once, at best. */
+  size_t rows;
+  size_t together;
+  /** Floats that a packed row of x takes; none: this way does not know such weights. */
+  size_t (*floatsOfRow)(const Matrix& weight);
+  /** Packs a panel: `count` rows of x. False when this way cannot stand for their values. */
+  bool (*pack)(const Matrix& weight, const float* const* x, size_t count, float* to);
+  /** out[m * stride + n] = x row m . weight row n, for weight rows [first, last) and `count` rows of packed x. */
+  void (*multiply)(const Matrix& weight, const float* x, size_t count, float* out, size_t stride, size_t first, size_t last);
+};
+
 /** Products of few rows of x, which come in a form of their own, with the weights for which `bytes` is not 0; null: with none. */
 struct Prepared {
   /** Bytes of a row of x beside this weight. */
@@ -81,6 +99,9 @@ struct Kernels {
   /** out[m * stride + n] = x row m . weight row n, for weight rows [first, last); x [count, columns], where wanted arranged. */
   void (*linear)(const Matrix& weight, const float* x, size_t count, float* out, size_t stride, size_t first, size_t last);
   Prepared prepared;
+  ManyRows floats;
+  /** Where the processor has instructions that make it faster, or null. */
+  const ManyRows* integers;
   /** A row of a packed weight as floats, columns in their own order. */
   void (*unpack)(const Matrix& weight, size_t row, float* to);
   /** `count` elements of a type, `step` elements apart, as floats. */

@@ -44,6 +44,14 @@ struct Pairs {
     }
   }
 
+  /** The pairs of each chosen expert that has many of them, or few. */
+  std::vector<Part> parts(bool many) const {
+    std::vector<Part> found;
+    for (size_t e : chosen)
+      if ((begin[e + 1] - begin[e] > kFewRows) == many) found.push_back({begin[e], begin[e + 1]});
+    return found;
+  }
+
   bool inOrder() const {
     return std::is_sorted(place.begin(), place.end());
   }
@@ -107,12 +115,9 @@ struct Experts {
     size_t busiest = 0;
     for (size_t e : pairs.chosen) busiest = std::max(busiest, pairs.begin[e + 1] - pairs.begin[e]);
     Matrix matrix{data, scale, bias, rows, columns, bits, group, type, mode};
-    Factors x(matrix, pairs.row.size(), busiest);
-    x.make();
-    parallel(pairs.row.size(), grainOf(columns), [&](size_t first, size_t last) {
-      std::vector<float> space;
-      for (size_t p = first; p < last; ++p) x.set(p, inputs[0].floats(pairs.row[p], space));
-    });
+    auto rowOf = [&](size_t p, std::vector<float>& space) { return inputs[0].floats(pairs.row[p], space); };
+    PackedRows many(matrix, pairs.parts(true), rowOf);
+    Factors few = fewOf(matrix, pairs, rowOf);
     // The rows of all chosen experts in one row of work: a few experts alone would not fill the threads.
     parallel(pairs.chosen.size() * rows, rowsPerPiece(columns * busiest), [&](size_t first, size_t last) {
       while (first < last) {
@@ -121,11 +126,27 @@ struct Experts {
         own.data = data + e * weightBytes;
         own.scales = scale + e * scaleBytes;
         if (bias) own.biases = bias + e * scaleBytes;
-        size_t begin = pairs.begin[e];
-        x.multiply(own, begin, pairs.begin[e + 1] - begin, out + begin * rows, rows, from, until);
+        size_t begin = pairs.begin[e], end = pairs.begin[e + 1];
+        float* to = out + begin * rows;
+        if (end - begin > kFewRows) many.multiply(own, {begin, end}, to, rows, from, until);
+        else few.multiply(own, begin, end - begin, to, rows, from, until);
         first += until - from;
       }
     });
+  }
+
+  /** The rows of x of those experts that have few of them, each in its place. */
+  static Factors fewOf(const Matrix& matrix, const Pairs& pairs, const PackedRows::Row& x) {
+    std::vector<size_t> rows;
+    for (auto [begin, end] : pairs.parts(false))
+      for (size_t p = begin; p < end; ++p) rows.push_back(p);
+    Factors made(matrix, rows.empty() ? 0 : rows.back() + 1);
+    made.make();
+    parallel(rows.size(), grainOf(matrix.columns), [&](size_t first, size_t last) {
+      std::vector<float> space;
+      for (size_t i = first; i < last; ++i) made.set(rows[i], x(rows[i], space));
+    });
+    return made;
   }
 };
 

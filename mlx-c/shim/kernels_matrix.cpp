@@ -1,16 +1,17 @@
 #include "kernels_matrix.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <string_view>
 
 #include "mlx/c/private/mlx.h"
+#include "pool.hpp"
 
 namespace mx = mlx::core;
 
 namespace exo {
 namespace {
 
-constexpr size_t kTileRows = 16;
 /** Products of one piece: about five microseconds, which outweighs handing it over. */
 constexpr size_t kPieceProducts = 65536;
 
@@ -42,13 +43,13 @@ void arrange(const float* x, size_t columns, float* to) {
 
 } // namespace
 
-size_t rowsPerPiece(size_t products) {
-  return (kPieceProducts / (products + 1) / kTileRows + 1) * kTileRows;
+size_t rowsPerPiece(size_t products, size_t tile) {
+  return (kPieceProducts / (products + 1) / tile + 1) * tile;
 }
 
-Factors::Factors(const Matrix& weight, size_t rows, size_t together) : like_(weight), rows_(rows) {
+Factors::Factors(const Matrix& weight, size_t rows) : like_(weight), rows_(rows) {
   const Kernels& of = kernels();
-  size_t bytes = weight.bits && together <= kFewRows && of.prepared.bytes ? of.prepared.bytes(weight) : 0;
+  size_t bytes = weight.bits && of.prepared.bytes ? of.prepared.bytes(weight) : 0;
   prepared_ = bytes != 0;
   size_t run = weight.arranged() ? 8 * of.lanes : 1;
   stride_ = prepared_ ? bytes : (weight.columns + run - 1) / run * run * sizeof(float);
@@ -77,6 +78,39 @@ void Factors::multiply(const Matrix& w, size_t m, size_t count, float* out, size
   const char* x = at_ + m * stride_;
   if (prepared_) return kernels().prepared.linear(w, reinterpret_cast<const uint8_t*>(x), count, out, stride, first, last);
   kernels().linear(w, reinterpret_cast<const float*>(x), count, out, stride, first, last);
+}
+
+PackedRows::PackedRows(const Matrix& weight, const std::vector<Part>& parts, const Row& x) : way_(kernels().integers) {
+  bool known = way_ && way_->floatsOfRow(weight) != 0;
+  if (known && pack(weight, parts, x)) return;
+  way_ = &kernels().floats;
+  pack(weight, parts, x);
+}
+
+bool PackedRows::pack(const Matrix& weight, const std::vector<Part>& parts, const Row& x) {
+  if (parts.empty()) return true;
+  std::vector<Part> panels;
+  for (const Part& part : parts)
+    for (size_t row = part.begin; row < part.end; row += way_->together)
+      panels.push_back({row, std::min(row + way_->together, part.end)});
+  size_t floats = way_->floatsOfRow(weight);
+  space_.reset(new float[parts.back().end * floats]);
+  std::atomic<bool> fits{true};
+  parallel(panels.size(), grainOf(weight.columns * way_->together), [&](size_t first, size_t last) {
+    std::vector<std::vector<float>> spaces(way_->together);
+    std::vector<const float*> rows(way_->together);
+    for (size_t p = first; p < last; ++p) {
+      const auto [begin, end] = panels[p];
+      for (size_t row = begin; row < end; ++row) rows[row - begin] = x(row, spaces[row - begin]);
+      if (!way_->pack(weight, rows.data(), end - begin, space_.get() + begin * floats)) fits = false;
+    }
+  });
+  return fits;
+}
+
+void PackedRows::multiply(const Matrix& weight, Part part, float* out, size_t stride, size_t first, size_t last) const {
+  const float* x = space_.get() + part.begin * way_->floatsOfRow(weight);
+  way_->multiply(weight, x, part.end - part.begin, out, stride, first, last);
 }
 
 const char* ordered(const View& matrix, std::vector<char>& space) {

@@ -1,6 +1,7 @@
 // What products with one weight and with many experts' weights have in common.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -10,8 +11,8 @@
 
 namespace exo {
 
-/** Weight rows that one thread takes at a time, where each takes `products`: a multiple of every tile. */
-size_t rowsPerPiece(size_t products);
+/** Weight rows that one thread takes at a time, where each takes `products`: a multiple of `tile`. */
+size_t rowsPerPiece(size_t products, size_t tile = 16);
 
 /** How a weight is packed; bits 0: it is not. */
 struct Packing {
@@ -21,11 +22,11 @@ struct Packing {
   bool operator==(const Packing&) const = default;
 };
 
-/** Rows of x in a form that the kernels take in beside a weight: as they lie, as floats in another order, or as integers. */
+/** Up to kFewRows rows of x for each weight: as they lie, as floats in another order, or as integers. */
 class Factors {
  public:
-  /** `rows` rows, of which up to `together` are multiplied with one weight at a time; weights are alike but for where they lie. */
-  Factors(const Matrix& weight, size_t rows, size_t together);
+  /** Room for `rows` rows, for weights that are alike but for where they lie. */
+  Factors(const Matrix& weight, size_t rows);
 
   /** Takes x's rows as they lie, where the kernels do. */
   bool lie(const View& x);
@@ -44,6 +45,35 @@ class Factors {
   std::unique_ptr<char[]> space_;
   /** At a cache line's beginning, unless they lie elsewhere: vectors that cross one cost two loads. */
   char* at_ = nullptr;
+};
+
+/** Rows of x that are multiplied with one weight. */
+struct Part {
+  size_t begin, end;
+};
+
+/** Rows of x packed for products of many rows with weights like `weight`. */
+class PackedRows {
+ public:
+  /** Row `row` of x, as View::floats gives it. */
+  using Row = std::function<const float*(size_t row, std::vector<float>& space)>;
+
+  /** Packs the rows of `parts`, which are in order. */
+  PackedRows(const Matrix& weight, const std::vector<Part>& parts, const Row& x);
+
+  /** Weight rows that a piece of work should be a multiple of. */
+  size_t tile() const {
+    return way_->rows;
+  }
+
+  /** As ManyRows::multiply, with the rows of one of the parts. */
+  void multiply(const Matrix& weight, Part part, float* out, size_t stride, size_t first, size_t last) const;
+
+ private:
+  bool pack(const Matrix& weight, const std::vector<Part>& parts, const Row& x);
+
+  const ManyRows* way_;
+  std::unique_ptr<float[]> space_;
 };
 
 /** The elements in row-major order: where they lie, or copied into `space`. Weights are hardly ever laid out otherwise. */

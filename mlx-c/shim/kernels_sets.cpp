@@ -79,6 +79,8 @@ namespace avx512vnni {
 #define EXO_DOT(sum, u, s) \
   reinterpret_cast<Ints>(_mm512_dpbusd_epi32( \
       reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(u), reinterpret_cast<__m512i>(s)))
+// With the intrinsic GCC 12 copies every one of a tile's sums through memory.
+#define EXO_DOT_PAIRS(sum, u, s) asm("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(u), "v"(s))
 #include "kernels_avx512.inc"
 constexpr Kernels table = tableOf("avx512");
 } // namespace avx512vnni
@@ -88,8 +90,8 @@ constexpr Kernels table = tableOf("avx512");
 #pragma GCC target("avx2,fma,f16c")
 namespace avx2 {
 #define EXO_LANES 8
-#define EXO_ROWS 4
-#define EXO_COUNT 2
+#define EXO_VECTORS 3
+#define EXO_COUNT 4
 #define EXO_WIDEN(b, i) \
   reinterpret_cast<Vec>( \
       _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(reinterpret_cast<__m128i>(b), (i) * 8))))
@@ -110,8 +112,12 @@ constexpr Kernels table = tableOf("avx2");
 
 namespace portable {
 #define EXO_LANES 4
-#define EXO_ROWS 4
+#define EXO_VECTORS 3
+#if defined(__aarch64__)
+#define EXO_COUNT 8
+#else
 #define EXO_COUNT 4
+#endif
 #define EXO_NIBBLES(w) __builtin_convertvector(reinterpret_cast<Ints>((w) & 15), Vec)
 #define EXO_FIRST_WORDS(p, n) Words{}
 // Four words are 32 weights, the smallest group.

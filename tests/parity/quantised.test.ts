@@ -27,6 +27,16 @@ const floats: readonly Quantisation[] = [
   { mode: "mxfp8", bits: 8, groupSize: 32 },
   { mode: "nvfp4", bits: 4, groupSize: 16 },
 ];
+/**
+ * Furthest logit from the reference, in deviations of all. Our products with many rows and affine weights of 4 or 8 bits round x to
+ * 16 bits where AVX-512 VNNI multiplies integers (see exo_quantized_linear): 2e-5 a product becomes up to 8e-4 in the worst logit.
+ */
+const FLOATS = 1e-4;
+const INTEGERS = 1.5e-3;
+const boundOf = (kernels: string, { mode, bits }: Quantisation): number => {
+  const integers = kernels === "exo" && library.native.exo_kernel_path() === "avx512";
+  return integers && mode === "affine" && (bits === 4 || bits === 8) ? INTEGERS : FLOATS;
+};
 /** One module is packed another way, by an entry without a mode, which means affine. */
 const OVERRIDE = "model.layers.1.self_attn.v_proj";
 const override: Quantisation = { mode: "affine", bits: 8, groupSize: 64 };
@@ -91,11 +101,11 @@ test.each([...affine, ...floats])("$mode $bits bits, groups of $groupSize: packe
         (max, value, i) => Math.max(max, Math.abs(value - (wanted[i] ?? Number.NaN))),
         0,
       );
-      return [kernels, most / deviation <= 1e-4 ? "within 1e-4" : most / deviation];
+      return [kernels, most / deviation <= boundOf(kernels, how) ? "near" : most / deviation];
     });
     expect(far).toEqual([
-      ["exo", "within 1e-4"],
-      ["mlx", "within 1e-4"],
+      ["exo", "near"],
+      ["mlx", "near"],
     ]);
   } finally {
     rmSync(folder, { recursive: true });
