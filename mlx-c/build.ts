@@ -36,7 +36,15 @@ export const nativeFolder = (platform: Platform): string => join(cache, "native"
 /** Downloads, their contents and object files of one platform, with some air. */
 const BUILD_MEGABYTES = 800;
 
-/** Builds what is out of date; `tests` adds the shim's test program. Returns the lib folder. */
+/** What can watch the shim while its tests run. */
+export const sanitizers = ["address", "undefined", "thread"] as const;
+export type Sanitizer = (typeof sanitizers)[number];
+
+/** Where the tests' programs lie once they are built. */
+export const testFolder = (platform: Platform, sanitize?: Sanitizer): string =>
+  join(nativeFolder(platform), sanitize ? `build-${sanitize}` : "build");
+
+/** Builds what is out of date; `tests` adds the shim's test programs. Returns the lib folder. */
 export async function buildNative(platform: Platform, { tests = false } = {}): Promise<string> {
   const folder = nativeFolder(platform);
   const lib = join(folder, "lib");
@@ -58,7 +66,7 @@ export async function buildNative(platform: Platform, { tests = false } = {}): P
       ]);
       const what = wasFresh ? "the shim's tests" : `mlx-c ${mlxCVersion} and the shim`;
       await step(`compile ${what} for ${platform}`, () =>
-        compile({ platform, toolchain, wheel, source, grids, tests }),
+        compile({ folder: testFolder(platform), platform, toolchain, wheel, source, grids, tests }),
       );
       if (wasFresh) return;
       await assemble({ platform, toolchain, wheel, lib });
@@ -69,18 +77,40 @@ export async function buildNative(platform: Platform, { tests = false } = {}): P
   return lib;
 }
 
+/** Builds the tests' programs with the shim inside them, watched by a sanitizer. */
+export async function buildSanitized(platform: Platform, sanitize: Sanitizer): Promise<void> {
+  await buildNative(platform);
+  const folder = testFolder(platform, sanitize);
+  const toolchain = toolchainFor(platform);
+  const [wheel, source, grids] = await Promise.all([
+    fetchWheel(platforms[platform].mlx),
+    fetchMlxC(),
+    fetchGrids(),
+  ]);
+  await locked(
+    `${folder}.lock`,
+    () =>
+      step(`compile the shim's tests with -fsanitize=${sanitize} for ${platform}`, () =>
+        compile({ folder, platform, toolchain, wheel, source, grids, tests: true, sanitize }),
+      ),
+    (holder) => process.stderr.write(`exo: waiting for the build of process ${holder}\n`),
+  );
+}
+
 interface Compile {
+  readonly folder: string;
   readonly platform: Platform;
   readonly toolchain: Toolchain;
   readonly wheel: string;
   readonly source: string;
   readonly grids: string;
   readonly tests: boolean;
+  readonly sanitize?: Sanitizer;
 }
 
-async function compile({ platform, toolchain, wheel, source, grids, tests }: Compile): Promise<void> {
+async function compile(wanted: Compile): Promise<void> {
+  const { folder, platform, toolchain, wheel, source, grids, tests, sanitize = "" } = wanted;
   const { compiler, cmake } = toolchain;
-  const folder = join(nativeFolder(platform), "build");
   forgetOtherBuild(folder, `${compiler}\n${source}\n${wheel}\n`);
   const { dependencies } = platforms[platform];
   const missing = (tool: string) => ({
@@ -98,6 +128,7 @@ async function compile({ platform, toolchain, wheel, source, grids, tests }: Com
       `-DMLX_DIR=${join(wheel, "mlx", "share", "cmake", "MLX")}`,
       `-DMLX_LIBS=${join(wheel, dependencies ?? join("mlx", "lib"))}`,
       `-DEXO_TESTS=${tests ? "ON" : "OFF"}`,
+      `-DEXO_SANITIZE=${sanitize}`,
       ...cmake,
     ],
     missing("cmake"),

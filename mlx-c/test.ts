@@ -1,18 +1,68 @@
 /**
- * Builds and runs the shim's own tests. Run: bun mlx-c/test.ts [--platform linux-arm64] [part of a test's name].
- * Another platform's program runs under qemu's user mode.
+ * Builds and runs the shim's own tests, and its fuzz. Run: bun mlx-c/test.ts [options] [part of a test's name]
+ *   --fuzz N           instead N random cases of every kernel, on each instruction set of this machine
+ *   --paths a,b        only on these of them; --only NAME: only one operation; --seed S: other cases
+ *   --case NAME:SEED   one case of a fuzz again, on each instruction set
+ *   --sanitize KIND    the shim built with the compiler's address, undefined or thread sanitizer
+ *   --platform P       linux-arm64 on this machine runs under qemu's user mode
  */
 import { join } from "node:path";
-import { buildNative, nativeFolder } from "./build.ts";
+import { parseArgs } from "node:util";
+import { buildNative, buildSanitized, type Sanitizer, sanitizers, testFolder } from "./build.ts";
 import type { Platform } from "./pins.ts";
 import { BuildError, main, run } from "./run.ts";
 import { hostPlatform, platformOf } from "./toolchain.ts";
 
+/** The kernels' instruction sets, best first. One that this processor lacks runs as the next lower, and is skipped. */
+const kernelPaths: Readonly<Record<Platform, readonly string[]>> = {
+  "linux-x64": ["avx512", "avx2", "portable"],
+  "linux-arm64": ["neon"],
+  "darwin-arm64": ["neon"],
+};
+
+/** Where the sanitizers stop: at the first finding, with a status that a test sees. */
+const stopping: Readonly<Record<string, string>> = {
+  ASAN_OPTIONS: "abort_on_error=0:halt_on_error=1",
+  UBSAN_OPTIONS: "print_stacktrace=1",
+  TSAN_OPTIONS: "halt_on_error=1",
+};
+
+interface Where {
+  readonly platform?: Platform;
+  readonly sanitize?: Sanitizer | undefined;
+}
+
 /** What the program prints: a line a test, then `N passed, N failed`. Throws with that text if one failed. */
-export async function testShim(platform: Platform, filter: readonly string[] = []): Promise<string> {
+export async function testShim(filter: readonly string[] = [], where: Where = {}): Promise<string> {
+  return run(await program("exo_test", where, filter), { env: stopping });
+}
+
+export interface Fuzz extends Where {
+  /** What exo_fuzz is told: see mlx-c/shim/test/fuzz/main.cpp. */
+  readonly told: readonly string[];
+  readonly paths?: readonly string[] | undefined;
+}
+
+/** What the fuzz prints on each instruction set, by its name. Throws with that text if one has a finding. */
+export async function fuzzShim({ told, paths, ...where }: Fuzz): Promise<Readonly<Record<string, string>>> {
+  const platform = where.platform ?? hostPlatform();
+  const command = await program("exo_fuzz", where, told);
+  const printed: Record<string, string> = {};
+  for (const path of paths ?? kernelPaths[platform]) {
+    const text = await run(command, { env: { ...stopping, EXO_CPU_KERNELS: path } });
+    // The last line begins with the set that ran.
+    if (text.includes(`\n${path}: `)) printed[path] = text;
+    else if (paths) throw new BuildError(`this processor has no ${path}`);
+  }
+  return printed;
+}
+
+async function program(name: string, where: Where, told: readonly string[]): Promise<readonly string[]> {
+  const { platform = hostPlatform(), sanitize } = where;
   const emulator = emulatorFor(platform);
-  await buildNative(platform, { tests: true });
-  return run([...emulator, join(nativeFolder(platform), "build", "exo_test"), ...filter]);
+  if (sanitize) await buildSanitized(platform, sanitize);
+  else await buildNative(platform, { tests: true });
+  return [...emulator, join(testFolder(platform, sanitize), name), ...told];
 }
 
 function emulatorFor(platform: Platform): readonly string[] {
@@ -29,12 +79,37 @@ function emulatorFor(platform: Platform): readonly string[] {
   return [emulator, "-L", "/usr/aarch64-linux-gnu"];
 }
 
+function sanitizerOf(name: string | undefined): Sanitizer | undefined {
+  const found = sanitizers.find((known) => known === name);
+  if (name !== undefined && !found)
+    throw new BuildError(`--sanitize ${name}: use one of ${sanitizers.join(", ")}`);
+  return found;
+}
+
+const flags = {
+  platform: { type: "string" },
+  sanitize: { type: "string" },
+  fuzz: { type: "string" },
+  paths: { type: "string" },
+  only: { type: "string" },
+  seed: { type: "string" },
+  case: { type: "string" },
+} as const;
+
 if (import.meta.main) {
   await main(async () => {
-    const named = Bun.argv.indexOf("--platform");
-    const filter = Bun.argv
-      .slice(2)
-      .filter((_, index) => named < 0 || (index + 2 !== named && index + 2 !== named + 1));
-    process.stdout.write(await testShim(platformOf(Bun.argv), filter));
+    const { values, positionals } = parseArgs({ options: flags, allowPositionals: true });
+    const where: Where = { platform: platformOf(Bun.argv), sanitize: sanitizerOf(values.sanitize) };
+    const { fuzz, only, seed } = values;
+    const replayed = values.case;
+    if (fuzz === undefined && replayed === undefined) {
+      process.stdout.write(await testShim(positionals, where));
+      return;
+    }
+    const told = Object.entries(replayed ? { case: replayed } : { cases: fuzz, only, seed }).flatMap(
+      ([name, value]) => (value === undefined ? [] : [`--${name}`, value]),
+    );
+    const printed = await fuzzShim({ ...where, told, paths: values.paths?.split(",") });
+    process.stdout.write(Object.values(printed).join(""));
   });
 }

@@ -1,0 +1,237 @@
+// Products with weights: dense and packed, of one weight and of chosen experts'.
+#include <optional>
+
+#include "kernels.h"
+#include "wanted.hpp"
+
+namespace {
+
+/** A weight's rows in plain numbers: [matrices, rows, columns]. */
+struct Weight {
+  size_t rows, columns;
+  /** Dense ones, or the unsigned integers of packed ones. */
+  std::vector<double> values;
+  size_t group = 0;
+  std::vector<double> scales, biases;
+};
+
+/** A length in 0 .. 40 for rows, mostly few: each count up to eight is a kernel of its own. */
+int rowCount(Random& random) {
+  if (random.chance(0.03)) return 0;
+  return random.chance(0.7) ? random.between(1, 9) : random.between(1, 40);
+}
+
+int weightRows(Random& random) {
+  if (random.chance(0.02)) return 0;
+  if (random.chance(0.05)) return random.between(41, 200);
+  return random.between(1, 40);
+}
+
+/** Columns of a dense weight: around multiples of vectors, now and then past a block of 1,024. */
+int denseColumns(Random& random) {
+  if (random.chance(0.02)) return random.between(0, 1);
+  if (random.chance(0.02)) return random.between(1000, 2100);
+  if (random.chance(0.4)) return 16 * random.between(1, 18) + random.between(-1, 1);
+  return random.chance(0.5) ? random.between(1, 40) : random.between(1, 300);
+}
+
+/** The shape before the last axis that holds `rows` rows. */
+Shape batchOf(Random& random, int rows) {
+  if (random.chance(0.05) && rows == 1) return {};
+  if (random.chance(0.5)) return {rows};
+  for (int divisor : {2, 3, 4, 5})
+    if (rows % divisor == 0 && random.chance(0.4)) return random.chance(0.5) ? Shape{divisor, rows / divisor} : Shape{rows / divisor, divisor};
+  return random.chance(0.5) ? Shape{1, rows} : Shape{1, rows, 1};
+}
+
+Shape with(Shape shape, int last) {
+  shape.push_back(last);
+  return shape;
+}
+
+Wanted denseValue(const double* x, const double* w, size_t columns, std::optional<double> bias) {
+  Sum sum;
+  for (size_t k = 0; k < columns; ++k) sum.add(x[k] * w[k]);
+  if (bias) sum.add(*bias);
+  return wantedOf(sum, bounds().linear);
+}
+
+/** A packed row: kernels may multiply out scale * q + bias first or keep sums per group, so each part's size counts. */
+Wanted packedValue(const double* x, const Weight& w, size_t row) {
+  Sum sum;
+  double floor = 0, products = 0;
+  bool number = true;
+  for (size_t k = 0; k < w.columns; ++k) {
+    size_t group = (row * w.columns + k) / w.group;
+    double q = w.values[row * w.columns + k], scale = w.scales[group], bias = w.biases[group];
+    double value = x[k] * (scale * q + bias);
+    sum.total += value;
+    sum.size += std::fabs(x[k] * scale * q) + std::fabs(x[k] * bias);
+    sum.terms += 1;
+    products += std::fabs(x[k]) * (q + 1);
+    floor += std::fabs(scale) + std::fabs(bias) + std::fabs(x[k]);
+    number = number && !std::isnan(x[k]);
+    if (std::fabs(scale * q) + std::fabs(bias) > kSafe) sum.size = kInfinity;
+  }
+  if (products > kSafe) sum.size = kInfinity;
+  Wanted wanted = wantedOf(sum, bounds().packed, floor);
+  // Infinity in one part of a group meets the others' zeros and opposite signs in another order.
+  wanted.loose = number;
+  return wanted;
+}
+
+Wanted valueOf(const double* x, const Weight& w, size_t row) {
+  return w.group ? packedValue(x, w, row) : denseValue(x, w.values.data() + row * w.columns, w.columns, std::nullopt);
+}
+
+/** A weight as the kernels get it. */
+struct Made {
+  Weight plain;
+  Operand weight;
+  std::optional<Operand> scales, biases;
+  int group = 0, bits = 0;
+};
+
+Made denseWeight(Case& of, int matrices, int rows, int columns) {
+  Shape shape = matrices ? Shape{matrices, rows, columns} : Shape{rows, columns};
+  Operand weight = of.floats("weight", shape, of.floatType());
+  Weight plain{static_cast<size_t>(rows), static_cast<size_t>(columns), weight.values};
+  return {std::move(plain), std::move(weight), std::nullopt, std::nullopt};
+}
+
+/** Value i of a row is at its bit i * bits. */
+std::vector<double> unpacked(const Operand& words, int bits, size_t columns) {
+  size_t perRow = static_cast<size_t>(words.shape.back()), rows = perRow ? words.values.size() / perRow : 0;
+  std::vector<double> values(rows * columns);
+  for (size_t i = 0; i < values.size(); ++i) {
+    size_t bit = i % columns * static_cast<size_t>(bits), at = i / columns * perRow + bit / 32;
+    uint64_t pair = static_cast<uint64_t>(words.values[at]);
+    if (bit % 32 + static_cast<size_t>(bits) > 32) pair |= static_cast<uint64_t>(words.values[at + 1]) << 32;
+    values[i] = static_cast<double>(pair >> bit % 32 & ((1u << bits) - 1));
+  }
+  return values;
+}
+
+Made packedWeight(Case& of, int matrices, int rows) {
+  Random& random = of.random;
+  int bits = random.pick({4, 8}), group = random.pick({32, 64, 128});
+  int groups = random.chance(0.02) ? 0 : random.chance(0.04) ? random.between(1000 / group, 2100 / group) : random.between(1, 320 / group);
+  int columns = groups * group;
+  auto shaped = [&](int last) { return matrices ? Shape{matrices, rows, last} : Shape{rows, last}; };
+  of.say("bits " + std::to_string(bits) + " group " + std::to_string(group));
+  Shape packed = shaped(columns * bits / 32), grouped = shaped(groups);
+  std::vector<double> drawn(sizeOf(packed));
+  for (double& word : drawn) word = static_cast<double>(random.next() >> 32);
+  Operand words = of.of("weight", packed, MLX_UINT32, std::move(drawn));
+  mlx_dtype type = of.floatType();
+  Operand scales = of.floats("scales", grouped, type), biases = of.floats("biases", grouped, type);
+  Weight plain{static_cast<size_t>(rows), static_cast<size_t>(columns), unpacked(words, bits, static_cast<size_t>(columns)),
+      static_cast<size_t>(group), scales.values, biases.values};
+  return {std::move(plain), std::move(words), std::move(scales), std::move(biases), group, bits};
+}
+
+/** Ids of experts, some of which do not exist. */
+Operand expertIds(Case& of, const Shape& shape, int count) {
+  mlx_dtype type = of.random.pick({MLX_UINT32, MLX_INT32, MLX_INT64, MLX_UINT8});
+  std::vector<double> ids(sizeOf(shape));
+  for (double& id : ids) id = of.random.below(count);
+  if (!ids.empty() && of.random.chance(0.1)) {
+    double missing = type == MLX_INT32 || type == MLX_INT64 ? of.random.pick({-1, count, count + 7}) : count;
+    ids[of.random.below(static_cast<int>(ids.size()))] = missing;
+  }
+  return of.of("experts", shape, type, std::move(ids));
+}
+
+/** The row of x [.., 1, K] that goes to a pair: axes of one serve all. */
+size_t rowOf(const Shape& x, const Shape& experts, size_t pair) {
+  size_t row = 0, stride = 1, batch = x.size() - 2;
+  for (size_t i = 0; i < batch; ++i) {
+    size_t axis = experts.size() - 1 - i, length = static_cast<size_t>(experts[axis]), index = pair % length;
+    size_t own = static_cast<size_t>(x[batch - 1 - i]);
+    pair /= length;
+    if (own != 1) row += index * stride;
+    stride *= own;
+  }
+  return row;
+}
+
+/** x [.., 1, K] for these experts: its axes are the experts' or one, and there may be fewer. */
+Shape expertInput(Random& random, const Shape& experts, int columns) {
+  Shape shape;
+  size_t first = static_cast<size_t>(random.below(static_cast<int>(experts.size()) + 1));
+  for (size_t axis = first; axis < experts.size(); ++axis) {
+    bool last = axis + 1 == experts.size();
+    shape.push_back(random.chance(last ? 0.6 : 0.2) ? 1 : experts[axis]);
+  }
+  shape.push_back(1);
+  shape.push_back(columns);
+  return shape;
+}
+
+void fuzzExperts(Case& of, bool packed) {
+  Random& random = of.random;
+  int count = random.between(1, 6), rows = weightRows(random);
+  Made w = packed ? packedWeight(of, count, rows) : denseWeight(of, count, rows, denseColumns(random));
+  Shape chosen = random.pick<Shape>({{random.between(1, 8)}, {rowCount(random), random.between(1, 4)}, {random.between(1, 3), random.between(1, 5), random.between(1, 4)}});
+  Operand experts = expertIds(of, chosen, count);
+  int columns = static_cast<int>(w.plain.columns);
+  Operand x = of.floats("x", expertInput(random, chosen, columns), of.floatType());
+  bool sorted = false;
+  mlx_array found = mlx_array_new();
+  if (packed) exo_quantized_expert_linear(&found, x.array, w.weight.array, w.scales->array, w.biases->array, experts.array, w.group, w.bits, sorted, of.stream);
+  else exo_expert_linear(&found, x.array, w.weight.array, experts.array, sorted, of.stream);
+  std::vector<Wanted> wanted;
+  for (size_t pair = 0; pair < experts.values.size(); ++pair) {
+    double id = experts.values[pair];
+    bool exists = id >= 0 && id < count;
+    const double* row = x.values.data() + rowOf(x.shape, chosen, pair) * w.plain.columns;
+    for (int n = 0; n < rows; ++n) {
+      size_t at = static_cast<size_t>(exists ? id : 0) * w.plain.rows + static_cast<size_t>(n);
+      wanted.push_back(exists ? valueOf(row, w.plain, at) : Wanted{std::nan("")});
+    }
+  }
+  expectResult(of, found, with(with(chosen, 1), rows), x.type, wanted);
+}
+
+} // namespace
+
+void fuzzLinear(Case& of) {
+  Random& random = of.random;
+  int rows = weightRows(random), columns = denseColumns(random);
+  Shape batch = batchOf(random, rowCount(random));
+  Made w = denseWeight(of, 0, rows, columns);
+  Operand x = of.floats("x", with(batch, columns), of.floatType());
+  std::optional<Operand> bias;
+  if (random.chance(0.4)) bias = of.floats("bias", {rows}, of.floatType());
+  mlx_array found = mlx_array_new();
+  exo_linear(&found, x.array, w.weight.array, bias ? bias->array : mlx_array{nullptr}, of.stream);
+  std::vector<Wanted> wanted;
+  for (size_t m = 0; m < sizeOf(batch); ++m)
+    for (size_t n = 0; n < w.plain.rows; ++n)
+      wanted.push_back(denseValue(
+          x.values.data() + m * w.plain.columns, w.plain.values.data() + n * w.plain.columns, w.plain.columns,
+          bias ? std::optional(bias->at(n)) : std::nullopt));
+  expectResult(of, found, with(batch, rows), x.type, wanted);
+}
+
+void fuzzPackedLinear(Case& of) {
+  Random& random = of.random;
+  int rows = weightRows(random);
+  Shape batch = batchOf(random, rowCount(random));
+  Made w = packedWeight(of, 0, rows);
+  Operand x = of.floats("x", with(batch, static_cast<int>(w.plain.columns)), of.floatType());
+  mlx_array found = mlx_array_new();
+  exo_quantized_linear(&found, x.array, w.weight.array, w.scales->array, w.biases->array, w.group, w.bits, of.stream);
+  std::vector<Wanted> wanted;
+  for (size_t m = 0; m < sizeOf(batch); ++m)
+    for (size_t n = 0; n < w.plain.rows; ++n) wanted.push_back(packedValue(x.values.data() + m * w.plain.columns, w.plain, n));
+  expectResult(of, found, with(batch, rows), x.type, wanted);
+}
+
+void fuzzExpertLinear(Case& of) {
+  fuzzExperts(of, false);
+}
+
+void fuzzPackedExpertLinear(Case& of) {
+  fuzzExperts(of, true);
+}

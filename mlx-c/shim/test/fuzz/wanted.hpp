@@ -1,0 +1,80 @@
+// What a result must be, and how far from it float32 arithmetic may end.
+#pragma once
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "operand.hpp"
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+/** Half a unit in the last place of float32, relative to the value; and the least step between two floats. */
+constexpr double kUnit = 0x1p-24, kLeast = 0x1p-149;
+/** Sums of larger terms may pass float32's range on the way. */
+constexpr double kSafe = 1.5e38;
+
+/** One value of a result, before it is rounded to the result's type. */
+struct Wanted {
+  /** NaN demands NaN, infinity demands the same infinity. */
+  double value;
+  /** How far the result may be from a finite value; kInfinity: anything, NaN too. */
+  double error = 0;
+  /** Of a value that is not finite only that is demanded. */
+  bool loose = false;
+};
+
+/** A sum as it should be, and the sum of its terms' sizes, of which its errors are fractions. */
+struct Sum {
+  double total = 0, size = 0;
+  size_t terms = 0;
+
+  void add(double term) {
+    total += term;
+    size += std::fabs(term);
+    ++terms;
+  }
+};
+
+/**
+ * The bounds of each operation, in units: a sum of K terms in any order is within (K + steps) * kUnit * sum|terms| of the exact
+ * one, `steps` being the roundings of a term and of what is made of the sum (Higham, Accuracy and Stability, 2nd ed., 4.2).
+ */
+struct Bounds {
+  double linear = 8;
+  double packed = 24;
+  double norm = 12;
+  double silu = 16;
+  double rope = 4;
+  double attention = 24;
+  /** exp of a float32 kernel is 0 below this argument's power; the sigmoid is exact to that much. */
+  double exponentFloor = 0x1p-119;
+};
+
+/** Those of the instruction set that runs. */
+const Bounds& bounds();
+
+/** A sum's value with its bound: `floor` counts the results that may have come down to the least float. */
+Wanted wantedOf(const Sum& sum, double steps, double floor = 0);
+
+/** Evaluates `found` and compares it; throws what differs first. Its type and shape are demanded too. */
+void expectResult(Case& of, mlx_array found, const Shape& shape, mlx_dtype type, const std::vector<Wanted>& wanted);
+
+/** Values compared so far, and those of them that may be anything because float32 overflows on the way to them. */
+struct Tally {
+  unsigned long long values = 0, open = 0;
+};
+
+const Tally& tally();
+
+/** What one kind of operation makes of a case; throws std::runtime_error where the result is wrong. */
+using Fuzz = void (*)(Case&);
+
+void fuzzLinear(Case&);
+void fuzzPackedLinear(Case&);
+void fuzzExpertLinear(Case&);
+void fuzzPackedExpertLinear(Case&);
+void fuzzRmsNorm(Case&);
+void fuzzSiluMul(Case&);
+void fuzzRope(Case&);
+void fuzzAttention(Case&);
