@@ -1,38 +1,19 @@
 // Products with weights: dense and packed, of one weight and of chosen experts'.
+#include <algorithm>
 #include <optional>
 
 #include "kernels.h"
-#include "wanted.hpp"
+#include "weights.hpp"
 
 namespace {
 
-/** A weight's rows in plain numbers: [matrices, rows, columns]. */
-struct Weight {
-  size_t rows, columns;
-  /** Dense ones, or the unsigned integers of packed ones. */
-  std::vector<double> values;
-  size_t group = 0;
-  std::vector<double> scales, biases;
-};
+/** Columns of x that integer kernels may give one scale: a lane's, or more. */
+constexpr size_t kTogether = 16;
 
 /** A length in 0 .. 40 for rows, mostly few: each count up to eight is a kernel of its own. */
 int rowCount(Random& random) {
   if (random.chance(0.03)) return 0;
   return random.chance(0.7) ? random.between(1, 9) : random.between(1, 40);
-}
-
-int weightRows(Random& random) {
-  if (random.chance(0.02)) return 0;
-  if (random.chance(0.05)) return random.between(41, 200);
-  return random.between(1, 40);
-}
-
-/** Columns of a dense weight: around multiples of vectors, now and then past a block of 1,024. */
-int denseColumns(Random& random) {
-  if (random.chance(0.02)) return random.between(0, 1);
-  if (random.chance(0.02)) return random.between(1000, 2100);
-  if (random.chance(0.4)) return 16 * random.between(1, 18) + random.between(-1, 1);
-  return random.chance(0.5) ? random.between(1, 40) : random.between(1, 300);
 }
 
 /** The shape before the last axis that holds `rows` rows. */
@@ -56,25 +37,37 @@ Wanted denseValue(const double* x, const double* w, size_t columns, std::optiona
   return wantedOf(sum, bounds().linear);
 }
 
+/** The largest of the columns that kernels may round together with column k. */
+double largestBeside(const double* x, size_t columns, size_t k) {
+  size_t first = k / kTogether * kTogether, last = std::min(first + kTogether, columns);
+  double largest = 0;
+  for (size_t i = first; i < last; ++i) largest = std::max(largest, std::fabs(x[i]));
+  return largest;
+}
+
 /** A packed row: kernels may multiply out scale * q + bias first or keep sums per group, so each part's size counts. */
 Wanted packedValue(const double* x, const Weight& w, size_t row) {
   Sum sum;
-  double floor = 0, products = 0;
+  double floor = 0, products = 0, rounding = 0, largest = 0;
   bool number = true;
   for (size_t k = 0; k < w.columns; ++k) {
     size_t group = (row * w.columns + k) / w.group;
     double q = w.values[row * w.columns + k], scale = w.scales[group], bias = w.biases[group];
-    double value = x[k] * (scale * q + bias);
-    sum.total += value;
-    sum.size += std::fabs(x[k] * scale * q) + std::fabs(x[k] * bias);
+    double size = std::fabs(scale * q) + std::fabs(bias);
+    sum.total += x[k] * (scale * q + bias);
+    sum.size += std::fabs(x[k]) * size;
     sum.terms += 1;
-    products += std::fabs(x[k]) * (q + 1);
+    products += std::fabs(x[k]) * (std::fabs(q) + 1);
     floor += std::fabs(scale) + std::fabs(bias) + std::fabs(x[k]);
     number = number && !std::isnan(x[k]);
-    if (std::fabs(scale * q) + std::fabs(bias) > kSafe) sum.size = kInfinity;
+    if (size > kSafe) sum.size = kInfinity;
+    if (bounds().activation == 0) continue;
+    if (k % kTogether == 0) largest = largestBeside(x, w.columns, k);
+    rounding += largest * size;
   }
   if (products > kSafe) sum.size = kInfinity;
   Wanted wanted = wantedOf(sum, bounds().packed, floor);
+  wanted.error += rounding * bounds().activation;
   // Infinity in one part of a group meets the others' zeros and opposite signs in another order.
   wanted.loose = number;
   return wanted;
@@ -82,52 +75,6 @@ Wanted packedValue(const double* x, const Weight& w, size_t row) {
 
 Wanted valueOf(const double* x, const Weight& w, size_t row) {
   return w.group ? packedValue(x, w, row) : denseValue(x, w.values.data() + row * w.columns, w.columns, std::nullopt);
-}
-
-/** A weight as the kernels get it. */
-struct Made {
-  Weight plain;
-  Operand weight;
-  std::optional<Operand> scales, biases;
-  int group = 0, bits = 0;
-};
-
-Made denseWeight(Case& of, int matrices, int rows, int columns) {
-  Shape shape = matrices ? Shape{matrices, rows, columns} : Shape{rows, columns};
-  Operand weight = of.floats("weight", shape, of.floatType());
-  Weight plain{static_cast<size_t>(rows), static_cast<size_t>(columns), weight.values};
-  return {std::move(plain), std::move(weight), std::nullopt, std::nullopt};
-}
-
-/** Value i of a row is at its bit i * bits. */
-std::vector<double> unpacked(const Operand& words, int bits, size_t columns) {
-  size_t perRow = static_cast<size_t>(words.shape.back()), rows = perRow ? words.values.size() / perRow : 0;
-  std::vector<double> values(rows * columns);
-  for (size_t i = 0; i < values.size(); ++i) {
-    size_t bit = i % columns * static_cast<size_t>(bits), at = i / columns * perRow + bit / 32;
-    uint64_t pair = static_cast<uint64_t>(words.values[at]);
-    if (bit % 32 + static_cast<size_t>(bits) > 32) pair |= static_cast<uint64_t>(words.values[at + 1]) << 32;
-    values[i] = static_cast<double>(pair >> bit % 32 & ((1u << bits) - 1));
-  }
-  return values;
-}
-
-Made packedWeight(Case& of, int matrices, int rows) {
-  Random& random = of.random;
-  int bits = random.pick({4, 8}), group = random.pick({32, 64, 128});
-  int groups = random.chance(0.02) ? 0 : random.chance(0.04) ? random.between(1000 / group, 2100 / group) : random.between(1, 320 / group);
-  int columns = groups * group;
-  auto shaped = [&](int last) { return matrices ? Shape{matrices, rows, last} : Shape{rows, last}; };
-  of.say("bits " + std::to_string(bits) + " group " + std::to_string(group));
-  Shape packed = shaped(columns * bits / 32), grouped = shaped(groups);
-  std::vector<double> drawn(sizeOf(packed));
-  for (double& word : drawn) word = static_cast<double>(random.next() >> 32);
-  Operand words = of.of("weight", packed, MLX_UINT32, std::move(drawn));
-  mlx_dtype type = of.floatType();
-  Operand scales = of.floats("scales", grouped, type), biases = of.floats("biases", grouped, type);
-  Weight plain{static_cast<size_t>(rows), static_cast<size_t>(columns), unpacked(words, bits, static_cast<size_t>(columns)),
-      static_cast<size_t>(group), scales.values, biases.values};
-  return {std::move(plain), std::move(words), std::move(scales), std::move(biases), group, bits};
 }
 
 /** Ids of experts, some of which do not exist. */
@@ -178,7 +125,7 @@ void fuzzExperts(Case& of, bool packed) {
   Operand x = of.floats("x", expertInput(random, chosen, columns), of.floatType());
   bool sorted = false;
   mlx_array found = mlx_array_new();
-  if (packed) exo_quantized_expert_linear(&found, x.array, w.weight.array, w.scales->array, w.biases->array, experts.array, w.group, w.bits, sorted, of.stream);
+  if (packed) exo_quantized_expert_linear(&found, x.array, w.weight.array, w.scales->array, w.biasesOrNull(), experts.array, w.group, w.bits, w.mode, sorted, of.stream);
   else exo_expert_linear(&found, x.array, w.weight.array, experts.array, sorted, of.stream);
   std::vector<Wanted> wanted;
   for (size_t pair = 0; pair < experts.values.size(); ++pair) {
@@ -221,7 +168,7 @@ void fuzzPackedLinear(Case& of) {
   Made w = packedWeight(of, 0, rows);
   Operand x = of.floats("x", with(batch, static_cast<int>(w.plain.columns)), of.floatType());
   mlx_array found = mlx_array_new();
-  exo_quantized_linear(&found, x.array, w.weight.array, w.scales->array, w.biases->array, w.group, w.bits, of.stream);
+  exo_quantized_linear(&found, x.array, w.weight.array, w.scales->array, w.biasesOrNull(), w.group, w.bits, w.mode, of.stream);
   std::vector<Wanted> wanted;
   for (size_t m = 0; m < sizeOf(batch); ++m)
     for (size_t n = 0; n < w.plain.rows; ++n) wanted.push_back(packedValue(x.values.data() + m * w.plain.columns, w.plain, n));
@@ -234,4 +181,30 @@ void fuzzExpertLinear(Case& of) {
 
 void fuzzPackedExpertLinear(Case& of) {
   fuzzExperts(of, true);
+}
+
+void fuzzPackedRows(Case& of) {
+  Random& random = of.random;
+  int rows = std::max(1, weightRows(random));
+  Made w = packedWeight(of, 0, rows);
+  Shape shape = batchOf(random, rowCount(random));
+  mlx_dtype idType = random.pick({MLX_INT32, MLX_UINT32, MLX_INT64}), type = of.floatType();
+  std::vector<double> ids(sizeOf(shape));
+  for (double& id : ids) id = random.between(idType == MLX_UINT32 ? 0 : -rows - (random.chance(0.02) ? 3 : 0), rows - 1 + (random.chance(0.02) ? 3 : 0));
+  Operand chosen = of.of("ids", shape, idType, std::move(ids));
+  mlx_array found = mlx_array_new();
+  exo_quantized_rows(&found, chosen.array, w.weight.array, w.scales->array, w.biasesOrNull(), w.group, w.bits, w.mode, type, of.stream);
+  std::vector<Wanted> wanted;
+  for (double id : chosen.values) {
+    double row = id < 0 ? id + rows : id;
+    bool exists = row >= 0 && row < rows;
+    for (size_t k = 0; k < w.plain.columns; ++k) {
+      size_t at = static_cast<size_t>(exists ? row : 0) * w.plain.columns + k, group = at / w.plain.group;
+      double product = w.plain.scales[group] * w.plain.values[at], bias = w.plain.biases[group], size = std::fabs(product) + std::fabs(bias);
+      if (!exists) wanted.push_back({std::nan("")});
+      else if (std::isfinite(size)) wanted.push_back({product + bias, size > kSafe ? kInfinity : 2 * kUnit * size + 2 * kLeast});
+      else wanted.push_back({product + bias, 0, std::isnan(w.plain.scales[group])});
+    }
+  }
+  expectResult(of, found, with(shape, static_cast<int>(w.plain.columns)), type, wanted);
 }

@@ -24,6 +24,7 @@ struct Kind {
 constexpr Kind kKinds[] = {
     {"linear", fuzzLinear},
     {"packed-linear", fuzzPackedLinear},
+    {"packed-rows", fuzzPackedRows},
     {"expert-linear", fuzzExpertLinear},
     {"packed-expert-linear", fuzzPackedExpertLinear},
     {"rms-norm", fuzzRmsNorm},

@@ -43,6 +43,8 @@ struct Sum {
 struct Bounds {
   double linear = 8;
   double packed = 24;
+  /** Of packed products that round x to integers first: a step of that, relative to the largest value it is rounded with. */
+  double activation = 0;
   double norm = 12;
   double silu = 16;
   double rope = 4;
@@ -72,6 +74,7 @@ using Fuzz = void (*)(Case&);
 
 void fuzzLinear(Case&);
 void fuzzPackedLinear(Case&);
+void fuzzPackedRows(Case&);
 void fuzzExpertLinear(Case&);
 void fuzzPackedExpertLinear(Case&);
 void fuzzRmsNorm(Case&);

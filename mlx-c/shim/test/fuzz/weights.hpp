@@ -1,0 +1,42 @@
+// Random weights of products, as the kernels get them and in plain numbers.
+#pragma once
+
+#include <optional>
+
+#include "wanted.hpp"
+
+/** [matrices, rows, columns] without the first axis's meaning: row r of matrix e is row e * rows + r. */
+struct Weight {
+  size_t rows, columns;
+  /** Of packed ones what the codes stand for, before their scale. */
+  std::vector<double> values;
+  /** 0: dense. */
+  size_t group = 0;
+  /** One per group; biases are zero where the packing has none. */
+  std::vector<double> scales, biases;
+};
+
+/** A weight as the kernels get it. */
+struct Made {
+  Weight plain;
+  Operand weight;
+  std::optional<Operand> scales, biases;
+  int group = 0, bits = 0;
+  const char* mode = "";
+
+  mlx_array biasesOrNull() const {
+    return biases ? biases->array : mlx_array{nullptr};
+  }
+};
+
+/** How many rows a weight has: a few, or more than a piece of work. */
+int weightRows(Random& random);
+
+/** Columns of a dense weight: around multiples of vectors, now and then past a block of 1,024. */
+int denseColumns(Random& random);
+
+/** `matrices` 0: a weight without that axis. */
+Made denseWeight(Case& of, int matrices, int rows, int columns);
+
+/** In any packing that the kernels know. */
+Made packedWeight(Case& of, int matrices, int rows);
