@@ -61,13 +61,13 @@ Wanted packedValue(const double* x, const Weight& w, size_t row) {
     floor += std::fabs(scale) + std::fabs(bias) + std::fabs(x[k]);
     number = number && !std::isnan(x[k]);
     if (size > kSafe) sum.size = kInfinity;
-    if (bounds().activation == 0) continue;
+    if (bounds().rounding == 0 || !w.affine) continue;
     if (k % kTogether == 0) largest = largestBeside(x, w.columns, k);
-    rounding += largest * size;
+    rounding += (largest * bounds().rounding + bounds().roundedAway) * size;
   }
   if (products > kSafe) sum.size = kInfinity;
   Wanted wanted = wantedOf(sum, bounds().packed, floor);
-  wanted.error += rounding * bounds().activation;
+  wanted.error += rounding;
   // Infinity in one part of a group meets the others' zeros and opposite signs in another order.
   wanted.loose = number;
   return wanted;

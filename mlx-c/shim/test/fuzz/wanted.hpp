@@ -43,8 +43,9 @@ struct Sum {
 struct Bounds {
   double linear = 8;
   double packed = 24;
-  /** Of packed products that round x to integers first: a step of that, relative to the largest value it is rounded with. */
-  double activation = 0;
+  /** Of affine products that round x to integers first: by how much at most, relative to the largest of the values that share a
+      scale; and the largest that counts as zero. */
+  double rounding = 0, roundedAway = 0;
   double norm = 12;
   double silu = 16;
   double rope = 4;
@@ -53,7 +54,7 @@ struct Bounds {
   double exponentFloor = 0x1p-119;
 };
 
-/** Those of the instruction set that runs. */
+/** Those of the instruction set that runs: the table of what differs between them is here. */
 const Bounds& bounds();
 
 /** A sum's value with its bound: `floor` counts the results that may have come down to the least float. */

@@ -96,7 +96,8 @@ Made packedWeight(Case& of, int matrices, int rows) {
   for (double& word : drawn) word = static_cast<double>(random.next() >> 32);
   Operand words = of.of("weight", shaped(columns * bits / 32), MLX_UINT32, std::move(drawn));
   Weight plain{static_cast<size_t>(rows), static_cast<size_t>(columns), unpacked(words, packing, static_cast<size_t>(columns)), static_cast<size_t>(group)};
-  if (mode[0] != 'a') {
+  plain.affine = mode[0] == 'a';
+  if (!plain.affine) {
     bool powers = mode[0] == 'm';
     Operand scales = byteScales(of, grouped, powers);
     plain.scales = byteScaleValues(scales, powers);

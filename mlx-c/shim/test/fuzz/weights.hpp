@@ -12,6 +12,7 @@ struct Weight {
   std::vector<double> values;
   /** 0: dense. */
   size_t group = 0;
+  bool affine = false;
   /** One per group; biases are zero where the packing has none. */
   std::vector<double> scales, biases;
 };
