@@ -3,7 +3,7 @@ import type { SideName } from "../peers-side.ts";
 import { type Goal, ratioFigure } from "./figure.ts";
 import type { Outcome, Part, Settings } from "./part.ts";
 import { inTurns } from "./rounds.ts";
-import { bestSide, promptOf, seriesOf, taskOf, tried, versionsOf, type Work, withSides } from "./sides.ts";
+import { bestSide, promptOf, seriesOf, taskOf, versionsOf, type Work, warm, withSides } from "./sides.ts";
 import { decodeMs } from "./timing.ts";
 
 /** Tokens of context when the last token of an answer is computed, and before the first. */
@@ -32,7 +32,7 @@ async function compared({ model, shown, goal }: Depth, { threads, rounds, log }:
   const deepWork = decodeAfter(DEEP - ANSWER - SPARE_TOKENS, `decode ${shown} at ${DEEP}`);
   const shallowWork = decodeAfter(SHALLOW, `decode ${shown} at ${SHALLOW}`);
   return await withSides({ ...common, sides: SIDES, threads }, async (all) => {
-    const shallow = await tried(all, decodeAfter(SHALLOW, "trial"));
+    await warm(all, shallowWork);
     // So much attention is worth every thread there is, and with fewer the long context alone would take minutes.
     return await withSides({ ...common, sides: SIDES, threads: [Math.max(...threads)] }, async (deep) => {
       for (const side of deep) {
@@ -41,11 +41,11 @@ async function compared({ model, shown, goal }: Depth, { threads, rounds, log }:
       }
       const tasks = [
         ...deep.map((side) => taskOf(side, deepWork)),
-        ...shallow.map((side) => taskOf(side, shallowWork)),
+        ...all.map((side) => taskOf(side, shallowWork)),
       ];
       const taken = await inTurns(tasks, rounds, (round) => log(`round ${round} of ${rounds}`));
       const far = seriesOf(deep, taken, deepWork.what);
-      const near = seriesOf(shallow, taken, shallowWork.what);
+      const near = seriesOf(all, taken, shallowWork.what);
       const figure = (side: SideName, own?: Goal) =>
         ratioFigure(
           `decode at ${DEEP} / at ${SHALLOW}, ${shown}, ${side}`,

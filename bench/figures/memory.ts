@@ -7,7 +7,7 @@ import { decodedBytes } from "../peers-weights.ts";
 import { bestOf, type Figure, type Goal, ratioFigure, type Series } from "./figure.ts";
 import type { Outcome, Part, Settings } from "./part.ts";
 import { inTurns, type Task } from "./rounds.ts";
-import { promptOf, taskOf, tried, versionsOf, type Work, withSides } from "./sides.ts";
+import { promptOf, taskOf, versionsOf, type Work, warm, withSides } from "./sides.ts";
 import { decodeMs } from "./timing.ts";
 
 const [PROMPT, ANSWER, SPARE_TOKENS] = [64, 64, 64];
@@ -35,7 +35,7 @@ async function compared(wanted: Bandwidth, { threads, rounds, log }: Settings): 
   await using huge = openMemory(bytes, "huge");
   const context = PROMPT + ANSWER + SPARE_TOKENS;
   return await withSides({ model, sides: ["exo"], threads, context }, async (sides) => {
-    await tried(sides, decoding("trial"));
+    await warm(sides, decoding("warm"));
     const tasks = sides.flatMap((side) => [
       { ...taskOf(side, decoding("decode")), name: `decode ${side.threads}` },
       readTask("read", plain, side.threads),

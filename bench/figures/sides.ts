@@ -1,6 +1,5 @@
 /** The sides of one part: child processes, one for each number of threads, warmed up, the slow ones sent home. */
 import { type Random, randomOf } from "#actors/supervisor/bench/random";
-import { medianOf } from "#actors/supervisor/bench/statistics";
 import { modelFile } from "../models.ts";
 import { type Answer, openSide, type Run, type Side, type SideName, takesThreads } from "../peers-side.ts";
 import { bestOf, type Series } from "./figure.ts";
@@ -84,21 +83,32 @@ export async function agreementOf(sides: readonly Side[]): Promise<string> {
   return `of ${CHECKED_TOKENS} greedy tokens the first ${others.join(" and ")} are exo's`;
 }
 
-/** A first run fills caches and is thrown away; then so many decide. */
+/** A first run fills caches, starts threads and wakes the processor; nobody looks at its time. */
+export async function warm(sides: readonly Side[], work: Work): Promise<void> {
+  await inTurns(
+    sides.map((side) => taskOf(side, work)),
+    1,
+  );
+}
+
 const TRIAL_ROUNDS = 2;
 /** A number of threads slower than its side's best by more than this will not become the best. */
-const TRIAL_SLACK = 1.25;
+const TRIAL_SLACK = 1.4;
 
-/** Warms the sides up with a short form of what is measured, and leaves out hopeless numbers of threads. */
+/**
+ * Warms the sides up and leaves out hopeless numbers of threads: for prompts, where they decide and time is long. Answers
+ * are measured with every number, as they may be faster with fewer and two runs do not tell.
+ */
 export async function tried(sides: readonly Side[], trial: Work): Promise<readonly Side[]> {
-  const tasks = sides.map((side) => taskOf(side, trial));
-  await inTurns(tasks, 1);
-  if (new Set(sides.map(({ name }) => name)).size === sides.length) return sides;
-  const taken = await inTurns(tasks, TRIAL_ROUNDS);
-  const median = (side: Side) => medianOf(taken.get(taskName(side, trial.what)) ?? []);
+  await warm(sides, trial);
+  const taken = await inTurns(
+    sides.map((side) => taskOf(side, trial)),
+    TRIAL_ROUNDS,
+  );
+  const best = (side: Side) => Math.min(...(taken.get(taskName(side, trial.what)) ?? []));
   return sides.filter((side) => {
-    const own = sides.filter(({ name }) => name === side.name).map(median);
-    return median(side) <= Math.min(...own) * TRIAL_SLACK;
+    const own = sides.filter(({ name }) => name === side.name).map(best);
+    return best(side) <= Math.min(...own) * TRIAL_SLACK;
   });
 }
 

@@ -13,6 +13,7 @@ import {
   tried,
   versionsOf,
   type Work,
+  warm,
   withSides,
 } from "./sides.ts";
 import { decodeMs, prefillMs } from "./timing.ts";
@@ -32,9 +33,9 @@ export interface Comparison {
 
 /** Room beside prompt and answer, so that no side is at its end. */
 const SPARE_TOKENS = 64;
-/** A trial is a quarter of what is measured later, but not less than a few tokens. */
-const TRIAL_SHARE = 4;
-const TRIAL_LEAST = 8;
+/** What warms up, and for prompts is tried: a part of what is measured later, but not less than a few tokens. */
+const SHORT_SHARE = 4;
+const SHORT_LEAST = 8;
 
 export const comparison = (wanted: Comparison): Part => ({
   name: wanted.name,
@@ -47,7 +48,9 @@ async function compared(wanted: Comparison, { threads, rounds, log }: Settings):
   const context = prompt + output + SPARE_TOKENS;
   return await withSides({ model, sides: ["exo", other], threads, context }, async (all) => {
     const alike = await agreementOf(all);
-    const sides = await tried(all, trialOf(wanted));
+    const short = shortOf(wanted);
+    if (measure === "decode") await warm(all, short);
+    const sides = measure === "decode" ? all : await tried(all, short);
     const work = workOf(wanted, `${measure} ${shown}`);
     const tasks = sides.map((side) => taskOf(side, work));
     const taken = await inTurns(tasks, rounds, (round) => log(`round ${round} of ${rounds}`));
@@ -70,9 +73,9 @@ function workOf({ measure, prompt, output }: Comparison, what: string): Work {
   return { what, ask: (random) => ({ prompts: [promptOf(prompt, random)], output }), read };
 }
 
-function trialOf(wanted: Comparison): Work {
+function shortOf(wanted: Comparison): Work {
   const { measure, prompt, output } = wanted;
-  const part = (tokens: number) => Math.min(tokens, Math.max(TRIAL_LEAST, Math.ceil(tokens / TRIAL_SHARE)));
+  const part = (tokens: number) => Math.min(tokens, Math.max(SHORT_LEAST, Math.ceil(tokens / SHORT_SHARE)));
   const short = measure === "decode" ? { prompt, output: part(output) } : { prompt: part(prompt), output };
-  return workOf({ ...wanted, ...short }, "trial");
+  return workOf({ ...wanted, ...short }, "short");
 }

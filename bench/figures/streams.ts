@@ -3,12 +3,12 @@ import type { Side, SideName } from "../peers-side.ts";
 import { type Goal, ratioFigure } from "./figure.ts";
 import type { Outcome, Part, Settings } from "./part.ts";
 import { inTurns } from "./rounds.ts";
-import { bestSide, promptOf, seriesOf, taskOf, tried, versionsOf, type Work, withSides } from "./sides.ts";
+import { bestSide, promptOf, seriesOf, taskOf, versionsOf, type Work, warm, withSides } from "./sides.ts";
 import { decodeMs } from "./timing.ts";
 
 const STREAMS = 4;
 const PROMPT = 32;
-const TRIAL_ANSWER = 8;
+const WARMING_ANSWER = 8;
 const SPARE_TOKENS = 64;
 const SIDES: readonly SideName[] = ["exo", "llama.cpp"];
 
@@ -35,14 +35,13 @@ async function compared(
   const together = streamsOf(STREAMS, `decode ${shown}, ${STREAMS} streams`, answer);
   const alone = streamsOf(1, `decode ${shown}, 1 stream`, answer);
   return await withSides({ model, sides: SIDES, threads, context, streams: STREAMS }, async (all) => {
-    const many = await tried(all, streamsOf(STREAMS, "trial of many", TRIAL_ANSWER));
-    const one = await tried(all, streamsOf(1, "trial of one", TRIAL_ANSWER));
+    await warm(all, streamsOf(STREAMS, "warm", WARMING_ANSWER));
     const tasks = [
-      ...many.map((side: Side) => taskOf(side, together)),
-      ...one.map((side: Side) => taskOf(side, alone)),
+      ...all.map((side: Side) => taskOf(side, together)),
+      ...all.map((side: Side) => taskOf(side, alone)),
     ];
     const taken = await inTurns(tasks, rounds, (round) => log(`round ${round} of ${rounds}`));
-    const [total, single] = [seriesOf(many, taken, together.what), seriesOf(one, taken, alone.what)];
+    const [total, single] = [seriesOf(all, taken, together.what), seriesOf(all, taken, alone.what)];
     const figure = (side: SideName, own?: Goal) =>
       ratioFigure(
         `${STREAMS} streams, total / one stream, ${shown}, ${side}`,
