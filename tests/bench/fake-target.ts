@@ -31,6 +31,10 @@ export interface Speeds {
   readonly fails?: readonly number[];
   /** Answers end here even if more was asked, unless told `ignore_eos`. */
   readonly endsAfter?: number;
+  /** So many tokens of an answer are thoughts. */
+  readonly thinks?: number;
+  /** The answer with this place ends after so many tokens, in the middle. */
+  readonly breaksAfter?: (nth: number) => number | undefined;
   /** What is said to a question that is not streamed; JSON is a message. */
   readonly answer?: (question: string) => string | undefined;
   readonly busy?: (isBusy: boolean) => void;
@@ -66,7 +70,8 @@ export function fakeTarget(clock: VirtualClock, speeds: Speeds = {}): FakeTarget
         await clock.sleep(sent === 0 ? msOf(firstMs, nth) : gapMs * perPiece);
         if (signal.aborted) throw signal.reason;
         const ids = Array.from({ length: Math.min(perPiece, tokens - sent) }, () => 7);
-        const said = isChat(body) ? { delta: { content: "x" } } : { text: "x" };
+        if (sent >= (speeds.breaksAfter?.(nth) ?? Number.POSITIVE_INFINITY)) return;
+        const said = pieceOf(body, sent < (speeds.thinks ?? 0));
         yield event({ choices: [{ index: 0, ...said, ...(knowsIds && { token_ids: ids }) }] });
       }
       const last = { choices: [{ index: 0, delta: {}, text: "", finish_reason: "length" }] };
@@ -109,6 +114,9 @@ function wholeAnswer(body: Asked["body"], speeds: Speeds): object {
   };
   return { choices: [choice], usage };
 }
+
+const pieceOf = (body: Asked["body"], isThought: boolean): object =>
+  isChat(body) ? { delta: isThought ? { reasoning_content: "x" } : { content: "x" } } : { text: "x" };
 
 /** Every token but the first is as likely as one of four. */
 const scoresOf = ({ prompt }: Asked["body"]) => ({

@@ -185,6 +185,8 @@ test("a report to be shared tells no address, no path and no server's words", ()
   );
   const told = redacted({
     ...report,
+    skipped: [{ what: "placement on ann-studio + mini", reason: "exo runs on one machine" }],
+    quality: [{ scenario: "q", model: path, check: "answers", value: 0, count: 1, wrong: ["Who is ann?"] }],
     warnings: [`chat · ${path} · 10×5: requests failed, the first with: HTTP 500 at http://ann.example/v1`],
     cells: [
       { ...cell, key: `chat · ${path} · 10×5`, model: path, runs: [{ repeat: 0, windowMs: 1, samples }] },

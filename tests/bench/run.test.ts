@@ -127,6 +127,49 @@ test("what cannot be written or read as a report is said", async () => {
   ]);
 });
 
+test("a packed report is read like a plain one, and a damaged one is told by what is wrong with it", async () => {
+  using folder = freshFolder();
+  const [plain = "", packed = ""] = await writeReport(reportOf(), folder.path, ["json", "json.zst"]);
+  const text = await Bun.file(plain).text();
+  const words = async (content: string | Uint8Array) => {
+    const path = join(folder.path, "x.json");
+    await Bun.write(path, content);
+    return await readReport(path).then(
+      () => "read",
+      ({ message }) => message.replaceAll(folder.path, ""),
+    );
+  };
+  const bytes = await Bun.file(packed).bytes();
+  expect([await readReport(packed), bytes.length < text.length / 2]).toEqual([await readReport(plain), true]);
+  expect([
+    await words(text),
+    await words(text.slice(0, -20)),
+    await words(bytes.slice(0, 40)),
+    await words(text.replace('"windowMs":180', '"windowMs":"long"')),
+  ]).toEqual([
+    "read",
+    expect.stringContaining("/x.json is no exo.bench/1 report: JSON Parse error"),
+    expect.stringContaining("/x.json is no exo.bench/1 report: "),
+    "/x.json is damaged, or of another version: /cells/0/runs/0/windowMs: expected number",
+  ]);
+});
+
+test("the rows of CSV are also lines of JSON", async () => {
+  using folder = freshFolder();
+  const [path = ""] = await writeReport(reportOf(), folder.path, ["jsonl"]);
+  const [row, ...more] = (await Bun.file(path).text())
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect([more.length, row.scenario, row.n_prompt, row.decode_tps, "goodput_per_s" in row]).toEqual([
+    0,
+    "chat",
+    10,
+    50,
+    false,
+  ]);
+});
+
 test("perplexity is scored over a text in parts, and a broken limit of it is found", async () => {
   const scenario = "  - {name: quality, output_tokens: 2, check: {perplexity: t.txt}}";
   const { done } = await benchmark(scenario, { files: { "t.txt": "word ".repeat(1000) } });

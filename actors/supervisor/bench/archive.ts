@@ -10,9 +10,13 @@ import type { Report } from "./report.ts";
 
 /** Every report of a folder, oldest first. Throws Problem. */
 export async function history(session: Session, dir: string): Promise<void> {
-  const names = existsSync(dir)
-    ? readdirSync(dir).filter((name) => name.endsWith(".json") && name !== LAST)
-    : [];
+  const all = existsSync(dir) ? readdirSync(dir) : [];
+  // A packed report is often a second copy.
+  const names = all.filter(
+    (name) =>
+      (name.endsWith(".json") && name !== LAST) ||
+      (name.endsWith(".json.zst") && !all.includes(name.slice(0, -".zst".length))),
+  );
   const reports = await Promise.all(
     names.map(async (name) => ({ name, report: await tried(join(dir, name)) })),
   );
@@ -52,7 +56,7 @@ const tried = (path: string): Promise<Report | undefined> => readReport(path).ca
 /** Writes `<report>-shared.json` beside a report, without addresses and paths. Throws Problem. */
 export async function share({ progress }: Session, path: string | undefined): Promise<void> {
   if (path === undefined) throw usageProblem("no report was named", "exo bench share bench/last.json");
-  const shared = path.replace(/(\.json)?$/, "-shared.json");
+  const shared = path.replace(/(\.json(\.zst)?)?$/, "-shared.json");
   await Bun.write(shared, `${JSON.stringify(redacted(await readReport(path)))}\n`);
   progress.milestone(`wrote ${shared}`);
 }
@@ -66,7 +70,12 @@ export function redacted(report: Report): Report {
     ...report,
     warnings: warnings.map((text) => plain(text).replace(/(the first with: ).*/, "$1(reason)")),
     environment: { ...environment, target: { ...environment.target, url: "(address)" } },
-    quality: report.quality.map((each) => ({ ...each, model: basename(each.model) })),
+    // Questions are the user's own, and nodes have names.
+    quality: report.quality.map(({ wrong, ...each }) => ({ ...each, model: basename(each.model) })),
+    skipped: report.skipped.map(({ what, reason }) => ({
+      what: plain(what).replace(/^(placement on) .*/, "$1 (nodes)"),
+      reason: plain(reason),
+    })),
     cells: cells.map((cell) => ({
       ...cell,
       key: plain(cell.key),

@@ -19,6 +19,10 @@ export async function showReport(
   else if (config.output.formats.includes("table"))
     terminal.out(safeText(tableReport(report, terminal.outIsTerminal ? { width: terminal.columns() } : {})));
   if (ci) await publish(session, report);
+  if (report.state === "partial" && report.cells.length === 0) {
+    progress.milestone("interrupted before anything was measured: no report is written");
+    return;
+  }
   const paths = await writeReport(report, dir, config.output.formats);
   for (const path of paths) progress.milestone(`wrote ${path}`);
   if (report.state === "partial")

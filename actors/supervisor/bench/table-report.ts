@@ -154,6 +154,7 @@ export function notesOf({ skipped, comparison, cells, quality, environment }: Re
   return [
     ...(p99 ? ["p99 is left out below 100 samples\n"] : []),
     ...(cells.some(({ noisy }) => noisy) ? ["noisy: the runs of a cell vary by more than 5 %\n"] : []),
+    ...thoughtNotes(cells),
     ...energyNotes(cells, environment.energySource),
     ...quality.map((each) => `${qualityLine(each)}\n`),
     ...kneesOf(cells).map((text) => `${text}\n`),
@@ -161,6 +162,16 @@ export function notesOf({ skipped, comparison, cells, quality, environment }: Re
     ...(comparison ? comparedNotes(comparison) : []),
   ];
 }
+
+/** Of models that think before they answer: when each of the two began. */
+const thoughtNotes = (cells: readonly ReportCell[]): string[] =>
+  cells.flatMap(({ key, summary: { firstReasoning, firstAnswer } }) =>
+    firstReasoning
+      ? [
+          `${key}: first thought ${latencies(firstReasoning, 1000, "s")}, first answer ${latencies(firstAnswer, 1000, "s")}\n`,
+        ]
+      : [],
+  );
 
 function energyNotes(cells: readonly ReportCell[], source: string | undefined): string[] {
   const drawn = cells.flatMap(({ summary: { energy } }) => energy ?? []);

@@ -49,6 +49,7 @@ const COMMANDS = [
   "serve",
   "ps",
   "stop",
+  "bench",
   "version",
   "doctor",
   "completion",
@@ -74,6 +75,25 @@ const FLAGS: Readonly<Record<string, readonly string[]>> = {
   serve: ["--port", "--bind", "--key", "--origins", "--model", "--ctx", "--no-pull", "--no-discovery"],
   stop: ["--all", "--now"],
   doctor: ["--online"],
+  bench: [
+    "--prompt-tokens",
+    "--output-tokens",
+    "--concurrency",
+    "--depth",
+    "--rate",
+    "--duration",
+    "--repeat",
+    "--warmup",
+    "--url",
+    "--api",
+    "--compare",
+    "--out",
+    "--formats",
+    "--dry-run",
+    "--resume",
+    "--ci",
+    "--no-pull",
+  ],
 };
 const EVERYWHERE = [
   "--host",
@@ -86,7 +106,7 @@ const EVERYWHERE = [
   "--config",
   "--help",
 ];
-const TAKES_MODEL = ["run", "show", "rm", "stop", "pull"];
+const TAKES_MODEL = ["run", "show", "rm", "stop", "pull", "bench"];
 
 /** What may stand where the last of `words` is being typed, one a line. Says nothing rather than failing. */
 export async function complete(session: Session, words: readonly string[]): Promise<void> {
