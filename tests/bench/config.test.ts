@@ -165,6 +165,11 @@ test("contradictions and gaps are said where they stand", () => {
       faultsOf("models: [a]\n"),
       faultsOf("models: [a]\nscenarios: []\n"),
       faultsOf("models: [a\n"),
+      faultsOf("models: [a]\n---\nscenarios: [{name: x}]\n"),
+      faultsOf("models: &m [*m]\nscenarios: &s [*s]\n"),
+      faultsOf('models: [a]\nrequire: {chip: "(", memory: lots, nodez: 3}\nscenarios: [{name: x}]\n'),
+      faultsOf("models: [a]\ntarget: {url: 'http://x/v1', api: engine}\nscenarios: [{name: x}]\n"),
+      one("{name: x, check: {perplexty: t.txt}}"),
       faultsOf("scenarios: [{name: x}]\n"),
       faultsOf("models: [a]\nscenarios: [{name: x}, {name: x}]\n"),
       faultsOf("models: [a]\nmodels: [b]\nscenarios: [{name: x}]\n"),
@@ -184,6 +189,14 @@ test("contradictions and gaps are said where they stand", () => {
     c.yaml:1:1: the file has no scenarios: write at least one, such as - {name: chat, prompt_tokens: 512, output_tokens: 128}
     c.yaml:2:12: scenarios must not be empty
     c.yaml:2:1: Flow sequence in block collection must be sufficiently indented and end with a ]
+    c.yaml:2:1: a second document begins here; one file is one benchmark
+    c.yaml:1:12: models[0] must be text, not a list
+    c.yaml:2:15: scenarios[0] must be a map of keys
+    c.yaml:2:17: require.chip is no regular expression: Invalid regular expression: missing )
+    c.yaml:2:30: require.memory must be a bound such as ">=96GB", not "lots"
+    c.yaml:2:36: require.nodez is not known; did you mean nodes?
+    c.yaml:2:9: target has both a url and api: engine, which is this exo without HTTP
+    c.yaml:3:23: scenarios[0].check.perplexty is not known; did you mean perplexity?
     c.yaml:1:1: the file names no models: write models: [smollm2]
     c.yaml:2:12: scenarios has two of the name x
     c.yaml:2:1: Map keys must be unique

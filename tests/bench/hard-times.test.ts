@@ -241,6 +241,7 @@ test("flags that mean one scenario are refused beside a file, and words that do 
       await said(["m", "--formats", "json,htm"], home.path),
       await said(["m", "--api", "grpc"], home.path),
       await said(["schema", "reports"], home.path),
+      await said(["m", "--api", "engine", "--url", "http://127.0.0.1:1"], home.path),
     ].join("\n"),
   ).toMatchInlineSnapshot(`
     "2 ✗ -p is for exo bench MODEL, not for a file
@@ -250,7 +251,9 @@ test("flags that mean one scenario are refused beside a file, and words that do 
     2 ✗ option '--api <api>' argument 'grpc' is invalid. It must be one of chat, completions, responses, messages, ollama, engine.
     → exo help lists the commands, exo help COMMAND its flags
     2 ✗ there is no schema reports
-    → exo bench schema config, or exo bench schema report"
+    → exo bench schema config, or exo bench schema report
+    2 ✗ engine is this exo without HTTP, and a url was named
+    → leave out one of the two"
   `);
 });
 

@@ -33,6 +33,8 @@ export function askedFor({ config: { folder } }: Session, what: string, flags: B
     });
   const text = isFile ? textOf(path, what) : "";
   const config = isFile ? withFlags(configIn(text, what), onFile(flags, what)) : flagConfig(what, flags);
+  if (config.target.url !== undefined && config.target.api === "engine")
+    throw usageProblem("engine is this exo without HTTP, and a url was named", "leave out one of the two");
   const hash = new Bun.CryptoHasher("sha256").update(text).update(JSON.stringify(config)).digest("hex");
   const base = isFile ? dirname(path) : folder;
   return {

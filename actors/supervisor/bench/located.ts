@@ -38,7 +38,10 @@ export function readYaml<T>(text: string, path: string, reader: Reader<T>): T {
     const { line, col } = lines.linePos(offset);
     return { line, column: col };
   };
-  const faults: FileFault[] = document.errors.map(({ message, pos }) => ({ ...place(pos[0]), message }));
+  const faults: FileFault[] = document.errors.map(({ message, pos, code }) => ({
+    ...place(pos[0]),
+    message: code === "MULTIPLE_DOCS" ? "a second document begins here; one file is one benchmark" : message,
+  }));
   const resolved = (node: Node | null): Node | null =>
     isAlias(node) ? ((node.resolve(document) as Node | undefined) ?? null) : node;
   const source: Source = { faults, place, resolved };
