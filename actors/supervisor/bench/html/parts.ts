@@ -22,7 +22,7 @@ export function tableOf({ caption, headers, rows }: Table): string {
 function classOf(text: string): string {
   if (/ ✓$|^better$/.test(text)) return ' class="good"';
   if (/ ✗$|^worse$|noisy$/.test(text)) return ' class="bad"';
-  return /^[−+–\d.,…% ]*\d[\d.,…–%\sa-z/]*$/i.test(text) ? ' class="number"' : "";
+  return "";
 }
 
 /** A picture, and for who cannot see it or wants to know exactly, its numbers. */
