@@ -156,6 +156,25 @@ test("a disk that is full costs the files and no figure", async () => {
   expect(filesIn(home.path).filter((name) => name.endsWith(".json"))).toEqual([]);
 });
 
+test("a report that could not be written is not lost: --resume writes it without measuring again", async () => {
+  using home = freshFolder();
+  await using target = httpTarget();
+  const args = ["bench", "m", "--url", target.url, ...COMMON, "-r", "3", "--formats", "json,html"];
+  // 16 blocks of 512 bytes: the page with its style is larger, and everything else is not.
+  const command = ["sh", "-c", 'ulimit -f 16; exec "$@"', "sh", ...fromSource];
+  const full = await exo(args, { home: home.path, command });
+  const asked = target.streamed();
+  const resumed = await exo([...args, "--resume"], { home: home.path });
+  expect([
+    full.code,
+    full.err.includes("could not be written"),
+    resumed.code,
+    resumed.err.includes("going on: 3 runs are measured already"),
+    target.streamed() - asked,
+    filesIn(home.path).filter((name) => !name.startsWith("m-TIME.json")),
+  ]).toEqual([8, true, 0, true, 0, ["last.json", "m-TIME.html"]]);
+});
+
 test("two benchmarks do not share a folder's journal, and a killed one leaves no lock that holds", async () => {
   using home = freshFolder();
   await using slow = httpTarget({ hangsFrom: 2 });

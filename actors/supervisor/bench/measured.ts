@@ -25,14 +25,12 @@ export interface Around {
   readonly flags: BenchFlags;
   /** The counter of energy, or why there is none. */
   readonly source: EnergySource | string | undefined;
+  /** Shows and stores the report. What was measured is noted until it resolves, and can be gone on from if it does not. */
+  readonly publish: (report: Report) => Promise<void>;
 }
 
-/** Partial where it was interrupted or failed half-way; `failure` says why. Throws Problem where nothing was measured. */
-export async function measured(
-  session: Session,
-  asked: Asked,
-  around: Around,
-): Promise<{ report: Report; failure?: unknown }> {
+/** Returns what ended the benchmark half-way, if anything did. Throws Problem where nothing was measured. */
+export async function measured(session: Session, asked: Asked, around: Around): Promise<unknown> {
   const { clock } = session;
   const { config, hash, dir } = asked;
   const startedAt = new Date(clock.epochSeconds() * 1000).toISOString();
@@ -49,8 +47,6 @@ export async function measured(
       session.progress.end(),
     );
     const state = session.signal.aborted || done.failure !== undefined ? "partial" : "complete";
-    if (state === "complete") await opened.journal.done();
-    const { failure } = done;
     const seconds = (clock.nowMs() - startMs) / 1000;
     const report: Report = {
       schema: SCHEMA,
@@ -65,7 +61,9 @@ export async function measured(
       cells: reportCells(done.cells, done.measured),
       quality: done.quality,
     };
-    return { report, ...(failure !== undefined && { failure }) };
+    await around.publish(report);
+    if (state === "complete") await opened.journal.done();
+    return done.failure;
   } finally {
     await opened.journal.release();
   }
@@ -107,7 +105,14 @@ function journalWords({ found, aside }: OpenedJournal, resume: boolean): string[
   return [`going on: ${found} run${found === 1 ? " is" : "s are"} measured already`];
 }
 
-const NO_TARGET: TargetFacts = { url: "", kind: "url", api: "", promptsBy: "words", exactLengths: "" };
+/** Where everything was measured in an earlier sitting, or nothing could be. */
+const NOT_ASKED: TargetFacts = {
+  url: "(not asked in this sitting)",
+  kind: "url",
+  api: "",
+  promptsBy: "words",
+  exactLengths: "",
+};
 
 const environmentOf = (
   { build }: Session,
@@ -116,7 +121,7 @@ const environmentOf = (
 ): Report["environment"] => ({
   ...around.machine,
   exo: { version: build.version, commit: build.commit },
-  target: done.target ?? NO_TARGET,
+  target: done.target ?? NOT_ASKED,
   configHash: hash,
 });
 

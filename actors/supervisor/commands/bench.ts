@@ -4,7 +4,7 @@ import { Problem } from "#protocol/problem";
 import { faultAnnotations } from "../bench/annotations.ts";
 import { history, share } from "../bench/archive.ts";
 import { type Asked, askedFor, baselineOf, limitsOf } from "../bench/asked-for.ts";
-import type { BenchConfig } from "../bench/bench-config.ts";
+import type { BenchConfig, Limit } from "../bench/bench-config.ts";
 import type { BenchFlags } from "../bench/bench-flags.ts";
 import { boundsOnly, type Comparison, compare } from "../bench/compare.ts";
 import { compareFiles } from "../bench/compare-files.ts";
@@ -59,20 +59,25 @@ async function measureAll(session: Session, asked: Asked, flags: BenchFlags): Pr
   if (flags.dryRun) return showPlan(session, config, selection);
   // Read before hours of measuring, not after: a missing file should be known at once.
   const baseline = await baselineOf(asked);
-  const { report, failure } = await measured(session, asked, { selection, machine, flags, source });
-  const limits = limitsOf(config);
-  const complete: Report =
-    baseline === "none asked"
-      ? report
-      : {
-          ...report,
-          comparison:
-            baseline === "none yet" ? boundsOnly(report, limits) : compare(baseline, report, limits),
-        };
-  await showReport(session, asked, { report: complete, ci: flags.ci === true });
-  failOnLimits(complete.comparison);
+  let published: Report | undefined;
+  const publish = async (report: Report) => {
+    published = compared(report, baseline, limitsOf(config));
+    await showReport(session, asked, { report: published, ci: flags.ci === true });
+  };
+  const failure = await measured(session, asked, { selection, machine, flags, source, publish });
+  failOnLimits(published?.comparison);
   if (failure !== undefined) throw failure;
-  failOnSilence(complete);
+  failOnSilence(published?.cells ?? []);
+}
+
+function compared(
+  report: Report,
+  baseline: Awaited<ReturnType<typeof baselineOf>>,
+  limits: readonly Limit[],
+): Report {
+  if (baseline === "none asked") return report;
+  const comparison = baseline === "none yet" ? boundsOnly(report, limits) : compare(baseline, report, limits);
+  return { ...report, comparison };
 }
 
 /** The counter of energy where the config wants one and the target is this machine; else why not. */
@@ -95,7 +100,7 @@ function failOnLimits(comparison: Comparison | undefined): void {
 }
 
 /** A figure that was asked for and does not exist is no success. */
-function failOnSilence({ cells }: Report): void {
+function failOnSilence(cells: Report["cells"]): void {
   const silent = cells.find(({ summary }) => summary.requests > 0 && summary.requests === summary.errors);
   if (!silent) return;
   const [first] = silent.runs.flatMap(({ samples }) => samples.flatMap(({ error }) => error ?? []));
