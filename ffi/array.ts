@@ -8,6 +8,9 @@ export type Dtype =
   | "bool" | "uint8" | "uint16" | "uint32" | "uint64" | "int8" | "int16" | "int32" | "int64"
   | "float16" | "float32" | "float64" | "bfloat16" | "complex64"; // biome-ignore format: a table
 
+/** Which implementation of the operations that decide a model's speed: MLX's own, or the primitives of our shim. */
+export type Kernels = "mlx" | "exo";
+
 /** How a weight is packed; see models.md: affine has biases, the others do not. */
 export interface Quantisation {
   readonly mode: "affine" | "mxfp4" | "mxfp8" | "nvfp4";
@@ -23,8 +26,11 @@ export interface Packed extends Quantisation {
   readonly biases?: MxArray;
 }
 
+/** Bytes of a row of `packRows`. */
+export const packedWidth = (dims: number): number => dims + 2 * Math.ceil(dims / 32);
+
 /** Rotary embedding (https://arxiv.org/abs/2104.09864) of the first `dims` channels of the last axis. */
-export interface RopeOptions {
+export interface Rotation {
   readonly dims: number;
   /** true pairs channels 2i and 2i+1, false pairs i and i + dims/2. */
   readonly traditional: boolean;
@@ -32,8 +38,28 @@ export interface RopeOptions {
   readonly base?: number;
   readonly freqs?: MxArray;
   readonly scale: number;
+}
+
+export interface RopeOptions extends Rotation {
   /** Position of the first row. */
   readonly offset: number;
+}
+
+/** Where one sequence's next token goes in its cache. */
+export interface CacheSlot {
+  /** [1, Hkv, S, D] of any float type, or made of `packRows`; memory that nothing else reads or writes. */
+  readonly keys: MxArray;
+  readonly values: MxArray;
+  /** The token's position, the row that its key and value are written into, and how many rows it sees then. */
+  readonly position: number;
+  readonly row: number;
+  readonly seen: number;
+}
+
+export interface CachedAttentionOptions {
+  readonly scale: number;
+  /** Absent: queries and keys come as they are to be compared. */
+  readonly rotation?: Rotation;
 }
 
 export interface AttentionOptions {
@@ -115,6 +141,19 @@ export interface MxArray {
   rope(options: RopeOptions): MxArray;
   /** this = queries [B, Hq, L, D]; keys, values [B, Hkv, S, D]; query head h reads KV head h / (Hq/Hkv). Gives [B, Hq, L, D]. */
   attention(keys: MxArray, values: MxArray, options: AttentionOptions): MxArray;
+  /**
+   * One new token of each of B sequences: this = queries [B, .., Hq · D], keys [B, .., Hkv · D] and values, of which queries and
+   * keys are rotated, keys and values written into the slots, and all rows seen there mixed: [B, 1, Hq · D]. The one operation
+   * that writes into arrays it is given. Our own kernels only.
+   */
+  cachedAttention(
+    keys: MxArray,
+    values: MxArray,
+    slots: readonly CacheSlot[],
+    options: CachedAttentionOptions,
+  ): MxArray;
+  /** Rows [.., D] in a byte a value and two for the scale of each 32: uint8, for caches. Our own kernels only. */
+  packRows(): MxArray;
 
   /** Computes now. */
   eval(): this;
@@ -129,6 +168,8 @@ export interface MxArray {
 
 /** Constructors and the state of one device. */
 export interface Mlx {
+  /** MLX's own operations, or those of our shim in their place. */
+  readonly kernels: Kernels;
   zeros(shape: readonly number[], dtype: Dtype): MxArray;
   full(shape: readonly number[], value: number, dtype: Dtype): MxArray;
   arange(start: number, stop: number, dtype: Dtype): MxArray;

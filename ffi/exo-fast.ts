@@ -1,5 +1,5 @@
 /** The operations of our own shim, which hands to MLX what it does not compute itself. */
-import type { MxArray } from "./array.ts";
+import type { MxArray, Rotation } from "./array.ts";
 import { MlxError, someFloat } from "./call.ts";
 import { dtypeCode } from "./dtypes.ts";
 import { type Fast, mlxFast, modes } from "./fast.ts";
@@ -10,9 +10,11 @@ import { isPacked } from "./nn/linear.ts";
 const used = (array: MxArray): mlx_array => (array as NativeArray).used();
 const EVERY_KEY = 0;
 const CAUSAL = 1;
+const NO_ROTATION: Rotation = { dims: 0, traditional: false, scale: 1 };
 
 export const exoFast: Fast = {
   ...mlxFast,
+  kernels: "exo",
   siluMul(gate, up) {
     return gate.mlx.native.exo_silu_mul(gate.handle, up.used(), gate.mlx.stream);
   },
@@ -55,5 +57,22 @@ export const exoFast: Fast = {
     const [q, k, v] = [queries.handle, keys.used(), values.used()];
     if (typeof mask !== "string") return native.exo_attention(q, k, v, scale, EVERY_KEY, used(mask), stream);
     return native.exo_attention(q, k, v, scale, mask === "causal" ? CAUSAL : EVERY_KEY, null, stream);
+  },
+  cachedAttention(queries, [keys, values], slots, { scale, rotation }) {
+    const { native, words, stream } = queries.mlx;
+    const [q, k, v] = [queries.used(), keys.used(), values.used()];
+    const caches = words.handles(
+      slots.flatMap((slot) => [slot.keys as NativeArray, slot.values as NativeArray]),
+    );
+    const places = Int32Array.from(slots.flatMap(({ position, row, seen }) => [position, row, seen]));
+    const { dims, traditional, base, freqs, scale: turnScale } = rotation ?? NO_ROTATION;
+    const count = slots.length;
+    return native.exo_cached_attention(
+      q, k, v, caches, places, count, scale, dims, traditional, someFloat(base), turnScale,
+      freqs === undefined ? null : used(freqs), stream,
+    ); // biome-ignore format: a call
+  },
+  packRows(x) {
+    return x.mlx.native.exo_pack_rows(x.used(), x.mlx.stream);
   },
 };

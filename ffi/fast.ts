@@ -2,17 +2,24 @@
  * The operations that decide the speed of a model, each behind one function, so that another implementation of a kernel
  * is one line in a table.
  */
-import type { AttentionOptions, Dtype, MxArray, Packed, RopeOptions } from "./array.ts";
+import type {
+  AttentionOptions,
+  CachedAttentionOptions,
+  CacheSlot,
+  Dtype,
+  Kernels,
+  MxArray,
+  Packed,
+  RopeOptions,
+} from "./array.ts";
 import { cText, MlxError, some, someFloat } from "./call.ts";
 import { dtypeCode } from "./dtypes.ts";
 import type { mlx_array } from "./generated/symbols.ts";
 import type { NativeArray } from "./native-array.ts";
 import { isPacked } from "./nn/linear.ts";
 
-/** Which implementation: MLX's own, or the primitives of our shim. */
-export type Kernels = "mlx" | "exo";
-
 export interface Fast {
+  readonly kernels: Kernels;
   siluMul(gate: NativeArray, up: NativeArray): mlx_array;
   linear(x: NativeArray, weight: NativeArray, bias: NativeArray | undefined): mlx_array;
   quantizedLinear(x: NativeArray, weight: Packed): mlx_array;
@@ -27,6 +34,13 @@ export interface Fast {
     values: NativeArray,
     options: AttentionOptions,
   ): mlx_array;
+  cachedAttention(
+    queries: NativeArray,
+    fresh: readonly [keys: NativeArray, values: NativeArray],
+    slots: readonly CacheSlot[],
+    options: CachedAttentionOptions,
+  ): mlx_array;
+  packRows(x: NativeArray): mlx_array;
 }
 
 /** MLX's modes as C wants them. */
@@ -42,7 +56,12 @@ const masks = { none: cText(""), causal: cText("causal"), array: cText("array") 
 const part = (array: MxArray | undefined): mlx_array | null =>
   array === undefined ? null : (array as NativeArray).used();
 
+function onlyOurs(operation: string, x: NativeArray): never {
+  throw new MlxError(operation, [x.shape], "MLX has no such operation: ask for our own kernels");
+}
+
 export const mlxFast: Fast = {
+  kernels: "mlx",
   siluMul(gate, up) {
     const { native, stream } = gate.mlx;
     const sigmoid = native.sigmoid(gate.handle, stream);
@@ -111,4 +130,6 @@ export const mlxFast: Fast = {
     const [q, k, v] = [queries.handle, keys.handle, values.handle];
     return native.fast_scaled_dot_product_attention(q, k, v, scale, kind, array, null, false, stream);
   },
+  cachedAttention: (queries) => onlyOurs("cached_attention", queries),
+  packRows: (x) => onlyOurs("pack_rows", x),
 };

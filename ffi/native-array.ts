@@ -1,5 +1,13 @@
 /** MxArray over mlx-c. Every method is one or two C calls; shapes and types are asked for when someone wants them. */
-import type { AttentionOptions, Dtype, MxArray, Packed, RopeOptions } from "./array.ts";
+import type {
+  AttentionOptions,
+  CachedAttentionOptions,
+  CacheSlot,
+  Dtype,
+  MxArray,
+  Packed,
+  RopeOptions,
+} from "./array.ts";
 import { readInts, some } from "./call.ts";
 import { dtypeCode, dtypeName, scalarDtype } from "./dtypes.ts";
 import type { mlx_array } from "./generated/symbols.ts";
@@ -214,6 +222,18 @@ export class NativeArray implements MxArray, Owned {
   }
   attention(keys: MxArray, values: MxArray, options: AttentionOptions): MxArray {
     return this.made(this.mlx.fast.attention(this, keys as NativeArray, values as NativeArray, options));
+  }
+  cachedAttention(
+    keys: MxArray,
+    values: MxArray,
+    slots: readonly CacheSlot[],
+    options: CachedAttentionOptions,
+  ): MxArray {
+    const fresh = [keys as NativeArray, values as NativeArray] as const;
+    return this.made(this.mlx.fast.cachedAttention(this, fresh, slots, options));
+  }
+  packRows(): MxArray {
+    return this.made(this.mlx.fast.packRows(this));
   }
 
   eval(): this {

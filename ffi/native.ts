@@ -1,10 +1,10 @@
 /** Mlx over mlx-c: one device, one stream, one thread. */
 import { Problem } from "#protocol/problem";
-import type { Dtype, Mlx, MxArray, Packed, Quantisation } from "./array.ts";
+import type { Dtype, Kernels, Mlx, MxArray, Packed, Quantisation } from "./array.ts";
 import { MlxError, some } from "./call.ts";
 import { dtypeCode, scalarBytes } from "./dtypes.ts";
 import { exoFast } from "./exo-fast.ts";
-import { type Fast, type Kernels, mlxFast, modes } from "./fast.ts";
+import { type Fast, mlxFast, modes } from "./fast.ts";
 import type { mlx_array, mlx_stream, mlx_vector_array, Native } from "./generated/symbols.ts";
 import type { Library } from "./library.ts";
 import { NativeArray } from "./native-array.ts";
@@ -64,6 +64,10 @@ export class NativeMlx implements Mlx {
     this.stream = stream;
     this.fast = fast;
     this.device = device;
+  }
+
+  get kernels(): Kernels {
+    return this.fast.kernels;
   }
 
   /** Takes over a handle that C code made (a tensor of a checkpoint): the current scope owns it. */

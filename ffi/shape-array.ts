@@ -1,4 +1,13 @@
-import type { AttentionOptions, Dtype, MxArray, Packed, RopeOptions } from "./array.ts";
+import {
+  type AttentionOptions,
+  type CachedAttentionOptions,
+  type CacheSlot,
+  type Dtype,
+  type MxArray,
+  type Packed,
+  packedWidth,
+  type RopeOptions,
+} from "./array.ts";
 import { MlxError } from "./call.ts";
 import { floating, promote, scalarDtype, summed } from "./dtypes.ts";
 import { isPacked } from "./nn/linear.ts";
@@ -262,7 +271,19 @@ export class ShapeArray implements MxArray, Owned {
       values.shape,
       typeof mask === "string" ? undefined : mask.shape,
     );
-    return this.made(shape, promote(this.dtype, promote(keys.dtype, values.dtype)));
+    const floats = [keys.dtype, values.dtype].filter((dtype) => dtype !== "uint8");
+    return this.made(shape, floats.reduce(promote, this.dtype));
+  }
+  cachedAttention(
+    keys: MxArray,
+    values: MxArray,
+    slots: readonly CacheSlot[],
+    _options: CachedAttentionOptions,
+  ): MxArray {
+    return this.made(rules.cachedAttention(this.shape, keys.shape, values.shape, slots));
+  }
+  packRows(): MxArray {
+    return this.made([...this.shape.slice(0, -1), packedWidth(this.shape.at(-1) ?? 0)], "uint8");
   }
 
   eval(): this {

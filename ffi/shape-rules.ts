@@ -220,3 +220,28 @@ export function attention(queries: Shape, keys: Shape, values: Shape, mask: Shap
   if (mask) broadcast(operation, [batch, heads, length, rows], mask, said);
   return [batch, heads, length, values[3] ?? 0];
 }
+
+/** Queries, keys and values of one token a sequence, however shaped: [sequences, 1, Hq · Dv]. */
+export function cachedAttention(
+  queries: Shape,
+  keys: Shape,
+  values: Shape,
+  slots: readonly { readonly keys: { readonly shape: Shape } }[],
+): Shape {
+  const [queryCount, keyCount, valueCount] = [queries, keys, values].map(sizeOf) as [number, number, number];
+  const heads = slots[0]?.keys.shape[1] ?? 0;
+  const said = [queries, keys, values, ...slots.map((slot) => slot.keys.shape)];
+  if (
+    slots.length === 0 ||
+    heads === 0 ||
+    queryCount % keyCount !== 0 ||
+    keyCount % (heads * slots.length) !== 0
+  ) {
+    throw new MlxError(
+      "exo_cached_attention",
+      said,
+      "queries, keys, values and caches differ in their heads",
+    );
+  }
+  return [slots.length, 1, (queryCount / keyCount) * (valueCount / slots.length)];
+}

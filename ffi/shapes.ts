@@ -9,6 +9,7 @@ import { ShapeArray } from "./shape-array.ts";
 import { partShapes, reduced, sizeOf, unpacked } from "./shape-rules.ts";
 
 export class ShapeMlx implements Mlx {
+  readonly kernels = "exo";
   readonly scopes = new Scopes<ShapeArray>((value) => value instanceof ShapeArray);
 
   private made(shape: readonly number[], dtype: Dtype): ShapeArray {

@@ -1,5 +1,5 @@
 // Written by ffi/generate.ts from the headers of mlx-c and mlx-c/shim. Do not edit: bun ffi/generate.ts
-// 634 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
+// 638 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
 import type { CallState, Handle, Optional, Raw, Text, Words } from "../call.ts";
 
 export type exo_file = Handle<"exo_file">;
@@ -662,9 +662,13 @@ export const signatures = {
   exo_silu_mul: { args: ["ptr", "ptr", "ptr", "ptr"], returns: "i32" },
   exo_rope: { args: ["ptr", "ptr", "i32", "bool", "ptr", "f32", "i32", "ptr", "ptr"], returns: "i32" },
   exo_attention: { args: ["ptr", "ptr", "ptr", "ptr", "f32", "i32", "ptr", "ptr"], returns: "i32" },
+  exo_cached_attention: { args: ["ptr", "ptr", "ptr", "ptr", "ptr", "ptr", "ptr", "f32", "i32", "bool", "ptr", "f32", "ptr", "ptr"], returns: "i32" },
+  exo_pack_rows: { args: ["ptr", "ptr", "ptr"], returns: "i32" },
   exo_kernel_path: { args: [], returns: "cstring" },
   exo_kernel_problem: { args: [], returns: "cstring" },
   exo_kernel_threads: { args: [], returns: "u64_fast" },
+  exo_profile: { args: ["bool"], returns: "void" },
+  exo_profile_report: { args: [], returns: "cstring" },
 } as const;
 
 /** The functions, typed; a status other than 0 becomes an MlxError through `state`. */
@@ -1302,9 +1306,13 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_silu_mul,
     exo_rope,
     exo_attention,
+    exo_cached_attention,
+    exo_pack_rows,
     exo_kernel_path,
     exo_kernel_problem,
     exo_kernel_threads,
+    exo_profile,
+    exo_profile_report,
   } = raw;
   return {
     dtype_size: (dtype: number): number => Number(mlx_dtype_size(dtype)),
@@ -1938,9 +1946,13 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_silu_mul: (gate: mlx_array, up: mlx_array, s: mlx_stream): mlx_array => (exo_silu_mul(out, gate, up, s) === 0 ? took() as mlx_array : failed("exo_silu_mul", [gate, up])),
     exo_rope: (x: mlx_array, dims: number, traditional: boolean, base: Optional, scale: number, offset: number, freqs: mlx_array | null, s: mlx_stream): mlx_array => (exo_rope(out, x, dims, traditional, base, scale, offset, freqs, s) === 0 ? took() as mlx_array : failed("exo_rope", [x, freqs])),
     exo_attention: (q: mlx_array, k: mlx_array, v: mlx_array, scale: number, mask: number, mask_array: mlx_array | null, s: mlx_stream): mlx_array => (exo_attention(out, q, k, v, scale, mask, mask_array, s) === 0 ? took() as mlx_array : failed("exo_attention", [q, k, v, mask_array])),
+    exo_cached_attention: (q: mlx_array, k: mlx_array, v: mlx_array, caches: Words | null, places: Words | null, count: number, scale: number, dims: number, traditional: boolean, base: Optional, rope_scale: number, freqs: mlx_array | null, s: mlx_stream): mlx_array => (exo_cached_attention(out, q, k, v, caches, places, count, scale, dims, traditional, base, rope_scale, freqs, s) === 0 ? took() as mlx_array : failed("exo_cached_attention", [q, k, v, freqs])),
+    exo_pack_rows: (x: mlx_array, s: mlx_stream): mlx_array => (exo_pack_rows(out, x, s) === 0 ? took() as mlx_array : failed("exo_pack_rows", [x])),
     exo_kernel_path: (): string | null => exo_kernel_path(),
     exo_kernel_problem: (): string | null => exo_kernel_problem(),
     exo_kernel_threads: (): number => Number(exo_kernel_threads()),
+    exo_profile: (on: boolean): void => void exo_profile(on),
+    exo_profile_report: (): string | null => exo_profile_report(),
   };
 }
 

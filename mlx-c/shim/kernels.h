@@ -124,8 +124,8 @@ int exo_rope(
     const mlx_stream s);
 
 /**
- * softmax(scale * q k^T) v: q [B, Hq, L, D], k [B, Hkv, S, D], v [B, Hkv, S, Dv]; query head h reads head h / (Hq / Hkv). The
- * scores are never held as a whole. `mask` 0: every key is seen, 1: row l sees keys up to S - L + l. `mask_array` (then mask
+ * softmax(scale * q k^T) v: q [B, Hq, L, D], k [B, Hkv, S, D], v [B, Hkv, S, Dv]; query head h reads head h / (Hq / Hkv). k and v
+ * may be of another type than q, or rows of exo_pack_rows. The scores are never held as a whole. `mask` 0: every key is seen, 1: row l sees keys up to S - L + l. `mask_array` (then mask
  * must be 0): boolean, broadcastable to [B, Hq, L, S], true = sees.
  */
 int exo_attention(
@@ -136,6 +136,38 @@ int exo_attention(
     float scale,
     int mask,
     const mlx_array mask_array /* may be null */,
+    const mlx_stream s);
+
+/**
+ * One new token of each of `count` sequences, in one step: q [count, .., Hq * D] and k [count, .., Hkv * D] (however shaped: their
+ * elements in row-major order) are rotated as by exo_rope, k and v are written into each sequence's cache, and the token attends to
+ * what that holds then: [count, 1, Hq * Dv]. `caches` are each sequence's keys and values in turn, [1, Hkv, S, D] of any float type
+ * or of exo_pack_rows; they are WRITTEN INTO when this is computed, so no one else may hold their memory. `places` are three numbers
+ * for each sequence: the token's position, the row that is written, and how many rows are seen then. dims 0: no rotation.
+ */
+int exo_cached_attention(
+    mlx_array* res,
+    const mlx_array q,
+    const mlx_array k,
+    const mlx_array v,
+    const mlx_array* caches,
+    const int* places,
+    size_t count,
+    float scale,
+    int dims,
+    bool traditional,
+    mlx_optional_float base,
+    float rope_scale,
+    const mlx_array freqs /* may be null */,
+    const mlx_stream s);
+
+/**
+ * Rows x [.., D] in a byte a value, for caches: uint8 [.., D + 2 * ceil(D / 32)]. Of each 32 values the nearest multiples of a scale,
+ * plus 128; after them the scales as bfloat16.
+ */
+int exo_pack_rows(
+    mlx_array* res,
+    const mlx_array x,
     const mlx_stream s);
 
 /**

@@ -31,11 +31,22 @@ struct Matrix {
   }
 };
 
-/** One key-value head of an attention: rows of keys and of values, `stride` elements apart, each row's elements adjoining. */
+/** How a cache holds its rows: as floats of a type, or packed in bytes (see Kernels::pack). */
+enum class Held { f32, f16, bf16, q8 };
+
+/** Values that share a scale in a packed row. */
+constexpr size_t kPackedGroup = 32;
+
+/** Bytes of a packed row of `dims` values: a byte each, then two for each group's scale. */
+constexpr size_t packedBytes(size_t dims) {
+  return dims + 2 * ((dims + kPackedGroup - 1) / kPackedGroup);
+}
+
+/** One key-value head of an attention: rows of keys and of values, `stride` bytes apart, each row's elements adjoining. */
 struct KeyValueHead {
   const void* keys;
   const void* values;
-  Float keyType, valueType;
+  Held keysHeld, valuesHeld;
   ptrdiff_t keyStride, valueStride;
   size_t keyDims, valueDims;
 };
@@ -118,6 +129,9 @@ struct Kernels {
   void (*attendFew)(const KeyValueHead& head, const Queries& queries, size_t first, size_t last, const Mixture& out);
   /** The same for many rows: tiles of keys are transposed, so that products run along them. */
   void (*attendMany)(const KeyValueHead& head, const Queries& queries, size_t first, size_t last, const Mixture& out);
+  /** A row in bytes: of each group of values the nearest multiples of its scale, from -127 to 127, plus 128; after all of them the
+      scales as bfloat16, 1/127 of the largest value rounded up. A group with what is no finite number is all NaN. */
+  void (*pack)(const float* from, size_t count, uint8_t* to);
 };
 
 /** The best set of this processor, or the lower one that EXO_CPU_KERNELS names. */

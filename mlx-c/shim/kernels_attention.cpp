@@ -1,13 +1,11 @@
 // Attention over keys and values that lie in a cache.
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <optional>
 #include <string>
 
 #include "guarded.hpp"
 #include "kernels.h"
-#include "kernels_node.hpp"
+#include "kernels_attention.hpp"
 #include "mlx/c/private/mlx.h"
 #include "mlx/fast.h"
 #include "pool.hpp"
@@ -21,18 +19,22 @@ namespace {
 constexpr size_t kFewRows = 16;
 /** Query rows of one piece of work, where there are many. */
 constexpr size_t kManyRows = 96;
-/** Keys of one piece of work, where rows are few: fixed, so that results do not depend on the number of threads. */
-constexpr size_t kKeysPerPiece = 256;
 
-/** An array whose last axis adjoins: itself, or a copy as floats. */
+/** An array whose last axis adjoins: itself, or a copy as floats; packed rows are copied as they are. */
 class Straight {
  public:
   explicit Straight(const View& of) : view_(of) {
     if (of.columns() < 2 || of.strides.back() == 1) return;
-    copy_.resize(of.size());
-    for (size_t i = 0; i < of.rows(); ++i) kernels().read(of.type(), of.row(i), of.strides.back(), of.columns(), copy_.data() + i * of.columns());
-    view_.data = reinterpret_cast<char*>(copy_.data());
-    view_.dtype = mx::float32;
+    bool packed = of.dtype == mx::uint8;
+    copy_.resize(of.size() * (packed ? 1 : sizeof(float)));
+    for (size_t i = 0; i < of.rows(); ++i) {
+      char* to = copy_.data() + i * of.columns() * (packed ? 1 : sizeof(float));
+      if (!packed) kernels().read(of.type(), of.row(i), of.strides.back(), of.columns(), reinterpret_cast<float*>(to));
+      else
+        for (size_t d = 0; d < of.columns(); ++d) to[d] = of.row(i)[static_cast<int64_t>(d) * of.strides.back()];
+    }
+    view_.data = copy_.data();
+    view_.dtype = packed ? mx::uint8 : mx::float32;
     view_.adjoining = true;
     int64_t stride = 1;
     for (size_t axis = of.shape.size(); axis-- > 0; stride *= of.shape[axis]) view_.strides[axis] = stride;
@@ -44,32 +46,23 @@ class Straight {
     int64_t offset = static_cast<int64_t>(batch) * view_.strides[0] + static_cast<int64_t>(head) * view_.strides[1];
     return view_.data + offset * static_cast<int64_t>(mx::size_of(view_.dtype));
   }
+  /** Bytes from one row to the next. */
+  ptrdiff_t stride() const {
+    return view_.strides[2] * static_cast<ptrdiff_t>(mx::size_of(view_.dtype));
+  }
   const View& view() const {
     return view_;
   }
 
  private:
   View view_;
-  std::vector<float> copy_;
+  std::vector<char> copy_;
 };
 
 /** What a piece of work needs besides its mixture. */
 struct Space {
   std::vector<float> row, queries;
   std::vector<Sight> sights;
-};
-
-/** The mixtures of all pieces that share query rows, or of one. */
-struct Mixtures {
-  std::vector<float> best, total, mixed;
-  size_t rows, dims;
-
-  Mixtures(size_t pieces, size_t rows, size_t dims)
-      : best(pieces * rows), total(pieces * rows), mixed(pieces * rows * dims), rows(rows), dims(dims) {}
-
-  Mixture at(size_t piece) {
-    return {best.data() + piece * rows, total.data() + piece * rows, mixed.data() + piece * rows * dims};
-  }
 };
 
 /** One evaluation of softmax(q k^T) v. */
@@ -86,23 +79,19 @@ class Evaluation {
   }
 
  private:
-  /** Few rows: the keys are cut, and the mixtures of each head's pieces joined. */
+  /** Few rows: the keys are cut. */
   void few() {
-    size_t pairs = q_.shape[0] * heads_, chunks = std::max<size_t>(1, (keys_ + kKeysPerPiece - 1) / kKeysPerPiece);
-    size_t rows = group_ * length_;
-    Mixtures mixtures(pairs * chunks, rows, out_.columns());
-    size_t work = rows * std::min(keys_, kKeysPerPiece) * (q_.columns() + out_.columns());
-    parallel(pairs * chunks, grainOf(work), [&](size_t first, size_t last) {
-      Space space;
-      for (size_t i = first; i < last; ++i) {
-        size_t pair = i / chunks, from = i % chunks * kKeysPerPiece;
-        gather(pair, 0, length_, space);
-        Queries queries{space.queries.data(), space.sights.data(), rows};
-        kernels().attendFew(headOf(pair), queries, from, std::min(from + kKeysPerPiece, keys_), mixtures.at(i));
-      }
+    size_t pairs = q_.shape[0] * heads_;
+    std::vector<Space> spaces(pairs);
+    std::vector<Group> groups;
+    for (size_t pair = 0; pair < pairs; ++pair) {
+      Space& space = spaces[pair];
+      gather(pair, 0, length_, space);
+      groups.push_back({headOf(pair), {space.queries.data(), space.sights.data(), group_ * length_}, keys_});
+    }
+    attendGroups(groups, [&](size_t pair, size_t i, const float* mixed) {
+      kernels().write(out_.type(), mixed, out_.columns(), out_.row(queryRow(pair, i / length_, i % length_)));
     });
-    std::vector<float> row(out_.columns());
-    for (size_t pair = 0; pair < pairs; ++pair) finish(pair, 0, length_, mixtures, pair * chunks, chunks, row);
   }
 
   /** Many rows: the queries are cut. */
@@ -117,7 +106,11 @@ class Evaluation {
         gather(pair, from, to, space);
         Queries queries{space.queries.data(), space.sights.data(), (to - from) * group_};
         kernels().attendMany(headOf(pair), queries, 0, keysFor(from, to), mixtures.at(0));
-        finish(pair, from, to, mixtures, 0, 1, row);
+        for (size_t m = 0; m < queries.rows; ++m) {
+          mixtures.join(m, 1, keys_, row.data());
+          size_t at = queryRow(pair, m / (to - from), from + m % (to - from));
+          kernels().write(out_.type(), row.data(), out_.columns(), out_.row(at));
+        }
       }
     });
   }
@@ -125,7 +118,7 @@ class Evaluation {
   KeyValueHead headOf(size_t pair) const {
     const View &k = k_.view(), &v = v_.view();
     size_t batch = pair / heads_, head = pair % heads_;
-    return {k_.at(batch, head), v_.at(batch, head), k.type(), v.type(), k.strides[2], v.strides[2], k.columns(), v.columns()};
+    return {k_.at(batch, head), v_.at(batch, head), heldAs(k), heldAs(v), k_.stride(), v_.stride(), heldDims(k), heldDims(v)};
   }
 
   size_t queryRow(size_t pair, size_t member, size_t position) const {
@@ -167,27 +160,6 @@ class Evaluation {
     return limitOf(from) == 0 ? keys_ : limitOf(to - 1);
   }
 
-  /** Joins the mixtures of `count` pieces and writes the rows. */
-  void finish(size_t pair, size_t from, size_t to, Mixtures& mixtures, size_t piece, size_t count, std::vector<float>& row) const {
-    size_t dims = out_.columns(), i = 0;
-    for (size_t member = 0; member < group_; ++member) {
-      for (size_t position = from; position < to; ++position, ++i) {
-        float best = -std::numeric_limits<float>::infinity(), total = 0;
-        for (size_t p = piece; p < piece + count; ++p) best = std::max(best, mixtures.at(p).best[i]);
-        std::fill(row.begin(), row.end(), 0.0f);
-        for (size_t p = piece; p < piece + count; ++p) {
-          Mixture part = mixtures.at(p);
-          float weight = part.best[i] == best ? 1 : std::exp(part.best[i] - best);
-          total += part.total[i] * weight;
-          for (size_t d = 0; d < dims; ++d) row[d] += part.mixed[i * dims + d] * weight;
-        }
-        // Without any key there is nothing to mix.
-        for (float& value : row) value = keys_ == 0 ? 0 : value / total;
-        kernels().write(out_.type(), row.data(), dims, out_.row(queryRow(pair, member, position)));
-      }
-    }
-  }
-
   const View& q_;
   Straight k_, v_;
   const View* mask_;
@@ -210,10 +182,11 @@ struct Attention {
   }
 };
 
+/** Keys and values may be of other types than the queries, as a cache holds them. */
 bool fits(const mx::array& q, const mx::array& k, const mx::array& v) {
-  return isFloat(q) && k.dtype() == q.dtype() && v.dtype() == q.dtype() && q.ndim() == 4 && k.ndim() == 4 && v.ndim() == 4 &&
-      q.shape(0) == k.shape(0) && q.shape(0) == v.shape(0) && k.shape(1) > 0 && k.shape(1) == v.shape(1) &&
-      q.shape(1) % k.shape(1) == 0 && k.shape(2) == v.shape(2) && q.shape(3) == k.shape(3);
+  return isFloat(q) && q.ndim() == 4 && k.ndim() == 4 && v.ndim() == 4 && isHeld(k, q.shape(3)) &&
+      (isFloat(v) || v.dtype() == mx::uint8) && q.shape(0) == k.shape(0) && q.shape(0) == v.shape(0) && k.shape(1) > 0 &&
+      k.shape(1) == v.shape(1) && q.shape(1) % k.shape(1) == 0 && k.shape(2) == v.shape(2);
 }
 
 bool fitsMask(const mx::array& mask, const mx::array& q, const mx::array& k) {
@@ -245,13 +218,15 @@ extern "C" int exo_attention(
     if (mask < 0 || mask > 1 || (causal && seen)) throw std::invalid_argument("the mask is 0, 1, or 0 with an array");
     bool ours = exo::fits(inputs[0], inputs[1], inputs[2]) && (!seen || exo::fitsMask(*seen, inputs[0], inputs[1]));
     if (!ours) {
+      for (const auto& rows : {inputs[1], inputs[2]})
+        if (rows.dtype() == mx::uint8) throw std::invalid_argument("packed keys and values need fitting shapes and a boolean mask");
       // MLX says what is wrong with shapes, and computes the rarer element types and masks.
       const char* mode = causal ? "causal" : seen ? "array" : "";
       auto made = mx::fast::scaled_dot_product_attention(inputs[0], inputs[1], inputs[2], scale, mode, seen, {}, false, stream);
       return mlx_array_set_(*res, std::move(made)), void();
     }
     mx::Shape shape = inputs[0].shape();
-    shape[3] = inputs[2].shape(3);
+    shape[3] = static_cast<int>(exo::heldDims(inputs[2]));
     mx::Dtype type = inputs[0].dtype();
     if (seen) inputs.push_back(*seen);
     mlx_array_set_(*res, exo::lazy(std::move(shape), type, stream, exo::Attention{scale, causal}, std::move(inputs)));

@@ -11,6 +11,7 @@
 #include "mlx/array.h"
 #include "mlx/backend/cpu/encoder.h"
 #include "mlx/primitives.h"
+#include "profile.hpp"
 
 namespace exo {
 
@@ -64,7 +65,10 @@ class Node : public mlx::core::UnaryPrimitive {
       views.emplace_back(input);
     }
     encoder.set_output_array(out);
-    encoder.dispatch([operation = operation_, views = std::move(views), to = View(out)] { operation(views, to); });
+    encoder.dispatch([operation = operation_, views = std::move(views), to = View(out)] {
+      Timed timed(Operation::name, to.rows(), to.columns());
+      operation(views, to);
+    });
   }
 
   void eval_gpu(const std::vector<mlx::core::array>&, mlx::core::array&) override {

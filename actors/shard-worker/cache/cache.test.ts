@@ -35,8 +35,22 @@ function expected(tokens: readonly number[], window: number): number[] {
   );
 }
 
+/** One token as a decode step does it: its row is written into the cache itself. */
+function decode(cache: Cache, token: number): number[] {
+  return mlx.scope((keep) => {
+    const slot = cache.append({ heads: 1, keyDims: DIMS, valueDims: DIMS, dtype: "float32" }, mlx);
+    const out = rows("q", [token]).cachedAttention(rows("k", [token]), rows("v", [token]), [slot], {
+      scale: 1,
+    });
+    keep(cache.arrays());
+    return [...out.toFloat32()];
+  });
+}
+
 /** Runs tokens through the cache as one pass does; one answer per token. */
-function attend(cache: Cache, tokens: readonly number[]): number[][] {
+function attend(cache: Cache, tokens: readonly number[], inPlace = false): number[][] {
+  const [only] = tokens;
+  if (inPlace && tokens.length === 1 && only !== undefined) return [decode(cache, only)];
   const flat = mlx.scope((keep) => {
     const mask = cache.mask(tokens.length, mlx);
     const [keys, values] = cache.update(rows("k", tokens), rows("v", tokens));
@@ -58,7 +72,7 @@ function worst(cache: Cache, steps: readonly Step[], window: number): number {
       tokens.length -= back;
     }
     const fresh = Array.from({ length: step.count }, (_, i) => 31 * steps.indexOf(step) + i);
-    const answers = attend(cache, fresh);
+    const answers = attend(cache, fresh, step.inPlace && canDecodeInPlace);
     for (const [i, token] of fresh.entries()) {
       tokens.push(token);
       const truth = expected(tokens, window);
@@ -77,11 +91,15 @@ function worst(cache: Cache, steps: readonly Step[], window: number): number {
 interface Step {
   readonly count: number;
   readonly back: number;
+  readonly inPlace: boolean;
 }
+/** MLX's own operations have no such step. */
+const canDecodeInPlace = mlx.kernels === "exo";
 const step = (most: number): fc.Arbitrary<Step> =>
   fc.record({
     count: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: most })),
     back: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.integer({ min: 0, max: 5 })),
+    inPlace: fc.boolean(),
   });
 
 test("a growing cache is full attention, however the tokens come and go", () => {
@@ -108,29 +126,70 @@ test("a rotating cache is attention over a window, however the tokens come and g
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
 test.each([
-  ["growing", () => new KvCache(), 1e9],
-  ["rotating", () => new RotatingCache(400), 400],
-] as const)("a fork of a %s cache and its origin go on without disturbing one another", (_, make, window) => {
-  const before = mlx.liveHandles();
-  const origin = make();
-  attend(origin, upTo(270));
-  const fork = origin.fork(260);
-  const [onOrigin] = attend(origin, [500]);
-  const [onFork] = attend(fork, [600]);
-  const again = attend(origin, [501]).at(-1);
-  const truths = [
-    [...upTo(270), 500],
-    [...upTo(260), 600],
-    [...upTo(270), 500, 501],
-  ].map((tokens) => expected(tokens, window).map((value) => expect.closeTo(value, 5)));
-  const offsets = [origin.offset, fork.offset];
+  ["growing", () => new KvCache(), 1e9, false],
+  ["rotating", () => new RotatingCache(400), 400, false],
+  ["growing", () => new KvCache(), 1e9, canDecodeInPlace],
+  ["rotating", () => new RotatingCache(400), 400, canDecodeInPlace],
+] as const)(
+  "a fork of a %s cache and its origin go on without disturbing one another",
+  (_, make, window, inPlace) => {
+    const before = mlx.liveHandles();
+    const origin = make();
+    attend(origin, upTo(270));
+    const fork = origin.fork(260);
+    const [onOrigin] = attend(origin, [500], inPlace);
+    const [onFork] = attend(fork, [600], inPlace);
+    const again = attend(origin, [501], inPlace).at(-1);
+    const truths = [
+      [...upTo(270), 500],
+      [...upTo(260), 600],
+      [...upTo(270), 500, 501],
+    ].map((tokens) => expected(tokens, window).map((value) => expect.closeTo(value, 5)));
+    const offsets = [origin.offset, fork.offset];
+    origin.dispose();
+    fork.dispose();
+    expect({ rows: [onOrigin, onFork, again], offsets, leaked: mlx.liveHandles() - before }).toEqual({
+      rows: truths as never,
+      offsets: [272, 261],
+      leaked: 0,
+    });
+  },
+);
+
+test.each(["float16", "bfloat16", "q8"] as const)("rows kept as %s are as near as the type is", (type) => {
+  if (type === "q8" && !canDecodeInPlace) return;
+  const caches = [new KvCache(type), new RotatingCache(7, type)];
+  const near = caches.map((cache, i) => {
+    const steps = [9, 1, 1, 4, 1].map((count) => ({ count, back: 0, inPlace: canDecodeInPlace }));
+    return worst(cache, steps, i === 0 ? 1e9 : 7) < 2e-2;
+  });
+  attend(caches[0] as Cache, [1]);
+  const [bytes] = caches.map((cache) => cache.nbytes);
+  for (const cache of caches) cache.dispose();
+  const row = type === "q8" ? 2 * (DIMS + 2) : 2 * DIMS * 2;
+  expect([near, bytes]).toEqual([[true, true], 256 * row]);
+});
+
+test("a fork that is decoded in one step with its origin finds its rows undisturbed", () => {
+  if (!canDecodeInPlace) return;
+  const origin = new KvCache();
+  attend(origin, upTo(20));
+  const fork = origin.fork(10);
+  const row = { heads: 1, keyDims: DIMS, valueDims: DIMS, dtype: "float32" } as const;
+  const [onOrigin, onFork] = mlx.scope((keep) => {
+    const slots = [origin.append(row, mlx), fork.append(row, mlx)];
+    const of = (kind: "q" | "k" | "v") => rows(kind, [500, 600]).reshape(2, 1, DIMS);
+    const out = of("q").cachedAttention(of("k"), of("v"), slots, { scale: 1 }).toFloat32();
+    keep([...origin.arrays(), ...fork.arrays()]);
+    return [[...out.subarray(0, DIMS)], [...out.subarray(DIMS)]];
+  });
   origin.dispose();
   fork.dispose();
-  expect({ rows: [onOrigin, onFork, again], offsets, leaked: mlx.liveHandles() - before }).toEqual({
-    rows: truths as never,
-    offsets: [272, 261],
-    leaked: 0,
-  });
+  const truths = [
+    [...upTo(20), 500],
+    [...upTo(10), 600],
+  ].map((tokens) => expected(tokens, 1e9).map((value) => expect.closeTo(value, 5)));
+  expect([onOrigin, onFork]).toEqual(truths as never);
 });
 
 test("memory grows in steps of 256 rows, and a ring's stops at its window", () => {

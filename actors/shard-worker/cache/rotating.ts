@@ -1,7 +1,20 @@
-import type { Mlx, MxArray } from "#ffi/array";
-import { type AttentionMask, bytesOf, type Cache, emptyRows, ownRows, roundUp, rowsOf } from "./cache.ts";
-
-type Pair = readonly [keys: MxArray, values: MxArray];
+import type { CacheSlot, Mlx, MxArray } from "#ffi/array";
+import {
+  type AttentionMask,
+  bytesOf,
+  type Cache,
+  copiedRows,
+  emptyRows,
+  type KvType,
+  kept,
+  newRows,
+  ownRows,
+  type Pair,
+  type RowShape,
+  roundUp,
+  rowsOf,
+  Sharing,
+} from "./cache.ts";
 
 /**
  * Keeps the last `window` rows, for sliding-window attention: a token sees itself and the window - 1 before it. Single
@@ -10,16 +23,20 @@ type Pair = readonly [keys: MxArray, values: MxArray];
  */
 export class RotatingCache implements Cache {
   readonly window: number;
+  readonly #type: KvType | undefined;
   #held: Pair | undefined;
   #offset = 0;
   /** Rows in use: the array may be larger while the ring fills. */
   #rows = 0;
   /** The oldest row of a full ring. */
   #oldest = 0;
+  #sharing = new Sharing();
 
-  constructor(window: number) {
+  /** `type` absent: rows are kept in what is computed in. */
+  constructor(window: number, type?: KvType) {
     if (window < 1) throw new RangeError(`a window of ${window} tokens`);
     this.window = window;
+    this.#type = type;
   }
 
   get offset(): number {
@@ -45,10 +62,21 @@ export class RotatingCache implements Cache {
 
   update(keys: MxArray, values: MxArray): Pair {
     const length = rowsOf(keys);
-    const fresh: Pair = [keys, values];
+    const fresh: Pair = [kept(keys, this.#type), kept(values, this.#type)];
     const seen = length === 1 ? this.#one(fresh) : this.#many(fresh, length);
     this.#offset += length;
     return seen;
+  }
+
+  append(row: RowShape, mlx: Mlx): CacheSlot {
+    if (this.#rows > this.window) this.#shorten();
+    const isFull = this.#rows === this.window;
+    this.#makeRoom(isFull ? this.window : this.#rows + 1, row, mlx);
+    const at = isFull ? this.#oldest : this.#rows;
+    if (isFull) this.#oldest = (this.#oldest + 1) % this.window;
+    else this.#rows++;
+    const [keys, values] = this.#held ?? fail(0);
+    return { keys, values, position: this.#offset++, row: at, seen: this.#rows };
   }
 
   canTrim(count: number): boolean {
@@ -66,13 +94,14 @@ export class RotatingCache implements Cache {
   fork(length: number): RotatingCache {
     if (!this.canTrim(this.#offset - length))
       throw new RangeError(`cannot fork the first ${length} tokens of a full ring`);
-    const copy = new RotatingCache(this.window);
+    const copy = new RotatingCache(this.window, this.#type);
     if (!this.#held || length === 0) return copy;
     const [keys, values] = this.#held;
     copy.#held = [ownRows(keys, 0, rowsOf(keys)), ownRows(values, 0, rowsOf(values))];
     copy.#offset = length;
     copy.#rows = this.#rows - (this.#offset - length);
     copy.#oldest = this.#oldest;
+    copy.#sharing = this.#sharing.join();
     return copy;
   }
 
@@ -82,6 +111,21 @@ export class RotatingCache implements Cache {
     this.#offset = 0;
     this.#rows = 0;
     this.#oldest = 0;
+    this.#sharing.end();
+  }
+
+  /** Memory that no other cache writes to, for so many rows. */
+  #makeRoom(rows: number, row: RowShape, mlx: Mlx): void {
+    const held = this.#held;
+    if (held && rows <= rowsOf(held[0]) && this.#sharing.alone) return;
+    const wanted = Math.min(roundUp(rows), this.window);
+    const used = this.#rows;
+    this.#held =
+      held && used > 0
+        ? [copiedRows(held[0], used, wanted), copiedRows(held[1], used, wanted)]
+        : newRows(row, this.#type, wanted, mlx);
+    for (const array of held ?? []) array.dispose();
+    this.#sharing.renew();
   }
 
   /** One row: appended while the ring fills, then in place of the oldest. */
@@ -106,6 +150,7 @@ export class RotatingCache implements Cache {
       const ordered = inOrder(held, this.#rows, this.#oldest);
       return ordered.slice(2, this.#rows - old, this.#rows).concat([fresh[at]], 2);
     });
+    this.#sharing.borrow();
     this.#rows = old + length;
     this.#oldest = 0;
     return this.#seen(this.#rows);
@@ -115,6 +160,7 @@ export class RotatingCache implements Cache {
   #shorten(): void {
     const rows = this.#rows;
     this.#replace((held, at) => (held ?? fail(at)).slice(2, rows - this.window, rows).contiguous());
+    this.#sharing.borrow();
     this.#rows = this.window;
   }
 
@@ -123,6 +169,7 @@ export class RotatingCache implements Cache {
     this.#held = [next(keys, 0), next(values, 1)];
     keys?.dispose();
     values?.dispose();
+    this.#sharing.renew();
   }
 
   #seen(rows: number): Pair {

@@ -31,6 +31,9 @@ class FakeCache implements Cache {
   update(): never {
     throw new Error("the fake model has no attention");
   }
+  append(): never {
+    return this.update();
+  }
   canTrim(count: number): boolean {
     return count === 0 || (this.trimmable && count <= this.tokens.length);
   }

@@ -1,10 +1,11 @@
 /** The Llama line: what its members share, so that each of their files says only its difference. */
 import type { Layer, Weights } from "#ffi/weights";
 import type { LayerRange } from "#protocol/shard";
+import { type AttentionOptions, attention } from "./attention.ts";
 import { type DecoderConfig, headDimsOf, kvHeadsOf, windowByType } from "./config.ts";
 import type { Model } from "./model.ts";
 import { contextLengthOf, createRope } from "./rope.ts";
-import { type AttentionOptions, attention, mlp, residualBlock, transformer } from "./transformer.ts";
+import { mlp, residualBlock, transformer } from "./transformer.ts";
 
 export interface Difference {
   /** Biases that the attention must have. */

@@ -88,7 +88,7 @@ const turned = (config: RopeConfig, x: readonly number[], offset: number): numbe
   const mlx = builtMlx();
   return mlx.scope(() => {
     const rope = createRope(config, x.length, mlx);
-    return [...rope(mlx.fromFloat32(Float32Array.from(x), [1, 1, 1, x.length]), offset).toFloat32()];
+    return [...rope.rotate(mlx.fromFloat32(Float32Array.from(x), [1, 1, 1, x.length]), offset).toFloat32()];
   });
 };
 

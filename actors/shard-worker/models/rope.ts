@@ -3,7 +3,7 @@
  * `modeling_rope_utils`, YaRN https://arxiv.org/abs/2309.00071, LongRoPE https://arxiv.org/abs/2402.13753.
  */
 import { type Static, Type as t } from "@sinclair/typebox";
-import type { Mlx, MxArray } from "#ffi/array";
+import type { Mlx, MxArray, Rotation } from "#ffi/array";
 import { Problem } from "#protocol/problem";
 import {
   llama3Periods,
@@ -50,8 +50,21 @@ export const ropeFields = {
 const RopeConfig = t.Object(ropeFields);
 export type RopeConfig = Static<typeof RopeConfig>;
 
-/** Rotates [B, H, L, D] whose first row is at absolute position `offset`. */
-export type Rope = (x: MxArray, offset: number) => MxArray;
+/** How queries and keys [B, H, L, D] turn. */
+export interface Rope {
+  /** Rotates rows whose first is at absolute position `offset`. */
+  rotate(x: MxArray, offset: number): MxArray;
+  /** What `rotate` does to channels before it turns them; absent: nothing. */
+  readonly prepare?: ((x: MxArray) => MxArray) | undefined;
+  /** How rows turn then, in a sequence of `length` tokens with them. */
+  rotation(length: number): Rotation;
+}
+
+function ropeOf(rotation: Rope["rotation"], prepare?: Rope["prepare"]): Rope {
+  const rotate = (x: MxArray, offset: number): MxArray =>
+    (prepare?.(x) ?? x).rope({ ...rotation(offset + (x.shape[2] ?? 1)), offset });
+  return { prepare, rotation, rotate };
+}
 
 const DEFAULT_THETA = 10_000;
 /** What transformers assumes where a config names no longest position. */
@@ -102,14 +115,19 @@ export function createRope(config: RopeConfig, headDims: number, mlx: Mlx, theta
 
   if (kind === "default" || kind === "mrope" || kind === "linear") {
     checkSections(kind, parameters.mrope_section);
-    const scale = kind === "linear" ? 1 / spectrum.factor : 1;
-    return (x, offset) => x.rope({ dims, traditional, base, scale, offset });
+    const rotation: Rotation = {
+      dims,
+      traditional,
+      base,
+      scale: kind === "linear" ? 1 / spectrum.factor : 1,
+    };
+    return ropeOf(() => rotation);
   }
   if (kind === "dynamic") return dynamicRope(spectrum, traditional);
   const { periods, amplitude } = scaled(kind, spectrum, parameters);
   const freqs = mlx.fromFloat32(Float32Array.from(periods), [periods.length]);
-  const amplify = amplifier(amplitude, dims, headDims, mlx);
-  return (x, offset) => amplify(x).rope({ dims, traditional, freqs, scale: 1, offset });
+  const rotation: Rotation = { dims, traditional, freqs, scale: 1 };
+  return ropeOf(() => rotation, amplifier(amplitude, dims, headDims, mlx));
 }
 
 /** Periods per channel pair, and what the rotated channels are multiplied by. */
@@ -136,16 +154,15 @@ function scaled(kind: string, spectrum: Spectrum, parameters: RopeParameters) {
 
 /** Dynamic NTK: the base grows once the sequence is longer than the positions trained on. */
 function dynamicRope({ dims, base, factor, positions }: Spectrum, traditional: boolean): Rope {
-  return (x, offset) => {
-    const length = Math.max(offset + (x.shape[2] ?? 1), positions);
-    const stretch = (factor * length) / positions - (factor - 1);
-    return x.rope({ dims, traditional, base: base * stretch ** (dims / (dims - 2)), scale: 1, offset });
-  };
+  return ropeOf((length) => {
+    const stretch = (factor * Math.max(length, positions)) / positions - (factor - 1);
+    return { dims, traditional, base: base * stretch ** (dims / (dims - 2)), scale: 1 };
+  });
 }
 
 /** Multiplies the rotated channels, which is what transformers does to its cosines and sines. */
-function amplifier(amplitude: number, dims: number, headDims: number, mlx: Mlx): (x: MxArray) => MxArray {
-  if (amplitude === 1) return (x) => x;
+function amplifier(amplitude: number, dims: number, headDims: number, mlx: Mlx): Rope["prepare"] {
+  if (amplitude === 1) return undefined;
   if (dims === headDims) return (x) => x.mul(amplitude);
   const perChannel = new Float32Array(headDims).fill(1).fill(amplitude, 0, dims);
   const factors = mlx.fromFloat32(perChannel, [headDims]);

@@ -7,9 +7,9 @@ import type { LayerRange } from "#protocol/shard";
 import type { AttentionMask, Cache } from "../cache/cache.ts";
 import { KvCache } from "../cache/kv.ts";
 import { RotatingCache } from "../cache/rotating.ts";
+import { needBiases } from "./attention.ts";
 import { misfit } from "./fit.ts";
 import type { Model, Wanted } from "./model.ts";
-import type { Rope } from "./rope.ts";
 
 /** What all layers of one forward pass have in common. */
 export interface Pass {
@@ -61,7 +61,8 @@ export function transformer(blueprint: Blueprint, weights: Weights, range?: Laye
     layers,
     vocabularySize: blueprint.vocabularySize,
     contextLength: blueprint.contextLength,
-    caches: () => windows.map((window) => (window === undefined ? new KvCache() : new RotatingCache(window))),
+    caches: (type) =>
+      windows.map((window) => (window === undefined ? new KvCache(type) : new RotatingCache(window, type))),
     forward(input, caches, wanted) {
       const [batch = 1, length = 1] = input.shape;
       const maskOf = masks(input, windows, caches, length);
@@ -156,97 +157,9 @@ export function residualBlock(w: Weights, { normEps, attention, feedForward }: B
   };
 }
 
-export interface AttentionOptions {
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDims: number;
-  readonly rope: Rope;
-  /** The projections that must have a bias; one that the file brings unasked is used as well. */
-  readonly biases?: readonly ("q_proj" | "k_proj" | "v_proj" | "o_proj")[];
-  /** RMSNorm of each head's queries and keys before they are rotated, with this eps. */
-  readonly qkNorm?: number;
-}
-
-/** Grouped-query attention (https://arxiv.org/abs/2305.13245) with rotary positions. */
-export function attention(w: Weights, options: AttentionOptions): Block {
-  const { headDims, rope, biases = [], qkNorm } = options;
-  const heads = share(options.heads, w, "num_attention_heads");
-  const kvHeads = share(options.kvHeads, w, "num_key_value_heads");
-  needBiases(w, biases);
-  const [q, k, v, out] = [w.column("q_proj"), w.column("k_proj"), w.column("v_proj"), w.row("o_proj")];
-  const qNorm = qkNorm === undefined ? undefined : w.rmsNorm("q_norm", qkNorm);
-  const kNorm = qkNorm === undefined ? undefined : w.rmsNorm("k_norm", qkNorm);
-  const scale = headDims ** -0.5;
-
-  return (x, { batch, length, caches, mask }) => {
-    // A single token's rows lie in memory as if already transposed.
-    const split = (y: MxArray, count: number, norm?: Layer) => {
-      const rows =
-        length === 1 ? y.reshape(batch, count, 1, headDims) : y.reshape(batch, length, count, headDims);
-      const normed = norm ? norm(rows) : rows;
-      return length === 1 ? normed : normed.transpose(0, 2, 1, 3);
-    };
-    const queries = split(q(x), heads, qNorm);
-    const keys = split(k(x), kvHeads, kNorm);
-    const values = split(v(x), kvHeads);
-    const mixed = perCache(caches, [queries, keys, values], (cache, [asked, key, value]) => {
-      const { offset } = cache;
-      const turned = rope(asked, offset);
-      const [seenKeys, seenValues] = cache.update(rope(key, offset), value);
-      return turned.attention(seenKeys, seenValues, { scale, mask });
-    });
-    const joined = length === 1 ? mixed : mixed.transpose(0, 2, 1, 3);
-    return out(joined.reshape(batch, length, heads * headDims));
-  };
-}
-
-type Trio = readonly [queries: MxArray, keys: MxArray, values: MxArray];
-
-/** What stands at its own place in its own sequence goes row by row; a cache alone takes all rows. */
-function perCache(
-  caches: readonly Cache[],
-  all: Trio,
-  attend: (cache: Cache, one: Trio) => MxArray,
-): MxArray {
-  const [only] = caches;
-  if (only && caches.length === 1) return attend(only, all);
-  const [queries, keys, values] = all;
-  const [first, ...rest] = caches.map((cache, row) => {
-    const of = (x: MxArray) => x.slice(0, row, row + 1);
-    return attend(cache, [of(queries), of(keys), of(values)]);
-  });
-  if (!first) throw new Error("no sequence to decode");
-  return first.concat(rest, 0);
-}
-
 /** SwiGLU (https://arxiv.org/abs/2002.05202). `biases` says that all three projections must have one. */
 export function mlp(w: Weights, biases = false): Layer {
   needBiases(w, biases ? ["gate_proj", "up_proj", "down_proj"] : []);
   const [gate, up, down] = [w.column("gate_proj"), w.column("up_proj"), w.row("down_proj")];
   return (x) => down(gate(x).siluMul(up(x)));
-}
-
-/** What this rank holds of `count` heads. */
-function share(count: number, { world }: Weights, name: string): number {
-  if (count % world !== 0) {
-    throw new Problem("invalid", `${name} is ${count}, which ${world} ranks cannot share evenly`, {
-      param: "world",
-      remedy: `use a number of ranks that divides ${count}`,
-    });
-  }
-  return count / world;
-}
-
-function needBiases(w: Weights, names: readonly string[]): void {
-  for (const name of names) {
-    if (!w.has(`${name}.bias`)) {
-      throw new Problem(
-        "invalid",
-        `the checkpoint lacks tensor ${w.path}.${name}.bias, which its config asks for`,
-        {
-          remedy: "fetch the checkpoint again, or correct its config.json",
-        },
-      );
-    }
-  }
 }

@@ -4,10 +4,12 @@
 #include <cstdlib>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "exo.h"
 #include "mlx/c/mlx.h"
+#include "profile.h"
 #include "test.h"
 
 namespace {
@@ -110,6 +112,48 @@ TEST(attention_over_many_keys_is_the_softmax_of_all) {
   mlx_array query = arrays.of(q, {1, 1, 1, dims}), key = arrays.of(k, {1, 1, keys, dims}), value = arrays.of(v, {1, 1, keys, dims});
   CHECK_EQUAL(exo_attention(&made, query, key, value, 1, 0, mlx_array{nullptr}, arrays.stream), 0);
   CHECK(near(valuesOf(arrays.keep(made)), expected));
+}
+
+TEST(a_new_token_is_written_into_its_cache_and_mixed_with_it) {
+  Arrays arrays;
+  // Two sequences at different places; keys alike, so that values are mixed evenly.
+  mlx_array caches[4];
+  for (int i = 0; i < 4; ++i) caches[i] = arrays.of(std::vector<float>(6, i % 2 ? static_cast<float>(i) : 0), {1, 1, 3, 2});
+  for (mlx_array cache : caches) CHECK_EQUAL(mlx_array_eval(cache), 0);
+  mlx_array x = arrays.of({1, 2, 3, 4}, {2, 1, 2}), zeros = arrays.of({0, 0, 0, 0}, {2, 1, 2});
+  const int places[] = {0, 0, 1, 7, 2, 3};
+  mlx_array made = mlx_array_new();
+  mlx_optional_float none{};
+  CHECK_EQUAL(
+      exo_cached_attention(&made, x, zeros, x, caches, places, 2, 1, 0, false, none, 1, mlx_array{nullptr}, arrays.stream), 0);
+  CHECK(near(valuesOf(arrays.keep(made)), {1, 2, 3, (3 + 3 + 4) / 3.0f}));
+  CHECK(near(valuesOf(caches[1]), {1, 2, 1, 1, 1, 1}));
+  CHECK(near(valuesOf(caches[3]), {3, 3, 3, 3, 3, 4}));
+}
+
+TEST(a_new_token_without_a_place_is_refused) {
+  Arrays arrays;
+  mlx_array cache = arrays.of({0, 0}, {1, 1, 1, 2}), x = arrays.of({1, 2}, {1, 1, 2});
+  mlx_array caches[] = {cache, cache};
+  mlx_optional_float none{};
+  for (auto [row, seen] : {std::pair{1, 1}, {0, 2}, {0, 0}, {-1, 1}}) {
+    const int places[] = {0, row, seen};
+    mlx_array made = mlx_array_new();
+    CHECK_EQUAL(exo_cached_attention(&made, x, x, x, caches, places, 1, 1, 0, false, none, 1, mlx_array{nullptr}, arrays.stream), 1);
+    exo_clear_error();
+  }
+}
+
+TEST(a_profile_counts_operations_while_it_is_on) {
+  Arrays arrays;
+  mlx_array x = arrays.of({1, 2}, {1, 2});
+  exo_profile(true);
+  mlx_array made = mlx_array_new();
+  CHECK_EQUAL(exo_silu_mul(&made, x, x, arrays.stream), 0);
+  valuesOf(arrays.keep(made));
+  mlx_synchronize(arrays.stream);
+  exo_profile(false);
+  CHECK_EQUAL(std::string(exo_profile_report()).rfind("ExoSiluMul 1x2 1 ", 0), 0u);
 }
 
 TEST(a_mask_that_is_no_mask_is_refused) {

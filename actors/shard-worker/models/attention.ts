@@ -1,0 +1,136 @@
+/** Grouped-query attention: the same for a prompt and for a token of each of several sequences, which take different ways. */
+import type { CacheSlot, MxArray } from "#ffi/array";
+import type { Layer, Weights } from "#ffi/weights";
+import { Problem } from "#protocol/problem";
+import type { Cache } from "../cache/cache.ts";
+import type { Rope } from "./rope.ts";
+import type { Block } from "./transformer.ts";
+
+export interface AttentionOptions {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDims: number;
+  readonly rope: Rope;
+  /** The projections that must have a bias; one that the file brings unasked is used as well. */
+  readonly biases?: readonly ("q_proj" | "k_proj" | "v_proj" | "o_proj")[];
+  /** RMSNorm of each head's queries and keys before they are rotated, with this eps. */
+  readonly qkNorm?: number;
+}
+
+/** Grouped-query attention (https://arxiv.org/abs/2305.13245) with rotary positions. */
+export function attention(w: Weights, options: AttentionOptions): Block {
+  const { headDims, rope, biases = [], qkNorm } = options;
+  const heads = share(options.heads, w, "num_attention_heads");
+  const kvHeads = share(options.kvHeads, w, "num_key_value_heads");
+  needBiases(w, biases);
+  const [q, k, v, out] = [w.column("q_proj"), w.column("k_proj"), w.column("v_proj"), w.row("o_proj")];
+  const qNorm = qkNorm === undefined ? undefined : w.rmsNorm("q_norm", qkNorm);
+  const kNorm = qkNorm === undefined ? undefined : w.rmsNorm("k_norm", qkNorm);
+  const scale = headDims ** -0.5;
+  const row = { heads: kvHeads, keyDims: headDims, valueDims: headDims, dtype: w.dtype };
+
+  /** One token of each sequence: rotated, written into its cache and mixed in one step for all of them. */
+  const decodeStep: Block = (x, { batch, caches }) => {
+    const prepared = (y: MxArray, count: number, norm?: Layer): MxArray => {
+      if (!norm && !rope.prepare) return y;
+      const rows = y.reshape(batch, count, 1, headDims);
+      const normed = norm ? norm(rows) : rows;
+      return rope.prepare?.(normed) ?? normed;
+    };
+    const [queries, keys, values] = [prepared(q(x), heads, qNorm), prepared(k(x), kvHeads, kNorm), v(x)];
+    const slots = caches.map((cache) => cache.append(row, x.mlx));
+    return out(mixedAlike(queries, keys, values, slots, { scale, rope }));
+  };
+
+  return (x, pass) => {
+    const { batch, length, caches, mask } = pass;
+    if (length === 1 && caches.length === batch && x.mlx.kernels === "exo") return decodeStep(x, pass);
+    // A single token's rows lie in memory as if already transposed.
+    const split = (y: MxArray, count: number, norm?: Layer) => {
+      const rows =
+        length === 1 ? y.reshape(batch, count, 1, headDims) : y.reshape(batch, length, count, headDims);
+      const normed = norm ? norm(rows) : rows;
+      return length === 1 ? normed : normed.transpose(0, 2, 1, 3);
+    };
+    const queries = split(q(x), heads, qNorm);
+    const keys = split(k(x), kvHeads, kNorm);
+    const values = split(v(x), kvHeads);
+    const mixed = perCache(caches, [queries, keys, values], (cache, [asked, key, value]) => {
+      const { offset } = cache;
+      const turned = rope.rotate(asked, offset);
+      const [seenKeys, seenValues] = cache.update(rope.rotate(key, offset), value);
+      return turned.attention(seenKeys, seenValues, { scale, mask });
+    });
+    const joined = length === 1 ? mixed : mixed.transpose(0, 2, 1, 3);
+    return out(joined.reshape(batch, length, heads * headDims));
+  };
+}
+
+/** The attention of one token of each sequence. Where a rotation depends on the sequence's length, each goes by itself. */
+function mixedAlike(
+  queries: MxArray,
+  keys: MxArray,
+  values: MxArray,
+  slots: readonly CacheSlot[],
+  { scale, rope }: { readonly scale: number; readonly rope: Rope },
+): MxArray {
+  const rotations = slots.map(({ position }) => rope.rotation(position + 1));
+  const [rotation, ...others] = rotations;
+  if (rotation && others.every(({ base }) => base === rotation.base))
+    return queries.cachedAttention(keys, values, slots, { scale, rotation });
+  const [first, ...rest] = slots.map((slot, i) => {
+    const of = (y: MxArray): MxArray => y.slice(0, i, i + 1);
+    const rotation = rotations[i];
+    return of(queries).cachedAttention(of(keys), of(values), [slot], {
+      scale,
+      ...(rotation && { rotation }),
+    });
+  });
+  if (!first) throw new Error("no sequence to decode");
+  return first.concat(rest, 0);
+}
+
+type Trio = readonly [queries: MxArray, keys: MxArray, values: MxArray];
+
+/** What stands at its own place in its own sequence goes row by row; a cache alone takes all rows. */
+function perCache(
+  caches: readonly Cache[],
+  all: Trio,
+  attend: (cache: Cache, one: Trio) => MxArray,
+): MxArray {
+  const [only] = caches;
+  if (only && caches.length === 1) return attend(only, all);
+  const [queries, keys, values] = all;
+  const [first, ...rest] = caches.map((cache, row) => {
+    const of = (x: MxArray) => x.slice(0, row, row + 1);
+    return attend(cache, [of(queries), of(keys), of(values)]);
+  });
+  if (!first) throw new Error("no sequence to decode");
+  return first.concat(rest, 0);
+}
+
+/** What this rank holds of `count` heads. */
+function share(count: number, { world }: Weights, name: string): number {
+  if (count % world !== 0) {
+    throw new Problem("invalid", `${name} is ${count}, which ${world} ranks cannot share evenly`, {
+      param: "world",
+      remedy: `use a number of ranks that divides ${count}`,
+    });
+  }
+  return count / world;
+}
+
+/** Throws Problem naming the first bias that is missing. */
+export function needBiases(w: Weights, names: readonly string[]): void {
+  for (const name of names) {
+    if (!w.has(`${name}.bias`)) {
+      throw new Problem(
+        "invalid",
+        `the checkpoint lacks tensor ${w.path}.${name}.bias, which its config asks for`,
+        {
+          remedy: "fetch the checkpoint again, or correct its config.json",
+        },
+      );
+    }
+  }
+}
