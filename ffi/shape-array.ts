@@ -1,13 +1,5 @@
-import {
-  type AttentionOptions,
-  type CachedAttentionOptions,
-  type CacheSlot,
-  type Dtype,
-  type MxArray,
-  type Packed,
-  packedWidth,
-  type RopeOptions,
-} from "./array.ts";
+import type { AttentionOptions, Dtype, MxArray, Packed, RopeOptions } from "./array.ts";
+import { packedWidth } from "./array.ts";
 import { MlxError } from "./call.ts";
 import { floating, promote, scalarDtype, summed } from "./dtypes.ts";
 import { isPacked } from "./nn/linear.ts";
@@ -274,12 +266,7 @@ export class ShapeArray implements MxArray, Owned {
     const floats = [keys.dtype, values.dtype].filter((dtype) => dtype !== "uint8");
     return this.made(shape, floats.reduce(promote, this.dtype));
   }
-  cachedAttention(
-    keys: MxArray,
-    values: MxArray,
-    slots: readonly CacheSlot[],
-    _options: CachedAttentionOptions,
-  ): MxArray {
+  cachedAttention(...[keys, values, slots]: Parameters<MxArray["cachedAttention"]>): MxArray {
     return this.made(rules.cachedAttention(this.shape, keys.shape, values.shape, slots));
   }
   packRows(): MxArray {
