@@ -7,8 +7,8 @@
 
 namespace {
 
-/** Columns of x that integer kernels may give one scale: a lane's, or more. */
-constexpr size_t kTogether = 16;
+/** Columns of x that integer kernels give one scale: beside few rows of x a lane's, which are no more than this, else a group's. */
+constexpr size_t kTogether = 16, kFewRows = 8;
 
 /** A length in 0 .. 40 for rows, mostly few: each count up to eight is a kernel of its own. */
 int rowCount(Random& random) {
@@ -37,18 +37,30 @@ Wanted denseValue(const double* x, const double* w, size_t columns, std::optiona
   return wantedOf(sum, bounds().linear);
 }
 
-/** The largest of the columns that kernels may round together with column k. */
-double largestBeside(const double* x, size_t columns, size_t k) {
-  size_t first = k / kTogether * kTogether, last = std::min(first + kTogether, columns);
-  double largest = 0;
-  for (size_t i = first; i < last; ++i) largest = std::max(largest, std::fabs(x[i]));
-  return largest;
+/** What rounding x to integers may change of its product with this row of weights. */
+double roundingOf(const double* x, const Weight& w, size_t row, size_t beside) {
+  if (bounds().rounding == 0 || !w.affine) return 0;
+  size_t together = beside > kFewRows ? w.group : std::min(kTogether, w.group);
+  double error = 0;
+  for (size_t from = 0; from < w.columns; from += together) {
+    size_t group = (row * w.columns + from) / w.group;
+    double largest = 0, size = 0;
+    for (size_t k = from; k < from + together; ++k) {
+      largest = std::max(largest, std::fabs(x[k]));
+      size += std::fabs(w.scales[group] * w.values[row * w.columns + k]) + std::fabs(w.biases[group]);
+    }
+    error += (largest * bounds().rounding + bounds().roundedAway) * size + bounds().lostScale;
+  }
+  return error;
 }
 
-/** A packed row: kernels may multiply out scale * q + bias first or keep sums per group, so each part's size counts. */
-Wanted packedValue(const double* x, const Weight& w, size_t row) {
+/**
+ * A packed row with a row of x that is one of `beside`: kernels may multiply out scale * q + bias first or keep sums per group, so
+ * each part's size counts.
+ */
+Wanted packedValue(const double* x, const Weight& w, size_t row, size_t beside) {
   Sum sum;
-  double floor = 0, products = 0, rounding = 0, largest = 0;
+  double floor = 0, products = 0;
   bool number = true;
   for (size_t k = 0; k < w.columns; ++k) {
     size_t group = (row * w.columns + k) / w.group;
@@ -61,20 +73,17 @@ Wanted packedValue(const double* x, const Weight& w, size_t row) {
     floor += std::fabs(scale) + std::fabs(bias) + std::fabs(x[k]);
     number = number && !std::isnan(x[k]);
     if (size > kSafe) sum.size = kInfinity;
-    if (bounds().rounding == 0 || !w.affine) continue;
-    if (k % kTogether == 0) largest = largestBeside(x, w.columns, k);
-    rounding += (largest * bounds().rounding + bounds().roundedAway) * size;
   }
   if (products > kSafe) sum.size = kInfinity;
   Wanted wanted = wantedOf(sum, bounds().packed, floor);
-  wanted.error += rounding;
+  if (std::isfinite(wanted.value)) wanted.error += roundingOf(x, w, row, beside);
   // Infinity in one part of a group meets the others' zeros and opposite signs in another order.
   wanted.loose = number;
   return wanted;
 }
 
-Wanted valueOf(const double* x, const Weight& w, size_t row) {
-  return w.group ? packedValue(x, w, row) : denseValue(x, w.values.data() + row * w.columns, w.columns, std::nullopt);
+Wanted valueOf(const double* x, const Weight& w, size_t row, size_t beside) {
+  return w.group ? packedValue(x, w, row, beside) : denseValue(x, w.values.data() + row * w.columns, w.columns, std::nullopt);
 }
 
 /** Ids of experts, some of which do not exist. */
@@ -130,11 +139,12 @@ void fuzzExperts(Case& of, bool packed) {
   std::vector<Wanted> wanted;
   for (size_t pair = 0; pair < experts.values.size(); ++pair) {
     double id = experts.values[pair];
+    size_t beside = static_cast<size_t>(std::count(experts.values.begin(), experts.values.end(), id));
     bool exists = id >= 0 && id < count;
     const double* row = x.values.data() + rowOf(x.shape, chosen, pair) * w.plain.columns;
     for (int n = 0; n < rows; ++n) {
       size_t at = static_cast<size_t>(exists ? id : 0) * w.plain.rows + static_cast<size_t>(n);
-      wanted.push_back(exists ? valueOf(row, w.plain, at) : Wanted{std::nan("")});
+      wanted.push_back(exists ? valueOf(row, w.plain, at, beside) : Wanted{std::nan("")});
     }
   }
   expectResult(of, found, with(with(chosen, 1), rows), x.type, wanted);
@@ -171,7 +181,7 @@ void fuzzPackedLinear(Case& of) {
   exo_quantized_linear(&found, x.array, w.weight.array, w.scales->array, w.biasesOrNull(), w.group, w.bits, w.mode, of.stream);
   std::vector<Wanted> wanted;
   for (size_t m = 0; m < sizeOf(batch); ++m)
-    for (size_t n = 0; n < w.plain.rows; ++n) wanted.push_back(packedValue(x.values.data() + m * w.plain.columns, w.plain, n));
+    for (size_t n = 0; n < w.plain.rows; ++n) wanted.push_back(packedValue(x.values.data() + m * w.plain.columns, w.plain, n, sizeOf(batch)));
   expectResult(of, found, with(batch, rows), x.type, wanted);
 }
 

@@ -43,9 +43,11 @@ struct Sum {
 struct Bounds {
   double linear = 8;
   double packed = 24;
-  /** Of affine products that round x to integers first: by how much at most, relative to the largest of the values that share a
-      scale; and the largest that counts as zero. */
-  double rounding = 0, roundedAway = 0;
+  /**
+   * Of affine products that round x to integers first: by how much at most, relative to the largest of the values that share a
+   * scale; the largest of them that counts as zero; and what is lost of a group where the product of both scales has no bits left.
+   */
+  double rounding = 0, roundedAway = 0, lostScale = 0;
   double norm = 12;
   double silu = 16;
   double rope = 4;
