@@ -1,6 +1,6 @@
 /** Products with many rows, as prompts make them, on whichever kernels this machine has. */
 import { describe, expect, test } from "bun:test";
-import type { Dtype, MxArray } from "./array.ts";
+import type { Dtype, MxArray, Quantisation } from "./array.ts";
 import { builtLibrary } from "./built-library.ts";
 import { createMlx } from "./native.ts";
 import { repeatable } from "./plain-arrays.ts";
@@ -9,15 +9,16 @@ const library = builtLibrary();
 const exo = createMlx(library, { device: "cpu", kernels: "exo" });
 const mlx = createMlx(library, { device: "cpu", kernels: "mlx" });
 
-/** With AVX-512 VNNI, x is rounded to 16 bits beside affine weights of 4 and 8 bits: see exo_quantized_linear. */
+/** With AVX-512 VNNI, x is rounded to 16 bits beside packed weights: see exo_quantized_linear. */
 const INTEGERS = library.native.exo_kernel_path() === "avx512";
 /** Largest error of a product, relative to the deviation of all: the rounding of x, and of float32 sums. */
-const relative = (bits: number): number => (INTEGERS && (bits === 4 || bits === 8) ? 2.5e-5 : 2e-6);
+const relative = (bits: number): number => (INTEGERS && bits !== 0 ? 2.5e-5 : 2e-6);
 
 interface Weight {
   readonly bits: number;
   readonly groupSize: number;
   readonly type: Dtype;
+  readonly mode?: Quantisation["mode"];
 }
 
 const weights: readonly Weight[] = [
@@ -25,18 +26,24 @@ const weights: readonly Weight[] = [
     [32, 64, 128].map((groupSize): Weight => ({ bits, groupSize, type: "float16" })),
   ),
   ...[2, 3, 5, 6].map((bits): Weight => ({ bits, groupSize: 64, type: "float32" })),
+  { mode: "mxfp4", bits: 4, groupSize: 32, type: "float32" },
+  { mode: "nvfp4", bits: 4, groupSize: 16, type: "float32" },
   ...(["float32", "float16", "bfloat16"] as const).map((type): Weight => ({ bits: 0, groupSize: 0, type })),
 ];
 
 /** A product by x [count, columns] that gives [count, rows], and the same as MLX computes it over the unpacked weight. */
-function productOf({ bits, groupSize, type }: Weight, rows: number, columns: number) {
+function productOf({ bits, groupSize, type, mode = "affine" }: Weight, rows: number, columns: number) {
   const dense = mlx.fromFloat32(repeatable(rows * columns, 11), [rows, columns]);
   if (bits === 0) {
     const weight = dense.astype(type);
     const wide = weight.astype("float32");
     return { ours: (x: MxArray) => x.linear(weight), reference: wide };
   }
-  const packed = mlx.quantize(dense, { mode: "affine", bits, groupSize });
+  const packed = mlx.quantize(dense, { mode, bits, groupSize });
+  if (mode !== "affine") {
+    const reference = mlx.dequantize(packed, "float32");
+    return { ours: (x: MxArray) => x.quantizedLinear(packed), reference };
+  }
   const { scales, biases } = { scales: packed.scales.astype(type), biases: packed.biases?.astype(type) };
   const held = { ...packed, scales, ...(biases && { biases }) };
   const wide = {

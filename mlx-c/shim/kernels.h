@@ -34,7 +34,8 @@ int exo_linear(
  * "affine" (value = scale * q + bias): bits 2, 3, 4, 5, 6 or 8, group_size 32, 64 or 128, scales and biases float16, bfloat16 or
  * float32 (both alike). "mxfp4", "mxfp8" (group_size 32) and "nvfp4" (16): scales uint8, no biases.
  *
- * Beside affine weights of 4 or 8 bits, and with AVX-512 VNNI, x is rounded to 16-bit integers with a scale for every few columns:
+ * With AVX-512 VNNI x is rounded to 16-bit integers with a scale for every few columns, beside affine weights of 4 or 8 bits,
+ * and with more than 8 rows of x beside all packed weights but mxfp8 and nvfp4:
  * results are off by about 2e-5 of their deviation (root mean square; float32 sums alone by 1e-6). EXO_CPU_KERNELS=avx512f
  * computes in float32 instead. On every path a row's results are the same bits whichever rows of x stand beside it, as long as
  * these are more than 8 in all, or are not.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <string_view>
+#include <utility>
 
 #include "mlx/c/private/mlx.h"
 #include "pool.hpp"
@@ -40,6 +41,11 @@ void arrange(const float* x, size_t columns, float* to) {
     }
   }
 }
+
+/** 16 MiB: a prompt's chunk of 512 tokens beside a wide feed-forward layer. More is given back. */
+constexpr size_t kKeptFloats = 4 << 20;
+/** Memory from the system comes in pages that are cleared one by one when first touched, which costs more than packing does. */
+thread_local Scratch kept;
 
 } // namespace
 
@@ -80,11 +86,16 @@ void Factors::multiply(const Matrix& w, size_t m, size_t count, float* out, size
   kernels().linear(w, reinterpret_cast<const float*>(x), count, out, stride, first, last);
 }
 
-PackedRows::PackedRows(const Matrix& weight, const std::vector<Part>& parts, const Row& x) : way_(kernels().integers) {
+PackedRows::PackedRows(const Matrix& weight, const std::vector<Part>& parts, const Row& x)
+    : way_(kernels().integers), space_(std::exchange(kept, {})) {
   bool known = way_ && way_->floatsOfRow(weight) != 0;
   if (known && pack(weight, parts, x)) return;
   way_ = &kernels().floats;
   pack(weight, parts, x);
+}
+
+PackedRows::~PackedRows() {
+  if (space_.size <= kKeptFloats) kept = std::move(space_);
 }
 
 bool PackedRows::pack(const Matrix& weight, const std::vector<Part>& parts, const Row& x) {
@@ -94,7 +105,7 @@ bool PackedRows::pack(const Matrix& weight, const std::vector<Part>& parts, cons
     for (size_t row = part.begin; row < part.end; row += way_->together)
       panels.push_back({row, std::min(row + way_->together, part.end)});
   size_t floats = way_->floatsOfRow(weight);
-  space_.reset(new float[parts.back().end * floats]);
+  if (size_t size = parts.back().end * floats; space_.size < size) space_ = {std::unique_ptr<float[]>(new float[size]), size};
   std::atomic<bool> fits{true};
   parallel(panels.size(), grainOf(weight.columns * way_->together), [&](size_t first, size_t last) {
     std::vector<std::vector<float>> spaces(way_->together);
@@ -102,14 +113,14 @@ bool PackedRows::pack(const Matrix& weight, const std::vector<Part>& parts, cons
     for (size_t p = first; p < last; ++p) {
       const auto [begin, end] = panels[p];
       for (size_t row = begin; row < end; ++row) rows[row - begin] = x(row, spaces[row - begin]);
-      if (!way_->pack(weight, rows.data(), end - begin, space_.get() + begin * floats)) fits = false;
+      if (!way_->pack(weight, rows.data(), end - begin, space_.floats.get() + begin * floats)) fits = false;
     }
   });
   return fits;
 }
 
 void PackedRows::multiply(const Matrix& weight, Part part, float* out, size_t stride, size_t first, size_t last) const {
-  const float* x = space_.get() + part.begin * way_->floatsOfRow(weight);
+  const float* x = space_.floats.get() + part.begin * way_->floatsOfRow(weight);
   way_->multiply(weight, x, part.end - part.begin, out, stride, first, last);
 }
 

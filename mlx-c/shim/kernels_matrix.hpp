@@ -52,6 +52,12 @@ struct Part {
   size_t begin, end;
 };
 
+/** Room for `size` floats, of any content. */
+struct Scratch {
+  std::unique_ptr<float[]> floats;
+  size_t size = 0;
+};
+
 /** Rows of x packed for products of many rows with weights like `weight`. */
 class PackedRows {
  public:
@@ -60,6 +66,8 @@ class PackedRows {
 
   /** Packs the rows of `parts`, which are in order. */
   PackedRows(const Matrix& weight, const std::vector<Part>& parts, const Row& x);
+  ~PackedRows();
+  PackedRows(const PackedRows&) = delete;
 
   /** Weight rows that a piece of work should be a multiple of. */
   size_t tile() const {
@@ -73,7 +81,7 @@ class PackedRows {
   bool pack(const Matrix& weight, const std::vector<Part>& parts, const Row& x);
 
   const ManyRows* way_;
-  std::unique_ptr<float[]> space_;
+  Scratch space_;
 };
 
 /** The elements in row-major order: where they lie, or copied into `space`. Weights are hardly ever laid out otherwise. */
