@@ -39,7 +39,7 @@ Wanted denseValue(const double* x, const double* w, size_t columns, std::optiona
 
 /** What rounding x to integers may change of its product with this row of weights. */
 double roundingOf(const double* x, const Weight& w, size_t row, size_t beside) {
-  if (bounds().rounding == 0 || !w.affine) return 0;
+  if (bounds().rounding == 0 || !w.rounds) return 0;
   size_t together = beside > kFewRows ? w.group : std::min(kTogether, w.group);
   double error = 0;
   for (size_t from = 0; from < w.columns; from += together) {

@@ -44,7 +44,7 @@ struct Bounds {
   double linear = 8;
   double packed = 24;
   /**
-   * Of affine products that round x to integers first: by how much at most, relative to the largest of the values that share a
+   * Of packed products that round x to integers first: by how much at most, relative to the largest of the values that share a
    * scale; the largest of them that counts as zero; and what is lost of a group where the product of both scales has no bits left.
    */
   double rounding = 0, roundedAway = 0, lostScale = 0;

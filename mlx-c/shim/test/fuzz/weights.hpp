@@ -13,6 +13,8 @@ struct Weight {
   /** 0: dense. */
   size_t group = 0;
   bool affine = false;
+  /** Kernels may round x beside it. */
+  bool rounds = false;
   /** One per group; biases are zero where the packing has none. */
   std::vector<double> scales, biases;
 };
