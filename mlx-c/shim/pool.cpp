@@ -7,9 +7,11 @@
 #include <cstdlib>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include "processors.hpp"
 #include "settings.hpp"
+#include "shares.hpp"
 
 namespace exo {
 namespace {
@@ -39,14 +41,38 @@ void pause() {
 #endif
 }
 
+/** A thread of the pool that sleeps while there is nothing for it to do. */
+class Helper {
+ public:
+  template <class Wanted>
+  void sleep(const Wanted& wanted) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    asleep_.store(true);
+    wake_.wait(lock, wanted);
+    asleep_.store(false);
+  }
+
+  void wake() {
+    if (!asleep_.load()) return;
+    std::lock_guard<std::mutex> guard(mutex_);
+    wake_.notify_one();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::atomic<bool> asleep_{false};
+};
+
 /**
- * One job at a time, cut into pieces that the caller and awake workers take. `ticket_` holds the job's number in its upper half
+ * One job at a time, cut into pieces that the caller and awake helpers take. `ticket_` holds the job's number in its upper half
  * and the pieces not yet taken in the lower: who takes one by exchanging it knows that the job it belongs to is not over.
+ * While other processes compute as well, fewer helpers take part; the pieces, and with them the results, stay the same.
  */
 class Pool {
  public:
-  Pool() : threads_(wantedThreads()) {
-    for (int i = 1; i < threads_; ++i) std::thread([this] { serve(); }).detach();
+  Pool() : threads_(wantedThreads()), shares_(sharesPath()), helpers_(threads_ - 1) {
+    for (int i = 0; i + 1 < threads_; ++i) std::thread([this, i] { serve(i); }).detach();
   }
 
   int threads() const {
@@ -55,22 +81,12 @@ class Pool {
 
   void run(size_t count, size_t grain, const std::function<void(size_t, size_t)>& work) {
     size_t blocks = (count + grain - 1) / grain;
-    if (threads_ == 1 || blocks < 2) return work(0, count);
+    if (blocks < 2) return work(0, count);
     std::lock_guard<std::mutex> one(callers_);
-    size_t pieces = std::min(blocks, kPieces * threads_);
-    job_ = {count, grain, blocks, pieces, &work};
-    done_.store(0, std::memory_order_relaxed);
-    ticket_.store(((ticket_.load() >> 32) + 1) << 32 | pieces);
-    if (asleep_.load() > 0) {
-      std::lock_guard<std::mutex> guard(mutex_);
-      wake_.notify_all();
-    }
-    while (takePiece()) {
-    }
-    for (int look = 0; done_.load(std::memory_order_acquire) < pieces; ++look) {
-      if (look < kPatience) pause();
-      else std::this_thread::yield();
-    }
+    int helpers = begin() - 1;
+    if (threads_ == 1) work(0, count);
+    else share({count, grain, blocks, std::min(blocks, kPieces * threads_), &work}, helpers);
+    if (!shares_.alone()) shares_.end(sharedNow());
   }
 
  private:
@@ -78,6 +94,25 @@ class Pool {
     size_t count, grain, blocks, pieces;
     const std::function<void(size_t, size_t)>* work;
   };
+
+  /** Threads for what begins now. Other processes see that this one computes. */
+  int begin() {
+    return shares_.alone() ? threads_ : shares_.begin(sharedNow(), threads_);
+  }
+
+  void share(const Job& job, int helpers) {
+    job_ = job;
+    taking_.store(helpers, std::memory_order_relaxed);
+    done_.store(0, std::memory_order_relaxed);
+    ticket_.store(((ticket_.load() >> 32) + 1) << 32 | job.pieces);
+    for (int i = 0; i < helpers; ++i) helpers_[i].wake();
+    while (takePiece()) {
+    }
+    for (int look = 0; done_.load(std::memory_order_acquire) < job.pieces; ++look) {
+      if (look < kPatience) pause();
+      else std::this_thread::yield();
+    }
+  }
 
   static bool hasPieces(uint64_t ticket) {
     return (ticket & 0xffffffff) != 0;
@@ -96,19 +131,20 @@ class Pool {
     return true;
   }
 
-  void serve() {
+  void serve(int helper) {
     for (;;) {
-      if (takePiece() || looked()) continue;
-      std::unique_lock<std::mutex> lock(mutex_);
-      asleep_.fetch_add(1);
-      wake_.wait(lock, [&] { return hasPieces(ticket_.load()); });
-      asleep_.fetch_sub(1);
+      if ((takesPart(helper) && takePiece()) || looked(helper)) continue;
+      helpers_[helper].sleep([&] { return takesPart(helper) && hasPieces(ticket_.load()); });
     }
   }
 
-  /** Whether there was work within the time that is worth staying awake for. */
-  bool looked() const {
-    for (int look = 0; look < kLooks; ++look) {
+  bool takesPart(int helper) const {
+    return helper < taking_.load(std::memory_order_relaxed);
+  }
+
+  /** Whether there was work within the time that is worth staying awake for. The processor of who takes no part is another's. */
+  bool looked(int helper) const {
+    for (int look = 0; look < kLooks && takesPart(helper); ++look) {
       if (hasPieces(ticket_.load(std::memory_order_acquire))) return true;
       pause();
     }
@@ -116,10 +152,11 @@ class Pool {
   }
 
   const int threads_;
+  Shares shares_;
   std::mutex callers_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::atomic<int> asleep_{0};
+  std::vector<Helper> helpers_;
+  /** Helpers that take part in jobs: the first so many. */
+  std::atomic<int> taking_{0};
   std::atomic<uint64_t> ticket_{0};
   std::atomic<size_t> done_{0};
   Job job_{};
