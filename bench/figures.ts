@@ -53,7 +53,7 @@ function partOf(name: string): Part {
 }
 
 /** A part that fails is kept as failed, and the others go on. */
-async function measure({ name, run }: Part): Promise<Measured> {
+async function measure({ name, run, grandchildren = false }: Part): Promise<Measured> {
   const settings: Settings = {
     rounds: Number(values.rounds),
     threads: values.threads.split(",").map(Number),
@@ -65,7 +65,7 @@ async function measure({ name, run }: Part): Promise<Measured> {
     machine: machine(),
     rounds: settings.rounds,
   };
-  const disturbances = watched();
+  const disturbances = watched(grandchildren);
   try {
     const outcome = await run(settings);
     return { ...facts, warnings: disturbances(), outcome };

@@ -20,5 +20,7 @@ export interface Part {
   readonly name: string;
   /** What it measures, in a line. */
   readonly about: string;
+  /** Its children have children that they do not wait for: their time cannot be told from that of other programs. */
+  readonly grandchildren?: true;
   readonly run: (settings: Settings) => Promise<Outcome>;
 }

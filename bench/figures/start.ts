@@ -13,6 +13,7 @@ const binary = join(root, "dist", "exo");
 export const start: Part = {
   name: "start",
   about: "exo run smollm2 to its first words: newly installed, not in memory, and a second time",
+  grandchildren: true,
   run: measured,
 };
 

@@ -20,8 +20,11 @@ export function machine(): string {
   return `${cpu}, ${physicalCores} cores, ${(memoryBytes / 1e9).toFixed(0)} GB`;
 }
 
-/** Call it before, and what it returns when all children have ended: sentences of what could have spoiled the figures. */
-export function watched(): () => readonly string[] {
+/**
+ * Call it before, and what it returns when all children have ended: sentences of what could have spoiled the figures. With
+ * `grandchildren` nothing is said of other programs: their time is not told from that of children's children.
+ */
+export function watched(grandchildren: boolean): () => readonly string[] {
   const before = processorTimes();
   return () => {
     const after = processorTimes();
@@ -30,7 +33,7 @@ export function watched(): () => readonly string[] {
     const others = (after.busy - before.busy - (after.own - before.own)) / all;
     const percent = (share: number) => `${(share * 100).toFixed(0)} % of the processors' time`;
     return [
-      ...(others > OTHERS_MOST ? [`${percent(others)} went to other programs`] : []),
+      ...(!grandchildren && others > OTHERS_MOST ? [`${percent(others)} went to other programs`] : []),
       ...(stolen > STOLEN_MOST ? [`${percent(stolen)} went to other virtual machines`] : []),
       // The load of the minutes before says less than what was counted; where nothing is counted it is all there is.
       ...machineWarnings({ ...machineFacts(), ...(Number.isNaN(all) ? {} : { loadAverage: 0 }) }),
