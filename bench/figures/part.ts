@@ -21,6 +21,6 @@ export interface Part {
   /** What it measures, in a line. */
   readonly about: string;
   /** Its children have children that they do not wait for: their time cannot be told from that of other programs. */
-  readonly grandchildren?: true;
+  readonly grandchildren?: boolean;
   readonly run: (settings: Settings) => Promise<Outcome>;
 }
