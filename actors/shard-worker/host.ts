@@ -11,6 +11,7 @@ import type { Engine as EnginePort } from "./effects.ts";
 import { Engine } from "./engine/engine.ts";
 import { checkFit } from "./models/fit.ts";
 import { buildModel } from "./models/registry.ts";
+import { nativePasses } from "./sampling/native-passes.ts";
 import { openText } from "./text/text-port.ts";
 import { type Checkpoint, openCheckpoint } from "./weights/checkpoint.ts";
 
@@ -84,7 +85,7 @@ function loadShard(
   const { eosTokens: _, ...defaults } = generation;
   const { contextLength } = shard;
   const limits = contextLength === undefined ? {} : { contextLength };
-  const engine = new Engine({ mlx, model, text, clock, defaults, limits });
+  const engine = new Engine({ mlx, model, text, clock, defaults, limits, passes: nativePasses(mlx.native) });
   return {
     engine,
     rest: () => mlx.native.exo_trim_memory(),

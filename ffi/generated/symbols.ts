@@ -1,5 +1,5 @@
 // Written by ffi/generate.ts from the headers of mlx-c and mlx-c/shim. Do not edit: bun ffi/generate.ts
-// 638 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
+// 642 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
 import type { CallState, Handle, Optional, Raw, Text, Words } from "../call.ts";
 
 export type exo_file = Handle<"exo_file">;
@@ -667,6 +667,10 @@ export const signatures = {
   exo_kernel_path: { args: [], returns: "cstring" },
   exo_kernel_problem: { args: [], returns: "cstring" },
   exo_kernel_threads: { args: [], returns: "u64_fast" },
+  exo_logits_best: { args: ["ptr", "ptr"], returns: "u64_fast" },
+  exo_logits_sums: { args: ["ptr", "ptr", "f64", "f64", "ptr"], returns: "void" },
+  exo_logits_at_least: { args: ["ptr", "ptr", "f64", "ptr", "ptr"], returns: "u64_fast" },
+  exo_logits_top: { args: ["ptr", "ptr", "ptr", "ptr"], returns: "u64_fast" },
   exo_profile: { args: ["bool"], returns: "void" },
   exo_profile_report: { args: [], returns: "cstring" },
 } as const;
@@ -1311,6 +1315,10 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_kernel_path,
     exo_kernel_problem,
     exo_kernel_threads,
+    exo_logits_best,
+    exo_logits_sums,
+    exo_logits_at_least,
+    exo_logits_top,
     exo_profile,
     exo_profile_report,
   } = raw;
@@ -1951,6 +1959,10 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_kernel_path: (): string | null => exo_kernel_path(),
     exo_kernel_problem: (): string | null => exo_kernel_problem(),
     exo_kernel_threads: (): number => Number(exo_kernel_threads()),
+    exo_logits_best: (logits: Words | null, count: number): number => Number(exo_logits_best(logits, count)),
+    exo_logits_sums: (logits: Words | null, count: number, largest: number, temperature: number, sums: Words | null): void => void exo_logits_sums(logits, count, largest, temperature, sums),
+    exo_logits_at_least: (logits: Words | null, count: number, least: number, ids: Words | null, room: number): number => Number(exo_logits_at_least(logits, count, least, ids, room)),
+    exo_logits_top: (logits: Words | null, count: number, wanted: number, ids: Words | null): number => Number(exo_logits_top(logits, count, wanted, ids)),
     exo_profile: (on: boolean): void => void exo_profile(on),
     exo_profile_report: (): string | null => exo_profile_report(),
   };

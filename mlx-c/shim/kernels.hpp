@@ -102,6 +102,14 @@ struct Prepared {
   void (*linear)(const Matrix& weight, const uint8_t* x, size_t count, float* out, size_t stride, size_t first, size_t last) = nullptr;
 };
 
+/** Passes over logits. */
+struct Vocabulary {
+  /** The largest of `count` values, NaN where one of them is. */
+  float (*largest)(const float* x, size_t count);
+  /** Sum of exp((x - best) * factor), in double, for values that are at most `best`. */
+  double (*exponentials)(const float* x, size_t count, double best, double factor);
+};
+
 struct Kernels {
   const char* name;
   /** Floats of a vector. For affine 4-bit weights x comes in runs of 8 * lanes columns (the last one filled up with zeros): of each
@@ -132,6 +140,7 @@ struct Kernels {
   /** A row in bytes: of each group of values the nearest multiples of its scale, from -127 to 127, plus 128; after all of them the
       scales as bfloat16, 1/127 of the largest value rounded up. A group with what is no finite number is all NaN. */
   void (*pack)(const float* from, size_t count, uint8_t* to);
+  Vocabulary vocabulary;
 };
 
 /** The best set of this processor, or the lower one that EXO_CPU_KERNELS names. */

@@ -7,6 +7,7 @@ import type { Generation, Sampling } from "#protocol/generation";
 import type { RequestId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { Model } from "../models/model.ts";
+import { hostPasses, type Passes } from "../sampling/passes.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { type Bounds, planOf } from "./plan.ts";
 import { PrefixCache } from "./prefix-cache.ts";
@@ -23,6 +24,8 @@ export interface EnginePorts {
   /** The model's own sampling, for what a request leaves out. */
   readonly defaults?: Sampling;
   readonly limits?: Partial<Limits>;
+  /** By whom the passes over the vocabulary are made; by the host where not said. */
+  readonly passes?: Passes;
 }
 
 /** A request waits for another's prefill if it can take at least so many tokens over from it. */
@@ -42,7 +45,7 @@ export class Engine {
   readonly #cancelled = new Set<Request>();
 
   constructor(ports: EnginePorts) {
-    const { model, limits, text, clock, defaults = {} } = ports;
+    const { model, limits, text, clock, defaults = {}, passes = hostPasses } = ports;
     const { start, end } = model.range;
     if (start !== 0 || end !== model.layers)
       throw new Error(`layers ${start} to ${end} alone make no tokens`);
@@ -50,11 +53,12 @@ export class Engine {
     const contextLength = Math.min(limits?.contextLength ?? longest, longest);
     this.#ports = ports;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
-    this.#bounds = { contextLength, vocabularySize: model.vocabularySize, defaults };
+    this.#bounds = { contextLength, vocabularySize: model.vocabularySize, defaults, passes };
     this.#requestPorts = {
       text,
       nowMs: () => clock.nowMs(),
       vocabularySize: model.vocabularySize,
+      passes,
       limits: this.#limits,
     };
     this.#prefixes = new PrefixCache(this.#limits);

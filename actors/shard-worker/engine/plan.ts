@@ -1,6 +1,7 @@
 /** A request made ready: its prompt as tokens, everything about it checked, its sampler built. */
 import type { Generation, Sampling } from "#protocol/generation";
 import { Problem } from "#protocol/problem";
+import type { Passes } from "../sampling/passes.ts";
 import { Penalties } from "../sampling/penalties.ts";
 import { createSampler, type Sampler } from "../sampling/sampler.ts";
 import { seedOf } from "../sampling/uniform.ts";
@@ -20,11 +21,12 @@ export interface Bounds {
   readonly vocabularySize: number;
   /** The model's own sampling, for what the request leaves out. */
   readonly defaults: Sampling;
+  readonly passes: Passes;
 }
 
 /** Throws Problem naming what cannot be done. */
 export function planOf(generation: Generation, text: TextPort, bounds: Bounds): Plan {
-  const { contextLength, vocabularySize, defaults } = bounds;
+  const { contextLength, vocabularySize, defaults, passes } = bounds;
   const { fallbackTemperature: temperature = 1, ...asked } = generation.sampling;
   const sampling = { temperature, ...defaults, ...asked };
   checkIds(Object.keys(sampling.logitBias ?? {}).map(Number), vocabularySize, "logit_bias");
@@ -39,6 +41,7 @@ export function planOf(generation: Generation, text: TextPort, bounds: Bounds): 
     sampler: createSampler(
       sampling,
       sampling.seed === undefined ? seedOf(generation.id) : BigInt(sampling.seed),
+      passes,
     ),
   };
 }

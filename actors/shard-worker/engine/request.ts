@@ -1,5 +1,6 @@
 /** One request on its way: first its prompt goes through the model in chunks, then a token at a time. */
 import type { Delta, Generation, TokenLogprob } from "#protocol/generation";
+import type { Passes } from "../sampling/passes.ts";
 import { scoresOf } from "../sampling/scores.ts";
 import { Answer, type Ending, tokenLogprob } from "./answer.ts";
 import type { Limits } from "./limits.ts";
@@ -18,6 +19,7 @@ export interface RequestPorts {
   readonly text: TextPort;
   readonly nowMs: () => number;
   readonly vocabularySize: number;
+  readonly passes: Passes;
   readonly limits: Pick<Limits, "prefillChunk" | "prefillChunkMin">;
 }
 
@@ -127,11 +129,12 @@ export class Request {
       sequence.prefill(chunk);
       return;
     }
-    const { vocabularySize, text } = this.#ports;
+    const { vocabularySize, text, passes } = this.#ports;
+    const count = this.generation.logprobs ?? 0;
     const logits = sequence.all(chunk);
     for (const [row] of chunk.entries()) {
       const known = logits.subarray(row * vocabularySize, (row + 1) * vocabularySize);
-      const scored = scoresOf(known, this.#tokens[start + row + 1] ?? 0, this.generation.logprobs ?? 0);
+      const scored = scoresOf(known, { id: this.#tokens[start + row + 1] ?? 0, count }, passes);
       this.#promptScores.push(tokenLogprob(text, scored));
     }
   }
@@ -142,8 +145,8 @@ export class Request {
     plan.penalties.apply(logits);
     for (const id of this.#answer.banned) logits[id] = Number.NEGATIVE_INFINITY;
     const id = plan.sampler(logits, this.#tokens.length);
-    const wanted = generation.logprobs;
-    const score = wanted === undefined ? undefined : scoresOf(logits, id, wanted);
+    const count = generation.logprobs;
+    const score = count === undefined ? undefined : scoresOf(logits, { id, count }, this.#ports.passes);
     if (this.#answer.count === 0) {
       this.#prefilledMs = this.#ports.nowMs();
       this.#tellScores();

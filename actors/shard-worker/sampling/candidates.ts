@@ -1,17 +1,16 @@
 /** The filters that narrow the vocabulary before a token is drawn. Ties go to the smaller id. */
+import type { Passes } from "./passes.ts";
 
 /** Nucleus sampling (https://arxiv.org/abs/1904.09751): the best tokens until their probabilities reach `share`. */
-export function nucleus(logits: Float32Array, normaliser: number, share: number): number[] {
+export function nucleus(
+  logits: Float32Array,
+  { normaliser, share }: { readonly normaliser: number; readonly share: number },
+  passes: Passes,
+): number[] {
   for (const floor of FLOORS) {
     const least = floor === 0 ? Number.NEGATIVE_INFINITY : normaliser + Math.log(floor);
-    const ids: number[] = [];
-    let mass = 0;
-    for (let id = 0; id < logits.length; id++) {
-      const logit = logits[id] ?? 0;
-      if (logit < least) continue;
-      ids.push(id);
-      mass += Math.exp(logit - normaliser);
-    }
+    const ids = passes.atLeast(logits, least);
+    const mass = ids.reduce((sum, id) => sum + Math.exp((logits[id] ?? 0) - normaliser), 0);
     if ((mass >= share && ids.length > 0) || floor === 0) return cut(ids, logits, normaliser, share);
   }
   return [];
@@ -35,21 +34,12 @@ function cut(ids: readonly number[], logits: Float32Array, normaliser: number, s
     .slice(0, count);
 }
 
-/** Tokens at least `share` as probable as the best (https://arxiv.org/abs/2407.01082). */
-export function likely(
+/** Tokens at least so probable as the share of the best that `least` is (https://arxiv.org/abs/2407.01082). */
+export const likely = (
   logits: Float32Array,
   ids: readonly number[] | undefined,
-  { largest, share }: { largest: number; share: number },
-): number[] {
-  const least = largest + Math.log(share);
-  const kept: number[] = [];
-  if (ids) {
-    for (const id of ids) if ((logits[id] ?? 0) >= least) kept.push(id);
-  } else {
-    for (let id = 0; id < logits.length; id++) if ((logits[id] ?? 0) >= least) kept.push(id);
-  }
-  return kept;
-}
+  { least, passes }: { readonly least: number; readonly passes: Passes },
+): number[] => (ids ? ids.filter((id) => (logits[id] ?? 0) >= least) : passes.atLeast(logits, least));
 
 /** The `count` best of `ids` (undefined: of all), falling. */
 export function best(logits: Float32Array, ids: readonly number[] | undefined, count: number): number[] {

@@ -2,9 +2,10 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Sampling } from "#protocol/generation";
 import { best, nucleus } from "./candidates.ts";
+import { hostPasses, logSumExp } from "./passes.ts";
 import { Penalties } from "./penalties.ts";
 import { createSampler } from "./sampler.ts";
-import { argmax, logSumExp, scoresOf } from "./scores.ts";
+import { scoresOf } from "./scores.ts";
 import { seedOf, uniformAt } from "./uniform.ts";
 
 const logitsOf = (...probabilities: readonly number[]) => Float32Array.from(probabilities, Math.log);
@@ -111,8 +112,8 @@ test("a nucleus is the shortest list of best tokens that reaches its share", () 
   fc.assert(
     fc.property(someLogits, fc.integer({ min: 1, max: 999 }), (logits, thousandths) => {
       const share = thousandths / 1000;
-      const normaliser = logSumExp(logits, logits[argmax(logits)] ?? 0);
-      const ids = nucleus(logits, normaliser, share);
+      const normaliser = logSumExp(logits, logits[hostPasses.argmax(logits)] ?? 0, hostPasses);
+      const ids = nucleus(logits, { normaliser, share }, hostPasses);
       const mass = (count: number) =>
         ids.slice(0, count).reduce((sum, id) => sum + Math.exp((logits[id] ?? 0) - normaliser), 0);
       expect(ids).toEqual(best(logits, undefined, ids.length));
@@ -124,7 +125,7 @@ test("a nucleus is the shortest list of best tokens that reaches its share", () 
 });
 
 test("scores are natural logarithms of probabilities, rivals falling", () => {
-  const { top, ...chosen } = scoresOf(logitsOf(0.1, 0.6, 0.3), 2, 2);
+  const { top, ...chosen } = scoresOf(logitsOf(0.1, 0.6, 0.3), { id: 2, count: 2 });
   expect([chosen, top]).toEqual([
     { id: 2, logprob: expect.closeTo(Math.log(0.3), 6) },
     [
@@ -135,7 +136,7 @@ test("scores are natural logarithms of probabilities, rivals falling", () => {
 });
 
 test("a token that was ruled out still has a finite score", () => {
-  expect(scoresOf(Float32Array.of(0, Number.NEGATIVE_INFINITY), 1, 0)).toEqual({
+  expect(scoresOf(Float32Array.of(0, Number.NEGATIVE_INFINITY), { id: 1, count: 0 })).toEqual({
     id: 1,
     logprob: -9999,
     top: [],
@@ -147,7 +148,7 @@ test.each([
   [[0, Number.POSITIVE_INFINITY], "the model's logit of token 1 is Infinity"],
   [[Number.NEGATIVE_INFINITY], "the model rules every token out"],
 ])("logits %j are refused", (values, message) => {
-  expect(() => argmax(Float32Array.from(values))).toThrow(message);
+  expect(() => hostPasses.argmax(Float32Array.from(values))).toThrow(message);
 });
 
 const FLOAT32_MAX = 3.4028234663852886e38;
