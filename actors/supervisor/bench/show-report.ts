@@ -14,15 +14,15 @@ export async function showReport(
   { report, ci }: { report: Report; ci: boolean },
 ): Promise<void> {
   const { terminal, progress, json } = session;
+  if (report.state === "partial" && report.cells.length === 0) {
+    progress.milestone("interrupted before anything was measured: no report is written");
+    return;
+  }
   // Shown first: a folder that cannot be written must not cost the figures.
   if (json) terminal.out(`${JSON.stringify(report)}\n`);
   else if (config.output.formats.includes("table"))
     terminal.out(safeText(tableReport(report, terminal.outIsTerminal ? { width: terminal.columns() } : {})));
   if (ci) await publish(session, report);
-  if (report.state === "partial" && report.cells.length === 0) {
-    progress.milestone("interrupted before anything was measured: no report is written");
-    return;
-  }
   const paths = await writeReport(report, dir, config.output.formats);
   for (const path of paths) progress.milestone(`wrote ${path}`);
   if (report.state === "partial")
