@@ -115,7 +115,7 @@ const kept: Kept = { schema: "exo.figures/1", parts: { decode: measured, start: 
 test("the text says what was missed, by how much, what failed and what disturbed", () => {
   expect(figuresText(kept, ["decode", "start", "never run"])).toBe(
     `PART    MEASURE                  MEDIAN (LEAST–MOST)  GOAL
-decode  decode, exo / llama.cpp  1.25 (1.20–1.50)     ≥ 1.5  not reached: 16.7 % short
+decode  decode, exo / llama.cpp  1.25 (1.20–1.50)     ≥ 1.5  not reached: 16.7 % short (disturbed)
 start   failed: no model         –                    –      failed
 
 SERIES                       MEDIAN (LEAST–MOST)
@@ -136,7 +136,7 @@ and out without HTTP (\`bun bench/figures.ts\`); ratios are of runs of one round
 
 | measure | of | over | figure | goal | |
 |---|---|---|---|---|---|
-| decode, exo / llama.cpp | 100 tok/s (2 thr) | 80.0 tok/s (1 thr) | 1.25 (1.20–1.50) | ≥ 1.5 | not reached: 16.7 % short |
+| decode, exo / llama.cpp | 100 tok/s (2 thr) | 80.0 tok/s (1 thr) | 1.25 (1.20–1.50) | ≥ 1.5 | not reached: 16.7 % short (disturbed) |
 | failed: no model | – | – | – | – | failed |
 `,
   );

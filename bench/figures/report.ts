@@ -32,8 +32,13 @@ const shownUnit = ({ unit }: Figure): string => (unit === "" ? "" : ` ${unit}`);
 const shownGoal = ({ goal, unit }: Figure): string =>
   goal ? `${goal.is === "at least" ? "≥" : "≤"} ${goal.value}${unit === "" ? "" : ` ${unit}`}` : "–";
 
-/** By how much a goal is missed: `18 % short`. */
-export function verdict(figure: Figure): string {
+/** By how much a goal is missed: `18 % short`; and whether something else was at work while it was measured. */
+function verdict(figure: Figure, { warnings }: Measured): string {
+  const disturbed = warnings.length === 0 ? "" : " (disturbed)";
+  return `${judged(figure)}${figure.goal ? disturbed : ""}`;
+}
+
+function judged(figure: Figure): string {
   const { goal, extent } = figure;
   const met = reached(figure);
   if (!goal || met === undefined) return "–";
@@ -45,17 +50,17 @@ export function verdict(figure: Figure): string {
 /** Everything of some parts, for a terminal. */
 export function figuresText({ parts }: Kept, names: readonly string[]): string {
   const chosen = names.flatMap((name) => {
-    const part = parts[name];
-    return part ? [{ name, ...part }] : [];
+    const measured = parts[name];
+    return measured ? [{ name, ...measured }] : [];
   });
-  const rows = chosen.flatMap(({ name, outcome, failure }) =>
+  const rows = chosen.flatMap(({ name, outcome, failure, ...measured }) =>
     outcome
       ? outcome.figures.map((figure) => [
           name,
           figure.measure,
           shownExtent(figure.extent, shownUnit(figure)),
           shownGoal(figure),
-          verdict(figure),
+          verdict(figure, measured),
         ])
       : [[name, `failed: ${failure ?? ""}`, "–", "–", "failed"]],
   );
@@ -101,7 +106,7 @@ const roundsOf = (measured: readonly Measured[]): string => {
   return least === most ? String(least) : `${least} to ${most}`;
 };
 
-function rowsOf({ outcome, failure }: Measured): readonly string[] {
+function rowsOf({ outcome, failure, ...measured }: Measured): readonly string[] {
   if (!outcome) return [`| failed: ${failure ?? ""} | – | – | – | – | failed |`];
   return outcome.figures.map((figure) => {
     const [over, under] = figure.from.map((name) => outcome.series.find((each) => named(each) === name));
@@ -111,7 +116,7 @@ function rowsOf({ outcome, failure }: Measured): readonly string[] {
       speed(under),
       shownExtent(figure.extent, shownUnit(figure)),
       shownGoal(figure),
-      verdict(figure),
+      verdict(figure, measured),
     ];
     return `| ${cells.join(" | ")} |`;
   });

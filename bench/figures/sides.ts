@@ -92,7 +92,7 @@ export async function warm(sides: readonly Side[], work: Work): Promise<void> {
 }
 
 const TRIAL_ROUNDS = 2;
-/** A number of threads slower than its side's best by more than this will not become the best. */
+/** Fewer threads than the most, slower than their side's best by more than this, will not become the best. */
 const TRIAL_SLACK = 1.4;
 
 /**
@@ -107,8 +107,9 @@ export async function tried(sides: readonly Side[], trial: Work): Promise<readon
   );
   const best = (side: Side) => Math.min(...(taken.get(taskName(side, trial.what)) ?? []));
   return sides.filter((side) => {
-    const own = sides.filter(({ name }) => name === side.name).map(best);
-    return best(side) <= Math.min(...own) * TRIAL_SLACK;
+    const own = sides.filter(({ name }) => name === side.name);
+    const isMost = side.threads === Math.max(...own.map(({ threads }) => threads));
+    return isMost || best(side) <= Math.min(...own.map(best)) * TRIAL_SLACK;
   });
 }
 
