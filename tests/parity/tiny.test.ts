@@ -27,7 +27,8 @@ const cases = [...new Bun.Glob("*.json").scanSync(`${import.meta.dir}/recorded/t
   .sort();
 /** Its angles depend on how long the text is when each token comes, so only the whole prompt at once is defined. */
 const WHOLE_ONLY: ReadonlySet<string> = new Set(["llama-dynamic"]);
-const PATHS = ["exo", "mlx"] as const;
+/** A run for one set of kernels (tests/kernels) leaves MLX's own to the others. */
+const PATHS = process.env.EXO_CPU_KERNELS ? (["exo"] as const) : (["exo", "mlx"] as const);
 
 const folders: string[] = [];
 afterAll(() => {

@@ -2,8 +2,9 @@
 #include <algorithm>
 #include <optional>
 
+#include "caches.hpp"
 #include "kernels.h"
-#include "wanted.hpp"
+#include "softmax.hpp"
 
 namespace {
 
@@ -25,90 +26,19 @@ Sizes sizesOf(Random& random) {
   return sizes;
 }
 
-/** One query's keys: their scores, how far off each may be, and which are seen. */
-struct Row {
-  std::vector<double> scores, errors;
-  std::vector<bool> seen;
+/** Rows of keys or values as a cache may hold them. */
+struct Held {
+  Operand operand;
+  Numbers numbers;
 };
 
-Row scoresOf(const double* q, const double* k, const Sizes& sizes, double scale) {
-  Row row;
-  for (int j = 0; j < sizes.keys; ++j, k += sizes.dims) {
-    Sum sum;
-    for (int d = 0; d < sizes.dims; ++d) sum.add(scale * q[d] * k[d]);
-    for (int d = 0; d < sizes.dims; ++d)
-      if (std::fabs(q[d] * scale) > kSafe) sum.size = kInfinity;
-    Wanted score = wantedOf(sum, bounds().attention, sizes.dims * 2e0);
-    row.scores.push_back(score.value);
-    row.errors.push_back(score.loose ? kInfinity : score.error);
+Held heldRows(Case& of, const char* name, const Shape& shape) {
+  if (!of.random.chance(0.15)) {
+    Operand rows = of.floats(name, shape, of.floatType());
+    return {rows, exact(rows.values)};
   }
-  return row;
-}
-
-/** Weights of the keys (summing to one) with the error of each relative to it. */
-struct Weights {
-  std::vector<double> values, errors;
-  /** Every result is NaN, or nothing can be said. */
-  bool none = false, unknown = false;
-};
-
-Weights weightsOf(const Row& row) {
-  constexpr double kHidden = -3.402823466e38, kFar = 85;
-  Weights weights;
-  bool seesAny = false, hidesAny = false;
-  double top = -kInfinity;
-  for (size_t j = 0; j < row.scores.size(); ++j) {
-    (row.seen[j] ? seesAny : hidesAny) = true;
-    double score = row.seen[j] ? row.scores[j] : kHidden;
-    if (row.seen[j] && (std::isnan(score) || score == kInfinity)) weights.none = true;
-    if (row.seen[j] && row.errors[j] == kInfinity) weights.unknown = true;
-    top = std::max(top, score);
-    weights.values.push_back(score);
-  }
-  if (seesAny && hidesAny && top < -kSafe) weights.unknown = true;
-  if (top == -kInfinity && !row.scores.empty()) weights.none = true;
-  double total = 0, mean = 0;
-  for (size_t j = 0; j < row.scores.size(); ++j) {
-    double distance = top - weights.values[j];
-    weights.values[j] = std::exp(-distance);
-    double error = row.seen[j] && seesAny ? row.errors[j] + 8 * kUnit + (distance < 200 ? distance * 2 * kUnit : 0) : 0;
-    // Far below the others a weight is within the floor of zero, however wrong its score.
-    if (distance - error > kFar) error = 0;
-    else if (error > 0.5) weights.unknown = true;
-    weights.errors.push_back(error);
-    total += weights.values[j];
-    mean += weights.values[j] * error;
-  }
-  for (size_t j = 0; j < row.scores.size(); ++j) {
-    weights.values[j] /= total;
-    // exp(x) - 1 of an error that is not small.
-    weights.errors[j] = std::expm1(weights.errors[j] + mean / total);
-  }
-  return weights;
-}
-
-Wanted mixed(const Weights& weights, const Row& row, const double* v, int stride) {
-  double total = 0, error = 0, size = 0, all = 0;
-  bool infinite = false, none = weights.none, unknown = weights.unknown;
-  size_t keys = row.scores.size();
-  for (size_t j = 0; j < keys; ++j, v += stride) {
-    // MLX, too, multiplies what is hidden by zero.
-    if (!row.seen[j] && !std::isfinite(*v)) unknown = true;
-    else if (std::isnan(*v)) none = true;
-    infinite = infinite || std::isinf(*v);
-    all += std::fabs(*v);
-    if (!std::isfinite(*v)) continue;
-    double part = weights.values[j] * *v;
-    total += part;
-    size += std::fabs(part);
-    error += std::fabs(part) * weights.errors[j];
-  }
-  if (none && !(unknown && !weights.none)) return {std::nan("")};
-  if (unknown || (!infinite && all > kSafe)) return {total, kInfinity};
-  if (infinite) return {kInfinity, 0, true};
-  if (keys == 0) return {0};
-  error += (static_cast<double>(keys) + bounds().attention) * kUnit * size + all * bounds().exponentFloor + kLeast;
-  return {total, error};
+  Operand rows = packedRows(of, name, shape);
+  return {rows, exact(unpackedRows(rows.values, shape.back()))};
 }
 
 /** A boolean mask that broadcasts to [B, Hq, L, S]; hidden keys are few, or nearly all. */
@@ -141,25 +71,29 @@ void fuzzAttention(Case& of) {
   mlx_dtype type = of.floatType();
   int heads = sizes.heads * sizes.group;
   Operand q = of.floats("q", {sizes.batch, heads, sizes.length, sizes.dims}, type);
-  Operand k = of.floats("k", {sizes.batch, sizes.heads, sizes.keys, sizes.dims}, type);
-  Operand v = of.floats("v", {sizes.batch, sizes.heads, sizes.keys, sizes.valueDims}, type);
+  Held k = heldRows(of, "k", {sizes.batch, sizes.heads, sizes.keys, sizes.dims});
+  Held v = heldRows(of, "v", {sizes.batch, sizes.heads, sizes.keys, sizes.valueDims});
   bool causal = random.chance(0.4);
   std::optional<Operand> mask = !causal && random.chance(0.4) ? maskOf(of, sizes) : std::nullopt;
   float scale = random.chance(0.8) ? 1 / std::sqrt(static_cast<float>(sizes.dims)) : random.pick({1.0f, 0.1f, 4.0f});
   of.say(std::string(causal ? "causal" : "") + " scale " + std::to_string(scale));
   mlx_array found = mlx_array_new();
-  exo_attention(&found, q.array, k.array, v.array, scale, causal, mask ? mask->array : mlx_array{nullptr}, of.stream);
+  exo_attention(&found, q.array, k.operand.array, v.operand.array, scale, causal, mask ? mask->array : mlx_array{nullptr}, of.stream);
   std::vector<Wanted> wanted;
+  Numbers queries = exact(q.values);
   for (int b = 0; b < sizes.batch; ++b) {
     for (int h = 0; h < heads; ++h) {
-      size_t head = static_cast<size_t>((b * sizes.heads + h / sizes.group) * sizes.keys);
-      const double *keys = k.values.data() + head * static_cast<size_t>(sizes.dims), *values = v.values.data() + head * static_cast<size_t>(sizes.valueDims);
+      size_t head = static_cast<size_t>((b * sizes.heads + h / sizes.group) * sizes.keys), dims = static_cast<size_t>(sizes.dims);
       for (int l = 0; l < sizes.length; ++l) {
-        Row row = scoresOf(q.values.data() + static_cast<size_t>(((b * heads + h) * sizes.length + l) * sizes.dims), keys, sizes, scale);
-        for (int j = 0; j < sizes.keys; ++j)
-          row.seen.push_back(mask ? sees(*mask, {b, h, l, j}) : !causal || j <= sizes.keys - sizes.length + l);
-        Weights weights = weightsOf(row);
-        for (int d = 0; d < sizes.valueDims; ++d) wanted.push_back(mixed(weights, row, values + d, sizes.valueDims));
+        size_t query = static_cast<size_t>((b * heads + h) * sizes.length + l) * dims;
+        Scores scores;
+        for (int j = 0; j < sizes.keys; ++j) {
+          bool seen = mask ? sees(*mask, {b, h, l, j}) : !causal || j <= sizes.keys - sizes.length + l;
+          addScore(scores, queries, query, k.numbers, (head + static_cast<size_t>(j)) * dims, dims, scale, seen);
+        }
+        Weights weights = weightsOf(scores);
+        size_t valueDims = static_cast<size_t>(sizes.valueDims);
+        for (size_t d = 0; d < valueDims; ++d) wanted.push_back(mixed(weights, scores, v.numbers.values.data() + head * valueDims + d, valueDims));
       }
     }
   }

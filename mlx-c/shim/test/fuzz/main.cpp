@@ -31,6 +31,8 @@ constexpr Kind kKinds[] = {
     {"silu-mul", fuzzSiluMul},
     {"rope", fuzzRope},
     {"attention", fuzzAttention},
+    {"cached-attention", fuzzCachedAttention},
+    {"pack-rows", fuzzPackRows},
 };
 constexpr size_t kKindCount = sizeof kKinds / sizeof *kKinds;
 

@@ -142,7 +142,7 @@ Operand Case::floats(const char* name, const Shape& shape, mlx_dtype type) {
 }
 
 Operand Case::of(const char* name, const Shape& shape, mlx_dtype type, std::vector<double> values) {
-  Layout layout = layoutOf(random, shape);
+  Layout layout = straight ? rowMajor(shape) : layoutOf(random, shape);
   int64_t bytes = bytesOf(type);
   GuardedMemory memory(static_cast<size_t>(layout.extent * bytes), random.chance(0.75));
   // What lies between the elements must not be read: floats of these bits are no numbers.

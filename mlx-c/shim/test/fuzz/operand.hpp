@@ -39,6 +39,8 @@ class Case {
   Random random;
   const mlx_stream stream;
   std::string said;
+  /** Operands lie row-major, as whoever writes into them wants it. */
+  bool straight = false;
 
   void say(const std::string& what);
 

@@ -1,8 +1,6 @@
 // Operations that go over rows: normalisation, the gated product, rotation.
-#include <optional>
-
 #include "kernels.h"
-#include "wanted.hpp"
+#include "turn.hpp"
 
 namespace {
 
@@ -50,34 +48,6 @@ Wanted gatedValue(double gate, double up) {
   return {value, std::fabs(value) * bounds().silu * kUnit + std::fabs(up) * floor + kLeast};
 }
 
-/** Turns per position as the kernels' documentation fixes them: rounded to float32. */
-float speedOf(const std::vector<double>& periods, float base, int i, int half) {
-  if (!periods.empty()) return 1.0f / static_cast<float>(periods[static_cast<size_t>(i)]);
-  return static_cast<float>(std::pow(static_cast<double>(base), -static_cast<double>(i) / half));
-}
-
-struct Turn {
-  int dims;
-  bool traditional;
-  float scale;
-  int offset;
-  std::vector<float> speeds;
-};
-
-/** A row at its position; angles are float32 products, by definition. */
-void turned(const double* x, int columns, int position, const Turn& turn, Wanted* to) {
-  for (int d = turn.dims; d < columns; ++d) to[d] = {x[d]};
-  int half = turn.dims / 2;
-  for (int i = 0; i < half; ++i) {
-    int first = turn.traditional ? 2 * i : i, second = turn.traditional ? first + 1 : i + half;
-    float angle = static_cast<float>(turn.offset + position) * turn.scale * turn.speeds[static_cast<size_t>(i)];
-    double cosine = std::cos(static_cast<double>(angle)), sine = std::sin(static_cast<double>(angle));
-    double a = x[first], b = x[second], error = (std::fabs(a) + std::fabs(b)) * bounds().rope * kUnit + 3 * kLeast;
-    to[first] = {a * cosine - b * sine, error};
-    to[second] = {a * sine + b * cosine, error};
-  }
-}
-
 } // namespace
 
 void fuzzRmsNorm(Case& of) {
@@ -111,29 +81,19 @@ void fuzzSiluMul(Case& of) {
 
 void fuzzRope(Case& of) {
   Random& random = of.random;
-  int columns = random.between(2, random.chance(0.2) ? 200 : 80), half = random.chance(0.5) ? columns / 2 : random.between(1, columns / 2);
-  Turn turn{2 * half, random.chance(0.5), random.pick({1.0f, 1.0f, 0.25f, 0.7f}), random.chance(0.5) ? random.below(4096) : random.between(0, 200), {}};
+  int columns = random.between(2, random.chance(0.2) ? 200 : 80);
+  Turn turn = drawnTurn(of, columns);
+  turn.offset = random.chance(0.5) ? random.below(4096) : random.between(0, 200);
   if (random.chance(0.1)) turn.offset = random.between(-100, 1 << 20);
-  float base = random.pick({10000.0f, 500000.0f, 1000000.0f, 100.0f});
-  std::string how = "dims " + std::to_string(turn.dims) + (turn.traditional ? " traditional" : "") + " scale " + std::to_string(turn.scale);
-  of.say(how + " offset " + std::to_string(turn.offset) + " base " + std::to_string(base));
+  of.say("offset " + std::to_string(turn.offset));
   Shape shape{random.between(1, 2), random.between(1, 4), random.chance(0.03) ? 0 : random.between(1, 12), columns};
   Operand x = of.floats("x", shape, of.floatType());
-  std::optional<Operand> periods;
-  if (random.chance(0.4)) {
-    std::vector<double> drawn(static_cast<size_t>(half));
-    for (double& period : drawn) period = static_cast<float>(std::exp(12 * random.unit()));
-    if (random.chance(0.1)) drawn[0] = random.pick({kInfinity, 0.0});
-    periods = of.of("periods", {half}, MLX_FLOAT32, std::move(drawn));
-  }
-  for (int i = 0; i < half; ++i) turn.speeds.push_back(speedOf(periods ? periods->values : std::vector<double>{}, base, i, half));
   mlx_array found = mlx_array_new();
-  mlx_optional_float given{periods ? 0 : base, !periods};
-  exo_rope(&found, x.array, turn.dims, turn.traditional, given, turn.scale, turn.offset, periods ? periods->array : mlx_array{nullptr}, of.stream);
+  exo_rope(&found, x.array, turn.dims, turn.traditional, turn.base, turn.scale, turn.offset, turn.periodsOrNull(), of.stream);
   std::vector<Wanted> wanted(x.values.size());
   for (size_t row = 0; row * static_cast<size_t>(columns) < x.values.size(); ++row) {
     size_t at = row * static_cast<size_t>(columns);
-    turned(x.values.data() + at, columns, static_cast<int>(row % static_cast<size_t>(shape[2])), turn, wanted.data() + at);
+    turned(x.values.data() + at, columns, turn.offset + static_cast<int>(row % static_cast<size_t>(shape[2])), turn, wanted.data() + at);
   }
   expectResult(of, found, shape, x.type, wanted);
 }

@@ -62,20 +62,33 @@ Wanted wantedOf(const Sum& sum, double steps, double floor) {
   return {sum.total, (static_cast<double>(sum.terms) + steps) * kUnit * sum.size + (static_cast<double>(sum.terms) + floor + 1) * kLeast};
 }
 
-void expectResult(Case& of, mlx_array found, const Shape& shape, mlx_dtype type, const std::vector<Wanted>& wanted) {
+std::vector<double> elementsOf(mlx_array of, const Shape& shape, mlx_dtype type) {
+  size_t size = sizeOf(shape), bytes = static_cast<size_t>(bytesOf(type));
+  std::vector<uint8_t> made(size * bytes + 1);
+  if (exo_read(of, made.data(), size * bytes) != 0) throw std::runtime_error("not evaluated: " + lastError());
+  std::vector<double> values(size);
+  for (size_t i = 0; i < size; ++i) values[i] = decode(type, made.data() + i * bytes);
+  return values;
+}
+
+std::vector<double> evaluated(Case& of, mlx_array found, const Shape& shape, mlx_dtype type) {
   if (!found.ctx) throw std::runtime_error("refused: " + lastError());
   of.keep(found);
   expectShape(found, shape, type);
-  size_t size = sizeOf(shape), bytes = static_cast<size_t>(bytesOf(type));
-  std::vector<uint8_t> made(size * bytes + 1);
-  if (exo_read(found, made.data(), size * bytes) != 0) throw std::runtime_error("not evaluated: " + lastError());
-  for (size_t i = 0; i < size; ++i) {
-    double value = decode(type, made.data() + i * bytes);
+  return elementsOf(found, shape, type);
+}
+
+void expectValues(const std::vector<double>& found, mlx_dtype type, const std::vector<Wanted>& wanted) {
+  for (size_t i = 0; i < found.size(); ++i) {
     ++compared.values;
     compared.open += wanted[i].error == kInfinity;
-    if (allowed(value, wanted[i], type)) continue;
+    if (allowed(found[i], wanted[i], type)) continue;
     throw std::runtime_error(
-        "element " + std::to_string(i) + " of " + std::to_string(size) + " is " + text(value) + ", not " + text(wanted[i].value) +
+        "element " + std::to_string(i) + " of " + std::to_string(found.size()) + " is " + text(found[i]) + ", not " + text(wanted[i].value) +
         " +- " + text(wanted[i].error) + (wanted[i].loose ? " (or any that is not finite)" : ""));
   }
+}
+
+void expectResult(Case& of, mlx_array found, const Shape& shape, mlx_dtype type, const std::vector<Wanted>& wanted) {
+  expectValues(evaluated(of, found, shape, type), type, wanted);
 }

@@ -62,6 +62,15 @@ const Bounds& bounds();
 /** A sum's value with its bound: `floor` counts the results that may have come down to the least float. */
 Wanted wantedOf(const Sum& sum, double steps, double floor = 0);
 
+/** An array's elements, row-major. */
+std::vector<double> elementsOf(mlx_array of, const Shape& shape, mlx_dtype type);
+
+/** The same of a result, which must be of this shape and type, and is freed with the case. */
+std::vector<double> evaluated(Case& of, mlx_array found, const Shape& shape, mlx_dtype type);
+
+/** Throws what differs first between values of a type and what they must be. */
+void expectValues(const std::vector<double>& found, mlx_dtype type, const std::vector<Wanted>& wanted);
+
 /** Evaluates `found` and compares it; throws what differs first. Its type and shape are demanded too. */
 void expectResult(Case& of, mlx_array found, const Shape& shape, mlx_dtype type, const std::vector<Wanted>& wanted);
 
@@ -84,3 +93,5 @@ void fuzzRmsNorm(Case&);
 void fuzzSiluMul(Case&);
 void fuzzRope(Case&);
 void fuzzAttention(Case&);
+void fuzzCachedAttention(Case&);
+void fuzzPackRows(Case&);

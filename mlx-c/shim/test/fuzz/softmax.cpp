@@ -1,0 +1,78 @@
+#include "softmax.hpp"
+
+#include <algorithm>
+
+void addScore(Scores& to, const Numbers& q, size_t qFrom, const Numbers& k, size_t kFrom, size_t dims, double scale, bool seen) {
+  Sum sum;
+  bool overflows = false;
+  for (size_t d = 0; d < dims; ++d) {
+    sum.total += scale * q.values[qFrom + d] * k.values[kFrom + d];
+    sum.size += std::fabs(scale) * q.sizes[qFrom + d] * k.sizes[kFrom + d];
+    overflows = overflows || q.sizes[qFrom + d] * std::fabs(scale) > kSafe;
+    ++sum.terms;
+  }
+  if (overflows) sum.size = kInfinity;
+  Wanted score = wantedOf(sum, bounds().attention, 2 * static_cast<double>(dims));
+  to.values.push_back(score.value);
+  to.errors.push_back(score.loose ? kInfinity : score.error);
+  to.seen.push_back(seen);
+}
+
+Weights weightsOf(const Scores& row) {
+  constexpr double kHidden = -3.402823466e38, kFar = 85;
+  Weights weights;
+  bool seesAny = false, hidesAny = false;
+  double top = -kInfinity;
+  for (size_t j = 0; j < row.values.size(); ++j) {
+    (row.seen[j] ? seesAny : hidesAny) = true;
+    double score = row.seen[j] ? row.values[j] : kHidden;
+    if (row.seen[j] && (std::isnan(score) || score == kInfinity)) weights.none = true;
+    if (row.seen[j] && row.errors[j] == kInfinity) weights.unknown = true;
+    top = std::max(top, score);
+    weights.values.push_back(score);
+  }
+  if (seesAny && hidesAny && top < -kSafe) weights.unknown = true;
+  if (top == -kInfinity && !row.values.empty()) weights.none = true;
+  double total = 0, mean = 0;
+  for (size_t j = 0; j < row.values.size(); ++j) {
+    double distance = top - weights.values[j];
+    weights.values[j] = std::exp(-distance);
+    double error = row.seen[j] && seesAny ? row.errors[j] + 8 * kUnit + (distance < 200 ? distance * 2 * kUnit : 0) : 0;
+    // Far below the others a weight is within the floor of zero, however wrong its score.
+    if (distance - error > kFar) error = 0;
+    else if (error > 0.5) weights.unknown = true;
+    weights.errors.push_back(error);
+    total += weights.values[j];
+    mean += weights.values[j] * error;
+  }
+  for (size_t j = 0; j < row.values.size(); ++j) {
+    weights.values[j] /= total;
+    // exp(x) - 1 of an error that is not small.
+    weights.errors[j] = std::expm1(weights.errors[j] + mean / total);
+  }
+  return weights;
+}
+
+Wanted mixed(const Weights& weights, const Scores& row, const double* v, size_t stride) {
+  double total = 0, error = 0, size = 0, all = 0;
+  bool infinite = false, none = weights.none, unknown = weights.unknown;
+  size_t keys = row.values.size();
+  for (size_t j = 0; j < keys; ++j, v += stride) {
+    // MLX, too, multiplies what is hidden by zero.
+    if (!row.seen[j] && !std::isfinite(*v)) unknown = true;
+    else if (std::isnan(*v)) none = true;
+    infinite = infinite || std::isinf(*v);
+    all += std::fabs(*v);
+    if (!std::isfinite(*v)) continue;
+    double part = weights.values[j] * *v;
+    total += part;
+    size += std::fabs(part);
+    error += std::fabs(part) * weights.errors[j];
+  }
+  if (none && !(unknown && !weights.none)) return {std::nan("")};
+  if (unknown || (!infinite && all > kSafe)) return {total, kInfinity};
+  if (infinite) return {kInfinity, 0, true};
+  if (keys == 0) return {0};
+  error += (static_cast<double>(keys) + bounds().attention) * kUnit * size + all * bounds().exponentFloor + kLeast;
+  return {total, error};
+}
