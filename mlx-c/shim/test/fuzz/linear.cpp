@@ -60,6 +60,7 @@ double roundingOf(const double* x, const Weight& w, size_t row, size_t beside) {
  */
 Wanted packedValue(const double* x, const Weight& w, size_t row, size_t beside) {
   Sum sum;
+  sum.whole = false;
   double floor = 0, products = 0;
   bool number = true;
   for (size_t k = 0; k < w.columns; ++k) {
@@ -213,7 +214,8 @@ void fuzzPackedRows(Case& of) {
       double product = w.plain.scales[group] * w.plain.values[at], bias = w.plain.biases[group], size = std::fabs(product) + std::fabs(bias);
       if (!exists) wanted.push_back({std::nan("")});
       else if (std::isfinite(size)) wanted.push_back({product + bias, size > kSafe ? kInfinity : 2 * kUnit * size + 2 * kLeast});
-      else wanted.push_back({product + bias, 0, std::isnan(w.plain.scales[group])});
+      // A product past float32's range is infinite unless the addition is fused with it.
+      else wanted.push_back({product + bias, 0, std::isnan(product) || std::fabs(product) > kSafe});
     }
   }
   expectResult(of, found, with(shape, static_cast<int>(w.plain.columns)), type, wanted);

@@ -33,6 +33,7 @@ constexpr Kind kKinds[] = {
     {"attention", fuzzAttention},
     {"cached-attention", fuzzCachedAttention},
     {"pack-rows", fuzzPackRows},
+    {"vocabulary", fuzzVocabulary},
 };
 constexpr size_t kKindCount = sizeof kKinds / sizeof *kKinds;
 

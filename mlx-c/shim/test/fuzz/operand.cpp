@@ -107,7 +107,7 @@ std::string textOf(const Shape& shape) {
   return text + "]";
 }
 
-Case::Case(uint64_t seed, mlx_stream stream) : random(seed), stream(stream), calm_(random.chance(0.6)) {}
+Case::Case(uint64_t seed, mlx_stream stream) : random(seed), stream(stream), calm_(random.chance(0.6)), whole_(calm_ && random.chance(0.1)) {}
 
 Case::~Case() {
   for (mlx_array array : kept_) mlx_array_free(array);
@@ -127,7 +127,7 @@ mlx_dtype Case::floatType() {
 }
 
 Operand Case::floats(const char* name, const Shape& shape, mlx_dtype type) {
-  Draw draw = Draw::ordinary;
+  Draw draw = whole_ ? Draw::whole : Draw::ordinary;
   if (!calm_ && random.chance(0.6)) draw = random.pick({Draw::wide, Draw::whole, Draw::sparse, Draw::extreme});
   std::vector<double> values(sizeOf(shape));
   for (double& value : values) value = roundedTo(type, drawnValue(random, draw, type));

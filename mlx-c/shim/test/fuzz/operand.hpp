@@ -56,7 +56,7 @@ class Case {
   Operand of(const char* name, const Shape& shape, mlx_dtype type, std::vector<double> values);
 
  private:
-  /** Only ordinary values and no NaN. */
-  bool calm_;
+  /** Only ordinary values and no NaN; or only small whole numbers, of which sums are exact. */
+  bool calm_, whole_;
   std::vector<mlx_array> kept_;
 };

@@ -4,6 +4,7 @@
 
 void addScore(Scores& to, const Numbers& q, size_t qFrom, const Numbers& k, size_t kFrom, size_t dims, double scale, bool seen) {
   Sum sum;
+  sum.whole = false;
   bool overflows = false;
   for (size_t d = 0; d < dims; ++d) {
     sum.total += scale * q.values[qFrom + d] * k.values[kFrom + d];

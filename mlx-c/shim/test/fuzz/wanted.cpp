@@ -59,6 +59,7 @@ Wanted wantedOf(const Sum& sum, double steps, double floor) {
   bool overflows = sum.size > kSafe;
   if (!std::isfinite(sum.total)) return {sum.total, 0, overflows};
   if (overflows) return {sum.total, kInfinity};
+  if (sum.whole && sum.size < 0x1p24) return {sum.total};
   return {sum.total, (static_cast<double>(sum.terms) + steps) * kUnit * sum.size + (static_cast<double>(sum.terms) + floor + 1) * kLeast};
 }
 

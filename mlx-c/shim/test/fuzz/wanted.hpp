@@ -28,8 +28,11 @@ struct Wanted {
 struct Sum {
   double total = 0, size = 0;
   size_t terms = 0;
+  /** All terms are whole numbers, so that float32 has no error while they are small. */
+  bool whole = true;
 
   void add(double term) {
+    whole = whole && term == std::floor(term);
     total += term;
     size += std::fabs(term);
     ++terms;
@@ -95,3 +98,4 @@ void fuzzRope(Case&);
 void fuzzAttention(Case&);
 void fuzzCachedAttention(Case&);
 void fuzzPackRows(Case&);
+void fuzzVocabulary(Case&);
