@@ -15,8 +15,8 @@ import { hostPlatform, platformOf } from "./toolchain.ts";
 
 /** The kernels' instruction sets, best first. One that this processor lacks runs as the next lower, and is skipped. */
 const kernelPaths: Readonly<Record<Platform, readonly string[]>> = {
-  "linux-x64": ["avx512", "avx512f", "avx2", "portable"],
-  "linux-arm64": ["neon"],
+  "linux-x64": ["avx512", "avx512f", "avxvnni", "avx2", "portable"],
+  "linux-arm64": ["neon", "neonf"],
   "darwin-arm64": ["neon"],
 };
 

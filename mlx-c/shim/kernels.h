@@ -172,8 +172,9 @@ int exo_pack_rows(
     const mlx_stream s);
 
 /**
- * The instruction set the kernels use: "avx512" (with VNNI), "avx512f" (without), "avx2", "neon" or "portable". EXO_CPU_KERNELS
- * chooses a lower one; with "mlx" this is "mlx", and who builds graphs should use MLX's own operations instead.
+ * The instruction set the kernels use: "avx512" (with VNNI where the processor has that), "avx512f" (without), "avxvnni", "avx2",
+ * "neon" (with dot products), "neonf" (without) or "portable". EXO_CPU_KERNELS chooses a lower one; with "mlx" this is "mlx", and
+ * who builds graphs should use MLX's own operations instead.
  */
 const char* exo_kernel_path(void);
 

@@ -12,6 +12,9 @@
 #include <immintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
+#if defined(__linux__)
+#include <sys/auxv.h>
+#endif
 #endif
 
 namespace exo {
@@ -89,50 +92,62 @@ constexpr Kernels table = tableOf("avx512");
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c")
 namespace avx2 {
-#define EXO_LANES 8
-#define EXO_VECTORS 3
-#define EXO_COUNT 4
-#define EXO_WIDEN(b, i) \
-  reinterpret_cast<Vec>( \
-      _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(reinterpret_cast<__m128i>(b), (i) * 8))))
-#define EXO_NIBBLES(w) __builtin_convertvector(reinterpret_cast<Ints>((w) & 15), Vec)
-#define EXO_FIRST_WORDS(p, n) \
-  reinterpret_cast<Words>(_mm256_zextsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))
-#define EXO_SPREAD(p, i) \
-  reinterpret_cast<Vec>(_mm256_permutevar8x32_ps(reinterpret_cast<__m256>(load(p)), reinterpret_cast<__m256i>(i)))
-#define EXO_HALVES(p) reinterpret_cast<Vec>(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))
-#define EXO_TO_HALVES(p, v) \
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(reinterpret_cast<__m256>(v), _MM_FROUND_TO_NEAREST_INT))
-#include "kernels_set.inc"
+/** Products in pairs, then in fours: of codes below 128 two fit into 16 bits. */
+inline __m256i dotLow(__m256i sum, __m256i u, __m256i s) {
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(u, s), _mm256_set1_epi16(1)));
+}
+#define EXO_DOT_LOW(sum, u, s) \
+  reinterpret_cast<Ints>( \
+      dotLow(reinterpret_cast<__m256i>(sum), reinterpret_cast<__m256i>(u), reinterpret_cast<__m256i>(s)))
+#define EXO_DOT(sum, u, s) EXO_DOT_LOW(EXO_DOT_LOW(sum, (u) & 0x7f7f7f7f, s), (u) & 0x80808080, s)
+#include "kernels_avx2.inc"
 constexpr Kernels table = tableOf("avx2");
 } // namespace avx2
+#pragma GCC target("avxvnni")
+namespace avxvnni {
+#define EXO_DOT(sum, u, s) \
+  reinterpret_cast<Ints>(_mm256_dpbusd_avx_epi32( \
+      reinterpret_cast<__m256i>(sum), reinterpret_cast<__m256i>(u), reinterpret_cast<__m256i>(s)))
+#include "kernels_avx2.inc"
+constexpr Kernels table = tableOf("avxvnni");
+} // namespace avxvnni
 #pragma GCC pop_options
 
 #endif
 
-namespace portable {
-#define EXO_LANES 4
-#define EXO_VECTORS 3
 #if defined(__aarch64__)
-#define EXO_COUNT 8
-#else
-#define EXO_COUNT 4
-#endif
-#define EXO_NIBBLES(w) __builtin_convertvector(reinterpret_cast<Ints>((w) & 15), Vec)
-#define EXO_FIRST_WORDS(p, n) Words{}
-// Four words are 32 weights, the smallest group.
-#define EXO_SPREAD(p, i) all(*(p))
-#if defined(__aarch64__)
-#define EXO_WIDEN(b, i) \
-  __builtin_convertvector(__builtin_shufflevector(b, b, 4 * (i), 4 * (i) + 1, 4 * (i) + 2, 4 * (i) + 3), Vec)
-#define EXO_HALVES(p) reinterpret_cast<Vec>(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))))
-#define EXO_TO_HALVES(p, v) vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(reinterpret_cast<float32x4_t>(v))))
-#else
-#define EXO_WIDEN(b, i) reinterpret_cast<Vec>(widenedBytes<i>(reinterpret_cast<__m128i>(b)))
-#define EXO_HALVES(p) reinterpret_cast<Vec>(widenedHalves(p))
-#define EXO_TO_HALVES(p, v) \
-  for (size_t lane = 0; lane < L; ++lane) (p)[lane] = floatToHalf((v)[lane])
 
+namespace neonf {
+#include "kernels_portable.inc"
+constexpr Kernels table = tableOf("neonf");
+} // namespace neonf
+
+#pragma GCC push_options
+#pragma GCC target("arch=armv8.2-a+dotprod")
+namespace neon {
+/** Codes below 128 are alike with a sign. */
+inline int32x4_t dotLow(int32x4_t sum, int8x16_t u, int8x16_t s) {
+  return vdotq_s32(sum, u, s);
+}
+/** u - 128 has a sign; 128 times the sum of s makes up for it. */
+inline int32x4_t dot(int32x4_t sum, int8x16_t u, int8x16_t s) {
+  int8x16_t half = vdupq_n_s8(64);
+  sum = vdotq_s32(vdotq_s32(sum, half, s), half, s);
+  return vdotq_s32(sum, veorq_s8(u, vdupq_n_s8(-128)), s);
+}
+#define EXO_DOT_LOW(sum, u, s) \
+  reinterpret_cast<Ints>( \
+      dotLow(reinterpret_cast<int32x4_t>(sum), reinterpret_cast<int8x16_t>(u), reinterpret_cast<int8x16_t>(s)))
+#define EXO_DOT(sum, u, s) \
+  reinterpret_cast<Ints>(dot(reinterpret_cast<int32x4_t>(sum), reinterpret_cast<int8x16_t>(u), reinterpret_cast<int8x16_t>(s)))
+#include "kernels_portable.inc"
+constexpr Kernels table = tableOf("neon");
+} // namespace neon
+#pragma GCC pop_options
+
+#else
+
+namespace portable {
 /** Bytes 4i to 4i + 3 as floats, with SSE2, which every x86-64 processor has. */
 template <size_t i>
 inline __m128 widenedBytes(__m128i bytes) {
@@ -152,14 +167,11 @@ inline __m128 widenedHalves(const uint16_t* at) {
   __m128i sign = _mm_slli_epi32(_mm_xor_si128(halves, rest), 16);
   return _mm_castsi128_ps(_mm_or_si128(marked, sign));
 }
-#endif
-#include "kernels_set.inc"
-#if defined(__aarch64__)
-constexpr Kernels table = tableOf("neon");
-#else
+#include "kernels_portable.inc"
 constexpr Kernels table = tableOf("portable");
-#endif
 } // namespace portable
+
+#endif
 
 namespace {
 
@@ -176,14 +188,19 @@ std::vector<Offer> offers() {
   bool has512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   bool has2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-  std::vector<Offer> lower{{&avx2::table, has2}, {&portable::table, true}};
+  bool has2vnni = has2 && __builtin_cpu_supports("avxvnni");
+  std::vector<Offer> lower{{&avxvnni::table, has2vnni}, {&avx2::table, has2}, {&portable::table, true}};
   // The better one of the two with AVX-512 goes by that name; the other one has a name of its own, so that tests reach it.
   std::vector<Offer> all{{&avx512::table, has512, "avx512"}};
   if (has512 && __builtin_cpu_supports("avx512vnni")) all = {{&avx512vnni::table, true}, {&avx512::table, true}};
   all.insert(all.end(), lower.begin(), lower.end());
   return all;
+#elif defined(__linux__)
+  bool hasDots = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+  return {{&neon::table, hasDots}, {&neonf::table, true}};
 #else
-  return {{&portable::table, true}};
+  // Every Mac with an arm64 processor.
+  return {{&neon::table, true}, {&neonf::table, true}};
 #endif
 }
 
