@@ -1,5 +1,6 @@
 /** The door between TypeScript and C: how values are handed over, how results and errors come back. */
 import { type Pointer, read } from "bun:ffi";
+import { Problem } from "#protocol/problem";
 
 /** The address of a C object, known by its C type. Freed by whoever made it; 0 is "none". */
 export type Handle<Of extends string> = number & { readonly handleOf?: Of };
@@ -88,7 +89,7 @@ export interface CallState {
   tookUint(): number;
   tookFloat(): number;
   tookDouble(): number;
-  /** Throws MlxError with the text that C left, and the shapes of the arrays it was given. */
+  /** Throws MlxError with the text that C left, and the shapes of the arrays it was given; Problem where memory ran out. */
   failed(operation: string, arrays: readonly (number | null)[], vectors?: readonly number[]): never;
 }
 
@@ -134,10 +135,19 @@ export function callState(source: () => FailureSource): CallState {
       const given = arrays.filter((array): array is number => array !== null && array !== 0);
       const freed = arrays.includes(0);
       const why = freed ? "an array was used after it was freed" : message();
+      if (NO_MEMORY.test(why)) throw noMemory(operation, why);
       throw new MlxError(operation, [...given.map(shape), ...vectors.flatMap(shapesIn)], why);
     },
   };
 }
+
+/** What the shim and the C++ library say when the system refuses memory. */
+const NO_MEMORY = /no memory for \d+ bytes|std::bad_alloc/;
+
+const noMemory = (operation: string, why: string): Problem =>
+  new Problem("doesNotFit", `the system refused memory: ${operation}: ${why}`, {
+    remedy: "ask for less at a time, unload other models (exo stop), or raise the limit that exo runs under",
+  });
 
 /** `count` 32-bit integers from an address that C gave. */
 export function readInts(address: number, count: number): readonly number[] {

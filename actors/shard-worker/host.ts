@@ -9,6 +9,8 @@ import { Problem } from "#protocol/problem";
 import type { Shard, ShardFacts } from "#protocol/shard";
 import type { Engine as EnginePort } from "./effects.ts";
 import { Engine } from "./engine/engine.ts";
+import { requireRoomForWeights } from "./engine/room.ts";
+import { freeMemory } from "./free-memory.ts";
 import { checkFit } from "./models/fit.ts";
 import { buildModel } from "./models/registry.ts";
 import { nativePasses } from "./sampling/native-passes.ts";
@@ -73,6 +75,7 @@ function loadShard(
   const mlx = createMlx(openLibrary(libraryFolder));
   const checkpoint = openCheckpoint(shard.path, mlx);
   const { config, generation, facts, tokenizer } = checkpoint;
+  requireRoomForWeights(shard.model, facts.weightBytes, freeMemory());
   const text = openText(tokenizer ? { gguf: tokenizer } : { folder: shard.path }, {
     endTokens: generation.eosTokens,
     nowMs: () => clock.epochSeconds() * 1000,
@@ -85,7 +88,16 @@ function loadShard(
   const { eosTokens: _, ...defaults } = generation;
   const { contextLength } = shard;
   const limits = contextLength === undefined ? {} : { contextLength };
-  const engine = new Engine({ mlx, model, text, clock, defaults, limits, passes: nativePasses(mlx.native) });
+  const engine = new Engine({
+    mlx,
+    model,
+    text,
+    clock,
+    defaults,
+    limits,
+    passes: nativePasses(mlx.native),
+    freeBytes: () => freeMemory(),
+  });
   return {
     engine,
     rest: () => mlx.native.exo_trim_memory(),

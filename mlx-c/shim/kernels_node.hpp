@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -55,7 +56,11 @@ class Node : public mlx::core::UnaryPrimitive {
   Node(mlx::core::Stream stream, Operation operation) : UnaryPrimitive(stream), operation_(operation) {}
 
   void eval_cpu(const std::vector<mlx::core::array>& inputs, mlx::core::array& out) override {
-    out.set_data(mlx::core::allocator::malloc(out.nbytes()));
+    auto buffer = mlx::core::allocator::malloc(out.nbytes());
+    // MLX does not look whether memory was to be had.
+    if (buffer.ptr() == nullptr && out.nbytes() > 0)
+      throw std::runtime_error("no memory for " + std::to_string(out.nbytes()) + " bytes");
+    out.set_data(buffer);
     if (out.size() == 0) return;
     auto& encoder = mlx::core::cpu::get_command_encoder(stream());
     std::vector<View> views;

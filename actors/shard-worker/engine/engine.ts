@@ -12,6 +12,7 @@ import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { type Bounds, planOf } from "./plan.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import { Request, type RequestPorts, type Sink } from "./request.ts";
+import { requireRoom } from "./room.ts";
 import { Sequence } from "./sequence.ts";
 import type { TextPort } from "./text-port.ts";
 
@@ -26,6 +27,8 @@ export interface EnginePorts {
   readonly limits?: Partial<Limits>;
   /** By whom the passes over the vocabulary are made; by the host where not said. */
   readonly passes?: Passes;
+  /** Memory that may still be taken; without bound where not said. */
+  readonly freeBytes?: () => number;
 }
 
 /** A request waits for another's prefill if it can take at least so many tokens over from it. */
@@ -177,13 +180,14 @@ export class Engine {
     const { sequence } = request;
     if (!sequence) return;
     this.#attempt(request, () => {
+      this.#requireRoom(sequence, Math.min(request.prefillLeft, this.#limits.prefillChunk));
       if (request.prefill(sequence, this.#unitMs(request))) this.#leave(request);
     });
   }
 
   /** The next token of this request's answer and of all others that are as far. */
   #decode(request: Request): void {
-    const batch = this.#company(request);
+    const batch = this.#company(request).filter((member) => this.#hasRoom(member));
     for (const member of batch) this.#working.add(member);
     const rows = this.#logitsOf(batch);
     for (const [row, member] of batch.entries()) {
@@ -193,6 +197,22 @@ export class Engine {
         if (member.take(logits)) this.#leave(member);
       });
     }
+  }
+
+  /** Fails a request whose next token has no room. */
+  #hasRoom(request: Request): boolean {
+    const { sequence } = request;
+    if (sequence) this.#attempt(request, () => this.#requireRoom(sequence, 1));
+    return request.sequence !== undefined;
+  }
+
+  #requireRoom(sequence: Sequence, tokens: number): void {
+    const { mlx, freeBytes = () => Number.POSITIVE_INFINITY } = this.#ports;
+    const relieve = () => {
+      this.#prefixes.clear();
+      mlx.clearCache();
+    };
+    requireRoom(sequence, tokens, { freeBytes, relieve });
   }
 
   /** Who decodes in one pass with this request, itself first; their next turn comes after all others'. */

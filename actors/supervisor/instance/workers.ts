@@ -179,7 +179,8 @@ function causeOfDeath(
   words: string,
 ): string {
   if (hung) return `the worker said nothing for ${SILENCE_MS / 1000} s and was ended`;
-  const how = signal ? `was ended by ${signal}` : `ended with status ${code}`;
+  const killed = signal === "SIGKILL" ? ", as systems do that run out of memory" : "";
+  const how = signal ? `was ended by ${signal}${killed}` : `ended with status ${code}`;
   const lastLine = words.trim().split("\n").at(-1);
   return lastLine ? `the worker ${how}: ${lastLine}` : `the worker ${how}`;
 }
