@@ -1,14 +1,13 @@
 /** Products of few rows, for which some processors' kernels round x to 16-bit integers: how far that is from the exact product. */
 import { expect, test } from "bun:test";
-import type { MxArray, Packed } from "./array.ts";
+import type { MxArray, Packed, Quantisation } from "./array.ts";
 import { builtMlx } from "./built-library.ts";
-import { repeatable } from "./plain-arrays.ts";
+import { packings, repeatable } from "./plain-arrays.ts";
 
 const mlx = builtMlx({ device: "cpu", kernels: "exo" });
 const [ROWS, COLUMNS] = [256, 2048];
 /** kernels_integer.inc promises 1.7e-5 of x where it is normally distributed; outliers make it 2.5e-5. */
 const RELATIVE_MOST = 4e-5;
-const packings = [4, 8].flatMap((bits) => [32, 64, 128].map((groupSize) => ({ bits, groupSize })));
 
 /** Normally distributed, by Box and Muller, with an outlier here and there, as activations have them. */
 function activations(count: number): Float32Array {
@@ -19,8 +18,8 @@ function activations(count: number): Float32Array {
   });
 }
 
-const packedWeight = (how: { bits: number; groupSize: number }, rows: number, columns: number): Packed =>
-  mlx.quantize(mlx.fromFloat32(repeatable(rows * columns, 11), [rows, columns]), { mode: "affine", ...how });
+const packedWeight = (how: Quantisation, rows: number, columns: number): Packed =>
+  mlx.quantize(mlx.fromFloat32(repeatable(rows * columns, 11), [rows, columns]), how);
 
 /** Sums of products in double precision. */
 function exact(x: Float32Array, weight: MxArray): number[] {
@@ -47,7 +46,7 @@ const oddValues = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINIT
 test.each(packings)(
   "a row with %j holding what is no finite number has no number for its product, others do",
   (how) => {
-    const columns = 5 * how.groupSize;
+    const columns = 6 * how.groupSize;
     const found = mlx.scope(() => {
       const weight = packedWeight(how, 7, columns);
       return oddValues.map((odd) =>
@@ -68,7 +67,7 @@ test("values of all sizes that floats have neither overflow nor vanish beside la
   const columns = 64;
   const relative = mlx.scope(() =>
     sizes.map((size) => {
-      const weight = packedWeight({ bits: 4, groupSize: 32 }, 1, columns);
+      const weight = packedWeight({ mode: "affine", bits: 4, groupSize: 32 }, 1, columns);
       const x = new Float32Array(columns).fill(size);
       const [wanted = 0] = exact(x, mlx.dequantize(weight, "float32"));
       const [got = Number.NaN] = mlx.fromFloat32(x, [1, columns]).quantizedLinear(weight).toFloat32();

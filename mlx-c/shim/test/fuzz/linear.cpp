@@ -66,7 +66,7 @@ Wanted packedValue(const double* x, const Weight& w, size_t row, size_t beside) 
   for (size_t k = 0; k < w.columns; ++k) {
     size_t group = (row * w.columns + k) / w.group;
     double q = w.values[row * w.columns + k], scale = w.scales[group], bias = w.biases[group];
-    double size = std::fabs(scale * q) + std::fabs(bias);
+    double size = std::fabs(scale) * (std::fabs(q) + 2 * w.raised) + std::fabs(bias);
     sum.total += x[k] * (scale * q + bias);
     sum.size += std::fabs(x[k]) * size;
     sum.terms += 1;

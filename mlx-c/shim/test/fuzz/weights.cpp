@@ -97,7 +97,8 @@ Made packedWeight(Case& of, int matrices, int rows) {
   Operand words = of.of("weight", shaped(columns * bits / 32), MLX_UINT32, std::move(drawn));
   Weight plain{static_cast<size_t>(rows), static_cast<size_t>(columns), unpacked(words, packing, static_cast<size_t>(columns)), static_cast<size_t>(group)};
   plain.affine = mode[0] == 'a';
-  plain.rounds = plain.affine || std::string(mode) == "mxfp4";
+  plain.rounds = std::string(mode) != "mxfp8";
+  plain.raised = plain.rounds && !plain.affine ? 6 : 0;
   if (!plain.affine) {
     bool powers = mode[0] == 'm';
     Operand scales = byteScales(of, grouped, powers);

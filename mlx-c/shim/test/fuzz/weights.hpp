@@ -15,6 +15,8 @@ struct Weight {
   bool affine = false;
   /** Kernels may round x beside it. */
   bool rounds = false;
+  /** Kernels may add so much to values, that none is below zero, and take it from the sum. */
+  double raised = 0;
   /** One per group; biases are zero where the packing has none. */
   std::vector<double> scales, biases;
 };
