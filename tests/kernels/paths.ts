@@ -6,7 +6,8 @@ import { resolve } from "node:path";
 
 const root = resolve(import.meta.dir, "../..");
 /** Best first: without a setting the first of them that the processor has is used. */
-const sets = process.arch === "arm64" ? ["neon"] : ["avx512", "avx512f", "avx2", "portable"];
+const sets =
+  process.arch === "arm64" ? ["neon", "neonf"] : ["avx512", "avx512f", "avxvnni", "avx2", "portable"];
 const everything = ["ffi", "tests/parity", "actors/shard-worker"];
 /** Opens the library, which says what is wrong with the setting. */
 const probe = 'import("#ffi/built-library").then((built) => built.builtMlx())';

@@ -165,7 +165,11 @@ test("a key is taken from the variable that the file names", () => {
 
 test.each([
   ["EXO_THREADS", ["1", "16", "256", ""], ["abc", "0", "-1", "257", "9999", "2.5", "0x2", " 2"]],
-  ["EXO_CPU_KERNELS", ["avx512", "avx512f", "avx2", "neon", "portable", "mlx", ""], ["foo", "AVX2", "avx"]],
+  [
+    "EXO_CPU_KERNELS",
+    ["avx512", "avx512f", "avxvnni", "avx2", "neon", "neonf", "portable", "mlx", ""],
+    ["foo", "AVX2", "avx"],
+  ],
 ])("%s is checked before anything loads", (name, right, wrong) => {
   const refusal = (value: string) => {
     try {

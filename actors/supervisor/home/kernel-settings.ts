@@ -4,7 +4,7 @@ import { Problem } from "#protocol/problem";
 /** As in mlx-c/shim/settings.cpp. */
 const THREADS_MAX = 256;
 /** Of every machine; the library knows which of them this one has. */
-const KERNELS = ["avx512", "avx512f", "avx2", "neon", "portable", "mlx"];
+const KERNELS = ["avx512", "avx512f", "avxvnni", "avx2", "neon", "neonf", "portable", "mlx"];
 
 /** Throws Problem `invalid` where EXO_THREADS or EXO_CPU_KERNELS is no such setting. An empty one counts as unset. */
 export function checkKernelSettings(env: Readonly<Record<string, string | undefined>>): void {
