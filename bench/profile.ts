@@ -5,12 +5,12 @@
  * Run: bun bench/profile.ts [GGUF file or folder] [tokens of context] [streams] [kind of cache]
  */
 import { resolve } from "node:path";
-import type { KvType } from "#actors/shard-worker/cache/cache";
 import { type Member, Sequence } from "#actors/shard-worker/engine/sequence";
 import { buildModel } from "#actors/shard-worker/models/registry";
 import { openCheckpoint } from "#actors/shard-worker/weights/checkpoint";
 import { builtMlx } from "#ffi/built-library";
 import { weightsOf } from "#ffi/cursor";
+import type { KvQuant } from "#protocol/shard";
 
 const SMOLLM2 = resolve(import.meta.dir, "../.cache/models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf");
 const STEPS = 40;
@@ -30,7 +30,7 @@ const dims = numberIn("hidden_size") / numberIn("num_attention_heads");
 
 /** A sequence that stands at `tokens`, with noise for keys and values. */
 function filled(tokens: number): Sequence {
-  const caches = model.caches(type as KvType | undefined);
+  const caches = model.caches(type as KvQuant | undefined);
   const noise = Float32Array.from({ length: kvHeads * tokens * dims }, (_, i) => Math.sin(i * 12.9898) / 2);
   mlx.scope((keep) => {
     const rows = mlx.fromFloat32(noise, [1, kvHeads, tokens, dims]);

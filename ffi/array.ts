@@ -138,6 +138,8 @@ export interface MxArray {
 
   /** x / sqrt(mean(x²) + eps) · weight over the last axis (https://arxiv.org/abs/1910.07467). */
   rmsNorm(weight: MxArray, eps: number): MxArray;
+  /** A residual and its norm: this + other of the same shape, and rmsNorm of that. */
+  addRmsNorm(other: MxArray, weight: MxArray, eps: number): readonly [sum: MxArray, normed: MxArray];
   rope(options: RopeOptions): MxArray;
   /** this = queries [B, Hq, L, D]; keys, values [B, Hkv, S, D]; query head h reads KV head h / (Hq/Hkv). Gives [B, Hq, L, D]. */
   attention(keys: MxArray, values: MxArray, options: AttentionOptions): MxArray;
@@ -179,6 +181,8 @@ export interface Mlx {
   scalar(value: number, dtype: Dtype): MxArray;
   /** Evaluates many at once. */
   eval(arrays: readonly MxArray[]): void;
+  /** Begins to evaluate them and returns at once: what follows in the graph can be made meanwhile. */
+  begin(arrays: readonly MxArray[]): void;
   /** Samples a row index per row of logits [B, V]: log-probabilities need no normalising. Key from `randomKey`. */
   categorical(logits: MxArray, key: MxArray): MxArray;
   randomKey(seed: bigint): MxArray;

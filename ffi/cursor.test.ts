@@ -160,7 +160,7 @@ test("weights are held in the computing type where that takes no more memory, an
       return [
         (weights.matrix("l") as MxArray).dtype,
         isPacked(packed) ? packed.scales.dtype : "dense",
-        ...[weights.linear("l")(x), weights.linear("p")(x), weights.rmsNorm("n", 1e-5)(x)].map(
+        ...[weights.linear("l")(x), weights.linear("p")(x), weights.rmsNorm("n", 1e-5).of(x)].map(
           (y) => y.dtype,
         ),
       ];

@@ -6,7 +6,7 @@ import { embeddingLayer } from "./nn/embedding.ts";
 import { expertLayer } from "./nn/experts.ts";
 import { linearLayer } from "./nn/linear.ts";
 import { rmsNormLayer } from "./nn/norm.ts";
-import type { Embedding, ExpertLayer, Layer, TensorSlice, TensorSource, Weights } from "./weights.ts";
+import type { Embedding, ExpertLayer, Layer, Norm, TensorSlice, TensorSource, Weights } from "./weights.ts";
 
 export interface CursorOptions {
   /** What computation runs in. */
@@ -84,7 +84,7 @@ class Cursor implements Weights {
   embedding(name: string): Embedding {
     return embeddingLayer(this.load(name, "whole"), this.dtype);
   }
-  rmsNorm(name: string, eps: number): Layer {
+  rmsNorm(name: string, eps: number): Norm {
     const path = this.under(name);
     return rmsNormLayer(this.small(this.root.source.has(path) ? path : `${path}.weight`), eps);
   }

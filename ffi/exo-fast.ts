@@ -44,6 +44,9 @@ export const exoFast: Fast = {
   rmsNorm(x, weight, eps) {
     return x.mlx.native.exo_rms_norm(x.handle, weight.used(), eps, x.mlx.stream);
   },
+  addRmsNorm(x, y, weight, eps) {
+    return x.mlx.native.exo_add_rms_norm(x.handle, y.used(), weight.used(), eps, x.mlx.stream);
+  },
   rope(x, { dims, traditional, base, freqs, scale, offset }) {
     const { native, stream } = x.mlx;
     if ((base === undefined) === (freqs === undefined)) {

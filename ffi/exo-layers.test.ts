@@ -74,6 +74,24 @@ test("rms norm equals MLX's for every layout, size and type", () => {
   );
 });
 
+test("a residual and its norm are those of two operations, to the last bit", () => {
+  fc.assert(
+    fc.property(type, layout, layout, upTo(3), upTo(9), upTo(300), (as, one, two, batch, rows, columns) =>
+      exo.scope(() => {
+        const give = giver(exo, as);
+        const shape = [batch, rows, columns];
+        const [x, y, weight] = [give(shape, 1, one), give(shape, 2, two), give([columns], 3)];
+        const [sum, normed] = x.addRmsNorm(y, weight, 1e-5);
+        const apart = x.add(y);
+        const same = (a: MxArray, b: MxArray): boolean =>
+          Buffer.from(a.toFloat32().buffer).equals(Buffer.from(b.toFloat32().buffer));
+        return same(sum, apart) && same(normed, apart.rmsNorm(weight, 1e-5));
+      }),
+    ),
+    { numRuns: 150 },
+  );
+});
+
 test("the gated product equals MLX's for every pair of layouts", () => {
   fc.assert(
     fc.property(type, layout, layout, upTo(5), upTo(9), upTo(200), (as, one, two, batch, rows, columns) =>

@@ -27,6 +27,12 @@ export interface Fast {
   /** Rows of a packed table by id. */
   quantizedRows(ids: NativeArray, table: Packed, dtype: Dtype): mlx_array;
   rmsNorm(x: NativeArray, weight: NativeArray, eps: number): mlx_array;
+  addRmsNorm(
+    x: NativeArray,
+    y: NativeArray,
+    weight: NativeArray,
+    eps: number,
+  ): readonly [mlx_array, mlx_array];
   rope(x: NativeArray, options: RopeOptions): mlx_array;
   attention(
     queries: NativeArray,
@@ -116,6 +122,16 @@ export const mlxFast: Fast = {
   },
   rmsNorm(x, weight, eps) {
     return x.mlx.native.fast_rms_norm(x.handle, weight.used(), eps, x.mlx.stream);
+  },
+  addRmsNorm(x, y, weight, eps) {
+    const { native, stream } = x.mlx;
+    const sum = native.add(x.handle, y.used(), stream);
+    try {
+      return [sum, native.fast_rms_norm(sum, weight.used(), eps, stream)];
+    } catch (error) {
+      native.array_free(sum);
+      throw error;
+    }
   },
   rope(x, { dims, traditional, base, freqs, scale, offset }) {
     const { native, stream } = x.mlx;

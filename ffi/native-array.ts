@@ -217,6 +217,10 @@ export class NativeArray implements MxArray, Owned {
   rmsNorm(weight: MxArray, eps: number): MxArray {
     return this.made(this.mlx.fast.rmsNorm(this, weight as NativeArray, eps));
   }
+  addRmsNorm(other: MxArray, weight: MxArray, eps: number): readonly [sum: MxArray, normed: MxArray] {
+    const [sum, normed] = this.mlx.fast.addRmsNorm(this, other as NativeArray, weight as NativeArray, eps);
+    return [this.made(sum), this.made(normed)];
+  }
   rope(options: RopeOptions): MxArray {
     return this.made(this.mlx.fast.rope(this, options));
   }

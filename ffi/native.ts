@@ -144,6 +144,14 @@ export class NativeMlx implements Mlx {
       this.native.vector_array_free(vector);
     }
   }
+  begin(arrays: readonly MxArray[]): void {
+    const vector = this.vector(arrays as readonly NativeArray[]);
+    try {
+      this.native.async_eval(vector);
+    } finally {
+      this.native.vector_array_free(vector);
+    }
+  }
   /** The arrays as a C vector; whoever asks frees it. */
   vector(arrays: readonly NativeArray[]): mlx_vector_array {
     for (const array of arrays) array.used();

@@ -243,6 +243,10 @@ export class ShapeArray implements MxArray, Owned {
     }
     return this.made(this.shape, promote(this.dtype, weight.dtype));
   }
+  addRmsNorm(other: MxArray, weight: MxArray, eps: number): readonly [sum: MxArray, normed: MxArray] {
+    const sum = this.add(other);
+    return [sum, sum.rmsNorm(weight, eps)];
+  }
   rope({ dims, base, freqs }: RopeOptions): MxArray {
     if ((base === undefined) === (freqs === undefined)) {
       throw new MlxError("rope", [this.shape], "give exactly one of base and freqs");

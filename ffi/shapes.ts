@@ -45,6 +45,9 @@ export class ShapeMlx implements Mlx {
   eval(arrays: readonly MxArray[]): void {
     for (const array of arrays) void array.shape;
   }
+  begin(arrays: readonly MxArray[]): void {
+    this.eval(arrays);
+  }
   categorical(logits: MxArray, key: MxArray): MxArray {
     void key.shape;
     return this.made(reduced("random_categorical", logits.shape, -1, false), "uint32");

@@ -27,6 +27,12 @@ export interface TensorSource {
 /** A layer is a function; its weights live as long as the source that made them. */
 export type Layer = (x: MxArray) => MxArray;
 
+/** A norm, of rows or of a residual: then both the sum and its norm are wanted. */
+export interface Norm {
+  readonly of: Layer;
+  readonly ofSum: (x: MxArray, y: MxArray) => readonly [sum: MxArray, normed: MxArray];
+}
+
 /** A token embedding: rows by id, and the same table as an output head where it is tied. */
 export interface Embedding {
   readonly rows: Layer;
@@ -53,7 +59,7 @@ export interface Weights {
   /** Whole on every rank. */
   linear(name: string): Layer;
   embedding(name: string): Embedding;
-  rmsNorm(name: string, eps: number): Layer;
+  rmsNorm(name: string, eps: number): Norm;
   /** Experts under `name` (stacked), sliced like column or row inside each expert. */
   experts(name: string, split: "column" | "row"): ExpertLayer;
   /** A bare tensor, unsliced. */

@@ -5,6 +5,10 @@ import { type Static, Type as t } from "@sinclair/typebox";
 export const LayerRange = t.Object({ start: t.Integer({ minimum: 0 }), end: t.Integer({ minimum: 1 }) });
 export type LayerRange = Static<typeof LayerRange>;
 
+/** How keys and values are kept: as floats of a type, or in 8 bits with a scale for each 32 values (q8: on a CPU only). */
+export const KvQuant = t.Union([t.Literal("f32"), t.Literal("f16"), t.Literal("bf16"), t.Literal("q8")]);
+export type KvQuant = Static<typeof KvQuant>;
+
 /** One slice of one model on one device. */
 export const Shard = t.Object({
   /** The name by which clients ask for it. */
@@ -18,6 +22,8 @@ export const Shard = t.Object({
   world: t.Optional(t.Integer({ minimum: 1 })),
   /** Tokens of context to allow; absent: the model's own maximum. */
   contextLength: t.Optional(t.Integer({ minimum: 1 })),
+  /** Absent: what the device is best at. */
+  kvQuant: t.Optional(KvQuant),
 });
 export type Shard = Static<typeof Shard>;
 

@@ -6,7 +6,7 @@ import { openLibrary } from "#ffi/library";
 import { createMlx, type NativeMlx } from "#ffi/native";
 import type { TensorSource } from "#ffi/weights";
 import { Problem } from "#protocol/problem";
-import type { Shard, ShardFacts } from "#protocol/shard";
+import type { KvQuant, Shard, ShardFacts } from "#protocol/shard";
 import type { Engine as EnginePort } from "./effects.ts";
 import { Engine } from "./engine/engine.ts";
 import { requireRoomForWeights } from "./engine/room.ts";
@@ -88,16 +88,10 @@ function loadShard(
   const { eosTokens: _, ...defaults } = generation;
   const { contextLength } = shard;
   const limits = contextLength === undefined ? {} : { contextLength };
-  const engine = new Engine({
-    mlx,
-    model,
-    text,
-    clock,
-    defaults,
-    limits,
-    passes: nativePasses(mlx.native),
-    freeBytes: () => freeMemory(),
-  });
+  const kvQuant = keptAs(mlx, shard);
+  const passes = nativePasses(mlx.native);
+  const given = { mlx, model, text, clock, defaults, limits, passes, freeBytes: () => freeMemory() };
+  const engine = new Engine({ ...given, ...(kvQuant && { kvQuant }) });
   return {
     engine,
     rest: () => mlx.native.exo_trim_memory(),
@@ -129,6 +123,24 @@ function requireWhole({ model, rank = 0, world = 1 }: Shard): void {
 function activations({ device }: NativeMlx, isGguf: boolean): Dtype {
   if (device === "cpu") return "float32";
   return isGguf ? "float16" : "bfloat16";
+}
+
+/**
+ * How keys and values are kept. Unless the user says, our own kernels keep them as float16: half the memory of what is computed
+ * in, and half as much to read for each token. Elsewhere they are kept as they are computed.
+ */
+function keptAs({ kernels }: NativeMlx, { kvQuant }: Shard): KvQuant | undefined {
+  if (kvQuant === "q8" && kernels !== "exo") {
+    throw new Problem(
+      "invalid",
+      "keys and values in 8 bits (kv_quant q8) need exo's own kernels, which run on a CPU",
+      {
+        param: "runtime.kv_quant",
+        remedy: "leave kv_quant out, or ask for f16",
+      },
+    );
+  }
+  return kvQuant ?? (kernels === "exo" ? "f16" : undefined);
 }
 
 /** The checkpoint's tensors, each one that is taken moving the progress. */

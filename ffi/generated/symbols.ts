@@ -1,5 +1,5 @@
 // Written by ffi/generate.ts from the headers of mlx-c and mlx-c/shim. Do not edit: bun ffi/generate.ts
-// 642 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
+// 643 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
 import type { CallState, Handle, Optional, Raw, Text, Words } from "../call.ts";
 
 export type exo_file = Handle<"exo_file">;
@@ -659,6 +659,7 @@ export const signatures = {
   exo_quantized_expert_linear: { args: ["ptr", "ptr", "ptr", "ptr", "ptr", "ptr", "i32", "i32", "cstring", "bool", "ptr"], returns: "i32" },
   exo_quantized_rows: { args: ["ptr", "ptr", "ptr", "ptr", "ptr", "i32", "i32", "cstring", "i32", "ptr"], returns: "i32" },
   exo_rms_norm: { args: ["ptr", "ptr", "ptr", "f32", "ptr"], returns: "i32" },
+  exo_add_rms_norm: { args: ["ptr", "ptr", "ptr", "ptr", "ptr", "f32", "ptr"], returns: "i32" },
   exo_silu_mul: { args: ["ptr", "ptr", "ptr", "ptr"], returns: "i32" },
   exo_rope: { args: ["ptr", "ptr", "i32", "bool", "ptr", "f32", "i32", "ptr", "ptr"], returns: "i32" },
   exo_attention: { args: ["ptr", "ptr", "ptr", "ptr", "f32", "i32", "ptr", "ptr"], returns: "i32" },
@@ -1307,6 +1308,7 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_quantized_expert_linear,
     exo_quantized_rows,
     exo_rms_norm,
+    exo_add_rms_norm,
     exo_silu_mul,
     exo_rope,
     exo_attention,
@@ -1951,6 +1953,7 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_quantized_expert_linear: (x: mlx_array, weight: mlx_array, scales: mlx_array, biases: mlx_array | null, experts: mlx_array, group_size: number, bits: number, mode: Text, sorted: boolean, s: mlx_stream): mlx_array => (exo_quantized_expert_linear(out, x, weight, scales, biases, experts, group_size, bits, mode, sorted, s) === 0 ? took() as mlx_array : failed("exo_quantized_expert_linear", [x, weight, scales, biases, experts])),
     exo_quantized_rows: (ids: mlx_array, weight: mlx_array, scales: mlx_array, biases: mlx_array | null, group_size: number, bits: number, mode: Text, dtype: number, s: mlx_stream): mlx_array => (exo_quantized_rows(out, ids, weight, scales, biases, group_size, bits, mode, dtype, s) === 0 ? took() as mlx_array : failed("exo_quantized_rows", [ids, weight, scales, biases])),
     exo_rms_norm: (x: mlx_array, weight: mlx_array, eps: number, s: mlx_stream): mlx_array => (exo_rms_norm(out, x, weight, eps, s) === 0 ? took() as mlx_array : failed("exo_rms_norm", [x, weight])),
+    exo_add_rms_norm: (x: mlx_array, y: mlx_array, weight: mlx_array, eps: number, s: mlx_stream): [mlx_array, mlx_array] => (exo_add_rms_norm(out, state.second, x, y, weight, eps, s) === 0 ? [took(), state.tookSecond()] as [mlx_array, mlx_array] : failed("exo_add_rms_norm", [x, y, weight])),
     exo_silu_mul: (gate: mlx_array, up: mlx_array, s: mlx_stream): mlx_array => (exo_silu_mul(out, gate, up, s) === 0 ? took() as mlx_array : failed("exo_silu_mul", [gate, up])),
     exo_rope: (x: mlx_array, dims: number, traditional: boolean, base: Optional, scale: number, offset: number, freqs: mlx_array | null, s: mlx_stream): mlx_array => (exo_rope(out, x, dims, traditional, base, scale, offset, freqs, s) === 0 ? took() as mlx_array : failed("exo_rope", [x, freqs])),
     exo_attention: (q: mlx_array, k: mlx_array, v: mlx_array, scale: number, mask: number, mask_array: mlx_array | null, s: mlx_stream): mlx_array => (exo_attention(out, q, k, v, scale, mask, mask_array, s) === 0 ? took() as mlx_array : failed("exo_attention", [q, k, v, mask_array])),

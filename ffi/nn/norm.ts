@@ -1,8 +1,8 @@
 import type { MxArray } from "../array.ts";
-import type { Layer } from "../weights.ts";
+import type { Norm } from "../weights.ts";
 
 /** RMSNorm with a weight (https://arxiv.org/abs/1910.07467). */
-export const rmsNormLayer =
-  (weight: MxArray, eps: number): Layer =>
-  (x) =>
-    x.rmsNorm(weight, eps);
+export const rmsNormLayer = (weight: MxArray, eps: number): Norm => ({
+  of: (x) => x.rmsNorm(weight, eps),
+  ofSum: (x, y) => x.addRmsNorm(y, weight, eps),
+});

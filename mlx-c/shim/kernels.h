@@ -101,6 +101,16 @@ int exo_rms_norm(
     float eps,
     const mlx_stream s);
 
+/** A residual and the norm of it: x + y, and exo_rms_norm of that; all of one shape. */
+int exo_add_rms_norm(
+    mlx_array* res,
+    mlx_array* normed,
+    const mlx_array x,
+    const mlx_array y,
+    const mlx_array weight,
+    float eps,
+    const mlx_stream s);
+
 /** gate * sigmoid(gate) * up, element by element. */
 int exo_silu_mul(
     mlx_array* res,

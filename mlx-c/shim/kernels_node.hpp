@@ -92,6 +92,39 @@ class Node : public mlx::core::UnaryPrimitive {
   Operation operation_;
 };
 
+/** The same with two results of one shape: `operator()(inputs, first, second)`. */
+template <class Operation>
+class PairNode : public mlx::core::Primitive {
+ public:
+  PairNode(mlx::core::Stream stream, Operation operation) : Primitive(stream), operation_(operation) {}
+
+  void eval_cpu(const std::vector<mlx::core::array>& inputs, std::vector<mlx::core::array>& outs) override {
+    for (auto& out : outs) out.set_data(mlx::core::allocator::malloc(out.nbytes()));
+    if (outs[0].size() == 0) return;
+    std::vector<View> views(inputs.begin(), inputs.end());
+    auto& encoder = mlx::core::cpu::get_command_encoder(stream());
+    encoder.dispatch([operation = operation_, views = std::move(views), one = View(outs[0]), two = View(outs[1])] {
+      Timed timed(Operation::name, one.rows(), one.columns());
+      operation(views, one, two);
+    });
+  }
+
+  void eval_gpu(const std::vector<mlx::core::array>&, std::vector<mlx::core::array>&) override {
+    throw std::runtime_error("exo's kernels run on a CPU stream only");
+  }
+
+  const char* name() const override {
+    return Operation::name;
+  }
+
+  bool is_equivalent(const Primitive& other) const override {
+    return static_cast<const PairNode&>(other).operation_ == operation_;
+  }
+
+ private:
+  Operation operation_;
+};
+
 template <class Operation>
 mlx::core::array lazy(
     mlx::core::Shape shape,

@@ -55,6 +55,32 @@ struct RmsNorm {
   }
 };
 
+/** x + y, rounded to their type, and the norm of that. */
+struct AddRmsNorm {
+  static constexpr const char* name = "ExoAddRmsNorm";
+  float eps;
+
+  bool operator==(const AddRmsNorm&) const = default;
+
+  void operator()(const std::vector<View>& inputs, const View& sums, const View& normed) const {
+    size_t columns = sums.columns();
+    std::vector<float> space;
+    const float* weight = inputs[2].floats(0, space);
+    parallel(sums.rows(), grainOf(columns), [&](size_t first, size_t last) {
+      std::vector<float> one, two, rounded;
+      Made sum(sums), made(normed);
+      for (size_t i = first; i < last; ++i) {
+        const float *x = inputs[0].floats(i, one), *y = inputs[1].floats(i, two);
+        float* to = sum.at(i);
+        for (size_t d = 0; d < columns; ++d) to[d] = x[d] + y[d];
+        sum.finish(i);
+        kernels().norm(sums.floats(i, rounded), weight, columns, eps, made.at(i));
+        made.finish(i);
+      }
+    });
+  }
+};
+
 struct SiluMul {
   static constexpr const char* name = "ExoSiluMul";
 
@@ -86,6 +112,28 @@ extern "C" int exo_rms_norm(mlx_array* res, const mlx_array x, const mlx_array w
     // MLX says what is wrong with shapes, and computes the rarer element types.
     if (!ours) return mlx_array_set_(*res, mx::fast::rms_norm(values, w, eps, stream)), void();
     mlx_array_set_(*res, exo::lazy(values.shape(), values.dtype(), stream, exo::RmsNorm{eps}, {values, w}));
+  });
+}
+
+extern "C" int exo_add_rms_norm(
+    mlx_array* res, mlx_array* normed, const mlx_array x, const mlx_array y, const mlx_array weight, float eps, const mlx_stream s) {
+  return exo::guarded([&] {
+    const auto &one = mlx_array_get_(x), &two = mlx_array_get_(y), &w = mlx_array_get_(weight);
+    auto stream = mlx_stream_get_(s);
+    bool ours = exo::isFloat(one) && two.dtype() == one.dtype() && w.dtype() == one.dtype() && one.ndim() > 0 &&
+        one.shape() == two.shape() && w.ndim() == 1 && w.shape(0) == one.shape(-1);
+    if (ours) {
+      auto node = std::make_shared<exo::PairNode<exo::AddRmsNorm>>(stream, exo::AddRmsNorm{eps});
+      auto made = mx::array::make_arrays({one.shape(), one.shape()}, {one.dtype(), one.dtype()}, node, {one, two, w});
+      mlx_array_set_(*res, std::move(made[0]));
+      mlx_array_set_(*normed, std::move(made[1]));
+      return;
+    }
+    // MLX says what is wrong with shapes, and computes the rarer element types.
+    auto sum = mx::add(one, two, stream);
+    auto of = mx::fast::rms_norm(sum, w, eps, stream);
+    mlx_array_set_(*res, std::move(sum));
+    mlx_array_set_(*normed, std::move(of));
   });
 }
 

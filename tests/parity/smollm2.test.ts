@@ -8,6 +8,7 @@ import { builtMlx } from "#ffi/built-library";
 import { weightsOf } from "#ffi/cursor";
 import type { Delta, Generation } from "#protocol/generation";
 import type { RequestId } from "#protocol/ids";
+import type { KvQuant } from "#protocol/shard";
 import recorded from "./recorded/smollm2.json";
 
 /** Below this margin between the best two logits, rounding may choose; the text is compared up to there. */
@@ -21,17 +22,19 @@ const { config, source, tokenizer } = openCheckpoint(GGUF, mlx);
 if (!tokenizer) throw new Error(`${GGUF} has no tokenizer`);
 const text = openText({ gguf: tokenizer }, { nowMs: () => 0 });
 const model = buildModel(config, weightsOf(source, mlx, { dtype: "float32" }));
-const engine = new Engine({ mlx, model, text, clock: { nowMs: () => 0 } });
+const engineOf = (kvQuant?: KvQuant) =>
+  new Engine({ mlx, model, text, clock: { nowMs: () => 0 }, ...(kvQuant && { kvQuant }) });
+const engine = engineOf();
 
-function answerTo(generation: Generation): Delta[] {
+function answerTo(generation: Generation, by = engine): Delta[] {
   const deltas: Delta[] = [];
-  engine.submit(generation, {
+  by.submit(generation, {
     delta: (delta) => deltas.push(delta),
     failed: (error) => {
       throw error;
     },
   });
-  while (engine.step());
+  while (by.step());
   return deltas;
 }
 
@@ -58,6 +61,21 @@ test.each(recorded.answers)(
       prompt,
       tokens: wanted,
     });
+  },
+  SLOWEST_MS,
+);
+
+/** 16 bits keep a value to 2^-11: answers may part where the best two logits are nearer than this. */
+const MARGIN_16_BITS = 2e-2;
+
+test.each(recorded.answers)(
+  "$question is answered alike with keys and values in 16 bits",
+  ({ question, ids, margins }) => {
+    const deltas = answerTo(asked(question), engineOf("f16"));
+    const tokens = deltas.flatMap((delta) => (delta.type === "text" ? delta.tokens : []));
+    const unsure = margins.findIndex((margin) => margin < MARGIN_16_BITS);
+    const sure = ids.slice(0, unsure < 0 ? ids.length : unsure);
+    expect(tokens.slice(0, sure.length)).toEqual(sure);
   },
   SLOWEST_MS,
 );

@@ -156,7 +156,7 @@ test.each([
   },
 );
 
-test.each(["float16", "bfloat16", "q8"] as const)("rows kept as %s are as near as the type is", (type) => {
+test.each(["f16", "bf16", "q8"] as const)("rows kept as %s are as near as the type is", (type) => {
   if (type === "q8" && !canDecodeInPlace) return;
   const caches = [new KvCache(type), new RotatingCache(7, type)];
   const near = caches.map((cache, i) => {

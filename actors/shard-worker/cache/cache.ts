@@ -8,11 +8,9 @@ import {
   packedWidth,
 } from "#ffi/array";
 import { dtypeBytes } from "#ffi/dtypes";
+import type { KvQuant } from "#protocol/shard";
 
 export type AttentionMask = AttentionOptions["mask"];
-
-/** How rows are kept: as floats of a type, or in 8 bits with a scale for each 32 values (our own kernels only). */
-export type KvType = "float32" | "float16" | "bfloat16" | "q8";
 
 /** What one token adds to a layer's cache, for a cache that holds nothing yet. */
 export interface RowShape {
@@ -65,10 +63,12 @@ export const ownRows = (x: MxArray, start: number, stop: number): MxArray =>
   x.mlx.scope((keep) => keep(x.slice(2, start, stop)));
 
 /** Rows as a cache of this type keeps them. */
-export const kept = (x: MxArray, type: KvType | undefined): MxArray => {
-  if (type === undefined || x.dtype === type) return x;
-  return type === "q8" ? x.packRows() : x.astype(type);
+export const kept = (x: MxArray, as: KvQuant | undefined): MxArray => {
+  if (as === undefined) return x;
+  return as === "q8" ? x.packRows() : x.astype(floats[as]);
 };
+
+const floats = { f32: "float32", f16: "float16", bf16: "bfloat16" } as const;
 
 /** Zero rows of the shape of `like`, to be written later. */
 export function emptyRows(like: MxArray, rows: number): MxArray {
@@ -77,12 +77,12 @@ export function emptyRows(like: MxArray, rows: number): MxArray {
 }
 
 /** Memory of its own for `rows` keys and values, none of them written yet. */
-export function newRows(row: RowShape, type: KvType | undefined, rows: number, mlx: Mlx): Pair {
+export function newRows(row: RowShape, as: KvQuant | undefined, rows: number, mlx: Mlx): Pair {
   const { heads, keyDims, valueDims, dtype } = row;
   const room = (dims: number): MxArray =>
-    type === "q8"
+    as === "q8"
       ? mlx.zeros([1, heads, rows, packedWidth(dims)], "uint8").contiguous()
-      : mlx.zeros([1, heads, rows, dims], type ?? dtype).contiguous();
+      : mlx.zeros([1, heads, rows, dims], as ? floats[as] : dtype).contiguous();
   return [room(keyDims), room(valueDims)];
 }
 

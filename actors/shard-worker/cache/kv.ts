@@ -1,11 +1,11 @@
 import type { CacheSlot, Mlx, MxArray } from "#ffi/array";
+import type { KvQuant } from "#protocol/shard";
 import {
   type AttentionMask,
   bytesOf,
   type Cache,
   copiedRows,
   emptyRows,
-  type KvType,
   kept,
   newRows,
   ownRows,
@@ -19,14 +19,14 @@ import {
 
 /** Keeps every row: for attention over the whole context. */
 export class KvCache implements Cache {
-  readonly #type: KvType | undefined;
+  readonly #as: KvQuant | undefined;
   #held: Pair | undefined;
   #offset = 0;
   #sharing = new Sharing();
 
-  /** `type` absent: rows are kept in what is computed in. */
-  constructor(type?: KvType) {
-    this.#type = type;
+  /** `as` absent: rows are kept in what is computed in. */
+  constructor(as?: KvQuant) {
+    this.#as = as;
   }
 
   get offset(): number {
@@ -49,8 +49,8 @@ export class KvCache implements Cache {
     const start = this.#offset;
     const end = start + rowsOf(keys);
     const [heldKeys, heldValues] = this.#held ?? [];
-    const nextKeys = write(heldKeys, kept(keys, this.#type), start, end);
-    const nextValues = write(heldValues, kept(values, this.#type), start, end);
+    const nextKeys = write(heldKeys, kept(keys, this.#as), start, end);
+    const nextValues = write(heldValues, kept(values, this.#as), start, end);
     this.#hold([nextKeys, nextValues]);
     this.#offset = end;
     return [nextKeys.slice(2, 0, end), nextValues.slice(2, 0, end)];
@@ -65,7 +65,7 @@ export class KvCache implements Cache {
       this.#hold(
         held && position > 0
           ? [copiedRows(held[0], position, rows), copiedRows(held[1], position, rows)]
-          : newRows(row, this.#type, rows, mlx),
+          : newRows(row, this.#as, rows, mlx),
       );
       for (const array of held ?? []) array.dispose();
     }
@@ -86,7 +86,7 @@ export class KvCache implements Cache {
   fork(length: number): KvCache {
     if (length > this.#offset)
       throw new RangeError(`a fork of ${length} tokens from a cache of ${this.#offset}`);
-    const copy = new KvCache(this.#type);
+    const copy = new KvCache(this.#as);
     if (this.#held && length > 0) {
       const [keys, values] = this.#held;
       const rows = Math.min(roundUp(length), rowsOf(keys));

@@ -1,11 +1,11 @@
 import type { CacheSlot, Mlx, MxArray } from "#ffi/array";
+import type { KvQuant } from "#protocol/shard";
 import {
   type AttentionMask,
   bytesOf,
   type Cache,
   copiedRows,
   emptyRows,
-  type KvType,
   kept,
   newRows,
   ownRows,
@@ -23,7 +23,7 @@ import {
  */
 export class RotatingCache implements Cache {
   readonly window: number;
-  readonly #type: KvType | undefined;
+  readonly #as: KvQuant | undefined;
   #held: Pair | undefined;
   #offset = 0;
   /** Rows in use: the array may be larger while the ring fills. */
@@ -32,11 +32,11 @@ export class RotatingCache implements Cache {
   #oldest = 0;
   #sharing = new Sharing();
 
-  /** `type` absent: rows are kept in what is computed in. */
-  constructor(window: number, type?: KvType) {
+  /** `as` absent: rows are kept in what is computed in. */
+  constructor(window: number, as?: KvQuant) {
     if (window < 1) throw new RangeError(`a window of ${window} tokens`);
     this.window = window;
-    this.#type = type;
+    this.#as = as;
   }
 
   get offset(): number {
@@ -62,7 +62,7 @@ export class RotatingCache implements Cache {
 
   update(keys: MxArray, values: MxArray): Pair {
     const length = rowsOf(keys);
-    const fresh: Pair = [kept(keys, this.#type), kept(values, this.#type)];
+    const fresh: Pair = [kept(keys, this.#as), kept(values, this.#as)];
     const seen = length === 1 ? this.#one(fresh) : this.#many(fresh, length);
     this.#offset += length;
     return seen;
@@ -94,7 +94,7 @@ export class RotatingCache implements Cache {
   fork(length: number): RotatingCache {
     if (!this.canTrim(this.#offset - length))
       throw new RangeError(`cannot fork the first ${length} tokens of a full ring`);
-    const copy = new RotatingCache(this.window, this.#type);
+    const copy = new RotatingCache(this.window, this.#as);
     if (!this.#held || length === 0) return copy;
     const [keys, values] = this.#held;
     copy.#held = [ownRows(keys, 0, rowsOf(keys)), ownRows(values, 0, rowsOf(values))];
@@ -123,7 +123,7 @@ export class RotatingCache implements Cache {
     this.#held =
       held && used > 0
         ? [copiedRows(held[0], used, wanted), copiedRows(held[1], used, wanted)]
-        : newRows(row, this.#type, wanted, mlx);
+        : newRows(row, this.#as, wanted, mlx);
     for (const array of held ?? []) array.dispose();
     this.#sharing.renew();
   }

@@ -6,6 +6,7 @@ import type { Mlx } from "#ffi/array";
 import type { Generation, Sampling } from "#protocol/generation";
 import type { RequestId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
+import type { KvQuant } from "#protocol/shard";
 import type { Model } from "../models/model.ts";
 import { hostPasses, type Passes } from "../sampling/passes.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
@@ -29,6 +30,8 @@ export interface EnginePorts {
   readonly passes?: Passes;
   /** Memory that may still be taken; without bound where not said. */
   readonly freeBytes?: () => number;
+  /** How keys and values are kept; absent: in what is computed in. */
+  readonly kvQuant?: KvQuant;
 }
 
 /** A request waits for another's prefill if it can take at least so many tokens over from it. */
@@ -171,9 +174,9 @@ export class Engine {
   }
 
   #open(request: Request): void {
-    const { mlx, model } = this.#ports;
+    const { mlx, model, kvQuant } = this.#ports;
     const known = request.scored ? undefined : this.#prefixes.take(request.plan.prompt, this.#running());
-    request.open(known ?? new Sequence(mlx, model));
+    request.open(known ?? new Sequence(mlx, model, model.caches(kvQuant)));
   }
 
   #prefill(request: Request): void {

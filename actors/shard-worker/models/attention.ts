@@ -24,8 +24,8 @@ export function attention(w: Weights, options: AttentionOptions): Block {
   const kvHeads = share(options.kvHeads, w, "num_key_value_heads");
   needBiases(w, biases);
   const [q, k, v, out] = [w.column("q_proj"), w.column("k_proj"), w.column("v_proj"), w.row("o_proj")];
-  const qNorm = qkNorm === undefined ? undefined : w.rmsNorm("q_norm", qkNorm);
-  const kNorm = qkNorm === undefined ? undefined : w.rmsNorm("k_norm", qkNorm);
+  const qNorm = qkNorm === undefined ? undefined : w.rmsNorm("q_norm", qkNorm).of;
+  const kNorm = qkNorm === undefined ? undefined : w.rmsNorm("k_norm", qkNorm).of;
   const scale = headDims ** -0.5;
   const row = { heads: kvHeads, keyDims: headDims, valueDims: headDims, dtype: w.dtype };
 

@@ -76,7 +76,12 @@ test.each([
   ],
   ["other heads", { num_key_value_heads: 2 }, {}, "cached_attention of [1, 1, 64], [1, 1, 32]"],
   ["heads that do not divide", { num_attention_heads: 3 }, {}, "cached_attention of [1, 1, 64]"],
-  ["a norm of another width", {}, { "model.norm.weight": [32] }, "rms_norm of [1, 1, 64], [32]: "],
+  [
+    "a norm of another width",
+    {},
+    { "model.norm.weight": [32] },
+    "add_rms_norm of [1, 1, 64], [1, 1, 64], [32]: ",
+  ],
 ] satisfies [string, object, Record<string, number[]>, string][])(
   "refused before the first request: %s",
   (_, change, tensors, what) => {

@@ -1,8 +1,8 @@
 /** What the engine knows of a model: one shard's layers as a function, and the caches they need. */
 import type { MxArray } from "#ffi/array";
 import type { Weights } from "#ffi/weights";
-import type { LayerRange } from "#protocol/shard";
-import type { Cache, KvType } from "../cache/cache.ts";
+import type { KvQuant, LayerRange } from "#protocol/shard";
+import type { Cache } from "../cache/cache.ts";
 
 /**
  * What a forward pass is run for. "hidden": the last layer's output [B, L, hidden] (enough to fill caches: MLX computes
@@ -18,8 +18,8 @@ export interface Model {
   readonly vocabularySize: number;
   /** Longest context in tokens that the positions reach; undefined where the config does not say. */
   readonly contextLength: number | undefined;
-  /** Fresh caches for one sequence, one per layer of the range; `type` absent: they keep what is computed in. */
-  caches(type?: KvType): readonly Cache[];
+  /** Fresh caches for one sequence, one per layer of the range; `as` absent: they keep what is computed in. */
+  caches(as?: KvQuant): readonly Cache[];
   /**
    * `input` is token ids [B, L] for a shard with the first layer, hidden state [B, L, hidden] for another. The caches
    * take up the tokens; run it inside `mlx.scope` and keep the answer and every cache's arrays.

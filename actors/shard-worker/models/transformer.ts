@@ -1,7 +1,7 @@
 /** The blocks that decoder-only transformers share; a model's file says only its difference. */
 import type { MxArray } from "#ffi/array";
 import { isPacked } from "#ffi/nn/linear";
-import type { Layer, Weights } from "#ffi/weights";
+import type { Layer, Norm, Weights } from "#ffi/weights";
 import { Problem } from "#protocol/problem";
 import type { LayerRange } from "#protocol/shard";
 import type { AttentionMask, Cache } from "../cache/cache.ts";
@@ -23,6 +23,17 @@ export interface Pass {
 /** Hidden state [B, L, hidden] in and out. */
 export type Block = (x: MxArray, pass: Pass) => MxArray;
 
+/** Hidden state as the sum of two, which whoever normalises it adds up; `branch` absent: nothing is left to add. */
+export interface Residual {
+  readonly trunk: MxArray;
+  readonly branch?: MxArray;
+}
+export type ResidualBlock = (x: Residual, pass: Pass) => Residual;
+
+const whole = ({ trunk, branch }: Residual): MxArray => (branch ? trunk.add(branch) : trunk);
+const normOf = (norm: Norm, { trunk, branch }: Residual): readonly [x: MxArray, normed: MxArray] =>
+  branch ? norm.ofSum(trunk, branch) : [trunk, norm.of(trunk)];
+
 export interface Blueprint {
   readonly layers: number;
   readonly vocabularySize: number;
@@ -30,7 +41,7 @@ export interface Blueprint {
   readonly normEps: number;
   /** The embedding is the output head too. */
   readonly tied: boolean;
-  block(w: Weights, layer: number): Block;
+  block(w: Weights, layer: number): ResidualBlock;
   /** Tokens that a layer's attention reaches back, itself included; undefined: all. */
   window?(layer: number): number | undefined;
 }
@@ -61,25 +72,28 @@ export function transformer(blueprint: Blueprint, weights: Weights, range?: Laye
     layers,
     vocabularySize: blueprint.vocabularySize,
     contextLength: blueprint.contextLength,
-    caches: (type) =>
-      windows.map((window) => (window === undefined ? new KvCache(type) : new RotatingCache(window, type))),
+    caches: (as) =>
+      windows.map((window) => (window === undefined ? new KvCache(as) : new RotatingCache(window, as))),
     forward(input, caches, wanted) {
       const [batch = 1, length = 1] = input.shape;
       const maskOf = masks(input, windows, caches, length);
-      let x = enter ? enter(input) : input;
+      let x: Residual = { trunk: enter ? enter(input) : input };
       for (const [i, block] of blocks.entries()) {
         const cache = cacheOf(caches, i);
         const pass = { batch, length, caches: [cache], mask: maskOf(windows[i], cache) };
         x = length === 1 ? block(x, pass) : computed(block, x, pass, input);
+        if (length === 1) begun(x, i);
       }
-      return leave ? leave(x, wanted, length) : x;
+      return leave ? leave(x, wanted, length) : whole(x);
     },
     decode(input, sequences) {
       const common = { batch: sequences.length, length: 1, mask: "none" } as const;
-      let x = enter ? enter(input) : input;
-      for (const [i, block] of blocks.entries())
+      let x: Residual = { trunk: enter ? enter(input) : input };
+      for (const [i, block] of blocks.entries()) {
         x = block(x, { ...common, caches: sequences.map((caches) => cacheOf(caches, i)) });
-      return leave ? leave(x, "last", 1) : x;
+        begun(x, i);
+      }
+      return leave ? leave(x, "last", 1) : whole(x);
     },
   };
 }
@@ -89,16 +103,24 @@ export function transformer(blueprint: Blueprint, weights: Weights, range?: Laye
  * left to itself it would hold what lies between the operations of several layers. Waiting costs nothing measurable
  * beside products of whole prompts. What went in is freed, but for the caller's own `input`.
  */
-function computed(block: Block, x: MxArray, pass: Pass, input: MxArray): MxArray {
-  const { mlx } = x;
-  const y = mlx.scope((keep) => {
-    const made = block(x, pass);
+function computed(block: ResidualBlock, x: Residual, pass: Pass, input: MxArray): Residual {
+  const { mlx } = x.trunk;
+  const trunk = mlx.scope((keep) => {
+    const made = whole(block(x, pass));
     keep(pass.caches.flatMap((cache) => cache.arrays()));
     return made;
   });
-  mlx.eval([y]);
-  if (x !== input) x.dispose();
-  return y;
+  mlx.eval([trunk]);
+  if (x.trunk !== input) x.trunk.dispose();
+  return { trunk };
+}
+
+/** A token's layers are begun in so many at a time: each beginning costs some 10 us, and the first ones should not wait. */
+const LAYERS_AT_ONCE = 6;
+
+/** Lets the layers so far be computed while the graph of those that follow is made. */
+function begun({ trunk, branch }: Residual, layer: number): void {
+  if (layer % LAYERS_AT_ONCE === 0) trunk.mlx.begin(branch ? [trunk, branch] : [trunk]);
 }
 
 /** MLX does not look whether a row exists, so a table that is too short would be read beyond its end. */
@@ -131,11 +153,13 @@ function head({ normEps, tied }: Blueprint, weights: Weights) {
   const model = weights.at("model");
   const norm = model.rmsNorm("norm", normEps);
   const unembed = tied ? model.embedding("embed_tokens").asLinear : weights.linear("lm_head");
-  return (x: MxArray, wanted: Wanted, length: number): MxArray => {
-    if (wanted === "hidden") return x;
-    if (wanted === "all") return unembed(norm(x));
-    const last = length === 1 ? x : x.slice(1, length - 1, length);
-    return unembed(norm(last)).squeeze(1);
+  return (x: Residual, wanted: Wanted, length: number): MxArray => {
+    if (wanted === "hidden") return whole(x);
+    const last = (y: MxArray): MxArray =>
+      wanted === "all" || length === 1 ? y : y.slice(1, length - 1, length);
+    const ends = { trunk: last(x.trunk), ...(x.branch && { branch: last(x.branch) }) };
+    const [, normed] = normOf(norm, ends);
+    return wanted === "all" ? unembed(normed) : unembed(normed).squeeze(1);
   };
 }
 
@@ -146,14 +170,15 @@ export interface BlockOptions {
 }
 
 /** Pre-norm residual block, as in Llama: x + attention(norm(x)), then x + feedForward(norm(x)). */
-export function residualBlock(w: Weights, { normEps, attention, feedForward }: BlockOptions): Block {
+export function residualBlock(w: Weights, { normEps, attention, feedForward }: BlockOptions): ResidualBlock {
   const attend = attention(w.at("self_attn"));
   const think = feedForward(w);
   const before = w.rmsNorm("input_layernorm", normEps);
   const between = w.rmsNorm("post_attention_layernorm", normEps);
-  return (x, pass) => {
-    const h = x.add(attend(before(x), pass));
-    return h.add(think(between(h)));
+  return (residual, pass) => {
+    const [x, toAttend] = normOf(before, residual);
+    const [trunk, toThink] = between.ofSum(x, attend(toAttend, pass));
+    return { trunk, branch: think(toThink) };
   };
 }
 

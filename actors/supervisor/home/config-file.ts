@@ -1,5 +1,6 @@
 /** exo.yaml: what may stand in it, and what is wrong with what does. */
 import { Problem } from "#protocol/problem";
+import type { KvQuant } from "#protocol/shard";
 import { nearest } from "../nearest.ts";
 
 /** What exo.yaml may set; every part may be absent. */
@@ -20,6 +21,8 @@ export interface ConfigFile {
   readonly runtime?: {
     /** Tokens. */
     readonly context?: number;
+    /** How keys and values are kept: f32, f16, bf16 or q8. */
+    readonly kv_quant?: KvQuant;
   };
 }
 
@@ -46,10 +49,13 @@ const names: Check = (value) =>
     ? undefined
     : "must map names to models";
 
+const kvQuant: Check = (value) =>
+  typeof value === "string" && /^(f32|f16|bf16|q8)$/.test(value) ? undefined : "must be f32, f16, bf16 or q8";
+
 const SCHEMA: Readonly<Record<string, Readonly<Record<string, Check>>>> = {
   api: { port: whole(0, 65_535), bind: text, key: secret, origins: texts },
   models: { dir: text, aliases: names, auto_pull: flag, hub_endpoint: address },
-  runtime: { context: whole(1, 1 << 30) },
+  runtime: { context: whole(1, 1 << 30), kv_quant: kvQuant },
 };
 
 /** A folder that one merely stands in must not redirect downloads (with their token), open the server or move the store. */

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { Problem } from "#protocol/problem";
+import type { KvQuant } from "#protocol/shard";
 import { type ConfigFile, parseConfigFile } from "./config-file.ts";
 import { checkKernelSettings } from "./kernel-settings.ts";
 
@@ -43,7 +44,7 @@ export interface Config {
     /** XDG_CACHE_HOME or ~/.cache. */
     readonly userCache: string;
   };
-  readonly runtime: { readonly contextLength?: number };
+  readonly runtime: { readonly contextLength?: number; readonly kvQuant?: KvQuant };
   readonly terminal: {
     /** Absent: decided by whether the stream is a terminal. */
     readonly color?: boolean;
@@ -142,7 +143,10 @@ export function configOf(
       ...optional("hfHubCache", set(env.HF_HUB_CACHE)),
       userCache,
     },
-    runtime: optional("contextLength", flags.ctx ?? file.runtime?.context),
+    runtime: {
+      ...optional("contextLength", flags.ctx ?? file.runtime?.context),
+      ...optional("kvQuant", file.runtime?.kv_quant),
+    },
     terminal: {
       ...optional("color", colorOf(flags, env)),
       ...optional("columns", Number(env.COLUMNS) || undefined),

@@ -6,7 +6,7 @@ import { ActorSystem } from "#actors/runtime/system";
 import { ApiGateway } from "#protocol/api-gateway";
 import type { Address } from "#protocol/ids";
 import { Problem, problemOf } from "#protocol/problem";
-import type { Shard } from "#protocol/shard";
+import type { KvQuant, Shard } from "#protocol/shard";
 import {
   type ModelState,
   Supervisor,
@@ -32,6 +32,7 @@ export interface NodeOptions extends ApiGatewayOptions {
   /** Models on this machine's disk. */
   readonly listModels: () => Promise<readonly ModelListing[]>;
   readonly contextLength?: number;
+  readonly kvQuant?: KvQuant;
 }
 
 export interface Node {
@@ -63,8 +64,13 @@ export async function startNode(options: NodeOptions): Promise<Node> {
 
   async function resolve(model: string): Promise<Shard> {
     const { name, path } = await options.resolveModel(model);
-    const { contextLength } = options;
-    return { model: name, path, ...(contextLength !== undefined && { contextLength }) };
+    const { contextLength, kvQuant } = options;
+    return {
+      model: name,
+      path,
+      ...(contextLength !== undefined && { contextLength }),
+      ...(kvQuant !== undefined && { kvQuant }),
+    };
   }
 
   system.spawn(
