@@ -14,3 +14,11 @@ export type RequestId = Id<"RequestId">;
 /** Where an actor can be reached: `node/actor`. */
 export const Address = id("Address");
 export type Address = Id<"Address">;
+
+/** One machine for its life: SHA-256 of its Ed25519 public key in 52 lower-case base32 letters (RFC 4648, no padding). */
+export const NodeId = id("NodeId");
+export type NodeId = Id<"NodeId">;
+
+/** One cluster for its life: 128 random bits in 26 lower-case base32 letters. */
+export const ClusterId = id("ClusterId");
+export type ClusterId = Id<"ClusterId">;

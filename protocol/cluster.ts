@@ -1,0 +1,70 @@
+/** Who belongs to a cluster and what all its members agree on: plain data that travels signed or through the replicated log. */
+import { type Static, Type as t } from "@sinclair/typebox";
+import { ClusterId, NodeId } from "./ids.ts";
+import { NodeFacts } from "./node.ts";
+
+/** More machines than any home has; every table of peers has this bound. */
+export const MEMBERS_MAX = 256;
+
+const Key = t.Uint8Array({ minByteLength: 32, maxByteLength: 32 });
+
+/** One machine that was let in. `key` is its raw Ed25519 public key. */
+export const Member = t.Object({
+  node: NodeId,
+  key: Key,
+  name: t.String({ maxLength: 64 }),
+  /** Seconds since 1970 by the clock of who let it in: for display only. */
+  joinedAt: t.Integer({ minimum: 0 }),
+  labels: t.Record(t.String({ maxLength: 32 }), t.String({ maxLength: 64 })),
+  /** Takes no new work; what runs may end. */
+  drained: t.Boolean(),
+  /** Never used for models. */
+  excluded: t.Boolean(),
+});
+export type Member = Static<typeof Member>;
+
+/** The list that alone decides who is a member; `signature` is the cluster key's Ed25519 over the rest (`memberListBytes`). */
+export const MemberList = t.Object({
+  cluster: ClusterId,
+  version: t.Integer({ minimum: 1 }),
+  /** The lowest minor protocol version a link may speak. */
+  minimumMinor: t.Integer({ minimum: 0 }),
+  members: t.Array(Member, { maxItems: MEMBERS_MAX }),
+  signature: t.Uint8Array({ minByteLength: 64, maxByteLength: 64 }),
+});
+export type MemberList = Static<typeof MemberList>;
+
+/** Orders whatever needs a majority: a leader's term and its place in the log. */
+export const Epoch = t.Object({ term: t.Integer({ minimum: 0 }), index: t.Integer({ minimum: 0 }) });
+export type Epoch = Static<typeof Epoch>;
+
+/** How a node stands to this one. `unpaired` is seen nearby but not a member. */
+export const NodeState = t.Union([
+  t.Literal("self"),
+  t.Literal("unpaired"),
+  t.Literal("connecting"),
+  t.Literal("up"),
+  t.Literal("suspect"),
+  t.Literal("stuck"),
+  t.Literal("away"),
+  t.Literal("dead"),
+]);
+export type NodeState = Static<typeof NodeState>;
+
+/** One line of `exo nodes` and one item of GET /exo/v1/cluster. */
+export const NodeView = t.Object({
+  node: NodeId,
+  name: t.String(),
+  version: t.Optional(t.String()),
+  state: NodeState,
+  leader: t.Boolean(),
+  voter: t.Boolean(),
+  drained: t.Boolean(),
+  excluded: t.Boolean(),
+  labels: t.Record(t.String(), t.String()),
+  addresses: t.Array(t.String()),
+  facts: t.Optional(NodeFacts),
+  /** Milliseconds since it was last heard of; absent for this node itself. */
+  silentMs: t.Optional(t.Number()),
+});
+export type NodeView = Static<typeof NodeView>;
