@@ -1,0 +1,71 @@
+/** Which entries of the log are final, and the state that follows from them. */
+import type { RaftConfig, RaftSnapshot } from "#protocol/raft";
+import type { RaftLog } from "./log.ts";
+import type { Epoch, Proposals } from "./proposals.ts";
+
+/** The state that final commands build. */
+export interface Replicated {
+  /** Final commands in order; again from the last snapshot after a restart. */
+  readonly apply: (command: Uint8Array, epoch: Epoch) => void;
+  /** The whole state after everything applied so far, and its replacement by another's. */
+  readonly snapshot: () => Uint8Array;
+  readonly restore: (state: Uint8Array) => void;
+}
+
+/** Entries that are replayed at a start; more are folded into a snapshot. */
+const COMPACT_AFTER = 512;
+
+export class Final {
+  readonly #log: RaftLog;
+  readonly #state: Replicated;
+  readonly #proposals: Proposals;
+  #index: number;
+
+  constructor(log: RaftLog, state: Replicated, proposals: Proposals) {
+    this.#log = log;
+    this.#state = state;
+    this.#proposals = proposals;
+    this.#index = log.snapshot.index;
+    if (this.#index > 0) state.restore(log.snapshot.state);
+  }
+
+  /** The last entry that is known to be final, and applied. */
+  get index(): number {
+    return this.#index;
+  }
+
+  get config(): RaftConfig {
+    return this.#log.configAt(this.#index);
+  }
+
+  /** Everything up to `index` is final from now on. */
+  advance(index: number): void {
+    while (this.#index < index) {
+      this.#index += 1;
+      this.#apply(this.#index);
+    }
+    if (this.#log.length > COMPACT_AFTER) this.#compact();
+  }
+
+  /** Takes a leader's state in place of the entries that led to it. */
+  install(snapshot: RaftSnapshot): void {
+    this.#log.compact(snapshot);
+    this.#state.restore(snapshot.state);
+    this.#index = snapshot.index;
+  }
+
+  #apply(index: number): void {
+    const entry = this.#log.entry(index);
+    if (!entry) throw new Error(`entry ${index} is final but not in the log`);
+    const epoch = { term: entry.term, index };
+    if (entry.command) this.#state.apply(entry.command, epoch);
+    this.#proposals.settle(epoch);
+  }
+
+  #compact(): void {
+    const index = this.#index;
+    const term = this.#log.termAt(index);
+    if (term === undefined || index === this.#log.snapshot.index) return;
+    this.#log.compact({ index, term, config: this.config, state: this.#state.snapshot() });
+  }
+}

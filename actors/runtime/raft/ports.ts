@@ -1,0 +1,25 @@
+/** What a node's part in a replicated log touches, and what it can be. */
+import type { NodeId } from "#protocol/ids";
+import type { RaftMessage } from "#protocol/raft";
+import type { Clock } from "../clock.ts";
+import type { Replicated } from "./final.ts";
+import type { RaftStore } from "./log.ts";
+
+export interface RaftPorts {
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly store: RaftStore;
+  readonly send: (to: NodeId, message: RaftMessage) => void;
+  readonly state: Replicated;
+  /** Role, leader, term or configuration is another. */
+  readonly changed: () => void;
+}
+
+/** `asking`: whether an election could be won, before one is held. */
+export type Role = "follower" | "asking" | "candidate" | "leader";
+
+/** A leader is missed after 1 to 2 seconds: well above a busy machine's pauses, well below five seconds in all. */
+export const ELECTION_MIN_MS = 1000;
+export const ELECTION_MAX_MS = 2000;
+export const HEARTBEAT_MS = 250;

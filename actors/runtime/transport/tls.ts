@@ -1,0 +1,296 @@
+/**
+ * Links between nodes over TLS 1.3: both sides show a certificate of the cluster (checked by the library), and a key that is in
+ * the member list (checked here). There is no plain mode. A link counts once the other side's hello has come: with TLS 1.3 a
+ * client that will be refused believes itself connected at first.
+ */
+import type { Socket, TCPSocketListener } from "bun";
+import {
+  commonMinor,
+  decodeHello,
+  HELLO_BYTES_MAX,
+  MINOR_VERSION,
+  MINOR_VERSION_OLDEST,
+} from "#protocol/hello";
+import type { NodeId } from "#protocol/ids";
+import { ProtocolError } from "#protocol/message";
+import { Problem } from "#protocol/problem";
+import type { Clock } from "../clock.ts";
+import { keyOf, serverName } from "../security/certificate.ts";
+import { type Identity, nodeIdOf } from "../security/identity.ts";
+import { FrameKind, FrameReader } from "./framing.ts";
+import { HandshakeLimits } from "./handshake-limits.ts";
+import type { Endpoint, Lane, Link, Network, Peer } from "./network.ts";
+import { helloFrame, StreamLink } from "./tls-link.ts";
+
+/** What a node believes now; asked anew for each connection, so that a revoked key is refused at once. */
+export interface Trust {
+  readonly clusterPem: string;
+  readonly nodePem: string;
+  isMember(node: NodeId): boolean;
+  /** Members may not speak an older minor version than this. */
+  readonly minimumMinor: number;
+}
+
+export interface TlsOptions {
+  readonly identity: Identity;
+  /** 128 random bits in hex of this start. */
+  readonly boot: string;
+  readonly capabilities: readonly string[];
+  readonly clock: Clock;
+  readonly trust: Trust;
+  /** Addresses to listen on, given explicitly: never all by accident. */
+  readonly listen: readonly Endpoint[];
+  /** A stranger or a faulty peer was refused: for the log, which says each source once a minute. */
+  readonly refused: (from: string, why: string) => void;
+}
+
+/** TLS and both hellos; a machine under load answers within it. */
+const GREETING_MS = 5000;
+const TLS_1_3 = 0x0304;
+/** The major protocol version, as TLS negotiates it (RFC 7301): a length, then the name. */
+const ALPN = new Uint8Array([5, ...new TextEncoder().encode("exo/1")]).buffer;
+
+interface Connection {
+  readonly dialled: boolean;
+  readonly lane?: Lane;
+  readonly expect?: NodeId;
+  readonly resolve?: (link: Link) => void;
+  readonly reject?: (problem: Problem) => void;
+  readonly reader: FrameReader;
+  node?: NodeId;
+  link?: StreamLink;
+  problem?: Problem;
+  settle: () => void;
+}
+
+type TlsSocket = Socket<Connection>;
+
+export class TlsNetwork implements Network {
+  onLink: (link: Link) => void = () => {};
+  readonly #options: TlsOptions;
+  readonly #listeners: TCPSocketListener<Connection>[];
+  readonly #limits: HandshakeLimits;
+  readonly #open = new Set<StreamLink>();
+
+  /** Throws a Problem when an address cannot be listened on. */
+  constructor(options: TlsOptions) {
+    this.#options = options;
+    this.#limits = new HandshakeLimits(options.clock);
+    this.#listeners = options.listen.map((endpoint) => this.#listen(endpoint));
+  }
+
+  get endpoints(): readonly Endpoint[] {
+    return this.#listeners.map(({ hostname, port }) => ({ host: hostname, port }));
+  }
+
+  dial(
+    to: Endpoint,
+    { expect, lane, signal }: { expect?: NodeId; lane: Lane; signal: AbortSignal },
+  ): Promise<Link> {
+    const { promise, resolve, reject } = Promise.withResolvers<Link>();
+    const connection = this.#connection({ dialled: true, lane, resolve, reject, ...(expect && { expect }) });
+    const giveUp = (problem: Problem) => {
+      connection.problem ??= problem;
+      reject(problem);
+    };
+    const abort = () => giveUp(new Problem("cancelled", `dialling ${at(to)} was given up`));
+    signal.addEventListener("abort", abort, { once: true });
+    Bun.connect<Connection>({
+      hostname: to.host,
+      port: to.port,
+      data: connection,
+      tls: { ...this.#tls(), ...(expect && { serverName: serverName(expect) }) },
+      socket: this.#handlers(),
+    })
+      .then(
+        (socket) => this.#await(socket, connection),
+        (cause) => giveUp(new Problem("network", `${at(to)} does not answer: ${reason(cause)}`, { cause })),
+      )
+      .finally(() => promise.finally(() => signal.removeEventListener("abort", abort)).catch(() => {}));
+    return promise;
+  }
+
+  /** Ends the links of nodes that are members no more. */
+  recheck(): void {
+    for (const link of this.#open) if (!this.#options.trust.isMember(link.peer.node)) link.close();
+  }
+
+  async close(): Promise<void> {
+    for (const listener of this.#listeners) listener.stop(true);
+    for (const link of this.#open) link.close();
+  }
+
+  #listen(endpoint: Endpoint): TCPSocketListener<Connection> {
+    try {
+      return Bun.listen<Connection>({
+        hostname: endpoint.host,
+        port: endpoint.port,
+        tls: this.#tls(),
+        socket: { ...this.#handlers(), open: (socket) => this.#accept(socket) },
+      });
+    } catch (error) {
+      throw new Problem("unavailable", `cannot listen on ${at(endpoint)} for other nodes: ${reason(error)}`, {
+        param: "cluster.port",
+        remedy: "end what uses the port, or set cluster.port in exo.yaml",
+      });
+    }
+  }
+
+  #tls() {
+    const { identity, trust } = this.#options;
+    return {
+      key: identity.pem,
+      cert: trust.nodePem,
+      ca: trust.clusterPem,
+      requestCert: true,
+      rejectUnauthorized: true,
+      minVersion: TLS_1_3,
+      maxVersion: TLS_1_3,
+      ALPNProtocols: ALPN,
+    };
+  }
+
+  #connection(start: Omit<Connection, "reader" | "settle">): Connection {
+    const connection: Connection = {
+      ...start,
+      settle: () => {},
+      reader: new FrameReader(HELLO_BYTES_MAX, () => {
+        throw new ProtocolError("a frame came before the handshake was over");
+      }),
+    };
+    return connection;
+  }
+
+  #accept(socket: TlsSocket): void {
+    if (!this.#limits.enter(socket.remoteAddress)) {
+      socket.terminate();
+      return;
+    }
+    const connection = this.#connection({ dialled: false });
+    socket.data = connection;
+    this.#await(socket, connection);
+    const settle = connection.settle;
+    connection.settle = () => {
+      settle();
+      this.#limits.leave();
+      connection.settle = () => {};
+    };
+  }
+
+  /** Gives TLS and hello a deadline. */
+  #await(socket: TlsSocket, connection: Connection): void {
+    if (connection.problem) socket.terminate();
+    if (connection.link || connection.problem) return;
+    const cancel = this.#options.clock.after(GREETING_MS, () =>
+      this.#refuse(socket, `no hello within ${GREETING_MS} ms`),
+    );
+    connection.settle = cancel;
+  }
+
+  #handlers() {
+    return {
+      handshake: (socket: TlsSocket, ok: boolean, error: Error | null) => {
+        if (ok && !error) this.#greet(socket);
+        else this.#refuse(socket, `TLS: ${(error as { code?: string } | null)?.code ?? "no handshake"}`);
+      },
+      data: (socket: TlsSocket, bytes: Uint8Array) => this.#receive(socket, bytes),
+      drain: (socket: TlsSocket) => socket.data?.link?.drained(),
+      close: (socket: TlsSocket) => this.#closed(socket, "closed"),
+      error: (socket: TlsSocket, error: Error) => this.#refuse(socket, error.message),
+    };
+  }
+
+  #greet(socket: TlsSocket): void {
+    const { data } = socket;
+    const node = nodeIdOf(keyOf(socket.getPeerX509Certificate()));
+    if (socket.alpnProtocol !== "exo/1") this.#refuse(socket, "the protocol's major version is another");
+    else if (!this.#options.trust.isMember(node)) this.#refuse(socket, `${node} is not a member`);
+    else if (data.expect && data.expect !== node)
+      this.#refuse(socket, `${node} answers where ${data.expect} should`);
+    else {
+      data.node = node;
+      data.reader.onFrame = (kind, payload) => this.#hello(socket, kind, payload);
+      const { boot, capabilities } = this.#options;
+      // Who accepts answers with the lane that was asked for, once it knows.
+      if (data.lane) socket.write(helloFrame(boot, capabilities, data.lane));
+    }
+  }
+
+  #hello(socket: TlsSocket, kind: number, payload: Uint8Array): void {
+    const { data } = socket;
+    if (kind !== FrameKind.hello || !data.node) throw new ProtocolError("the first frame must be hello");
+    const hello = decodeHello(payload);
+    const minor = commonMinor(hello, {
+      minor: MINOR_VERSION,
+      oldest: Math.max(MINOR_VERSION_OLDEST, this.#options.trust.minimumMinor),
+    });
+    if (minor === undefined)
+      throw new ProtocolError(
+        `protocol 1.${hello.minor} is too far from 1.${MINOR_VERSION}: update exo there or here`,
+      );
+    if (data.lane && hello.lane !== data.lane) throw new ProtocolError("hello names another lane");
+    const { boot, capabilities } = this.#options;
+    if (!data.dialled) socket.write(helloFrame(boot, capabilities, hello.lane));
+    this.#established(
+      socket,
+      { node: data.node, boot: hello.boot, minor, capabilities: hello.capabilities },
+      hello.lane,
+    );
+  }
+
+  #established(socket: TlsSocket, peer: Peer, lane: Lane): void {
+    const { data } = socket;
+    data.settle();
+    const remote = { host: socket.remoteAddress, port: socket.remotePort };
+    const link = new StreamLink(
+      { self: this.#options.identity.node, peer, lane, remote, dialled: data.dialled },
+      socket,
+    );
+    data.link = link;
+    link.readFrom(data.reader);
+    socket.setNoDelay(true);
+    this.#open.add(link);
+    if (data.dialled) data.resolve?.(link);
+    else this.onLink(link);
+  }
+
+  #receive(socket: TlsSocket, bytes: Uint8Array): void {
+    const { data } = socket;
+    try {
+      // Hello may come with frames behind it: what is left goes to the link's reader.
+      data.reader.push(bytes);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#refuse(socket, error.message);
+    }
+  }
+
+  #refuse(socket: TlsSocket, why: string): void {
+    const { data } = socket;
+    const from = socket.remoteAddress;
+    if (data && !data.problem) {
+      data.problem = new Problem("forbidden", `the connection with ${from} was refused: ${why}`);
+      this.#options.refused(from, why);
+    }
+    this.#closed(socket, why);
+    socket.terminate();
+  }
+
+  #closed(socket: TlsSocket, why: string): void {
+    const { data } = socket;
+    if (!data) return;
+    data.settle();
+    data.reject?.(
+      data.problem ??
+        new Problem("network", `${socket.remoteAddress ?? "the peer"} closed the connection before hello`),
+    );
+    if (!data.link) return;
+    this.#open.delete(data.link);
+    data.link.closed(data.problem?.message ?? why);
+  }
+}
+
+const at = ({ host, port }: Endpoint): string =>
+  host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+
+const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));
