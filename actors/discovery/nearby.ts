@@ -1,0 +1,144 @@
+/**
+ * Machines that shout near this one, for people to look at: whoever hears of a stranger says once that it is here as well, so that
+ * both see each other within a moment. Nothing here connects anywhere.
+ */
+import type { Clock } from "#actors/runtime/clock";
+import { base32 } from "#actors/runtime/security/identity";
+import type { Endpoint } from "#actors/runtime/transport/network";
+import { decodePresence, encodePresence, type Presence } from "./datagram.ts";
+import { SourceLimits } from "./source-limits.ts";
+import type { Datagrams } from "./udp.ts";
+
+/** A machine nearby, and where it was heard from. */
+export interface Neighbour extends Presence {
+  /** The hash as an id. */
+  readonly id: string;
+  readonly addresses: readonly string[];
+  readonly heardMs: number;
+}
+
+export interface NearbyOptions {
+  readonly datagrams: Pick<Datagrams, "shout">;
+  readonly clock: Clock;
+  readonly namespace: Uint8Array;
+  /** This node as it shows itself now. */
+  readonly presence: () => Presence;
+  readonly changed: () => void;
+}
+
+/** A machine that starts is impatient, then quiet. */
+const FIRST_SHOUTS_MS = [0, 500, 1000, 2000];
+const QUIET_MS = 30_000;
+const PAIRING_MS = 1000;
+/** Two shouts missed, and a little. */
+const FORGET_AFTER_MS = 70_000;
+const ANSWER_EVERY_MS = 500;
+const NEIGHBOURS_MAX = 64;
+const ADDRESSES_MAX = 8;
+
+export class Nearby {
+  readonly #options: NearbyOptions;
+  readonly #limits: SourceLimits;
+  readonly #neighbours = new Map<string, Neighbour>();
+  readonly #cancels = new Set<() => void>();
+  #answeredMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: NearbyOptions) {
+    this.#options = options;
+    this.#limits = new SourceLimits(options.clock);
+  }
+
+  start(): void {
+    for (const ms of FIRST_SHOUTS_MS) this.#later(ms, () => this.#shout());
+    this.#later(QUIET_MS, () => this.#repeat());
+  }
+
+  /** Says goodbye, so that others need not wait to forget this node. */
+  stop(): void {
+    for (const cancel of this.#cancels) cancel();
+    this.#cancels.clear();
+    this.#options.datagrams.shout(
+      encodePresence({ ...this.#options.presence(), port: 0 }, this.#options.namespace),
+    );
+  }
+
+  /** Something about this node changed that others should see soon: an invite, a name. */
+  announce(): void {
+    this.#shout();
+    if (this.#options.presence().pairingPort > 0) this.#later(PAIRING_MS, () => this.#announceWhilePairing());
+  }
+
+  get neighbours(): readonly Neighbour[] {
+    this.#forget();
+    return [...this.#neighbours.values()];
+  }
+
+  /** A datagram came in; anything but a presence of this namespace is passed over. */
+  receive(bytes: Uint8Array, from: Endpoint): void {
+    if (!this.#limits.allows(from.host)) return;
+    const presence = decodePresence(bytes, this.#options.namespace);
+    if (!presence || Buffer.compare(presence.node, this.#options.presence().node) === 0) return;
+    const id = base32(presence.node);
+    const known = this.#neighbours.get(id);
+    if (presence.port === 0) this.#leave(id, known, presence);
+    else this.#note(id, known, presence, from);
+  }
+
+  #leave(id: string, known: Neighbour | undefined, { boot }: Presence): void {
+    if (!known || Buffer.compare(known.boot, boot) !== 0) return;
+    this.#neighbours.delete(id);
+    this.#options.changed();
+  }
+
+  #note(id: string, known: Neighbour | undefined, presence: Presence, { host }: Endpoint): void {
+    if (!known) this.#forget();
+    if (!known && this.#neighbours.size >= NEIGHBOURS_MAX) return;
+    const sameBoot = known && Buffer.compare(known.boot, presence.boot) === 0;
+    const before = sameBoot ? known.addresses : [];
+    const addresses = before.includes(host) ? before : [...before, host].slice(-ADDRESSES_MAX);
+    this.#neighbours.set(id, { ...presence, id, addresses, heardMs: this.#options.clock.nowMs() });
+    if (!sameBoot) this.#answer();
+    const same =
+      sameBoot &&
+      addresses === before &&
+      known.pairingPort === presence.pairingPort &&
+      known.name === presence.name;
+    if (!same) this.#options.changed();
+  }
+
+  /** The newcomer has not heard this node yet. */
+  #answer(): void {
+    const nowMs = this.#options.clock.nowMs();
+    if (nowMs - this.#answeredMs < ANSWER_EVERY_MS) return;
+    this.#answeredMs = nowMs;
+    this.#shout();
+  }
+
+  #forget(): void {
+    const before = this.#options.clock.nowMs() - FORGET_AFTER_MS;
+    for (const [id, { heardMs }] of this.#neighbours) if (heardMs < before) this.#neighbours.delete(id);
+  }
+
+  #repeat(): void {
+    this.#shout();
+    this.#later(QUIET_MS, () => this.#repeat());
+  }
+
+  #announceWhilePairing(): void {
+    if (this.#options.presence().pairingPort === 0) return;
+    this.#shout();
+    this.#later(PAIRING_MS, () => this.#announceWhilePairing());
+  }
+
+  #shout(): void {
+    this.#options.datagrams.shout(encodePresence(this.#options.presence(), this.#options.namespace));
+  }
+
+  #later(ms: number, run: () => void): void {
+    const cancel = this.#options.clock.after(ms, () => {
+      this.#cancels.delete(cancel);
+      run();
+    });
+    this.#cancels.add(cancel);
+  }
+}

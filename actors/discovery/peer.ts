@@ -1,0 +1,187 @@
+/** One member as this node sees it: its link, its heartbeats, and the chart that draws conclusions from both. */
+import { type Actor, createActor } from "xstate";
+import { chartClock } from "#actors/runtime/chart";
+import type { Clock } from "#actors/runtime/clock";
+import type { Endpoint, Link, Network } from "#actors/runtime/transport/network";
+import type { NodeState } from "#protocol/cluster";
+import type { NodeId } from "#protocol/ids";
+import { Problem } from "#protocol/problem";
+import { Arrivals } from "./arrivals.ts";
+import { peerMachine } from "./peer-machine.ts";
+
+export interface PeerPorts {
+  readonly self: NodeId;
+  readonly clock: Clock;
+  readonly network: Pick<Network, "dial">;
+  /** Whether the machine at the endpoint answers a TCP connection at all. */
+  readonly probe: (endpoint: Endpoint) => Promise<boolean>;
+  /** Whether one more dial may start now: a bound over all peers. */
+  readonly mayDial: () => boolean;
+  readonly linked: (node: NodeId, link: Link) => void;
+  readonly unlinked: (node: NodeId) => void;
+  readonly changed: (node: NodeId, state: NodeState) => void;
+}
+
+export const BEAT_MS = 250;
+const PHI_SUSPECT = 8;
+const SILENCE_SUSPECT_MS = 1000;
+const ENDPOINTS_MAX = 8;
+const DIAL_FIRST_MS = 500;
+const DIAL_LAST_MS = 30_000;
+
+export class Peer {
+  readonly node: NodeId;
+  state: NodeState = "connecting";
+  readonly #ports: PeerPorts;
+  readonly #chart: Actor<typeof peerMachine>;
+  #endpoints: readonly Endpoint[] = [];
+  #link: Link | undefined;
+  #arrivals: Arrivals;
+  #dialling: AbortController | undefined;
+  #pauseMs = DIAL_FIRST_MS;
+
+  constructor(node: NodeId, ports: PeerPorts) {
+    this.node = node;
+    this.#ports = ports;
+    this.#arrivals = new Arrivals(BEAT_MS, ports.clock.nowMs());
+    const chart = peerMachine.provide({
+      actions: {
+        dial: () => this.#startDialling(),
+        rest: () => this.#stopDialling(),
+        probe: () => void this.#probe(),
+        closeLinks: () => this.#drop(),
+        announce: (_, { state }) => this.#announce(state as NodeState),
+      },
+    });
+    this.#chart = createActor(chart, { clock: chartClock(ports.clock) });
+  }
+
+  get endpoints(): readonly Endpoint[] {
+    return this.#endpoints;
+  }
+
+  get silenceMs(): number {
+    return this.#arrivals.silenceMs(this.#ports.clock.nowMs());
+  }
+
+  start(): void {
+    this.#chart.start();
+  }
+
+  stop(): void {
+    this.#chart.stop();
+    this.#stopDialling();
+    this.#drop();
+  }
+
+  /** Somewhere it may be reached; the newest is tried first. */
+  learn(endpoint: Endpoint): void {
+    const others = this.#endpoints.filter(
+      ({ host, port }) => host !== endpoint.host || port !== endpoint.port,
+    );
+    this.#endpoints = [endpoint, ...others].slice(0, ENDPOINTS_MAX);
+  }
+
+  /** A control link is open, dialled by either side. Of two the smaller id's stays, as both ends agree on that. */
+  join(link: Link): void {
+    const preferred = link.dialled === this.#ports.self < this.node;
+    if (this.#link && this.#link.peer.boot === link.peer.boot && !preferred) {
+      link.close();
+      return;
+    }
+    const before = this.#link;
+    this.#link = link;
+    link.onClose = () => this.#closed(link);
+    before?.close();
+    this.learn(
+      link.dialled ? link.remote : { ...link.remote, port: this.#endpoints[0]?.port ?? link.remote.port },
+    );
+    this.#arrivals = new Arrivals(BEAT_MS, this.#ports.clock.nowMs());
+    this.#ports.linked(this.node, link);
+    this.#chart.send({ type: "LinkUp" });
+  }
+
+  heard(): void {
+    this.#arrivals.heard(this.#ports.clock.nowMs());
+    if (this.state !== "up") this.#chart.send({ type: "Heard" });
+  }
+
+  goodbye(): void {
+    this.#chart.send({ type: "Goodbye" });
+  }
+
+  /** Looks whether its heartbeats are missed; not asked while this node doubts itself. */
+  check(): void {
+    const nowMs = this.#ports.clock.nowMs();
+    const missed =
+      this.#arrivals.silenceMs(nowMs) >= SILENCE_SUSPECT_MS || this.#arrivals.phi(nowMs) > PHI_SUSPECT;
+    if (missed && this.state === "up") this.#chart.send({ type: "Silent" });
+  }
+
+  #announce(state: NodeState): void {
+    this.state = state;
+    this.#ports.changed(this.node, state);
+  }
+
+  #closed(link: Link): void {
+    if (this.#link !== link) return;
+    this.#link = undefined;
+    this.#ports.unlinked(this.node);
+    this.#chart.send({ type: "LinkDown", refused: false });
+  }
+
+  #drop(): void {
+    const link = this.#link;
+    this.#link = undefined;
+    if (!link) return;
+    this.#ports.unlinked(this.node);
+    link.close();
+  }
+
+  async #probe(): Promise<void> {
+    const [endpoint] = this.#endpoints;
+    const answers = endpoint !== undefined && (await this.#ports.probe(endpoint));
+    this.#chart.send({ type: answers ? "KernelAnswers" : "KernelSilent" });
+  }
+
+  #startDialling(): void {
+    this.#stopDialling();
+    this.#pauseMs = DIAL_FIRST_MS;
+    const dialling = new AbortController();
+    this.#dialling = dialling;
+    void this.#dial(dialling, 0);
+  }
+
+  #stopDialling(): void {
+    this.#dialling?.abort();
+    this.#dialling = undefined;
+  }
+
+  /** One address after the other, with growing pauses, until a link is there or it is told to stop. */
+  async #dial(dialling: AbortController, turn: number): Promise<void> {
+    if (dialling.signal.aborted) return;
+    const endpoint = this.#endpoints[turn % Math.max(1, this.#endpoints.length)];
+    if (endpoint && this.#ports.mayDial()) {
+      try {
+        this.join(
+          await this.#ports.network.dial(endpoint, {
+            expect: this.node,
+            lane: "control",
+            signal: dialling.signal,
+          }),
+        );
+        return;
+      } catch (error) {
+        if (dialling.signal.aborted) return;
+        if (!(error instanceof Problem)) throw error;
+        this.#chart.send({ type: "LinkDown", refused: isRefusal(error) });
+      }
+    }
+    this.#ports.clock.after(this.#pauseMs, () => void this.#dial(dialling, turn + 1));
+    this.#pauseMs = Math.min(DIAL_LAST_MS, this.#pauseMs * 2);
+  }
+}
+
+/** The machine is there and says that nobody listens. */
+const isRefusal = ({ cause }: Problem): boolean =>
+  cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED";

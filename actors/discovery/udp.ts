@@ -1,0 +1,197 @@
+/**
+ * Datagrams on every interface of this machine: directed broadcast and multicast, IPv4 and IPv6, on one port that all nodes
+ * share. Interfaces that come and go are followed by `refresh`. dgram-as-promised binds, sends and closes; packets are taken
+ * from its socket's events, because its own `recv` loses what comes between two calls (seen with version 6.0.0).
+ */
+import { DgramAsPromised } from "dgram-as-promised";
+import type { Clock } from "#actors/runtime/clock";
+import type { Endpoint } from "#actors/runtime/transport/network";
+import { Problem } from "#protocol/problem";
+import { DATAGRAM_BYTES_MAX } from "./datagram.ts";
+
+/** One address of one interface, as the system lists them. */
+export interface LocalAddress {
+  readonly interface: string;
+  readonly address: string;
+  readonly netmask: string;
+  readonly family: "IPv4" | "IPv6";
+  readonly internal: boolean;
+  /** The interface's number, where the system gives one for a link-local address. */
+  readonly scope?: number;
+}
+
+/** How a node speaks to everybody near, and to one. */
+export interface Datagrams {
+  /** Once on every interface. */
+  shout(bytes: Uint8Array): void;
+  send(bytes: Uint8Array, to: Endpoint): void;
+  onReceive: (bytes: Uint8Array, from: Endpoint) => void;
+  close(): Promise<void>;
+}
+
+/** Organisation-local groups of our own choice (RFC 2365; RFC 4291 section 2.7, link-local scope). */
+const GROUP_4 = "239.255.101.120";
+const GROUP_6 = "ff02::6578:6f";
+const REFRESH_MS = 5000;
+
+export interface UdpOptions {
+  readonly port: number;
+  readonly clock: Clock;
+  readonly addresses: () => readonly LocalAddress[];
+  /** Interfaces that are left alone, and whether others than loopback are used at all. */
+  readonly excluded: readonly string[];
+  /** Said once for each cause. */
+  readonly troubled: (why: string) => void;
+}
+
+interface Way {
+  readonly socket: 4 | 6;
+  readonly to: string;
+  /** Set before sending to a group, so that it leaves by this interface. */
+  readonly via?: string;
+}
+
+type Socket = ReturnType<typeof DgramAsPromised.createSocket>;
+
+export async function openUdp(options: UdpOptions): Promise<Datagrams> {
+  const four = await bound("udp4", options.port).catch((error) => refuse(options, error));
+  const six = await bound("udp6", options.port).catch(() => undefined); // Machines without IPv6 are common.
+  const udp = new Udp(options, four, six);
+  udp.refresh();
+  return udp;
+}
+
+function refuse({ port }: UdpOptions, error: unknown): never {
+  throw new Problem(
+    "unavailable",
+    `UDP port ${port} cannot be used to find other machines: ${reason(error)}`,
+    {
+      param: "cluster.discovery_port",
+      remedy: "end what uses the port, or start with --no-discovery",
+    },
+  );
+}
+
+async function bound(type: "udp4" | "udp6", port: number): Promise<Socket> {
+  const socket = DgramAsPromised.createSocket({
+    type,
+    reuseAddr: true,
+    reusePort: true,
+    ...(type === "udp6" && { ipv6Only: true }),
+  });
+  await socket.bind({ port });
+  return socket;
+}
+
+class Udp implements Datagrams {
+  onReceive: (bytes: Uint8Array, from: Endpoint) => void = () => {};
+  readonly #options: UdpOptions;
+  readonly #four: Socket;
+  readonly #six: Socket | undefined;
+  readonly #joined = new Set<string>();
+  readonly #told = new Set<string>();
+  #ways: readonly Way[] = [];
+  #cancel = () => {};
+
+  constructor(options: UdpOptions, four: Socket, six: Socket | undefined) {
+    this.#options = options;
+    this.#four = four;
+    this.#six = six;
+    this.#four.socket.setBroadcast(true);
+    for (const socket of [four, six]) {
+      socket?.socket.on("message", (bytes, { address, port }) => {
+        if (bytes.length <= DATAGRAM_BYTES_MAX) this.onReceive(bytes, { host: address, port });
+      });
+      socket?.socket.on("error", (error) => this.#tell(error.message));
+    }
+  }
+
+  shout(bytes: Uint8Array): void {
+    for (const { socket, to, via } of this.#ways) {
+      const udp = socket === 4 ? this.#four : this.#six;
+      if (!udp) continue;
+      try {
+        if (via !== undefined) udp.socket.setMulticastInterface(via);
+        udp.socket.send(
+          bytes,
+          this.#options.port,
+          to,
+          (error) => error && this.#tell(`${to}: ${error.message}`),
+        );
+      } catch (error) {
+        this.#tell(`${to}: ${reason(error)}`);
+      }
+    }
+  }
+
+  send(bytes: Uint8Array, to: Endpoint): void {
+    const udp = to.host.includes(":") ? this.#six : this.#four;
+    udp?.socket.send(bytes, to.port, to.host, (error) => error && this.#tell(`${to.host}: ${error.message}`));
+  }
+
+  /** Looks which interfaces there are, joins their groups, and looks again after a while. */
+  refresh(): void {
+    const addresses = this.#options
+      .addresses()
+      .filter((address) => !this.#options.excluded.includes(address.interface));
+    this.#ways = waysOf(addresses);
+    for (const { socket, to, via } of this.#ways) {
+      if (via === undefined || this.#joined.has(`${to} ${via}`)) continue;
+      try {
+        (socket === 4 ? this.#four : this.#six)?.socket.addMembership(to, via);
+        this.#joined.add(`${to} ${via}`);
+      } catch (error) {
+        this.#tell(`no multicast on ${via}: ${reason(error)}`);
+      }
+    }
+    for (const held of this.#joined)
+      if (!this.#ways.some(({ to, via }) => `${to} ${via}` === held)) this.#joined.delete(held);
+    this.#cancel = this.#options.clock.after(REFRESH_MS, () => this.refresh());
+  }
+
+  async close(): Promise<void> {
+    this.#cancel();
+    await this.#four.close();
+    await this.#six?.close();
+  }
+
+  #tell(why: string): void {
+    if (this.#told.has(why) || this.#told.size >= 64) return;
+    this.#told.add(why);
+    this.#options.troubled(why);
+  }
+}
+
+/**
+ * Every way out: a network's broadcast address and the group on each IPv4 address, the group on each interface with a link-local
+ * IPv6 address. Within the machine broadcast is enough.
+ */
+export function waysOf(addresses: readonly LocalAddress[]): readonly Way[] {
+  const ways = new Map<string, Way>();
+  for (const local of addresses) for (const way of waysFrom(local)) ways.set(`${way.to} ${way.via}`, way);
+  return [...ways.values()];
+}
+
+function waysFrom({
+  family,
+  address,
+  netmask,
+  scope,
+  internal,
+  interface: name,
+}: LocalAddress): readonly Way[] {
+  if (family === "IPv6") return scope ? [{ socket: 6, to: `${GROUP_6}%${name}`, via: `::%${scope}` }] : [];
+  const broadcast: Way = { socket: 4, to: broadcastOf(address, netmask) };
+  return internal ? [broadcast] : [broadcast, { socket: 4, to: GROUP_4, via: address }];
+}
+
+/** The address of all hosts in an IPv4 network: the host bits set. */
+function broadcastOf(address: string, netmask: string): string {
+  const mask = netmask.split(".").map(Number);
+  return address
+    .split(".")
+    .map((part, i) => Number(part) | (~(mask[i] ?? 255) & 255))
+    .join(".");
+}
+
+const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));
