@@ -1,0 +1,116 @@
+/** Members of one home, on virtual time: who is seen as what, and how soon. */
+import { describe, expect, test } from "bun:test";
+import { Peers } from "#actors/discovery/peers";
+import type { NodeId } from "#protocol/ids";
+import { endpointOf, SimulatedWire } from "./network.ts";
+import { seeded } from "./random.ts";
+import { VirtualTime } from "./time.ts";
+
+const NAMES = ["a", "b", "c", "d"] as NodeId[];
+
+class Home {
+  readonly time = new VirtualTime();
+  readonly random = seeded(7);
+  readonly wire = new SimulatedWire(this.time, this.random);
+  readonly peers = new Map<NodeId, Peers>();
+  #boots = 0;
+
+  start(node: NodeId): void {
+    this.#boots += 1;
+    const network = this.wire.attach(node, String(this.#boots));
+    const peers: Peers = new Peers({
+      self: node,
+      clock: this.time.clock(this.random),
+      network,
+      probe: ({ host }) => this.wire.probe(node, host as NodeId),
+      linked: (_, link) => {
+        link.onReceive = ({ message, from }) => {
+          const sender = from.slice(0, from.indexOf("/")) as NodeId;
+          if (message.type === "Discovery.Goodbye") peers.goodbye(sender);
+          else peers.heard(sender);
+        };
+      },
+      unlinked: () => {},
+      changed: () => {},
+    });
+    network.onLink = (link) => peers.accept(link);
+    this.peers.set(node, peers);
+    peers.setMembers(NAMES);
+    for (const other of NAMES) peers.learn(other, endpointOf(other));
+    peers.start();
+  }
+
+  /** What each node thinks of each other one: `a sees b` to its state. */
+  views(): Record<string, string> {
+    const lines = [...this.peers].flatMap(([self, peers]) =>
+      peers.all.map(({ node, state }) => [`${self}>${node}`, state] as const),
+    );
+    return Object.fromEntries(lines);
+  }
+
+  seen(node: string): string[] {
+    return [
+      ...new Set(
+        [...this.peers.values()].flatMap(({ all }) =>
+          all.filter((peer) => peer.node === node).map(({ state }) => state),
+        ),
+      ),
+    ];
+  }
+}
+
+async function home(): Promise<Home> {
+  const made = new Home();
+  for (const node of NAMES) made.start(node);
+  await made.time.pass(3000);
+  return made;
+}
+
+const allUp = Object.fromEntries(
+  NAMES.flatMap((a) => NAMES.filter((b) => b !== a).map((b) => [`${a}>${b}`, "up"])),
+);
+
+describe("members of a home", () => {
+  test("see each other soon after their start", async () => {
+    expect((await home()).views()).toEqual(allUp);
+  });
+
+  test("see a killed process as dead within 2 seconds, and alive again after its restart", async () => {
+    const made = await home();
+    made.wire.kill("b" as NodeId);
+    made.peers.get("b" as NodeId)?.stop();
+    made.peers.delete("b" as NodeId);
+    await made.time.pass(2000);
+    const dead = made.seen("b");
+    made.start("b" as NodeId);
+    await made.time.pass(4000);
+    expect({ dead, after: made.views() }).toEqual({ dead: ["dead"], after: allUp });
+  });
+
+  test("see a machine whose cable was pulled as dead within 3 seconds", async () => {
+    const made = await home();
+    made.wire.unplug("c" as NodeId);
+    made.peers.delete("c" as NodeId);
+    await made.time.pass(3000);
+    expect(made.seen("c")).toEqual(["dead"]);
+  });
+
+  test("take none for dead while a fifth of the packets is lost", async () => {
+    const made = await home();
+    Object.assign(made.wire.weather, { loss: 0.2, delayMs: 2, jitterMs: 20 });
+    const dead = new Set<string>();
+    for (let second = 0; second < 600; second++) {
+      await made.time.pass(1000);
+      for (const [pair, state] of Object.entries(made.views())) if (state === "dead") dead.add(pair);
+    }
+    expect([...dead]).toEqual([]);
+  });
+
+  test("let one go that says goodbye", async () => {
+    const made = await home();
+    made.peers.get("d" as NodeId)?.stop();
+    made.peers.delete("d" as NodeId);
+    await made.time.pass(200);
+    expect(made.seen("d")).toEqual(["away"]);
+  });
+});
