@@ -1,4 +1,5 @@
 /** Everything the ApiGateway may touch. Production passes the Supervisor and its workers; a test passes plain objects. */
+import type { NodeView } from "#protocol/cluster";
 import type { Delta, Generation } from "#protocol/generation";
 import type { ModelState } from "#protocol/supervisor";
 
@@ -23,6 +24,8 @@ export interface GatewayPorts {
   readonly generate: Generate;
   models(): Promise<readonly ModelListing[]>;
   loaded(): Promise<readonly ModelState[]>;
+  /** This machine first. */
+  nodes(): Promise<readonly NodeView[]>;
   /** `now` cuts running answers short. */
   stop(model: string | "all", now: boolean): Promise<void>;
   /** Resolves once the model is held. */

@@ -10,6 +10,7 @@ import { openaiFailure } from "./dialects/openai-failure.ts";
 import { type GuardOptions, guard } from "./guard.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { readJson } from "./read-json.ts";
+import { clusterRoutes } from "./routes/cluster.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { heldRoutes } from "./routes/held.ts";
 import { modelRoutes } from "./routes/models.ts";
@@ -165,6 +166,7 @@ function routerOf(ports: GatewayPorts, read: (request: Request) => Promise<unkno
     ...healthRoutes(ports),
     ...modelRoutes(ports),
     ...heldRoutes(ports),
+    ...clusterRoutes(ports),
   ]) {
     mount(method, path, async (request) => {
       const answer = await handle({ rest: restOf(request, path), json: () => read(request) });

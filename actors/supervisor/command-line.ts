@@ -128,8 +128,12 @@ function serverCommands(make: Make): void {
     .option("-m, --model <model>", "load this model at once (repeatable)", gathered)
     .option("--ctx <n>", "tokens of context", whole(1))
     .option("--no-pull", "do not fetch models that are not here")
+    .option("--namespace <name>", "see only machines of this namespace (EXO_NAMESPACE)")
     .option("--no-discovery", "do not look for other machines");
   serve.does(async (session, _, flags) => (await import("./commands/serve.ts")).serve(session, flags));
+  const nodes = make("nodes", "the machines of this home, and those nearby");
+  nodes.command.alias("cluster");
+  nodes.does(async (session) => (await import("./commands/nodes.ts")).nodes(session));
   make("ps", "models in memory").does(async (session) => (await import("./commands/ps.ts")).ps(session));
   const stop = make("stop [model]", "unload a model");
   stop.command.option("--all", "unload every model").option("--now", "cut answers short");

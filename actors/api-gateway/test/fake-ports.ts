@@ -65,6 +65,7 @@ export function fakePorts(
       },
       { id: "org/name", state: "downloaded", created: 1_700_000_000 },
     ],
+    nodes: async () => [],
     loaded: async () => [{ model: "smollm2", path: "/models/smollm2", state: "ready", requests: 0 }],
     stop: async () => {},
     preload: async () => {},

@@ -51,7 +51,7 @@ async function openEngine(session: Session, model: string, pull: boolean): Promi
   const { modelAt } = await import("../node/models.ts");
   const { openNode } = await import("../node/local-node.ts");
   const found = await modelAt(session, model, pull);
-  const node = await openNode(session, { host: "127.0.0.1", port: 0, pull: false });
+  const node = await openNode(session, { host: "127.0.0.1", port: 0, pull: false, joins: false });
   const stop = () => void node.stop();
   session.signal.addEventListener("abort", stop, { once: true });
   try {

@@ -48,7 +48,7 @@ function refuseOpenDoor({ config }: Session): void {
 async function listen(session: Session, pull: boolean): Promise<Node> {
   const { bind, port } = session.config.api;
   try {
-    return await openNode(session, { host: bind, port, pull });
+    return await openNode(session, { host: bind, port, pull, joins: true });
   } catch (error) {
     if (error instanceof Problem && error.param === "port") throw await portInUse(session, error);
     throw error;

@@ -23,7 +23,7 @@ export async function openModel(session: Session, model: string, mayPull: boolea
   const daemon = await findDaemon(session);
   if (daemon) return await openAt(session, daemon, { model, pull });
   const found = await modelAt(session, model, pull);
-  const node = await openNode(session, { host: "127.0.0.1", port: 0, pull: false });
+  const node = await openNode(session, { host: "127.0.0.1", port: 0, pull: false, joins: false });
   const client = clientOf(node.url, session.config.api.key);
   try {
     await watched(session, client, { name: found.name, loading: node.load(found.reference) });

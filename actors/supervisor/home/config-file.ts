@@ -24,6 +24,14 @@ export interface ConfigFile {
     /** How keys and values are kept: f32, f16, bf16 or q8. */
     readonly kv_quant?: KvQuant;
   };
+  readonly cluster?: {
+    readonly name?: string;
+    readonly namespace?: string;
+    readonly port?: number;
+    readonly discovery?: boolean;
+    readonly discovery_port?: number;
+    readonly exclude_interfaces?: readonly string[];
+  };
 }
 
 type Check = (value: unknown) => string | undefined;
@@ -56,6 +64,14 @@ const SCHEMA: Readonly<Record<string, Readonly<Record<string, Check>>>> = {
   api: { port: whole(0, 65_535), bind: text, key: secret, origins: texts },
   models: { dir: text, aliases: names, auto_pull: flag, hub_endpoint: address },
   runtime: { context: whole(1, 1 << 30), kv_quant: kvQuant },
+  cluster: {
+    name: text,
+    namespace: text,
+    port: whole(0, 65_535),
+    discovery: flag,
+    discovery_port: whole(1, 65_535),
+    exclude_interfaces: texts,
+  },
 };
 
 /** A folder that one merely stands in must not redirect downloads (with their token), open the server or move the store. */

@@ -4,6 +4,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { Problem } from "#protocol/problem";
 import type { KvQuant } from "#protocol/shard";
+import { type ClusterConfig, clusterConfig } from "./cluster-config.ts";
 import { type ConfigFile, parseConfigFile } from "./config-file.ts";
 import { checkKernelSettings } from "./kernel-settings.ts";
 
@@ -45,6 +46,7 @@ export interface Config {
     readonly userCache: string;
   };
   readonly runtime: { readonly contextLength?: number; readonly kvQuant?: KvQuant };
+  readonly cluster: ClusterConfig;
   readonly terminal: {
     /** Absent: decided by whether the stream is a terminal. */
     readonly color?: boolean;
@@ -70,6 +72,8 @@ export interface ConfigFlags {
   readonly origins?: readonly string[];
   /** Tokens of context. */
   readonly ctx?: number;
+  readonly discovery?: boolean;
+  readonly namespace?: string;
 }
 
 /** Where the flags' values meet the machine's; a test gives its own. */
@@ -147,6 +151,7 @@ export function configOf(
       ...optional("contextLength", flags.ctx ?? file.runtime?.context),
       ...optional("kvQuant", file.runtime?.kv_quant),
     },
+    cluster: clusterConfig(flags, set(env.EXO_NAMESPACE), file.cluster),
     terminal: {
       ...optional("color", colorOf(flags, env)),
       ...optional("columns", Number(env.COLUMNS) || undefined),
@@ -204,6 +209,7 @@ function readFiles(flags: ConfigFlags, home: string, folder: string, read: Surro
       aliases: { ...user.models?.aliases, ...project.models?.aliases },
     },
     runtime: { ...user.runtime, ...project.runtime },
+    cluster: { ...user.cluster, ...project.cluster },
   };
 }
 

@@ -3,6 +3,8 @@ import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { Problem } from "#protocol/problem";
+import type { ClusterOptions } from "../cluster/cluster.ts";
+import { nodeIdentity } from "../home/node-key.ts";
 import type { Session } from "../session.ts";
 import { listings, modelAt } from "./models.ts";
 import type { Node } from "./node.ts";
@@ -13,9 +15,11 @@ export interface Listening {
   readonly port: number;
   /** Fetch models that are not here when one is asked for. */
   readonly pull: boolean;
+  /** Show itself to other machines, and look for them. */
+  readonly joins: boolean;
 }
 
-export async function openNode(session: Session, { host, port, pull }: Listening): Promise<Node> {
+export async function openNode(session: Session, { host, port, pull, joins }: Listening): Promise<Node> {
   const { config, build, clock } = session;
   const { startNode } = await import("./node.ts");
   return await startNode({
@@ -32,7 +36,34 @@ export async function openNode(session: Session, { host, port, pull }: Listening
     findModel: (name) => modelAt(session, name, false),
     listModels: () => listings(session),
     ...config.runtime,
+    ...(joins && (await clusterOptions(session))),
   });
+}
+
+/** Nothing where the home cannot be written: whoever registers this node says so, with what to do. */
+async function clusterOptions({
+  config,
+  build,
+  progress,
+}: Session): Promise<{ readonly cluster?: ClusterOptions }> {
+  const { name, namespace, port, discoveryPort, excludedInterfaces } = config.cluster;
+  const identity = await nodeIdentity(config.home).catch((error: unknown) => {
+    if (error instanceof Problem && (error.kind === "doesNotFit" || error.kind === "internal"))
+      return undefined;
+    throw error;
+  });
+  if (!identity) return {};
+  const cluster: ClusterOptions = {
+    identity,
+    name: name ?? hostname(),
+    version: build.version,
+    namespace,
+    port,
+    ...(discoveryPort !== undefined && { discoveryPort }),
+    excludedInterfaces,
+    troubled: (why) => progress.milestone(`finding other machines: ${why}`),
+  };
+  return { cluster };
 }
 
 /** How this very program is started again as a worker. */

@@ -13,6 +13,7 @@ import {
   type SupervisorMessage,
   type SupervisorReply,
 } from "#protocol/supervisor";
+import { type ClusterOptions, openCluster } from "../cluster/cluster.ts";
 import { supervisor } from "../index.ts";
 import { DRAIN_MS } from "../instance/instance.ts";
 import { startWorker, type WorkerCommand } from "../instance/workers.ts";
@@ -33,6 +34,8 @@ export interface NodeOptions extends ApiGatewayOptions {
   readonly listModels: () => Promise<readonly ModelListing[]>;
   readonly contextLength?: number;
   readonly kvQuant?: KvQuant;
+  /** Who this node is among others; absent for one that lives as long as a command. */
+  readonly cluster?: ClusterOptions;
 }
 
 export interface Node {
@@ -89,8 +92,10 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   );
 
   const { loaded, load, stop } = orders(system, boss, me);
+  const cluster = options.cluster && (await openCluster(system, options.cluster));
   const served = await apiGateway(system, gateway, boss, {
     ...options,
+    nodes: async () => (await cluster?.nodes()) ?? [],
     loaded,
     stop,
     preload: load,
@@ -102,6 +107,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     generate: served.generate,
     load,
     async stop() {
+      await cluster?.stop();
       await served.stop();
       await stop("all", true).catch((error: unknown) => {
         if (!(error instanceof Problem)) throw error;

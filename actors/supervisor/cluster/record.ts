@@ -1,0 +1,30 @@
+/** What a node keeps of its cluster between starts. */
+import type { MemberList } from "#protocol/cluster";
+import type { ClusterId } from "#protocol/ids";
+
+/** A key that members prove themselves with in datagrams; `number` rises with each rotation. */
+export interface DiscoveryKeyRecord {
+  readonly number: number;
+  readonly secret: Uint8Array;
+}
+
+export interface ClusterRecord {
+  readonly cluster: ClusterId;
+  /** The cluster's certificate, in PEM; its key signs member lists. */
+  readonly clusterPem: string;
+  /** The private part (PKCS #8 in PEM), on nodes that may let others in. */
+  readonly clusterKeyPem?: string;
+  /** This node's own certificate, in PEM. */
+  readonly nodePem: string;
+  readonly members: MemberList;
+  readonly discoveryKeys: readonly DiscoveryKeyRecord[];
+  /** Where members were reached last, by id: `host:port`, newest first. */
+  readonly addresses: Readonly<Record<string, readonly string[]>>;
+}
+
+/** Where the record lies. Calls are durable when they return; half-written or damaged content is refused by `loadRecord`, never used. */
+export interface ClusterStore {
+  /** Undefined at the first start. Throws Problem when what is there is damaged: the node goes on alone and says so. */
+  loadRecord(): ClusterRecord | undefined;
+  saveRecord(record: ClusterRecord): void;
+}

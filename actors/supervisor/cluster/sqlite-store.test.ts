@@ -1,0 +1,96 @@
+import { Database } from "bun:sqlite";
+import { afterEach, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ClusterId, NodeId } from "#protocol/ids";
+import type { ClusterRecord } from "./record.ts";
+import { SqliteStore } from "./sqlite-store.ts";
+
+const folders: string[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
+});
+
+function freshPath(): string {
+  const folder = mkdtempSync(join(tmpdir(), "exo-store-"));
+  folders.push(folder);
+  return join(folder, "cluster.db");
+}
+
+const record: ClusterRecord = {
+  cluster: "c" as ClusterId,
+  clusterPem: "cluster",
+  nodePem: "node",
+  members: {
+    cluster: "c" as ClusterId,
+    version: 3,
+    minimumMinor: 0,
+    members: [],
+    signature: new Uint8Array(64),
+  },
+  discoveryKeys: [{ number: 1, secret: new Uint8Array([1, 2, 3]) }],
+  addresses: { n: ["10.0.0.1:52416"] },
+};
+const config = { voters: ["a" as NodeId], learners: [] };
+const command = (byte: number) => ({ term: byte, command: new Uint8Array([byte]) });
+
+describe("the cluster's file", () => {
+  test("gives back what was saved, to the next process as well, and to its owner alone", () => {
+    const path = freshPath();
+    const before = new SqliteStore(path);
+    before.saveRecord(record);
+    before.saveVote(4, "a" as NodeId);
+    before.write(1, [command(1), command(2), command(3)]);
+    before.write(3, [command(4)]);
+    const snapshot = { index: 1, term: 1, config, state: new Uint8Array([9]) };
+    before.compact(snapshot, true);
+    before.close();
+    const after = new SqliteStore(path);
+    expect({
+      record: after.loadRecord(),
+      log: after.load(),
+      mode: (statSync(path).mode & 0o777).toString(8),
+    }).toEqual({
+      record,
+      log: { term: 4, votedFor: "a" as NodeId, snapshot, entries: [command(2), command(4)] },
+      mode: "600",
+    });
+  });
+
+  test("refuses what was changed behind its back, and entries that are missing", () => {
+    const problems = [
+      "update facts set bytes = x'80'",
+      "update entries set bytes = x'81'",
+      "delete from entries where position = 1",
+    ].map((damage) => {
+      const path = freshPath();
+      const store = new SqliteStore(path);
+      store.saveRecord(record);
+      store.write(1, [command(1), command(2)]);
+      store.close();
+      const raw = new Database(path);
+      raw.run(damage);
+      raw.close();
+      const again = new SqliteStore(path);
+      try {
+        again.loadRecord();
+        again.load();
+        return "used";
+      } catch (error) {
+        return String((error as Error).message).replace(path, "FILE");
+      }
+    });
+    expect(problems).toEqual([
+      "FILE is damaged: record does not match its checksum",
+      "FILE is damaged: entry 1 does not match its checksum",
+      "FILE is damaged: entry 1 of the log is missing",
+    ]);
+  });
+
+  test("refuses a file that is no database, and says what to do", async () => {
+    const path = freshPath();
+    await Bun.write(path, "not a database, but long enough to be one".repeat(100));
+    expect(() => new SqliteStore(path)).toThrow("is damaged: file is not a database");
+  });
+});

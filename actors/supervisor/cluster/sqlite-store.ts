@@ -1,0 +1,135 @@
+/**
+ * The cluster's record and this node's part of the replicated log, in one SQLite file. Every row carries a checksum of its own:
+ * SQLite notices a torn write, not a flipped bit (https://www.sqlite.org/atomiccommit.html, section 5).
+ */
+import { Database } from "bun:sqlite";
+import { chmodSync, closeSync, openSync } from "node:fs";
+import { decode, Encoder } from "@msgpack/msgpack";
+import type { Persisted, RaftStore } from "#actors/runtime/raft/log";
+import type { NodeId } from "#protocol/ids";
+import { Problem } from "#protocol/problem";
+import type { RaftEntry, RaftSnapshot } from "#protocol/raft";
+import type { ClusterRecord, ClusterStore } from "./record.ts";
+
+const SCHEMA = `
+  create table if not exists facts (name text primary key, bytes blob not null, checksum text not null) strict, without rowid;
+  create table if not exists entries (position integer primary key, bytes blob not null, checksum text not null) strict;
+`;
+/** Longer than any other process of this home writes. */
+const BUSY_MS = 5000;
+
+interface Row {
+  readonly bytes: Uint8Array;
+  readonly checksum: string;
+}
+
+interface Vote {
+  readonly term: number;
+  readonly votedFor?: NodeId;
+}
+
+const NO_SNAPSHOT: RaftSnapshot = {
+  index: 0,
+  term: 0,
+  config: { voters: [], learners: [] },
+  state: new Uint8Array(),
+};
+
+export class SqliteStore implements ClusterStore, RaftStore {
+  readonly #path: string;
+  readonly #db: Database;
+  readonly #encoder = new Encoder({ ignoreUndefined: true });
+
+  /** Throws Problem when the file is no database or cannot be opened. */
+  constructor(path: string) {
+    this.#path = path;
+    try {
+      closeSync(openSync(path, "a", 0o600));
+      chmodSync(path, 0o600);
+      this.#db = new Database(path, { strict: true });
+      this.#db.run("pragma journal_mode = wal");
+      this.#db.run("pragma synchronous = full");
+      this.#db.run(`pragma busy_timeout = ${BUSY_MS}`);
+      this.#db.run(SCHEMA);
+    } catch (error) {
+      throw this.#damaged(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  loadRecord(): ClusterRecord | undefined {
+    return this.#fact<ClusterRecord>("record");
+  }
+
+  saveRecord(record: ClusterRecord): void {
+    this.#put("record", record);
+  }
+
+  load(): Persisted {
+    const { term, votedFor }: Vote = this.#fact<Vote>("vote") ?? { term: 0 };
+    const snapshot = this.#fact<RaftSnapshot>("snapshot") ?? NO_SNAPSHOT;
+    const rows = this.#db
+      .query<Row & { position: number }, []>(
+        "select position, bytes, checksum from entries order by position",
+      )
+      .all();
+    const entries = rows.map((row, i) => {
+      if (row.position !== snapshot.index + 1 + i)
+        throw this.#damaged(`entry ${snapshot.index + 1 + i} of the log is missing`);
+      return this.#read<RaftEntry>(row, `entry ${row.position}`);
+    });
+    return { term, snapshot, entries, ...(votedFor !== undefined && { votedFor }) };
+  }
+
+  saveVote(term: number, votedFor: NodeId | undefined): void {
+    this.#put("vote", { term, votedFor });
+  }
+
+  write(index: number, entries: readonly RaftEntry[]): void {
+    this.#db.transaction(() => {
+      this.#db.query("delete from entries where position >= ?").run(index);
+      const insert = this.#db.query("insert into entries (position, bytes, checksum) values (?, ?, ?)");
+      entries.forEach((entry, i) => {
+        const bytes = this.#encoder.encode(entry);
+        insert.run(index + i, bytes, checksum(bytes));
+      });
+    })();
+  }
+
+  compact(snapshot: RaftSnapshot, keepAfter: boolean): void {
+    this.#db.transaction(() => {
+      this.#put("snapshot", snapshot);
+      if (keepAfter) this.#db.query("delete from entries where position <= ?").run(snapshot.index);
+      else this.#db.run("delete from entries");
+    })();
+  }
+
+  #put(name: string, value: unknown): void {
+    const bytes = this.#encoder.encode(value);
+    this.#db
+      .query("insert or replace into facts (name, bytes, checksum) values (?, ?, ?)")
+      .run(name, bytes, checksum(bytes));
+  }
+
+  #fact<T>(name: string): T | undefined {
+    const row = this.#db.query<Row, [string]>("select bytes, checksum from facts where name = ?").get(name);
+    return row ? this.#read<T>(row, name) : undefined;
+  }
+
+  #read<T>({ bytes, checksum: expected }: Row, what: string): T {
+    if (checksum(bytes) !== expected) throw this.#damaged(`${what} does not match its checksum`);
+    return decode(bytes) as T;
+  }
+
+  #damaged(why: string): Problem {
+    return new Problem("invalid", `${this.#path} is damaged: ${why}`, {
+      remedy:
+        "move the file away; this machine then joins again as a new one (exo invite on another, exo join here)",
+    });
+  }
+}
+
+const checksum = (bytes: Uint8Array): string => Bun.hash.xxHash64(bytes).toString(16);
