@@ -200,6 +200,22 @@ test("what is no number is not hidden by any type", () => {
   }
 });
 
+test("the largest numbers that a packed row holds come back as numbers", () => {
+  const [largest, dims] = [3.389e38, 40];
+  const got = exo.scope(() => {
+    const cache = () => exo.full([1, 1, 4, dims], 1, "float32").packRows().eval();
+    const slot = { keys: cache(), values: cache(), position: 0, row: 0, seen: 1 };
+    const value = new Float32Array(dims).fill(largest / 2);
+    value[3] = -largest;
+    const fresh = exo.fromFloat32(value, [1, 1, dims]);
+    const query = given(exo, [1, 1, dims], 2);
+    return query.cachedAttention(given(exo, [1, 1, dims], 3), fresh, [slot], { scale: 0.1 }).toFloat32();
+  });
+  expect([...got].map((value, i) => Math.abs(value / largest - (i === 3 ? -1 : 0.5)) < 0.01)).toEqual(
+    Array(dims).fill(true),
+  );
+});
+
 test("a packed row is as near as its largest value divided by 254 in each group of 32", () => {
   fc.assert(
     fc.property(
