@@ -1,7 +1,10 @@
 /** Who belongs to a cluster and what all its members agree on: plain data that travels signed or through the replicated log. */
 import { type Static, Type as t } from "@sinclair/typebox";
 import { ClusterId, NodeId } from "./ids.ts";
+import { type InboxMessage, inbox } from "./message.ts";
 import { NodeFacts } from "./node.ts";
+import { ProblemBody } from "./problem.ts";
+import { COMMAND_BYTES_MAX } from "./raft.ts";
 
 /** More machines than any home has; every table of peers has this bound. */
 export const MEMBERS_MAX = 256;
@@ -37,6 +40,44 @@ export type MemberList = Static<typeof MemberList>;
 /** Orders whatever needs a majority: a leader's term and its place in the log. */
 export const Epoch = t.Object({ term: t.Integer({ minimum: 0 }), index: t.Integer({ minimum: 0 }) });
 export type Epoch = Static<typeof Epoch>;
+
+const name = t.String({ minLength: 1, maxLength: 64 });
+
+/** What a user does to one machine of the home. Whoever leads makes it a new member list, signs and proposes it. */
+export const MemberChange = t.Union([
+  t.Object({ type: t.Literal("admit"), key: Key, name }),
+  t.Object({ type: t.Literal("rename"), node: NodeId, name }),
+  /** Sets these labels; an empty value takes one away. */
+  t.Object({
+    type: t.Literal("label"),
+    node: NodeId,
+    labels: t.Record(t.String({ maxLength: 32 }), t.String({ maxLength: 64 })),
+  }),
+  t.Object({ type: t.Literal("drain"), node: NodeId }),
+  t.Object({ type: t.Literal("exclude"), node: NodeId }),
+  /** Ends `drain` and `exclude`. */
+  t.Object({ type: t.Literal("resume"), node: NodeId }),
+  t.Object({ type: t.Literal("forget"), node: NodeId }),
+]);
+export type MemberChange = Static<typeof MemberChange>;
+
+/** The actor `<NodeId>/cluster` of each member. */
+export const Cluster = inbox("Cluster", {
+  /** Only who leads takes it: a command of the replicated state, as bytes. Answered by `Done` or `Refused`. */
+  Propose: { command: t.Uint8Array({ maxByteLength: COMMAND_BYTES_MAX }) },
+  /** Only who leads takes it. Answered by `Done` or `Refused`. */
+  Change: { change: MemberChange },
+  /** The cluster's private key, from who leads to a member that votes and so may lead. */
+  Key: { pem: t.String({ maxLength: 1024 }) },
+});
+export type ClusterMessage = InboxMessage<typeof Cluster>;
+
+export const ClusterReply = inbox("ClusterReply", {
+  /** A majority holds it. */
+  Done: { epoch: Epoch },
+  Refused: { problem: ProblemBody },
+});
+export type ClusterReply = InboxMessage<typeof ClusterReply>;
 
 /** How a node stands to this one. `unpaired` is seen nearby but not a member. */
 export const NodeState = t.Union([

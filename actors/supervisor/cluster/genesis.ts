@@ -1,0 +1,50 @@
+/** The beginning of a cluster: one machine, its own authority. */
+import { randomBytes } from "node:crypto";
+import { clusterCertificate, nodeCertificate } from "#actors/runtime/security/certificate";
+import { base32, freshIdentity, type Identity } from "#actors/runtime/security/identity";
+import { signMemberList } from "#actors/runtime/security/member-list";
+import type { ClusterId } from "#protocol/ids";
+import type { RaftSnapshot } from "#protocol/raft";
+import type { ClusterRecord } from "./record.ts";
+import { encodeState } from "./state.ts";
+
+/** Length of a discovery key, as long as the hash that it keys. */
+const SECRET_BYTES = 32;
+
+/** A cluster of this node alone, which may let others in. */
+export async function freshCluster(
+  identity: Identity,
+  name: string,
+  nowSeconds: number,
+): Promise<ClusterRecord> {
+  const cluster = base32(randomBytes(16)) as ClusterId;
+  const clusterKey = freshIdentity();
+  const clusterPem = await clusterCertificate(clusterKey, cluster);
+  const { node, publicKey: key } = identity;
+  const self = { node, key, name, joinedAt: nowSeconds, labels: {}, drained: false, excluded: false };
+  return {
+    cluster,
+    clusterPem,
+    clusterKeyPem: clusterKey.pem,
+    nodePem: await nodeCertificate(identity, clusterKey, clusterPem),
+    members: signMemberList({ cluster, version: 1, minimumMinor: 0, members: [self] }, clusterKey),
+    discoveryKeys: [freshDiscoveryKey(1)],
+    addresses: {},
+  };
+}
+
+export const freshDiscoveryKey = (number: number) => ({
+  number,
+  secret: new Uint8Array(randomBytes(SECRET_BYTES)),
+});
+
+/** The log of a cluster begins with its first state, so that whoever comes later is sent it whole. */
+export const firstSnapshot = (
+  { members, discoveryKeys }: ClusterRecord,
+  { node }: Identity,
+): RaftSnapshot => ({
+  index: 1,
+  term: 1,
+  config: { voters: [node], learners: [] },
+  state: encodeState({ list: members, discoveryKeys: [...discoveryKeys], settings: {} }),
+});

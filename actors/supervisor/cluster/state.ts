@@ -1,0 +1,112 @@
+/**
+ * What all members agree on, as a function of the commands in the replicated log. Every node applies the same commands in the same
+ * order, so that a wrong one must be refused by all alike: by nothing but the state before it and its own bytes.
+ */
+import { Decoder, Encoder } from "@msgpack/msgpack";
+import { type Static, Type as t } from "@sinclair/typebox";
+import { TypeCompiler } from "@sinclair/typebox/compiler";
+import { isSigned } from "#actors/runtime/security/member-list";
+import { MemberList } from "#protocol/cluster";
+import { Problem } from "#protocol/problem";
+import { COMMAND_BYTES_MAX } from "#protocol/raft";
+
+/** A rotated key is still understood until the next rotation: members that were asleep find home by it. */
+const DISCOVERY_KEYS_MAX = 2;
+const SETTINGS_MAX = 256;
+
+const DiscoveryKey = t.Object({
+  number: t.Integer({ minimum: 1, maximum: 2 ** 32 }),
+  secret: t.Uint8Array({ minByteLength: 32, maxByteLength: 32 }),
+});
+
+const settingName = t.String({ minLength: 1, maxLength: 64, pattern: "^[a-z][a-z0-9_.-]*$" });
+const settingValue = t.String({ maxLength: 4096 });
+
+export const ClusterState = t.Object({
+  list: MemberList,
+  /** Oldest first; the last one seals, all are understood. */
+  discoveryKeys: t.Array(DiscoveryKey, { minItems: 1, maxItems: DISCOVERY_KEYS_MAX }),
+  settings: t.Record(t.String(), settingValue),
+});
+export type ClusterState = Static<typeof ClusterState>;
+
+export const ClusterCommand = t.Union([
+  /** Its version must be the next one, and the cluster's key must have signed it. */
+  t.Object({ type: t.Literal("list"), list: MemberList }),
+  /** Its number must be the next one. */
+  t.Object({ type: t.Literal("rotate"), key: DiscoveryKey }),
+  /** Without a value the setting goes back to its default. */
+  t.Object({ type: t.Literal("set"), name: settingName, value: t.Optional(settingValue) }),
+]);
+export type ClusterCommand = Static<typeof ClusterCommand>;
+
+const checkCommand = TypeCompiler.Compile(ClusterCommand);
+const checkState = TypeCompiler.Compile(ClusterState);
+const encoder = new Encoder({ ignoreUndefined: true, sortKeys: true });
+const decoder = new Decoder({ maxStrLength: COMMAND_BYTES_MAX, maxBinLength: 4096, maxArrayLength: 4096 });
+
+/** Throws Problem `tooLarge` over the log's limit. */
+export function encodeCommand(command: ClusterCommand): Uint8Array {
+  const bytes = encoder.encode(command);
+  if (bytes.length <= COMMAND_BYTES_MAX) return bytes.slice();
+  throw new Problem("tooLarge", `a change of ${bytes.length} bytes; the log takes ${COMMAND_BYTES_MAX}`);
+}
+
+export const encodeState = (state: ClusterState): Uint8Array => encoder.encode(state).slice();
+
+/** Throws Problem when the bytes are no state, as a damaged file would have them. */
+export function decodeState(bytes: Uint8Array): ClusterState {
+  const value = decoded(bytes);
+  if (checkState.Check(value)) return value;
+  throw new Problem("invalid", "the cluster's state cannot be read");
+}
+
+/** The state after one command; throws Problem `invalid` for one that every member must refuse. */
+export function applied(state: ClusterState, bytes: Uint8Array, clusterKey: Uint8Array): ClusterState {
+  const command = bytes.length > COMMAND_BYTES_MAX ? undefined : decoded(bytes);
+  if (!checkCommand.Check(command)) throw new Problem("invalid", "the change is not one that this exo knows");
+  switch (command.type) {
+    case "list":
+      return { ...state, list: nextList(state, command.list, clusterKey) };
+    case "rotate":
+      return { ...state, discoveryKeys: nextKeys(state, command.key) };
+    case "set":
+      return { ...state, settings: nextSettings(state, command.name, command.value) };
+  }
+}
+
+function nextList({ list: before }: ClusterState, list: MemberList, clusterKey: Uint8Array): MemberList {
+  if (list.cluster !== before.cluster) throw new Problem("invalid", "the member list is another cluster's");
+  if (list.version !== before.version + 1)
+    throw new Problem("invalid", `member list ${list.version} does not follow ${before.version}`);
+  if (list.minimumMinor < before.minimumMinor)
+    throw new Problem("invalid", "a member list may not lower the oldest protocol version");
+  if (new Set(list.members.map(({ node }) => node)).size !== list.members.length)
+    throw new Problem("invalid", "a member is on the list twice");
+  if (!isSigned(list, clusterKey))
+    throw new Problem("invalid", "the member list is not signed by the cluster's key");
+  return list;
+}
+
+function nextKeys({ discoveryKeys }: ClusterState, key: Static<typeof DiscoveryKey>) {
+  const last = discoveryKeys.at(-1)?.number ?? 0;
+  if (key.number !== last + 1)
+    throw new Problem("invalid", `discovery key ${key.number} does not follow ${last}`);
+  return [...discoveryKeys, key].slice(-DISCOVERY_KEYS_MAX);
+}
+
+function nextSettings({ settings }: ClusterState, name: string, value: string | undefined) {
+  const { [name]: _, ...others } = settings;
+  if (value === undefined) return others;
+  if (Object.keys(others).length >= SETTINGS_MAX)
+    throw new Problem("invalid", `${SETTINGS_MAX} settings are set already`);
+  return { ...others, [name]: value };
+}
+
+function decoded(bytes: Uint8Array): unknown {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    return undefined; // What is no msgpack is no command: the check says so.
+  }
+}
