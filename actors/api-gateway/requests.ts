@@ -1,5 +1,6 @@
 /** The requests in flight: each is a chart of edges beside a bounded queue of deltas that its client reads. */
 import { createActor } from "xstate";
+import { traceChart } from "#actors/runtime/chart";
 import type { ActorSystem, Behaviour } from "#actors/runtime/system";
 import type { ApiGatewayMessage } from "#protocol/api-gateway";
 import type { Delta, Generation } from "#protocol/generation";
@@ -93,6 +94,7 @@ class Request {
         },
       }),
     );
+    traceChart(this.#chart, `${self}/${generation.id}`, system.trace);
     this.#chart.start();
   }
 

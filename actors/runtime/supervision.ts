@@ -16,6 +16,11 @@ export class RestartBudget {
     this.#clock = clock;
   }
 
+  /** Restarts within the budget's time, up to the last one that was asked for. */
+  get spent(): number {
+    return this.#spent.length;
+  }
+
   /** True: start it again, and this start is counted. False: the budget is spent. */
   spend(): boolean {
     const now = this.#clock.nowMs();

@@ -1,60 +1,61 @@
-/** The ground actors stand on: names, mailboxes, questions with a deadline, and links to other processes. */
+/** The ground actors stand on: names, mailboxes, questions with a deadline, watches, and links to other processes. */
 import type { Envelope } from "#protocol/codec";
 import type { Address } from "#protocol/ids";
 import type { AnyMessage } from "#protocol/message";
-import { Problem } from "#protocol/problem";
+import { Problem, problemBody, problemOf } from "#protocol/problem";
+import { Runtime } from "#protocol/runtime";
+import { Actor, type Behaviour, type Counts, Delivery, type Ground, type SpawnOptions } from "./actor.ts";
 import type { Clock } from "./clock.ts";
-import { Mailbox } from "./mailbox.ts";
+import { Questions } from "./questions.ts";
+import { nodeOf, Remotes, SYSTEM } from "./remotes.ts";
+import { RunQueue } from "./run-queue.ts";
+import type { Trace, TraceKind } from "./trace.ts";
 import type { Transport } from "./transport/transport.ts";
+import { type End, Watches } from "./watches.ts";
 
-/** A message as an actor sees it; `M` is what its inboxes declare. */
-export interface Received<M extends AnyMessage = AnyMessage> {
-  readonly message: M;
-  readonly from: Address;
-  /** Answers a question; for a message that asked nothing it goes to the sender as a message of its own. */
-  reply(message: AnyMessage): void;
-}
+export type { Behaviour } from "./actor.ts";
 
-/** What an actor does with one message. Throwing is a crash: the actor stops and its `onCrash` hears of it. */
-export type Behaviour<M extends AnyMessage = AnyMessage> = (received: Received<M>) => void;
+type Refusal = ReturnType<(typeof Runtime)["Refused"]>;
+const Refused: Refusal["type"] = "Runtime.Refused";
 
-export interface SpawnOptions {
-  /** Messages that may wait; a burst above it is refused to its senders. */
-  readonly mailbox?: number;
-  /** Supervision: what to do when the behaviour throws. Without it the crash is the process's. */
-  readonly onCrash?: (error: unknown) => void;
-}
-
-/** Enough for a burst of every client's edges; tokens never queue here for long. */
-const MAILBOX_DEFAULT = 4096;
-/** After so many messages in a row an actor lets sockets and timers run. */
-const BATCH = 256;
-/** Questions that may wait for an answer at once. */
-const QUESTIONS_MAX = 4096;
-
-interface Actor {
-  readonly box: Mailbox<Envelope>;
-  readonly behave: Behaviour;
-  readonly onCrash: (error: unknown) => void;
-  running: boolean;
-}
-
-interface Question {
-  readonly answer: (message: AnyMessage) => void;
-  readonly fail: (error: Problem) => void;
+export interface SystemOptions {
+  /** Absent: nothing is traced, and it costs nothing. */
+  readonly trace?: Trace;
+  /** Lets sockets and timers run, then calls back; a simulator has its own. */
+  readonly yieldTo?: (run: () => void) => void;
 }
 
 export class ActorSystem {
   readonly node: string;
   readonly clock: Clock;
+  readonly trace: Trace | undefined;
   readonly #actors = new Map<Address, Actor>();
-  readonly #links = new Map<string, Transport>();
-  readonly #questions = new Map<number, Question>();
-  #lastQuestion = 0;
+  readonly #watches = new Watches();
+  readonly #questions: Questions;
+  readonly #queue: RunQueue;
+  readonly #remotes: Remotes;
+  readonly #ground: Ground;
 
-  constructor(node: string, clock: Clock) {
+  constructor(node: string, clock: Clock, { trace, yieldTo }: SystemOptions = {}) {
     this.node = node;
     this.clock = clock;
+    this.trace = trace;
+    this.#questions = new Questions(clock);
+    this.#queue = new RunQueue(yieldTo ?? ((run) => void setImmediate(run)));
+    this.#ground = {
+      reply: ({ to, from, id }, answer) => this.#reply(to, from, id, answer),
+      crashed: (actor, error) => this.#crash(actor, error),
+      ...(trace && {
+        handling: ({ to, from, message }: Delivery) => trace.note("handled", to, from, message.type),
+      }),
+    };
+    this.#remotes = new Remotes({
+      node,
+      watches: this.#watches,
+      watch: (actor, told) => this.watch(actor, told),
+      deliver: (envelope) => this.#arrived(envelope),
+      dropped: ({ to, from, message }) => this.#note("dropped", to, from, message.type),
+    });
   }
 
   /** The address of an actor of this node. */
@@ -68,117 +69,206 @@ export class ActorSystem {
    */
   spawn<M extends AnyMessage>(name: string, behaviour: Behaviour<M>, options: SpawnOptions = {}): Address {
     const address = this.address(name);
-    if (this.#actors.has(address)) throw new Error(`an actor named ${address} runs already`);
-    const onCrash =
-      options.onCrash ??
-      ((error: unknown) => {
-        throw error;
-      });
-    this.#actors.set(address, {
-      box: new Mailbox(options.mailbox ?? MAILBOX_DEFAULT),
-      behave: behaviour as Behaviour,
-      onCrash,
-      running: false,
-    });
+    if (this.#actors.has(address) || name === SYSTEM)
+      throw new Error(`an actor named ${address} runs already`);
+    this.#actors.set(address, new Actor(this.#ground, address, behaviour as Behaviour, options));
+    this.#note("spawned", address, "", "");
     return address;
   }
 
-  /** Forgets the actor and what still waits in its mailbox. */
+  /** Ends the actor in order, and forgets what still waits in its mailbox. */
   stop(address: Address): void {
-    this.#actors.delete(address);
+    const actor = this.#actors.get(address);
+    if (actor) this.#end(actor, { how: "stopped", why: "it was stopped" });
+  }
+
+  /** Ends the actor as if its behaviour had thrown: for what fails outside of a message, like a chart's promise. */
+  fail(address: Address, error: unknown): void {
+    const actor = this.#actors.get(address);
+    if (actor) this.#crash(actor, error);
   }
 
   /** Puts a message on its way. False when it was refused: nobody there, mailbox or link full. */
   send(to: Address, message: AnyMessage, from: Address): boolean {
-    return this.#route({ to, from, message });
+    if (this.trace) this.trace.note("sent", from, to, message.type);
+    const actor = this.#actors.get(to);
+    if (actor !== undefined) return this.#deliver(actor, from, message, 0);
+    return this.#remotes.send({ to, from, message });
   }
 
   /**
-   * Asks and waits for the answer, one of the replies `R` that the inbox declares; rejects with `unavailable` when refused
-   * or when `timeoutMs` passes.
+   * Asks and waits for the answer, one of the replies `R` that the inbox declares; rejects with `overloaded` when the mailbox is
+   * full, and with `unavailable` when nobody is there, who was asked ends, its link breaks, or `timeoutMs` passes.
    */
   ask<R extends AnyMessage>(to: Address, message: AnyMessage, from: Address, timeoutMs: number): Promise<R> {
-    if (this.#questions.size >= QUESTIONS_MAX) {
-      return Promise.reject(new Problem("overloaded", `${QUESTIONS_MAX} questions already wait for answers`));
-    }
-    const { promise, resolve, reject } = Promise.withResolvers<R>();
-    this.#lastQuestion += 1;
-    const id = this.#lastQuestion;
-    const cancel = this.clock.after(timeoutMs, () => settle(() => reject(late(to, message, timeoutMs))));
-    const settle = (how: () => void) => {
-      this.#questions.delete(id);
-      cancel();
-      how();
+    if (this.trace) this.trace.note("sent", from, to, message.type);
+    const id = this.#questions.next;
+    const answer = this.#questions.open<R>(to, message.type, timeoutMs);
+    if (this.#questions.next === id) return answer;
+    const actor = this.#actors.get(to);
+    if (actor !== undefined) this.#deliver(actor, from, message, id);
+    else if (!this.#remotes.send({ to, from, id, message }))
+      this.#questions.fail(id, new Problem("unavailable", `${to} does not take ${message.type} now`));
+    return answer;
+  }
+
+  /** Resolves when an actor of this node that was full has room for half of its mailbox again, or is no more. */
+  room(address: Address): Promise<void> {
+    const actor = this.#actors.get(address);
+    if (!actor || actor.box.size < actor.box.limit) return Promise.resolve();
+    return new Promise((resolve) => actor.waitingForRoom.push(resolve));
+  }
+
+  /** What happened to the messages of an actor of this node; undefined when there is none of that name. */
+  counts(address: Address): Counts | undefined {
+    return this.#actors.get(address)?.counts;
+  }
+
+  /** Questions that wait, answers that came too late, and watches: flat when nothing leaks. */
+  get held(): { readonly questions: number; readonly late: number; readonly watches: number } {
+    return { questions: this.#questions.size, late: this.#questions.late, watches: this.#watches.size };
+  }
+
+  /** Calls back once when the actor ends, here or on another node: at once where there is none. The returned function takes it back. */
+  watch(actor: Address, told: (end: End) => void): () => void {
+    const id = this.#watches.add(actor, told);
+    const isLocal = nodeOf(actor) === this.node;
+    const isThere = isLocal ? this.#actors.has(actor) : this.#remotes.watch(actor, id);
+    const nobody = { how: "lost", why: `${actor} is not there` } as const;
+    if (!isThere) queueMicrotask(() => this.#watches.tell(id, actor, nobody));
+    return () => {
+      if (this.#watches.remove(id) && !isLocal) this.#remotes.unwatch(actor, id);
     };
-    this.#questions.set(id, {
-      answer: (answer) => settle(() => resolve(answer as R)),
-      fail: (error) => settle(() => reject(error)),
-    });
-    if (!this.#route({ to, from, id, message })) {
-      settle(() => reject(new Problem("unavailable", `${to} does not take ${message.type} now`)));
-    }
-    return promise;
+  }
+
+  /** As `watch`; `watcher` receives a `Runtime.Down`. */
+  monitor(watcher: Address, actor: Address): () => void {
+    return this.watch(actor, ({ how, why }) =>
+      this.send(watcher, Runtime.Down({ actor, watch: 1, how, why }), actor),
+    );
+  }
+
+  /** Two that cannot do without each other: when one ends other than in order, so does the other. Undone by the returned function. */
+  link(one: Address, other: Address): () => void {
+    const bond = (of: Address, to: Address) =>
+      this.watch(of, ({ how, why }) => {
+        undo();
+        if (how !== "stopped") this.fail(to, new Error(`${of}, to which it is linked, ended: ${why}`));
+      });
+    const undos = [bond(one, other), bond(other, one)];
+    const undo = () => {
+      for (const each of undos.splice(0)) each();
+    };
+    return undo;
   }
 
   /** Everything addressed to `node/…` goes over this link from now on. */
   connect(node: string, link: Transport): void {
-    this.#links.set(node, link);
-    link.onReceive = (envelope) => this.#route(envelope);
+    this.#note("linked", this.node, node, "");
+    this.#remotes.connect(node, link);
   }
 
-  disconnect(node: string): void {
-    this.#links.get(node)?.close();
-    this.#links.delete(node);
+  /** Closes the link; questions to that node fail and who watches actors there is told, with `why`. */
+  disconnect(node: string, why = `the link to ${node} is closed`): void {
+    if (!this.#remotes.disconnect(node)) return;
+    this.#note("unlinked", this.node, node, "");
+    const there = (address: Address) => nodeOf(address) === node;
+    this.#questions.failAll(there, (to) => new Problem("unavailable", `${to} did not answer: ${why}`));
+    for (const [id, actor] of this.#watches.of(there)) this.#watches.tell(id, actor, { how: "lost", why });
   }
 
-  #route(envelope: Envelope): boolean {
-    const { to } = envelope;
-    const node = to.slice(0, to.indexOf("/"));
-    if (node !== this.node) return this.#links.get(node)?.send(envelope) ?? false;
-    if (envelope.re !== undefined) return this.#answer(envelope.re, envelope.message);
-    const actor = this.#actors.get(to);
-    if (!actor?.box.put(envelope)) return false;
-    if (!actor.running) {
-      actor.running = true;
-      queueMicrotask(() => this.#run(to, actor));
+  #deliver(actor: Actor, from: Address, message: AnyMessage, id: number): boolean {
+    const delivery = new Delivery(this.#ground, actor.address, from, message, id);
+    if (!actor.box.put(delivery) && !this.#squeeze(actor, delivery)) return false;
+    if (!actor.isQueued) {
+      actor.isQueued = true;
+      this.#queue.add(actor);
     }
     return true;
   }
 
-  #answer(id: number, message: AnyMessage): boolean {
-    const question = this.#questions.get(id);
-    question?.answer(message);
-    return question !== undefined;
+  /** The mailbox is full: the actor's policy says who gives way. */
+  #squeeze(actor: Actor, delivery: Delivery): boolean {
+    const oldest = actor.whenFull === "dropOldest" ? actor.box.take() : undefined;
+    const loser = oldest ?? delivery;
+    this.#note(oldest ? "dropped" : "refused", actor.address, loser.from, loser.message.type);
+    const why = `${actor.address} has ${actor.box.limit} messages waiting and takes no more`;
+    this.#refuse(loser, new Problem("overloaded", why));
+    if (oldest) actor.dropped += 1;
+    else actor.refused += 1;
+    return oldest !== undefined && actor.box.put(delivery);
   }
 
-  #run(address: Address, actor: Actor): void {
-    for (let handled = 0; handled < BATCH; handled++) {
-      const envelope = this.#actors.get(address) === actor ? actor.box.take() : undefined;
-      if (!envelope) {
-        actor.running = false;
-        return;
-      }
-      try {
-        actor.behave(this.#received(envelope));
-      } catch (error) {
-        this.stop(address);
-        actor.onCrash(error);
-        return;
-      }
+  /** Ends a question that nobody will answer; what is only told is lost without a word. */
+  #refuse({ to, from, id }: Delivery, problem: Problem): void {
+    if (id === 0) return;
+    if (nodeOf(from) === this.node) this.#questions.fail(id, problem);
+    else
+      this.#remotes.send({
+        to: from,
+        from: to,
+        re: id,
+        message: Runtime.Refused({ problem: problemBody(problem) }),
+      });
+  }
+
+  #reply(from: Address, to: Address, re: number, message: AnyMessage): void {
+    if (re === 0) {
+      this.send(to, message, from);
+      return;
     }
-    setImmediate(() => this.#run(address, actor));
+    if (this.trace) this.trace.note("sent", from, to, message.type);
+    if (nodeOf(to) === this.node) this.#answered(re, to, from, message);
+    else this.#remotes.send({ to, from, re, message });
   }
 
-  #received({ to, from, id, message }: Envelope): Received {
-    return {
-      message,
-      from,
-      reply: (answer) => {
-        this.#route({ to: from, from: to, message: answer, ...(id !== undefined && { re: id }) });
-      },
-    };
+  #answered(re: number, to: Address, from: Address, message: AnyMessage): void {
+    const taken =
+      message.type === Refused
+        ? this.#questions.refuse(re, from, problemOf((message as Refusal).problem))
+        : this.#questions.answer(re, from, message);
+    if (!taken) this.#note("late", to, from, message.type);
+  }
+
+  /** From another node. */
+  #arrived({ to, from, id = 0, re, message }: Envelope): void {
+    if (re !== undefined) {
+      this.#answered(re, to, from, message);
+      return;
+    }
+    const actor = this.#actors.get(to);
+    if (actor) this.#deliver(actor, from, message, id);
+    else {
+      this.#note("dropped", to, from, message.type);
+      this.#refuse(
+        new Delivery(this.#ground, to, from, message, id),
+        new Problem("unavailable", `${to} is not there`),
+      );
+    }
+  }
+
+  #crash(actor: Actor, error: unknown): void {
+    const isWatched = this.#watches.watched(actor.address);
+    this.#end(actor, { how: "crashed", why: error instanceof Error ? error.message : String(error) });
+    if (actor.onCrash) actor.onCrash(error);
+    else if (!isWatched)
+      queueMicrotask(() => {
+        throw error;
+      });
+  }
+
+  #end(actor: Actor, end: End): void {
+    if (actor.hasEnded) return;
+    actor.hasEnded = true;
+    this.#actors.delete(actor.address);
+    this.#note("ended", actor.address, "", end.how);
+    const problem = new Problem("unavailable", `${actor.address} ended before it answered: ${end.why}`);
+    for (let left = actor.box.take(); left; left = actor.box.take()) this.#refuse(left, problem);
+    for (const tell of actor.waitingForRoom.splice(0)) tell();
+    this.#watches.tellAll(actor.address, end);
+  }
+
+  #note(kind: TraceKind, actor: string, peer: string, what: string): void {
+    if (this.trace) this.trace.note(kind, actor, peer, what);
   }
 }
-
-const late = (to: Address, { type }: AnyMessage, timeoutMs: number): Problem =>
-  new Problem("unavailable", `${to} did not answer ${type} within ${timeoutMs} ms`);

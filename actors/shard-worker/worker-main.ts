@@ -32,7 +32,9 @@ export function runShardWorker(node: string, parent: string, libraryFolder: stri
   };
   const engine = createHost(libraryFolder, systemClock, crash);
   const chart = shardWorker({ engine, tell: (to, message) => void system.send(to, message, self) });
-  system.spawn("shard-worker", chartBehaviour(chart, crash), { onCrash: crash });
+  system.spawn("shard-worker", chartBehaviour(chart, crash, { trace: system.trace, address: self }), {
+    onCrash: crash,
+  });
   process.on("message", (frame) => link.arrived(frame));
   process.on("disconnect", () => process.exit(LINK_LOST));
 }

@@ -38,10 +38,11 @@ export class VirtualTime {
 
   async pass(ms: number): Promise<void> {
     const endMs = this.nowMs + ms;
+    await settle();
     for (let next = this.#pop(endMs); next; next = this.#pop(endMs)) {
       this.nowMs = next.atMs;
       next.run?.();
-      for (let turn = 0; turn < SETTLE_TURNS; turn++) await Promise.resolve();
+      await settle();
     }
     this.nowMs = endMs;
   }
@@ -83,6 +84,10 @@ export class VirtualTime {
     }
     heap[at] = last;
   }
+}
+
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < SETTLE_TURNS; turn++) await Promise.resolve();
 }
 
 const before = (a: Timer, b: Timer): boolean => a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);

@@ -1,5 +1,6 @@
 /** One model on this machine: the chart of its life bound to a worker process. */
 import { createActor } from "xstate";
+import { traceChart } from "#actors/runtime/chart";
 import { RestartBudget } from "#actors/runtime/supervision";
 import type { ActorSystem } from "#actors/runtime/system";
 import type { Address } from "#protocol/ids";
@@ -61,6 +62,7 @@ export class Instance {
         guards: { mayRestart: () => budget.spend() },
       }),
     );
+    traceChart(this.#chart, `${ports.self}/${shard.model}`, ports.system.trace);
     this.#chart.subscribe({
       complete: () => {
         ports.ended();

@@ -1,0 +1,95 @@
+/** Questions that wait for an answer: each ends once, by its answer, its deadline, or the end of who was asked. */
+import type { Address } from "#protocol/ids";
+import type { AnyMessage } from "#protocol/message";
+import { Problem } from "#protocol/problem";
+import type { Clock } from "./clock.ts";
+
+/** Questions that may wait for an answer at once. */
+const QUESTIONS_MAX = 4096;
+
+interface Question {
+  readonly to: Address;
+  readonly resolve: (message: AnyMessage) => void;
+  readonly reject: (problem: Problem) => void;
+  readonly cancel: () => void;
+}
+
+export class Questions {
+  readonly #clock: Clock;
+  readonly #open = new Map<number, Question>();
+  #last = 0;
+  /** Answers that came after their deadline, or from somebody who was not asked: they are dropped. */
+  late = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  get full(): boolean {
+    return this.#open.size >= QUESTIONS_MAX;
+  }
+
+  /** The number of the next question, which `open` gives out. */
+  get next(): number {
+    return this.#last + 1;
+  }
+
+  open<R extends AnyMessage>(to: Address, type: string, timeoutMs: number): Promise<R> {
+    if (this.full)
+      return Promise.reject(new Problem("overloaded", `${QUESTIONS_MAX} questions already wait for answers`));
+    const { promise, resolve, reject } = Promise.withResolvers<R>();
+    this.#last += 1;
+    const id = this.#last;
+    const tooLate = () =>
+      this.fail(id, new Problem("unavailable", `${to} did not answer ${type} within ${timeoutMs} ms`));
+    this.#open.set(id, {
+      to,
+      resolve: resolve as (message: AnyMessage) => void,
+      reject,
+      cancel: this.#clock.after(timeoutMs, tooLate),
+    });
+    return promise;
+  }
+
+  /** False when nobody waits for it any more, or `from` is not who was asked. */
+  answer(id: number, from: Address, message: AnyMessage): boolean {
+    return this.#end(id, from, ({ resolve }) => resolve(message));
+  }
+
+  /** As `answer`, by who does not take the question. */
+  refuse(id: number, from: Address, problem: Problem): boolean {
+    return this.#end(id, from, ({ reject }) => reject(problem));
+  }
+
+  fail(id: number, problem: Problem): void {
+    const question = this.#open.get(id);
+    if (!question) return;
+    this.#close(id, question);
+    question.reject(problem);
+  }
+
+  /** Ends every question to an address of which `concerns` says so. */
+  failAll(concerns: (to: Address) => boolean, problem: (to: Address) => Problem): void {
+    for (const [id, { to }] of this.#open) if (concerns(to)) this.fail(id, problem(to));
+  }
+
+  #end(id: number, from: Address, how: (question: Question) => void): boolean {
+    const question = this.#open.get(id);
+    if (question?.to !== from) {
+      this.late += 1;
+      return false;
+    }
+    this.#close(id, question);
+    how(question);
+    return true;
+  }
+
+  #close(id: number, question: Question): void {
+    this.#open.delete(id);
+    question.cancel();
+  }
+}
