@@ -1,5 +1,6 @@
 /** What one machine is and has, as it tells others and as `exo nodes` shows it. */
 import { type Static, Type as t } from "@sinclair/typebox";
+import { NodeId } from "./ids.ts";
 
 /** Names come from other machines: short, so that a table of them stays a table. */
 const name = (maxLength: number) => t.String({ maxLength });
@@ -17,6 +18,7 @@ export type Accelerator = Static<typeof Accelerator>;
 export const Medium = t.Union([
   t.Literal("loopback"),
   t.Literal("thunderbolt"),
+  t.Literal("infiniband"),
   t.Literal("ethernet"),
   t.Literal("wifi"),
   t.Literal("tunnel"),
@@ -35,6 +37,17 @@ export type Interface = Static<typeof Interface>;
 
 /** RDMA over Thunderbolt or InfiniBand: whether it could carry collectives, and if not, why. */
 export const RdmaState = t.Union([t.Literal("none"), t.Literal("disabled"), t.Literal("ready")]);
+export type RdmaState = Static<typeof RdmaState>;
+
+/** One Thunderbolt socket. Two machines share a cable where the one's `peerDomain` is the other's `domain`. */
+export const ThunderboltPort = t.Object({
+  name: name(32),
+  domain: name(64),
+  peerDomain: t.Optional(name(64)),
+  speedMbps: t.Optional(t.Number({ minimum: 0 })),
+  rdmaDevice: t.Optional(name(32)),
+});
+export type ThunderboltPort = Static<typeof ThunderboltPort>;
 
 /** Facts about a node, measured by itself. Bytes and counts are whole numbers; a fact the system does not tell is left out. */
 export const NodeFacts = t.Object({
@@ -50,6 +63,7 @@ export const NodeFacts = t.Object({
   accelerators: t.Array(Accelerator, { maxItems: 16 }),
   interfaces: t.Array(Interface, { maxItems: 32 }),
   rdma: RdmaState,
+  thunderbolt: t.Optional(t.Array(ThunderboltPort, { maxItems: 16 })),
   /** Part of the processors' time that was busy since the facts before, 0 to 1. */
   busy: t.Optional(t.Number({ minimum: 0, maximum: 1 })),
   power: t.Optional(t.Union([t.Literal("mains"), t.Literal("battery")])),
@@ -58,3 +72,22 @@ export const NodeFacts = t.Object({
   ),
 });
 export type NodeFacts = Static<typeof NodeFacts>;
+
+/** What one node knows of its way to another: directed, measured by the sender. */
+export const LinkFacts = t.Object({
+  to: NodeId,
+  /** Of the sender's own interface. */
+  medium: Medium,
+  interface: t.Optional(name(32)),
+  /** Median round trip of small messages over the last minute. */
+  latencyMs: t.Optional(t.Number({ minimum: 0 })),
+  /** What a short burst reached, one way. */
+  bytesPerSecond: t.Optional(t.Number({ minimum: 0 })),
+  /** When the burst was: seconds since 1970 by the sender's clock, for display only. */
+  measuredAt: t.Optional(t.Integer({ minimum: 0 })),
+});
+export type LinkFacts = Static<typeof LinkFacts>;
+
+/** One item of GET /exo/v1/links. */
+export const LinkView = t.Composite([t.Object({ from: NodeId, rdma: RdmaState }), LinkFacts]);
+export type LinkView = Static<typeof LinkView>;

@@ -1,5 +1,6 @@
 /** The engine of a worker process: opens the library once, holds one model, and turns its crank between messages. */
 import type { Clock } from "#actors/runtime/clock";
+import { freeMemory } from "#actors/runtime/machine/memory";
 import type { Dtype } from "#ffi/array";
 import { weightsOf } from "#ffi/cursor";
 import { openLibrary } from "#ffi/library";
@@ -10,7 +11,6 @@ import type { KvQuant, Shard, ShardFacts } from "#protocol/shard";
 import type { Engine as EnginePort } from "./effects.ts";
 import { Engine } from "./engine/engine.ts";
 import { requireRoomForWeights } from "./engine/room.ts";
-import { freeMemory } from "./free-memory.ts";
 import { checkFit } from "./models/fit.ts";
 import { buildModel } from "./models/registry.ts";
 import { nativePasses } from "./sampling/native-passes.ts";

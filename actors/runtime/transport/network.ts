@@ -28,6 +28,8 @@ export interface Link extends Transport {
   readonly peer: Peer;
   readonly lane: Lane;
   readonly remote: Endpoint;
+  /** The address of this end, where the system tells it: which interface carries the link. */
+  readonly local?: string;
   /** Whether this side dialled. */
   readonly dialled: boolean;
   /** Bytes that wait to be sent; `send` refuses above the lane's limit. */

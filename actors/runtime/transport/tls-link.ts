@@ -33,6 +33,7 @@ export interface LinkFacts {
   readonly peer: Peer;
   readonly lane: Lane;
   readonly remote: Endpoint;
+  readonly local: string;
   readonly dialled: boolean;
 }
 
@@ -40,6 +41,7 @@ export class StreamLink implements Link {
   readonly peer: Peer;
   readonly lane: Lane;
   readonly remote: Endpoint;
+  readonly local: string;
   readonly dialled: boolean;
   onReceive: (envelope: Envelope) => void = () => {};
   onBody: (envelope: Envelope, body: Uint8Array) => void = () => {};
@@ -54,11 +56,12 @@ export class StreamLink implements Link {
   #refused = false;
   #open = true;
 
-  constructor({ self, peer, lane, remote, dialled }: LinkFacts, stream: ByteStream) {
+  constructor({ self, peer, lane, remote, local, dialled }: LinkFacts, stream: ByteStream) {
     this.#self = self;
     this.peer = peer;
     this.lane = lane;
     this.remote = remote;
+    this.local = local;
     this.dialled = dialled;
     this.#stream = stream;
   }

@@ -242,8 +242,9 @@ export class TlsNetwork implements Network {
     const { data } = socket;
     data.settle();
     const remote = { host: socket.remoteAddress, port: socket.remotePort };
+    const { localAddress: local } = socket;
     const link = new StreamLink(
-      { self: this.#options.identity.node, peer, lane, remote, dialled: data.dialled },
+      { self: this.#options.identity.node, peer, lane, remote, local, dialled: data.dialled },
       socket,
     );
     data.link = link;

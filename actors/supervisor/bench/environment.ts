@@ -1,6 +1,7 @@
 /** What the benchmark ran on, as the system tells it; facts that could spoil it become warnings. */
-import { readdirSync, readFileSync } from "node:fs";
 import { arch, cpus, freemem, loadavg, platform, release, totalmem } from "node:os";
+import { physicalCores, powerSource, thermalZones } from "#actors/runtime/machine/linux-facts";
+import { listFolder, readText } from "#actors/runtime/machine/system-files";
 import { shownBytes } from "../terminal/table.ts";
 import type { MachineFacts } from "./facts.ts";
 
@@ -10,14 +11,18 @@ import type { MachineFacts } from "./facts.ts";
  */
 export function machineFacts(root = ""): MachineFacts {
   const processors = cpus();
+  const files = {
+    read: (path: string) => readText(root + path),
+    list: (path: string) => listFolder(root + path),
+  };
   const known = {
-    physicalCores: physicalCores(root),
+    physicalCores: physicalCores(files.read("/proc/cpuinfo") ?? ""),
     coresAllowed: coresAllowed(root),
     swapUsedBytes: swapUsed(root),
-    power: powerSource(root),
+    power: powerSource(files),
     governor: read(`${root}/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor`),
     platformProfile: read(`${root}/sys/firmware/acpi/platform_profile`),
-    hottestCelsius: hottest(root),
+    hottestCelsius: hottest(thermalZones(files)),
     throttledTimes: throttled(root),
     gpus: graphics(root),
   };
@@ -73,36 +78,12 @@ export function throttleWarnings(before: MachineFacts, after: MachineFacts): str
   return times > 0 ? [`heat lowered the processor's clock ${times} times while it was measured`] : [];
 }
 
-function read(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8").trim();
-  } catch {
-    return undefined; // not this platform, or not for this user to read: the fact stays unknown.
-  }
-}
-
-function entries(folder: string): readonly string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return []; // as above.
-  }
-}
+const read = (path: string): string | undefined => readText(path)?.trim();
 
 const numberAt = (path: string): number | undefined => {
   const text = read(path);
   return text === undefined || !Number.isFinite(Number(text)) ? undefined : Number(text);
 };
-
-/** Linux lists per processor which core of which package it is. */
-function physicalCores(root: string): number | undefined {
-  const blocks = (read(`${root}/proc/cpuinfo`) ?? "").split("\n\n");
-  const cores = blocks.flatMap((block) => {
-    const core = /^core id\s*:\s*(\d+)/m.exec(block)?.[1];
-    return core === undefined ? [] : [`${/^physical id\s*:\s*(\d+)/m.exec(block)?.[1]}/${core}`];
-  });
-  return cores.length === 0 ? undefined : new Set(cores).size;
-}
 
 /** Control groups, version 2: microseconds of processor time in each period. */
 function coresAllowed(root: string): number | undefined {
@@ -117,26 +98,13 @@ function swapUsed(root: string): number | undefined {
   return Number.isNaN(used) ? undefined : used;
 }
 
-function powerSource(root: string): MachineFacts["power"] {
-  const supplies = `${root}/sys/class/power_supply`;
-  const online = entries(supplies).flatMap((name) => read(`${supplies}/${name}/online`) ?? []);
-  if (online.length === 0) return undefined;
-  return online.includes("1") ? "mains" : "battery";
-}
-
-/** Millidegrees. */
-function hottest(root: string): number | undefined {
-  const zones = `${root}/sys/class/thermal`;
-  const found = entries(zones).flatMap((zone) =>
-    zone.startsWith("thermal_zone") ? (numberAt(`${zones}/${zone}/temp`) ?? []) : [],
-  );
-  return found.length === 0 ? undefined : Math.max(...found) / 1000;
-}
+const hottest = (zones: readonly { readonly milliCelsius: number }[]): number | undefined =>
+  zones.length === 0 ? undefined : Math.max(...zones.map(({ milliCelsius }) => milliCelsius)) / 1000;
 
 /** Every thread of a core shows the count of its core. */
 function throttled(root: string): number | undefined {
   const folder = `${root}/sys/devices/system/cpu`;
-  const counts = entries(folder)
+  const counts = listFolder(folder)
     .filter((name) => /^cpu\d+$/.test(name))
     .flatMap((name) => numberAt(`${folder}/${name}/thermal_throttle/core_throttle_count`) ?? []);
   return counts.length === 0 ? undefined : counts.reduce((sum, each) => sum + each, 0);
@@ -145,7 +113,7 @@ function throttled(root: string): number | undefined {
 /** By their PCI numbers, of which the first is the maker's. */
 function graphics(root: string): readonly string[] | undefined {
   const folder = `${root}/sys/class/drm`;
-  const cards = entries(folder).filter((name) => /^card\d+$/.test(name));
+  const cards = listFolder(folder).filter((name) => /^card\d+$/.test(name));
   const named = cards.flatMap((card) => {
     const [vendor, device] = [
       read(`${folder}/${card}/device/vendor`),

@@ -1,6 +1,5 @@
-/** What this process may still take of the machine's memory. */
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+/** How much of the machine's memory there is for this process, and what it may still take. */
+import { readText } from "./system-files.ts";
 
 /**
  * Bytes that are left: of the machine (caches that it would give up count as free), of every control group around this process,
@@ -8,13 +7,25 @@ import { join } from "node:path";
  * those of proc(5), https://docs.kernel.org/admin-guide/cgroup-v2.html and cgroup-v1/memory.html; `root` is for tests.
  */
 export function freeMemory(root = "/"): number {
-  const read = (path: string): string =>
-    existsSync(join(root, path)) ? readFileSync(join(root, path), "utf8") : "";
+  const read = reader(root);
   const available = kilobytes(read("proc/meminfo"), "MemAvailable");
-  return Math.min(available ?? Number.POSITIVE_INFINITY, leftOfLimit(read), ...leftOfGroups(read));
+  const groups = groupsOf(read, leftOfGroup, leftOfOldGroup);
+  return Math.min(available ?? Number.POSITIVE_INFINITY, leftOfLimit(read), ...groups);
+}
+
+/** Bytes of the machine, or of the smallest limit around this process; Infinity where the system does not say. */
+export function totalMemory(root = "/"): number {
+  const read = reader(root);
+  const total = kilobytes(read("proc/meminfo"), "MemTotal");
+  return Math.min(total ?? Number.POSITIVE_INFINITY, ...groupsOf(read, limitOfGroup, limitOfOldGroup));
 }
 
 type Read = (path: string) => string;
+
+const reader =
+  (root: string): Read =>
+  (path) =>
+    readText(`${root}/${path}`) ?? "";
 
 function kilobytes(text: string, name: string): number | undefined {
   const [, amount] = new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(text) ?? [];
@@ -27,8 +38,10 @@ function leftOfLimit(read: Read): number {
   return Math.max(0, Number(limit) - (kilobytes(read("proc/self/status"), "VmData") ?? 0));
 }
 
+type OfGroup = (read: Read, group: string) => number;
+
 /** Of the groups along the process's paths, and of the mounts themselves: in a container these are its own group. */
-function leftOfGroups(read: Read): number[] {
+function groupsOf(read: Read, ofGroup: OfGroup, ofOldGroup: OfGroup): number[] {
   return read("proc/self/cgroup")
     .split("\n")
     .flatMap((line) => {
@@ -36,10 +49,9 @@ function leftOfGroups(read: Read): number[] {
       if (path === "") return [];
       const parts = path.split("/").filter((part) => part !== "");
       const groups = parts.map((_, depth) => parts.slice(0, depth + 1).join("/"));
-      if (controllers === "")
-        return ["", ...groups].map((group) => leftOfGroup(read, `sys/fs/cgroup/${group}`));
+      if (controllers === "") return ["", ...groups].map((group) => ofGroup(read, `sys/fs/cgroup/${group}`));
       if (!controllers.split(",").includes("memory")) return [];
-      return ["", ...groups].map((group) => leftOfOldGroup(read, `sys/fs/cgroup/memory/${group}`));
+      return ["", ...groups].map((group) => ofOldGroup(read, `sys/fs/cgroup/memory/${group}`));
     });
 }
 
@@ -65,3 +77,14 @@ const leftOfOldGroup = (read: Read, group: string): number =>
     read(`${group}/memory.usage_in_bytes`),
     idlePages(read(`${group}/memory.stat`), "total_inactive_file"),
   );
+
+/** A group of version 1 without a limit shows the largest whole number of pages. */
+const LIMIT_MAX = 2 ** 60;
+
+const limitIn = (text: string): number =>
+  /^\d+\s*$/.test(text) && Number(text) < LIMIT_MAX ? Number(text) : Number.POSITIVE_INFINITY;
+
+const limitOfGroup = (read: Read, group: string): number => limitIn(read(`${group}/memory.max`));
+
+const limitOfOldGroup = (read: Read, group: string): number =>
+  limitIn(read(`${group}/memory.limit_in_bytes`));

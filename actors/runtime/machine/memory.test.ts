@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { freeMemory } from "./free-memory.ts";
+import { freeMemory } from "./memory.ts";
 
 /** Free memory of a machine whose files say this. */
 function freeWith(files: Readonly<Record<string, string>>): number {

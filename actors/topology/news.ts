@@ -1,0 +1,36 @@
+/** Whether a node has something new to tell: small changes of what always changes are none. */
+import type { LinkFacts, NodeFacts } from "#protocol/node";
+import type { NodeRecord } from "#protocol/topology";
+import { canonical } from "./graph.ts";
+
+/** Of the machine's memory. */
+const MEMORY_PART = 0.02;
+const DISK_BYTES = 1e9;
+const BUSY_PART = 0.15;
+const LATENCY_PART = 0.3;
+const LATENCY_MS = 0.3;
+
+export function isNews(told: NodeRecord, now: NodeRecord): boolean {
+  return (
+    canonical(steady(told)) !== canonical(steady(now)) ||
+    factsMoved(told.facts, now.facts) ||
+    now.links.some((link, at) => latencyMoved(told.links[at], link))
+  );
+}
+
+/** The parts that change by decision or by hand only. */
+const steady = ({ facts, links }: NodeRecord) => {
+  const { freeBytes: _free, diskFreeBytes: _disk, busy: _busy, ...rest } = facts;
+  return { facts: rest, links: links.map(({ latencyMs: _latency, ...link }) => link) };
+};
+
+const factsMoved = (told: NodeFacts, now: NodeFacts): boolean =>
+  moved(told.freeBytes, now.freeBytes, MEMORY_PART * now.memoryBytes) ||
+  moved(told.diskFreeBytes, now.diskFreeBytes, DISK_BYTES) ||
+  moved(told.busy, now.busy, BUSY_PART);
+
+const latencyMoved = (told: LinkFacts | undefined, now: LinkFacts): boolean =>
+  moved(told?.latencyMs, now.latencyMs, Math.max(LATENCY_MS, LATENCY_PART * (told?.latencyMs ?? 0)));
+
+const moved = (told: number | undefined, now: number | undefined, least: number): boolean =>
+  told === undefined || now === undefined ? told !== now : Math.abs(told - now) > least;

@@ -1,0 +1,129 @@
+/** This node's facts, kept fresh: each group of probes at its own pace, one round of a group at a time. */
+import type { Clock } from "#actors/runtime/clock";
+import type { NodeFacts } from "#protocol/node";
+import { boundedFacts } from "./bounded-facts.ts";
+import { linuxProbe } from "./probes/linux.ts";
+import type { Machine, ProcessorTime } from "./probes/machine.ts";
+import { macosProbe } from "./probes/macos.ts";
+import { plainProbe } from "./probes/other.ts";
+import type { Probe, SomeFacts } from "./probes/probe.ts";
+
+export interface SensorOptions {
+  readonly clock: Clock;
+  readonly machine: Machine;
+  /** As others see this node. */
+  readonly name: () => string;
+  readonly version: string;
+  /** Where models are kept; it need not exist yet. */
+  readonly modelsFolder: string;
+  /** The facts are others than before, perhaps only a little. */
+  readonly changed: () => void;
+}
+
+const QUICK_MS = 2000;
+const SLOW_MS = 10_000;
+const DEAR_MS = 300_000;
+
+type Group = "fixed" | "quick" | "slow" | "dear" | "disk";
+
+export class Sensors {
+  readonly #options: SensorOptions;
+  readonly #probe: Probe;
+  readonly #parts = new Map<Group, SomeFacts>();
+  readonly #cancels = new Map<Group, () => void>();
+  #time: ProcessorTime | undefined;
+  #stopped = false;
+  #facts: NodeFacts;
+
+  constructor(options: SensorOptions) {
+    this.#options = options;
+    this.#probe = probeOf(options.machine);
+    this.#facts = this.#assembled();
+  }
+
+  get facts(): NodeFacts {
+    return this.#facts;
+  }
+
+  /** Resolves once every group but the dear one has told what it knows. */
+  async start(): Promise<void> {
+    const probe = this.#probe;
+    this.#time = probe.time();
+    await Promise.all([
+      this.#round("fixed", () => probe.fixed()),
+      this.#round("quick", () => this.#quick(), QUICK_MS),
+      this.#round("slow", () => probe.slow(), SLOW_MS),
+      this.#round("disk", () => this.#disk(), SLOW_MS),
+    ]);
+    void this.#round("dear", () => probe.dear(), DEAR_MS);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const cancel of this.#cancels.values()) cancel();
+  }
+
+  /** Asks one group, then waits: a group that is late makes its own rounds rarer, not more. */
+  async #round(group: Group, ask: () => Promise<SomeFacts>, everyMs?: number): Promise<void> {
+    const part = await ask().catch(() => ({})); // A probe that fails tells nothing.
+    if (this.#stopped) return;
+    this.#parts.set(group, part);
+    this.#facts = this.#assembled();
+    this.#options.changed();
+    if (everyMs === undefined) return;
+    const next = this.#options.clock.after(everyMs, () => void this.#round(group, ask, everyMs));
+    this.#cancels.set(group, next);
+  }
+
+  async #quick(): Promise<SomeFacts> {
+    const [before, now] = [this.#time, this.#probe.time()];
+    this.#time = now;
+    const passed = before && now ? now.total - before.total : 0;
+    const busy = before && now && passed > 0 ? { busy: (now.busy - before.busy) / passed } : {};
+    return { ...(await this.#probe.quick()), ...busy };
+  }
+
+  /** Of the nearest folder above that exists. */
+  async #disk(): Promise<SomeFacts> {
+    const { machine, modelsFolder } = this.#options;
+    for (let folder = modelsFolder; ; folder = folder.slice(0, Math.max(1, folder.lastIndexOf("/")))) {
+      try {
+        return { diskFreeBytes: await machine.diskFreeBytes(folder) };
+      } catch {
+        if (folder.length <= 1) return {};
+      }
+    }
+  }
+
+  #assembled(): NodeFacts {
+    const { machine, name, version } = this.#options;
+    const { totalBytes, freeBytes } = machine.memory();
+    const { model, count } = this.#unknown();
+    return boundedFacts({
+      name: name(),
+      version,
+      os: `${machine.platform} ${machine.release}`,
+      arch: machine.arch,
+      chip: model,
+      cores: count,
+      memoryBytes: totalBytes,
+      freeBytes,
+      accelerators: [],
+      interfaces: [],
+      rdma: "none",
+      ...Object.assign({}, ...this.#parts.values()),
+    });
+  }
+
+  /** What the runtime says of the processors: dear to ask on machines of many, so once. */
+  #processors: { readonly model: string; readonly count: number } | undefined;
+  #unknown() {
+    this.#processors ??= this.#options.machine.processors();
+    return this.#processors;
+  }
+}
+
+function probeOf(machine: Machine): Probe {
+  if (machine.platform === "linux") return linuxProbe(machine);
+  return machine.platform === "darwin" ? macosProbe(machine) : plainProbe(machine);
+}
