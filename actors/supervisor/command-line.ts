@@ -1,6 +1,15 @@
 /** Every command and flag, and nothing else: what they do is loaded when one is chosen. */
 import { Command, InvalidArgumentError } from "commander";
-import { APIS, FORMATS } from "./bench/bench-config.ts";
+import {
+  APIS,
+  CONCURRENCY_MAX,
+  DURATION_MAX_MS,
+  FORMATS,
+  RATE_MAX,
+  REPEAT_MAX,
+  TOKENS_MAX,
+  WARMUP_MAX,
+} from "./bench/bench-config.ts";
 import type { ConfigFlags } from "./home/config.ts";
 import type { Session } from "./session.ts";
 
@@ -164,14 +173,18 @@ function machineCommands(make: Make): void {
 function benchCommand(make: Make): void {
   const bench = make("bench [what...]", "measure a model, or what a config.yaml says");
   bench.command
-    .option("-p, --prompt-tokens <list>", "tokens of each prompt; a list makes a grid (512)", counts(1))
-    .option("-n, --output-tokens <list>", "tokens of each answer (128)", counts(1))
-    .option("-c, --concurrency <list>", "streams at once (1)", counts(1))
-    .option("-d, --depth <list>", "tokens of context before the prompt (0)", counts(0))
+    .option(
+      "-p, --prompt-tokens <list>",
+      "tokens of each prompt; a list makes a grid (512)",
+      counts(1, TOKENS_MAX),
+    )
+    .option("-n, --output-tokens <list>", "tokens of each answer (128)", counts(1, TOKENS_MAX))
+    .option("-c, --concurrency <list>", "streams at once (1)", counts(1, CONCURRENCY_MAX))
+    .option("-d, --depth <list>", "tokens of context before the prompt (0)", counts(0, TOKENS_MAX))
     .option("--rate <list>", "requests per second instead of streams, poisson", rates)
-    .option("--duration <duration>", "how long each run goes on, instead of a number of requests", duration)
-    .option("-r, --repeat <n>", "runs of each cell (5)", whole(1))
-    .option("--warmup <n>", "requests before each cell that do not count (2)", whole(0))
+    .option("--duration <duration>", "how long each run goes on, instead of a number of requests", runTime)
+    .option("-r, --repeat <n>", "runs of each cell (5)", whole(1, REPEAT_MAX))
+    .option("--warmup <n>", "requests before each cell that do not count (2)", whole(0, WARMUP_MAX))
     .option("--url <url>", "any OpenAI-compatible API, such as http://localhost:8080/v1")
     .option("--api <api>", APIS.join(", "), oneOf(APIS))
     .option("--compare <report>", "compare with this report; `last` is the last complete one")
@@ -207,9 +220,9 @@ const gathered = (value: string, before: readonly string[] = []): readonly strin
 const split = (value: string): readonly string[] => value.split(",").map((each) => each.trim());
 
 const counts =
-  (least: number) =>
+  (least: number, most: number) =>
   (value: string): readonly number[] =>
-    split(value).map(whole(least));
+    split(value).map(whole(least, most));
 
 const oneOf =
   (words: readonly string[]) =>
@@ -218,7 +231,7 @@ const oneOf =
     throw new InvalidArgumentError(`It must be one of ${words.join(", ")}.`);
   };
 
-const rates = (value: string): readonly number[] => split(value).map(number(0.001));
+const rates = (value: string): readonly number[] => split(value).map(number(0.001, RATE_MAX));
 
 const whole =
   (least: number, most = Number.MAX_SAFE_INTEGER) =>
@@ -247,6 +260,13 @@ function checked(
 }
 
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** Of a benchmark's run. */
+function runTime(text: string): number {
+  const ms = duration(text);
+  if (ms > 0 && ms <= DURATION_MAX_MS) return ms;
+  throw new InvalidArgumentError("It must be longer than nothing, and a week at the most.");
+}
 
 /** Seconds where no unit is given; milliseconds out. */
 function duration(text: string): number {

@@ -1,7 +1,7 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { environmentOf, exo, freshFolder, fromSource } from "../cli/exo.ts";
+import { exo, freshFolder, started } from "../cli/exo.ts";
 import { until } from "../e2e/product.ts";
 import { httpTarget } from "./http-target.ts";
 
@@ -91,13 +91,7 @@ test("Ctrl-C writes a report marked as partial, and --resume completes it", asyn
   await using slow = httpTarget({ hangsFrom: 5 });
   const path = join(home.path, "c.yaml");
   await Bun.write(path, CONFIG(slow.url, "name: half"));
-  const child = Bun.spawn([...fromSource, "bench", "c.yaml"], {
-    env: environmentOf(home.path),
-    cwd: home.path,
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
+  const child = started(["bench", "c.yaml"], { home: home.path });
   await until("the sixth request", () => slow.streamed() >= 6);
   child.kill("SIGINT");
   const [out, code] = [await new Response(child.stdout).text(), await child.exited];
@@ -162,7 +156,7 @@ test("what is wrong is said before anything is measured", async () => {
     → see that the server runs and that the URL is the one of its API
     4 ✗ there is no report /bench/last.json
     → a complete run writes one; see --out
-    2 ✗ option '-p, --prompt-tokens <list>' argument 'many' is invalid. It must be a whole number of at least 1.
+    2 ✗ option '-p, --prompt-tokens <list>' argument 'many' is invalid. It must be a whole number from 1 to 10000000.
     → exo help lists the commands, exo help COMMAND its flags
     2 ✗ comparing needs two reports or more
     → exo bench compare bench/last.json bench/other.json"

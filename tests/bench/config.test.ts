@@ -144,10 +144,10 @@ compare: {fail_if: {decode_tsp: "-5%", errors: "-5"}}
     c.yaml:7:12: defaults.timeout must be a duration such as 80ms, 2s, 5m or 1h, not "soon"
     c.yaml:10:26: scenarios[0].prompt_tokens[1] must be a whole number from 1 to 10000000, not "lots"
     c.yaml:11:18: scenarios[0].load.type is "concurent"; it must be one of single, concurrent, rate, throughput, sweep, replay, ramp; did you mean concurrent?
-    c.yaml:13:11: scenarios[1].load needs a rate, such as 0.5/s
     c.yaml:13:30: scenarios[1].load.rate must be a rate such as 0.5/s or 30/m, above 0, not "0/s"
     c.yaml:14:11: scenarios[1].slo.ttfs is not known; did you mean ttft?
-    and 3 more"
+    c.yaml:16:26: scenarios[2].load.streams is not known; known are type, requests, duration
+    and 2 more"
   `);
 });
 
@@ -155,6 +155,43 @@ test("the limit of ten faults says how many more there are", () => {
   const wrong = Array.from({ length: 12 }, (_, i) => `key${i}: 1`).join("\n");
   const message = faultsOf(`models: [a]\nscenarios: [{name: x}]\n${wrong}\n`);
   expect([message.split("\n").length, message.split("\n").at(-1)]).toEqual([11, "and 2 more"]);
+});
+
+test("numbers that no benchmark can have are refused, and words that every object knows are no keys", () => {
+  const one = (scenario: string) => faultsOf(`models: [a]\nscenarios:\n  - {name: x, ${scenario}}\n`);
+  expect(
+    [
+      faultsOf("models: [a]\n__proto__: 1\nconstructor: 2\nscenarios: [{name: x, toString: 3}]\n"),
+      faultsOf(
+        'models: [a]\nscenarios: [{name: x}]\ncompare: {fail_if: {constructor: ">0", errors: {a: 1}}}\n',
+      ),
+      one("temperature: .nan, prompt_tokens: .inf"),
+      one("timeout: 0s, cooldown: 0s"),
+      one("timeout: 1000h"),
+      one("load: {type: single, duration: 0s}"),
+      one("load: {type: sweep, per_step: 0}"),
+      one("load: {type: rate, rate: 1000000/s}"),
+      one("load: {type: rate, rate: 1000/s, duration: 10h}"),
+      one("load: {type: ramp, from: 1/s, to: 1000/s, duration: 10h}"),
+      one("prompt_tokens: {dist: lognormal, mean: 0}"),
+    ].join("\n"),
+  ).toMatchInlineSnapshot(`
+    "c.yaml:2:1: __proto__ is not known; known are version, name, target, models, placement, require, defaults, scenarios, collect, output, compare
+    c.yaml:3:1: constructor is not known; known are version, name, target, models, placement, require, defaults, scenarios, collect, output, compare
+    c.yaml:4:23: scenarios[0].toString is not known; known are name, prompt_tokens, output_tokens, context_fill, load, data, slo, faults, check, stream, temperature, ignore_eos, prefix_cache, warmup, repeat, cooldown, timeout, seed
+    c.yaml:3:34: compare.fail_if.constructor is no metric; there are decode_tps, prefill_tps, total_tps, requests_per_s, goodput, ttft_p50, ttft_p90, ttft_p99, itl_p50, itl_p90, itl_p99, tpot_p50, tpot_p90, tpot_p99, e2e_p50, e2e_p90, e2e_p99, errors, joules_per_token, perplexity, answers, tools
+    c.yaml:3:48: compare.fail_if.errors is a map; write "-5%" or "+10%" for a change, ">0" or "<10" for a value
+    c.yaml:3:28: scenarios[0].temperature must be a number from 0 to 2, not NaN
+    c.yaml:3:49: scenarios[0].prompt_tokens must be a whole number from 1 to 10000000, not Infinity
+    c.yaml:3:24: scenarios[0].timeout must be longer than nothing, not "0s"
+    c.yaml:3:24: scenarios[0].timeout is "1000h", longer than a week
+    c.yaml:3:46: scenarios[0].load.duration must be longer than nothing, not "0s"
+    c.yaml:3:45: scenarios[0].load.per_step must be longer than nothing, not 0
+    c.yaml:3:40: scenarios[0].load.rate is "1000000/s"; one client sends 10000/s at most
+    c.yaml:3:5: scenarios[0] asks for 36000000 requests a run; at most 1000000 are kept
+    c.yaml:3:5: scenarios[0] asks for 18018000 requests a run; at most 1000000 are kept
+    c.yaml:3:54: scenarios[0].prompt_tokens.mean must be a number from 1 to 10000000, not 0"
+  `);
 });
 
 test("contradictions and gaps are said where they stand", () => {

@@ -1,4 +1,5 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { exo, freshFolder } from "../cli/exo.ts";
 import { httpTarget } from "./http-target.ts";
@@ -52,6 +53,29 @@ test("a server that never answers is given up after the config's timeout", async
     "6 ✗ URL/completions gave no answer within 0.3 s
     → see that the server is well; timeout: in the config gives it longer"
   `);
+});
+
+test("counts that cannot be are taken as not said", async () => {
+  using home = freshFolder();
+  const counts = async (tokens: string) => {
+    const event = `{"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":${tokens},"completion_tokens":${tokens}}}`;
+    await using target = constantServer(() => new Response(`data: ${event}\n\ndata: [DONE]\n\n`));
+    await using server = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      fetch: async (request) =>
+        ((await request.json()) as { stream?: boolean }).stream ? fetch(target.url) : new Response("{}"),
+    });
+    const url = `http://127.0.0.1:${server.port}/v1/`;
+    const args = ["bench", "m", "--url", url, "--api", "chat", ...COMMON, "-r", "1", "--json"];
+    const { code, out } = await exo(args, { home: home.path });
+    const [cell] = JSON.parse(out).cells;
+    return [code, cell.summary.promptTokens, cell.summary.outputTokens];
+  };
+  expect([await counts("-3"), await counts("1e300")]).toEqual([
+    [0, 0, 1],
+    [0, 0, 1],
+  ]);
 });
 
 test("streams of garbage are counted as failures, and a cell without any answer ends with 1", async () => {
@@ -126,7 +150,7 @@ test("what cannot be written is said before anything is measured", async () => {
   await Bun.write(join(home.path, "file"), "");
   const words = await said(["m", "--url", target.url, ...COMMON, "--out", "file/deep"], home.path);
   expect([words.split("\n")[0], target.streamed()]).toEqual([
-    expect.stringContaining("8 ✗ /file/deep cannot be written"),
+    expect.stringContaining("1 ✗ /file/deep cannot be written"),
     0,
   ]);
 });
@@ -152,9 +176,12 @@ compare: {baseline: ./bench/last.json, fail_if: {${limit}}}
   expect([second.code, second.out.includes("compared with bench of")]).toEqual([0, true]);
 });
 
-test("flags that mean one scenario are refused beside a file, and words that do not exist by name", async () => {
+test("flags and files that cannot be are refused by name", async () => {
   using home = freshFolder();
   await Bun.write(join(home.path, "c.yaml"), "models: [m]\nscenarios: [{name: s}]\n");
+  mkdirSync(join(home.path, "folder.yaml"));
+  const data = "models: [m]\nscenarios: [{name: s, data: {messages: folder.yaml}}]\n";
+  await Bun.write(join(home.path, "data.yaml"), data);
   expect(
     [
       await said(["c.yaml", "-p", "512"], home.path),
@@ -162,6 +189,14 @@ test("flags that mean one scenario are refused beside a file, and words that do 
       await said(["m", "--api", "grpc"], home.path),
       await said(["schema", "reports"], home.path),
       await said(["m", "--api", "engine", "--url", "http://127.0.0.1:1"], home.path),
+      await said([""], home.path),
+      await said(["m", "--url", "localhost:80"], home.path),
+      await said(["m", "-c", "2000"], home.path),
+      await said(["m", "-r", "1000000"], home.path),
+      await said(["m", "--duration", "0s"], home.path),
+      await said(["m", "--rate", "1000", "--duration", "1h"], home.path),
+      await said(["folder.yaml"], home.path),
+      await said(["data.yaml"], home.path),
     ].join("\n"),
   ).toMatchInlineSnapshot(`
     "2 ✗ -p is for exo bench MODEL, not for a file
@@ -173,7 +208,23 @@ test("flags that mean one scenario are refused beside a file, and words that do 
     2 ✗ there is no schema reports
     → exo bench schema config, or exo bench schema report
     2 ✗ engine is this exo without HTTP, and a url was named
-    → leave out one of the two"
+    → leave out one of the two
+    2 ✗ nothing to measure was named
+    → exo bench smollm2, or exo bench config.yaml
+    2 ✗ --url localhost:80 is no URL of a server
+    → write it as http://localhost:52415/v1
+    2 ✗ option '-c, --concurrency <list>' argument '2000' is invalid. It must be a whole number from 1 to 1024.
+    → exo help lists the commands, exo help COMMAND its flags
+    2 ✗ option '-r, --repeat <n>' argument '1000000' is invalid. It must be a whole number from 1 to 1000.
+    → exo help lists the commands, exo help COMMAND its flags
+    2 ✗ option '--duration <duration>' argument '0s' is invalid. It must be longer than nothing, and a week at the most.
+    → exo help lists the commands, exo help COMMAND its flags
+    2 ✗ --rate and --duration ask for 3600000 requests a run; at most 1000000 are kept
+    → lower one of the two
+    1 ✗ folder.yaml cannot be read: EISDIR: illegal operation on a directory, read
+    → name a config.yaml that can
+    1 ✗ /folder.yaml, which the config names, cannot be read: EISDIR: illegal operation on a directory, read
+    → correct the path in the config"
   `);
 });
 

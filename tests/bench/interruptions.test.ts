@@ -1,7 +1,7 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { environmentOf, exo, freshFolder, fromSource } from "../cli/exo.ts";
+import { exo, freshFolder, fromSource, started } from "../cli/exo.ts";
 import { until } from "../e2e/product.ts";
 import { httpTarget } from "./http-target.ts";
 
@@ -27,19 +27,19 @@ test("a disk that is full costs the files and no figure", async () => {
     out.includes("20×200"),
     out.includes("could not be noted for --resume"),
     err.includes("could not be written"),
-  ]).toEqual([8, true, true, true]);
+  ]).toEqual([1, true, true, true]);
   expect(filesIn(home.path).filter((name) => name.endsWith(".json"))).toEqual([]);
 });
 
-test("a report that could not be written is not lost: --resume writes it without measuring again", async () => {
+test("a report that could not be written is not lost: --resume writes it, in other formats too, without measuring again", async () => {
   using home = freshFolder();
   await using target = httpTarget();
-  const args = ["bench", "m", "--url", target.url, ...COMMON, "-r", "3", "--formats", "json,html"];
+  const args = ["bench", "m", "--url", target.url, ...COMMON, "-r", "3", "--formats"];
   // 16 blocks of 512 bytes: the page with its style is larger, and everything else is not.
   const command = ["sh", "-c", 'ulimit -f 16; exec "$@"', "sh", ...fromSource];
-  const full = await exo(args, { home: home.path, command });
+  const full = await exo([...args, "json,html"], { home: home.path, command });
   const asked = target.streamed();
-  const resumed = await exo([...args, "--resume"], { home: home.path });
+  const resumed = await exo([...args, "json,csv", "--resume"], { home: home.path });
   expect([
     full.code,
     full.err.includes("could not be written"),
@@ -47,20 +47,33 @@ test("a report that could not be written is not lost: --resume writes it without
     resumed.err.includes("going on: 3 runs are measured already"),
     target.streamed() - asked,
     filesIn(home.path).filter((name) => !name.startsWith("m-TIME.json")),
-  ]).toEqual([8, true, 0, true, 0, ["last.json", "m-TIME.html"]]);
+  ]).toEqual([1, true, 0, true, 0, ["last.json", "m-TIME.csv"]]);
+});
+
+test("a report of what was measured before Ctrl-C that cannot be written is not left out in silence", async () => {
+  using home = freshFolder();
+  await using slow = httpTarget({ hangsFrom: 1 });
+  const command = ["sh", "-c", 'ulimit -f 4; exec "$@"', "sh", ...fromSource];
+  const child = started(["bench", "m", "--url", slow.url, ...COMMON, "-r", "3"], {
+    home: home.path,
+    command,
+  });
+  await until("the second request", () => slow.streamed() >= 2);
+  child.kill("SIGINT");
+  const [out, err] = [await new Response(child.stdout).text(), await new Response(child.stderr).text()];
+  expect([await child.exited, out.startsWith("PARTIAL"), err.includes("could not be written")]).toEqual([
+    130,
+    true,
+    true,
+  ]);
+  expect(filesIn(home.path)).toEqual(["m.journal.jsonl"]);
 });
 
 test("two benchmarks do not share a folder's journal, and a killed one leaves no lock that holds", async () => {
   using home = freshFolder();
   await using slow = httpTarget({ hangsFrom: 2 });
   const args = ["bench", "m", "--url", slow.url, ...COMMON, "-r", "4"];
-  const child = Bun.spawn([...fromSource, ...args], {
-    env: environmentOf(home.path),
-    cwd: home.path,
-    stdin: "ignore",
-    stdout: "ignore",
-    stderr: "ignore",
-  });
+  const child = started(args, { home: home.path });
   await until("the third request", () => slow.streamed() >= 3);
   const second = await exo(args, { home: home.path });
   child.kill("SIGKILL");
@@ -88,13 +101,7 @@ test("a second Ctrl-C ends at once, and what a run without --resume begins anew 
   using home = freshFolder();
   await using slow = httpTarget({ hangsFrom: 1 });
   const args = ["bench", "m", "--url", slow.url, ...COMMON, "-r", "3"];
-  const child = Bun.spawn([...fromSource, ...args], {
-    env: environmentOf(home.path),
-    cwd: home.path,
-    stdin: "ignore",
-    stdout: "ignore",
-    stderr: "ignore",
-  });
+  const child = started(args, { home: home.path });
   await until("the second request", () => slow.streamed() >= 2);
   child.kill("SIGINT");
   child.kill("SIGINT");

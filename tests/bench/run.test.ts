@@ -87,7 +87,7 @@ test("a journal is gone on from when the config is the same, without the half li
   ]);
 });
 
-test("a complete report becomes the next baseline, a partial one does not", async () => {
+test("a complete report becomes the next baseline; a partial one, or one without an answer, does not", async () => {
   using folder = freshFolder();
   const dir = join(folder.path, "out");
   const partial = await writeReport({ ...reportOf(), state: "partial" }, dir, ["json"]);
@@ -96,6 +96,9 @@ test("a complete report becomes the next baseline, a partial one does not", asyn
       ({ name }) => name,
       ({ message }) => message.split("/").at(-1),
     );
+  const [cell] = reportOf().cells;
+  const silent = cell && { ...cell, summary: { ...cell.summary, errors: cell.summary.requests } };
+  await writeReport({ ...reportOf(), cells: silent ? [silent] : [] }, dir, ["json"]);
   const beforeComplete = await last();
   const complete = await writeReport(reportOf(), dir, ["table", "json", "csv", "markdown", "html"]);
   expect([partial, complete].map((paths) => paths.map((path) => path.slice(dir.length + 1)))).toEqual([

@@ -40,17 +40,21 @@ export const environmentOf = (
   ...env,
 });
 
-export async function exo(
+/** For a test that ends it itself. */
+export const started = (
   args: readonly string[],
   { home, command = fromSource, env, stdin, folder }: RunOptions,
-): Promise<Ran> {
-  const child = Bun.spawn([...command, ...args], {
+) =>
+  Bun.spawn([...command, ...args], {
     env: environmentOf(home, env),
     cwd: folder ?? home,
     stdin: new Blob([stdin ?? ""]),
     stdout: "pipe",
     stderr: "pipe",
   });
+
+export async function exo(args: readonly string[], options: RunOptions): Promise<Ran> {
+  const child = started(args, options);
   const [out, err] = await Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),

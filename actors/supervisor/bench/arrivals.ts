@@ -1,9 +1,19 @@
 /** When the requests of an open load come: milliseconds from the start, ascending. */
-import type { Arrival, Bound } from "./bench-config.ts";
+import { type Arrival, type Bound, type Load, REQUESTS_MAX } from "./bench-config.ts";
 import type { Random } from "./random.ts";
 
-/** No list of times is longer than this: a typing mistake in a rate should not fill the memory. */
-const REQUESTS_MAX = 1_000_000;
+/** How many requests a load would have in a run, where that is more than are kept: a typing mistake should not fill the memory. */
+export function tooMany(load: Load): number | undefined {
+  if (load.type !== "rate" && load.type !== "ramp") return undefined;
+  const perSecond = load.type === "ramp" ? (load.from + load.to) / 2 : Math.max(...load.rate);
+  const byTime =
+    load.durationMs === undefined ? Number.POSITIVE_INFINITY : (perSecond * load.durationMs) / 1000;
+  const count = Math.min(
+    byTime,
+    ("requests" in load ? load.requests : undefined) ?? Number.POSITIVE_INFINITY,
+  );
+  return count > REQUESTS_MAX ? Math.round(count) : undefined;
+}
 
 export interface Arriving extends Bound {
   /** Requests per second. */

@@ -4,11 +4,12 @@ import { dirname, join, resolve } from "node:path";
 import { Problem } from "#protocol/problem";
 import { usageProblem } from "../exit-code.ts";
 import type { Session } from "../session.ts";
-import type { BenchConfig, Limit } from "./bench-config.ts";
+import { tooMany } from "./arrivals.ts";
+import { type BenchConfig, type Limit, REQUESTS_MAX } from "./bench-config.ts";
 import { type BenchFlags, flagConfig, withFlags } from "./bench-flags.ts";
 import { LAST, readReport } from "./files.ts";
 import { CHECK_LIMITS } from "./limits.ts";
-import { BASELINE_LAST, readConfig } from "./read-config.ts";
+import { BASELINE_LAST, baseUrl, readConfig, URL_EXAMPLE } from "./read-config.ts";
 import type { Report } from "./report.ts";
 
 export interface Asked {
@@ -17,7 +18,7 @@ export interface Asked {
   readonly folder: string;
   /** Where reports go. */
   readonly dir: string;
-  /** SHA-256: of another config nothing is gone on from. */
+  /** SHA-256 of what is to be measured: of anything else nothing is gone on from. */
   readonly hash: string;
   /** The first run of a config that compares with its last has nothing to compare with. */
   readonly mayLackBaseline: boolean;
@@ -31,19 +32,39 @@ export function askedFor({ config: { folder } }: Session, what: string, flags: B
     throw new Problem("notFound", `${what} does not exist`, {
       remedy: "name a config.yaml that does, or a model",
     });
-  const text = isFile ? textOf(path, what) : "";
-  const config = isFile ? withFlags(configIn(text, what), onFile(flags, what)) : flagConfig(what, flags);
-  if (config.target.url !== undefined && config.target.api === "engine")
-    throw usageProblem("engine is this exo without HTTP, and a url was named", "leave out one of the two");
-  const hash = new Bun.CryptoHasher("sha256").update(text).update(JSON.stringify(config)).digest("hex");
+  const config = isFile
+    ? withFlags(configIn(textOf(path, what), what), onFile(flags, what))
+    : flagConfig(what, flags);
+  checkFlags(config, flags);
   const base = isFile ? dirname(path) : folder;
   return {
     config,
     folder: base,
     dir: resolve(flags.out === undefined ? base : folder, config.output.dir),
-    hash,
+    hash: hashOf(config),
     mayLackBaseline: flags.compare === undefined,
   };
+}
+
+/** What a file's reader would refuse. */
+function checkFlags({ target, scenarios }: BenchConfig, { url }: BenchFlags): void {
+  if (target.url !== undefined && target.api === "engine")
+    throw usageProblem("engine is this exo without HTTP, and a url was named", "leave out one of the two");
+  if (url !== undefined && baseUrl(url) === undefined)
+    throw usageProblem(`--url ${url} is no URL of a server`, `write it as ${URL_EXAMPLE}`);
+  for (const { load } of scenarios) {
+    const count = tooMany(load);
+    if (count !== undefined)
+      throw usageProblem(
+        `--rate and --duration ask for ${count} requests a run; at most ${REQUESTS_MAX} are kept`,
+        "lower one of the two",
+      );
+  }
+}
+
+/** Where reports go and what they are compared with may change from one sitting to the next. */
+function hashOf({ output, compare, ...measured }: BenchConfig): string {
+  return new Bun.CryptoHasher("sha256").update(JSON.stringify(measured)).digest("hex");
 }
 
 function textOf(path: string, what: string): string {

@@ -154,6 +154,17 @@ export const HABITS: Habits = {
   seed: 1,
 };
 
+/** More than any model's context holds. */
+export const TOKENS_MAX = 10_000_000;
+/** The spread is known long before that. */
+export const REPEAT_MAX = 1000;
+export const WARMUP_MAX = 1000;
+/** Requests per second: one client sends no more. */
+export const RATE_MAX = 10_000;
+/** Of one run: every request is kept in memory and in the report. */
+export const REQUESTS_MAX = 1_000_000;
+/** A week: longer is a mistake, and timers count to 2^31 ms. */
+export const DURATION_MAX_MS = 7 * 24 * 3_600_000;
 /** Open connections of one client beyond this measure the client. */
 export const CONCURRENCY_MAX = 1024;
 /** So many at once fill any engine's batch; more only queue. */

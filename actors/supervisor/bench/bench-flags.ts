@@ -7,7 +7,7 @@ import {
   HABITS,
   type Load,
 } from "./bench-config.ts";
-import { BASELINE_LAST, OUTPUT_DEFAULT } from "./read-config.ts";
+import { BASELINE_LAST, baseUrl, OUTPUT_DEFAULT } from "./read-config.ts";
 import { OUTPUT_DEFAULT as OUTPUT_TOKENS, PROMPT_DEFAULT } from "./read-scenario.ts";
 
 export interface BenchFlags {
@@ -79,7 +79,11 @@ export function withFlags(config: BenchConfig, flags: BenchFlags): BenchConfig {
       : { failIf: config.compare?.failIf ?? [], baseline: compare || BASELINE_LAST };
   return {
     ...config,
-    target: { ...config.target, ...(url !== undefined && { url }), ...(api !== undefined && { api }) },
+    target: {
+      ...config.target,
+      ...(url !== undefined && { url: baseUrl(url) ?? url }),
+      ...(api !== undefined && { api }),
+    },
     scenarios: config.scenarios.map((each) => ({
       ...each,
       ...(repeat !== undefined && { repeat }),

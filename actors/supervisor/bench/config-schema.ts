@@ -1,11 +1,21 @@
 /**
  * config.yaml, version 1, for editors and other programs. What depends on several keys at once (a replay needs a trace)
- * is left to the reader, which alone decides; a test holds the two together.
+ * or on the number in a text (0s) is left to the reader, which alone decides; a test holds the two together.
  */
-import { type TSchema, Type as t } from "@sinclair/typebox";
-import { APIS, ARRIVALS, CONCURRENCY_MAX, FORMATS } from "./bench-config.ts";
+import { type NumberOptions, type TSchema, Type as t } from "@sinclair/typebox";
+import {
+  APIS,
+  ARRIVALS,
+  CONCURRENCY_MAX,
+  DURATION_MAX_MS,
+  FORMATS,
+  RATE_MAX,
+  REPEAT_MAX,
+  REQUESTS_MAX,
+  TOKENS_MAX,
+  WARMUP_MAX,
+} from "./bench-config.ts";
 import { METRICS } from "./limits.ts";
-import { TOKENS_MAX } from "./read-scenario.ts";
 
 const closed = { additionalProperties: false };
 const about = (description: string) => ({ description });
@@ -21,12 +31,21 @@ const keys = (fields: Readonly<Record<string, TSchema>>, description?: string) =
   t.Object(optional(fields), { ...closed, ...(description !== undefined && { description }) });
 
 const text = t.Union([t.String({ minLength: 1 }), t.Number()]);
-const duration = t.Union(
-  [t.String({ pattern: "^\\d+(\\.\\d+)?\\s*(ms|s|min|m|h)?$" }), t.Number({ minimum: 0 })],
-  about("80ms, 2s, 5m, 1h, or seconds"),
-);
+const time = (least: NumberOptions, description: string) =>
+  t.Union(
+    [
+      t.String({ pattern: "^\\d+(\\.\\d+)?\\s*(ms|s|min|m|h)?$" }),
+      t.Number({ ...least, maximum: DURATION_MAX_MS / 1000 }),
+    ],
+    about(description),
+  );
+const pause = time({ minimum: 0 }, "80ms, 2s, 5m, 1h, or seconds");
+const duration = time({ exclusiveMinimum: 0 }, "80ms, 2s, 5m, 1h, or seconds; above 0");
 const rate = t.Union(
-  [t.String({ pattern: "^\\d+(\\.\\d+)?(\\s*/\\s*(s|m|min|h))?$" }), t.Number({ exclusiveMinimum: 0 })],
+  [
+    t.String({ pattern: "^\\d+(\\.\\d+)?(\\s*/\\s*(s|m|min|h))?$" }),
+    t.Number({ exclusiveMinimum: 0, maximum: RATE_MAX }),
+  ],
   about("0.5/s, 30/m, or requests per second; above 0"),
 );
 const flag = t.Union([t.Boolean(), words(["on", "off", "true", "false"])]);
@@ -38,7 +57,7 @@ const length = t.Union([
     {
       dist: words(["normal", "uniform", "lognormal"]),
       ...optional({
-        mean: t.Number({ minimum: 0, maximum: TOKENS_MAX }),
+        mean: t.Number({ minimum: 1, maximum: TOKENS_MAX }),
         std: t.Number({ minimum: 0, maximum: TOKENS_MAX }),
         min: tokens(1),
         max: tokens(1),
@@ -53,14 +72,14 @@ const habits = {
   temperature: t.Number({ minimum: 0, maximum: 2 }),
   ignore_eos: flag,
   prefix_cache: t.Union([words(["off", "warm", "natural"]), t.Literal(false)]),
-  warmup: t.Union([whole(0, 1000), keys({ requests: whole(0, 1000) })]),
-  repeat: whole(1, 1000),
-  cooldown: duration,
+  warmup: t.Union([whole(0, WARMUP_MAX), keys({ requests: whole(0, WARMUP_MAX) })]),
+  repeat: whole(1, REPEAT_MAX),
+  cooldown: pause,
   timeout: duration,
   seed: whole(0, 2 ** 32 - 1),
 };
 
-const bounds = { requests: whole(1, 1_000_000), duration };
+const bounds = { requests: whole(1, REQUESTS_MAX), duration };
 const maxConcurrency = { max_concurrency: whole(1, CONCURRENCY_MAX) };
 const loadOf = (
   type: string,
@@ -96,7 +115,7 @@ const data = t.Union([
 ]);
 
 const fault = t.Union(
-  ["kill", "stop", "partition", "slow"].map((kind) => t.Object({ at: duration, [kind]: text }, closed)),
+  ["kill", "stop", "partition", "slow"].map((kind) => t.Object({ at: pause, [kind]: text }, closed)),
 );
 
 const scenario = t.Object(

@@ -44,6 +44,6 @@ export const Environment = t.Object({
   exo: t.Object({ version: t.String(), commit: t.String() }),
   ...Machine,
   target: TargetFacts,
-  configHash: t.String({ description: "SHA-256 of the config's text, or of the flags that stand for one" }),
+  configHash: t.String({ description: "SHA-256 of what the config or the flags ask to be measured" }),
 });
 export type Environment = Frozen<Static<typeof Environment>>;

@@ -2,6 +2,7 @@
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Problem } from "#protocol/problem";
+import { CommandProblem, EXIT } from "../exit-code.ts";
 import type { Format } from "./bench-config.ts";
 import { csvReport, jsonLinesReport } from "./csv-report.ts";
 import { type Report, SCHEMA } from "./report.ts";
@@ -18,7 +19,8 @@ const EXTENSIONS: Readonly<Record<FileFormat, string>> = {
   html: "html",
 };
 
-/** Returns the paths written. A partial report never becomes the baseline of the next. Throws Problem. */
+/** Returns the paths written. A report that is partial, or without any answer, never becomes the
+ * baseline of the next. Throws Problem. */
 export async function writeReport(
   report: Report,
   dir: string,
@@ -36,21 +38,28 @@ export async function writeReport(
       written.push(path);
     }
     const isStored = formats.includes("json") || formats.includes("json.zst");
-    if (report.state === "complete" && isStored) await writeWhole(join(dir, LAST), jsonOf(report));
+    if (isStored && isBaseline(report)) await writeWhole(join(dir, LAST), jsonOf(report));
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new Problem("unavailable", `the report could not be written to ${dir}: ${why}`, {
-      remedy: "choose another folder: output: {dir: …} or --out DIR",
-      cause: error,
-    });
+    throw unwritable(`the report could not be written to ${dir}`, error);
   }
   return written;
 }
 
+/** Of a folder that takes no files: `what` is the first half of the sentence. */
+export function unwritable(what: string, error: unknown): CommandProblem {
+  const why = error instanceof Error ? error.message : String(error);
+  const remedy = "make room or choose another folder: output: {dir: …} or --out DIR";
+  return new CommandProblem(EXIT.failed, `${what}: ${why}`, { remedy, cause: error });
+}
+
 export const LAST = "last.json";
 
+/** A server that was down would leave nothing to compare the next report with. */
+const isBaseline = ({ state, cells }: Report): boolean =>
+  state === "complete" && !cells.every(({ summary }) => summary.requests === summary.errors);
+
 /** The old file stays until the new one is whole: a full disk or a second Ctrl-C leaves no half report. */
-async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
+export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
   const temporary = `${path}.${process.pid}`;
   try {
     const bytes = await Bun.write(temporary, content);

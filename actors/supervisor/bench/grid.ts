@@ -87,7 +87,7 @@ export function loadLabel(load: CellLoad): string {
   switch (load.type) {
     case "single":
     case "concurrent":
-      return `${load.streams} stream${load.streams === 1 ? "" : "s"}`;
+      return shownCount(load.streams, "stream");
     case "rate":
       return `${shownRate(load.rate)} ${load.arrival}${load.arrival === "gamma" ? ` ${load.burstiness}` : ""}`;
     case "throughput":
@@ -100,5 +100,9 @@ export function loadLabel(load: CellLoad): string {
       return `ramp ${shownRate(load.from)} → ${shownRate(load.to)}`;
   }
 }
+
+/** `1 run`, `5 runs`. */
+export const shownCount = (count: number, noun: string): string =>
+  `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 export const shownRate = (perSecond: number): string => `${Number(perSecond.toPrecision(3))}/s`;

@@ -3,6 +3,7 @@ import { appendFile, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Problem } from "#protocol/problem";
 import { isAlive } from "../daemon/daemon.ts";
+import { unwritable, writeWhole } from "./files.ts";
 import type { Measured } from "./measure.ts";
 
 export interface Journal {
@@ -42,7 +43,7 @@ export async function openJournal(
     await mkdir(dirname(path), { recursive: true });
     await lock(`${path}.lock`);
   } catch (error) {
-    throw error instanceof Problem ? error : unwritable(path, error);
+    throw error instanceof Problem ? error : unwritable(`${dirname(path)} cannot be written`, error);
   }
   try {
     const before = await linesOf(path, configHash);
@@ -55,7 +56,7 @@ export async function openJournal(
     return { journal: journalOf(path, lines), found, ...(aside !== undefined && { aside }) };
   } catch (error) {
     await rm(`${path}.lock`, { force: true });
-    throw unwritable(path, error);
+    throw unwritable(`${dirname(path)} cannot be written`, error);
   }
 }
 
@@ -84,12 +85,8 @@ function journalOf(path: string, lines: readonly Line[]): Journal {
   };
 }
 
-async function rewrite(path: string, configHash: string, lines: readonly Line[]): Promise<void> {
-  const temporary = `${path}.${process.pid}`;
-  const head = JSON.stringify({ schema: SCHEMA, configHash });
-  await Bun.write(temporary, [head, ...lines.map((line) => JSON.stringify(line))].join("\n"));
-  await rename(temporary, path);
-}
+const rewrite = (path: string, configHash: string, lines: readonly Line[]): Promise<void> =>
+  writeWhole(path, [{ schema: SCHEMA, configHash }, ...lines].map((line) => JSON.stringify(line)).join("\n"));
 
 /** Two benchmarks at once would measure each other, and write over one another's journal. */
 async function lock(path: string): Promise<void> {
@@ -124,8 +121,13 @@ async function linesOf(
   const [head, ...rest] = (await file.text()).split("\n").flatMap(parsed);
   const { schema, configHash: of } = (head ?? {}) as { schema?: string; configHash?: string };
   const isOther = schema !== SCHEMA || of !== configHash;
-  return { count: rest.length, lines: isOther ? [] : (rest as Line[]), isOther };
+  return { count: rest.length, lines: isOther ? [] : rest.filter(isLine), isOther };
 }
+
+const isLine = (value: unknown): value is Line => {
+  const { key, repeat, measured } = (value ?? {}) as Partial<Line>;
+  return typeof key === "string" && Number.isInteger(repeat) && Array.isArray(measured);
+};
 
 /** The last line may be half a one, of a process that was killed. */
 function parsed(line: string): unknown[] {
@@ -134,12 +136,4 @@ function parsed(line: string): unknown[] {
   } catch {
     return [];
   }
-}
-
-function unwritable(path: string, error: unknown): Problem {
-  const why = error instanceof Error ? error.message : String(error);
-  return new Problem("unavailable", `${dirname(path)} cannot be written: ${why}`, {
-    remedy: "choose another folder: output: {dir: …} or --out DIR",
-    cause: error,
-  });
 }

@@ -2,6 +2,7 @@
 import { nearest } from "../nearest.ts";
 import type { Limit } from "./bench-config.ts";
 import type { Located, Reader } from "./located.ts";
+import { shown } from "./readers.ts";
 
 /** Every metric that cells are compared by; `true` where more is better. */
 export const METRICS: Readonly<Record<string, boolean>> = {
@@ -36,16 +37,14 @@ const limit =
     const [, sign, amount, percent] = /^([+\-><])\s*(\d+(?:\.\d+)?)\s*(%?)$/.exec(text) ?? [];
     const isChange = sign === "+" || sign === "-";
     if (sign === undefined || isChange !== (percent === "%"))
-      throw at.misfit(
-        `is ${JSON.stringify(at.scalar)}; write "-5%" or "+10%" for a change, ">0" or "<10" for a value`,
-      );
+      throw at.misfit(`is ${shown(at)}; write "-5%" or "+10%" for a change, ">0" or "<10" for a value`);
     return { metric, sign: sign as Limit["sign"], amount: Number(amount), text };
   };
 
 export const limits: Reader<readonly Limit[]> = (at: Located) =>
   at.entries().flatMap(([metric, value]) => {
     const made = value.attempt((here) => {
-      if (metric in METRICS) return limit(metric)(here);
+      if (Object.hasOwn(METRICS, metric)) return limit(metric)(here);
       const near = nearest(metric, Object.keys(METRICS));
       throw here.misfit(
         near === undefined

@@ -114,11 +114,17 @@ export class Located {
     });
   }
 
+  /** Whether a map says it, right or wrong. */
+  has(word: string): boolean {
+    return this.entries().some(([key]) => key === word);
+  }
+
   /** A map of known keys; a fault in one does not keep the others from being read. */
   fields<F extends Fields>(fields: F): Read<F> {
     const read: Record<string, unknown> = {};
     for (const [word, value] of this.entries()) {
-      const reader = fields[word];
+      // `constructor` is no key of ours, though every object has one.
+      const reader = Object.hasOwn(fields, word) ? fields[word] : undefined;
       if (!reader) {
         this.#unknown(word, Object.keys(fields));
         continue;

@@ -167,8 +167,16 @@ const contextWarnings = ({ models }: BenchConfig, { target }: Done): string[] =>
   );
 
 function readNamed(path: string): string {
-  if (existsSync(path)) return readFileSync(path, "utf8");
-  throw new Problem("notFound", `${path}, which the config names, does not exist`, {
-    remedy: "correct the path in the config",
-  });
+  const remedy = "correct the path in the config";
+  if (!existsSync(path))
+    throw new Problem("notFound", `${path}, which the config names, does not exist`, { remedy });
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Problem("invalid", `${path}, which the config names, cannot be read: ${why}`, {
+      remedy,
+      cause: error,
+    });
+  }
 }

@@ -3,7 +3,7 @@ import { printJson, type Session } from "../session.ts";
 import { table } from "../terminal/table.ts";
 import type { BenchConfig } from "./bench-config.ts";
 import { ASSUMED, planOf, shownSeconds } from "./estimate.ts";
-import { cellsOf } from "./grid.ts";
+import { cellsOf, shownCount } from "./grid.ts";
 import type { Selection } from "./skips.ts";
 
 export function showPlan(session: Session, config: BenchConfig, { scenarios, skipped }: Selection): void {
@@ -26,6 +26,6 @@ export function showPlan(session: Session, config: BenchConfig, { scenarios, ski
   terminal.out(table(["scenario", "model", "prompt×out", "load", "runs", "requests", "about"], rows));
   terminal.out(skipped.map(({ what, reason }) => `skipped ${what}: ${reason}\n`).join(""));
   terminal.out(
-    `${cells.length} cells, about ${shownSeconds(seconds)} at an assumed ${ASSUMED.prefillTps} tok/s prefill and ${ASSUMED.decodeTps} tok/s decode\n`,
+    `${shownCount(cells.length, "cell")}, about ${shownSeconds(seconds)} at an assumed ${ASSUMED.prefillTps} tok/s prefill and ${ASSUMED.decodeTps} tok/s decode\n`,
   );
 }

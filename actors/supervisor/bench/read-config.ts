@@ -13,7 +13,7 @@ import {
 import { limits } from "./limits.ts";
 import { type Fields, type Located, type Read, type Reader, readYaml } from "./located.ts";
 import { habitFields, habitsOf, scenario } from "./read-scenario.ts";
-import { duration, flag, listOf, oneOrMany, text, whole, word } from "./readers.ts";
+import { duration, flag, listOf, oneOrMany, shown, text, whole, word } from "./readers.ts";
 import { requirements } from "./requirements.ts";
 
 export const BASELINE_LAST = "last";
@@ -22,10 +22,16 @@ export const OUTPUT_DEFAULT = "bench";
 /** Throws Problem with every fault as `path:line:column: what`. */
 export const readConfig = (yaml: string, path: string): BenchConfig => readYaml(yaml, path, config);
 
+export const URL_EXAMPLE = "http://localhost:52415/v1";
+
+/** What paths are put behind; undefined where it is no URL of a server. */
+export const baseUrl = (said: string): string | undefined =>
+  /^https?:\/\//.test(said) && URL.canParse(said) ? said.replace(/\/+$/, "") : undefined;
+
 const url: Reader<string> = (at) => {
-  const said = text(at);
-  if (/^https?:\/\//.test(said) && URL.canParse(said)) return said.replace(/\/+$/, "");
-  throw at.misfit(`must be a URL such as http://localhost:52415/v1, not ${said}`);
+  const base = baseUrl(text(at));
+  if (base !== undefined) return base;
+  throw at.misfit(`must be a URL such as ${URL_EXAMPLE}, not ${text(at)}`);
 };
 
 const target: Reader<Target> = (at) => {
@@ -64,7 +70,7 @@ const compare = (at: Located) => {
 
 const version: Reader<1> = (at) => {
   if (at.scalar === 1) return 1;
-  throw at.misfit(`must be 1, the only version there is, not ${JSON.stringify(at.scalar)}`);
+  throw at.misfit(`must be 1, the only version there is, not ${shown(at)}`);
 };
 
 /** Read last, because what stands in `defaults` holds for them wherever it stands in the file. */
@@ -88,8 +94,7 @@ const config: Reader<BenchConfig> = (at) => {
   const read = at.fields(FIELDS);
   const habits: Habits = { ...HABITS, ...(read.defaults && habitsOf(read.defaults)) };
   const scenarios = read.scenarios?.attempt(listOf(scenario(habits)));
-  if (read.models === undefined && !at.entries().some(([key]) => key === "models"))
-    throw at.misfit("names no models: write models: [smollm2]");
+  if (!at.has("models")) throw at.misfit("names no models: write models: [smollm2]");
   if (read.scenarios === undefined)
     throw at.misfit(
       "has no scenarios: write at least one, such as - {name: chat, prompt_tokens: 512, output_tokens: 128}",

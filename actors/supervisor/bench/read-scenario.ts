@@ -1,4 +1,6 @@
 /** One scenario of config.yaml: what is asked and how the requests come. */
+
+import { tooMany } from "./arrivals.ts";
 import {
   ARRIVALS,
   CONCURRENCY_DEFAULT,
@@ -8,21 +10,24 @@ import {
   type Habits,
   type Length,
   type Load,
+  REPEAT_MAX,
+  REQUESTS_MAX,
   type Scenario,
   type Slo,
+  TOKENS_MAX,
+  WARMUP_MAX,
 } from "./bench-config.ts";
 import type { Located, Read, Reader } from "./located.ts";
-import { duration, flag, listOf, number, oneOrMany, rate, text, whole, word } from "./readers.ts";
+import { duration, flag, listOf, number, oneOrMany, pause, rate, text, whole, word } from "./readers.ts";
 
 /** What llama-bench takes, so that lines can be set side by side. */
 export const PROMPT_DEFAULT = 512;
 export const OUTPUT_DEFAULT = 128;
-export const TOKENS_MAX = 10_000_000;
 const tokens = (least: number) => whole(least, TOKENS_MAX);
 
 const warmup: Reader<number> = (at) => {
-  if (!at.isMap) return whole(0, 1000)(at);
-  return at.fields({ requests: whole(0, 1000) }).requests ?? 0;
+  if (!at.isMap) return whole(0, WARMUP_MAX)(at);
+  return at.fields({ requests: whole(0, WARMUP_MAX) }).requests ?? 0;
 };
 
 export const habitFields = {
@@ -31,8 +36,8 @@ export const habitFields = {
   ignore_eos: flag,
   prefix_cache: word("off", "warm", "natural"),
   warmup,
-  repeat: whole(1, 1000),
-  cooldown: duration,
+  repeat: whole(1, REPEAT_MAX),
+  cooldown: pause,
   timeout: duration,
   seed: whole(0, 2 ** 32 - 1),
 };
@@ -64,21 +69,22 @@ const length =
       max = TOKENS_MAX,
     } = at.fields({
       dist: word("normal", "uniform", "lognormal"),
-      mean: number(0, TOKENS_MAX),
+      mean: number(least, TOKENS_MAX),
       std: number(0, TOKENS_MAX),
       min: tokens(least),
       max: tokens(least),
     });
+    const isUniform = dist === "uniform";
     if (dist === undefined) throw at.misfit("needs dist: normal, lognormal or uniform");
     if (min > max) throw at.misfit(`has min ${min} above max ${max}`);
-    if (dist === "uniform" && max === TOKENS_MAX) throw at.misfit("is uniform and needs max");
-    if (dist !== "uniform" && mean === undefined) throw at.misfit("needs mean");
+    if (isUniform && max === TOKENS_MAX) throw at.misfit("is uniform and needs max");
+    if (!isUniform && !at.has("mean")) throw at.misfit("needs mean");
     return { dist, mean: mean ?? (min + max) / 2, std, min, max } satisfies Distribution;
   };
 
 const streams = oneOrMany(whole(1, CONCURRENCY_MAX));
 const LOADS = ["single", "concurrent", "rate", "throughput", "sweep", "replay", "ramp"] as const;
-const bounds = { requests: whole(1, 1_000_000), duration };
+const bounds = { requests: whole(1, REQUESTS_MAX), duration };
 const max_concurrency = whole(1, CONCURRENCY_MAX);
 const type = word(...LOADS);
 
@@ -117,11 +123,10 @@ const load: Reader<Load> = (at) => {
     }
     case "ramp": {
       const read = at.fields({ type, from: rate, to: rate, duration, max_concurrency });
-      if (read.from === undefined || read.to === undefined)
-        throw at.misfit("needs from and to, such as 0.5/s");
+      if (!at.has("from") || !at.has("to")) throw at.misfit("needs from and to, such as 0.5/s");
       const {
-        from,
-        to,
+        from = 0,
+        to = 0,
         duration: durationMs = 60_000,
         max_concurrency: maxConcurrency = CONCURRENCY_DEFAULT,
       } = read;
@@ -145,12 +150,12 @@ function rateLoad(at: Located): Load {
   const arrival = word(...ARRIVALS);
   const burstiness = number(0.01, 100);
   const read = at.fields({ type, rate: oneOrMany(rate), arrival, burstiness, max_concurrency, ...bounds });
-  if (read.rate === undefined) throw at.misfit("needs a rate, such as 0.5/s");
+  if (!at.has("rate")) throw at.misfit("needs a rate, such as 0.5/s");
   if (read.burstiness !== undefined && read.arrival !== "gamma")
     throw at.misfit("has burstiness, which only arrival: gamma knows");
   return {
     type: "rate",
-    rate: read.rate,
+    rate: read.rate ?? [],
     arrival: read.arrival ?? "poisson",
     burstiness: read.burstiness ?? 1,
     maxConcurrency: read.max_concurrency ?? CONCURRENCY_DEFAULT,
@@ -187,7 +192,7 @@ const data: Reader<Data> = (at) => {
 
 const fault: Reader<Readonly<Record<string, string>>> = (at) => {
   const { at: when, ...does } = at.fields({
-    at: duration,
+    at: pause,
     kill: text,
     stop: text,
     partition: text,
@@ -236,6 +241,8 @@ export const scenario =
   };
 
 function clashOf(load: Load, { data: source, context_fill }: Read<typeof FIELDS>): string | undefined {
+  const count = tooMany(load);
+  if (count !== undefined) return `asks for ${count} requests a run; at most ${REQUESTS_MAX} are kept`;
   if (load.type === "replay" && source?.type !== "trace") return "replays and needs data: {trace: FILE}";
   return context_fill && source ? "has both context_fill and data; choose one" : undefined;
 }

@@ -1,10 +1,14 @@
 /** Readers of single values: what may be written, and what it becomes (milliseconds, per second, whole numbers). */
 import { nearest } from "../nearest.ts";
+import { DURATION_MAX_MS, RATE_MAX } from "./bench-config.ts";
 import type { Located, Reader } from "./located.ts";
 
-const shown = (at: Located): string => {
+/** As the file has it, for the words of a fault. */
+export const shown = (at: Located): string => {
   if (at.isMap) return "a map";
-  return at.isList ? "a list" : JSON.stringify(at.scalar);
+  if (at.isList) return "a list";
+  // JSON knows neither NaN nor infinity.
+  return typeof at.scalar === "number" ? String(at.scalar) : JSON.stringify(at.scalar);
 };
 
 export const text: Reader<string> = (at) => {
@@ -73,17 +77,28 @@ export const listOf =
 
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, min: 60_000, h: 3_600_000 };
 
-/** `80ms`, `2s`, `5m`, `1h`, or a number of seconds; milliseconds out. */
-export const duration: Reader<number> = (at) => {
+/** `80ms`, `2s`, `5m`, `1h`, or a number of seconds, 0 too; milliseconds out. */
+export const pause: Reader<number> = (at) => {
   const [, count, unit = "s"] = /^(\d+(?:\.\d+)?)\s*(ms|s|min|m|h)?$/.exec(String(at.scalar)) ?? [];
-  if (count !== undefined) return Number(count) * (UNITS_MS[unit] ?? 1);
-  throw at.misfit(`must be a duration such as 80ms, 2s, 5m or 1h, not ${shown(at)}`);
+  if (count === undefined) throw at.misfit(`must be a duration such as 80ms, 2s, 5m or 1h, not ${shown(at)}`);
+  const ms = Number(count) * (UNITS_MS[unit] ?? 1);
+  if (ms > DURATION_MAX_MS) throw at.misfit(`is ${shown(at)}, longer than a week`);
+  return ms;
+};
+
+/** As `pause`, above 0: what takes no time measures nothing. */
+export const duration: Reader<number> = (at) => {
+  const ms = pause(at);
+  if (ms > 0) return ms;
+  throw at.misfit(`must be longer than nothing, not ${shown(at)}`);
 };
 
 /** `0.5/s`, `30/m`, or a number of requests per second. */
 export const rate: Reader<number> = (at) => {
   const [, count, unit = "s"] = /^(\d+(?:\.\d+)?)(?:\s*\/\s*(s|m|min|h))?$/.exec(String(at.scalar)) ?? [];
   const perSecond = (Number(count) * 1000) / (UNITS_MS[unit] ?? 1000);
-  if (count !== undefined && perSecond > 0) return perSecond;
-  throw at.misfit(`must be a rate such as 0.5/s or 30/m, above 0, not ${shown(at)}`);
+  if (count === undefined || perSecond <= 0)
+    throw at.misfit(`must be a rate such as 0.5/s or 30/m, above 0, not ${shown(at)}`);
+  if (perSecond > RATE_MAX) throw at.misfit(`is ${shown(at)}; one client sends ${RATE_MAX}/s at most`);
+  return perSecond;
 };

@@ -1,4 +1,5 @@
 /** A report on its way out: to the terminal, to files, to the page of a workflow. */
+import { Problem } from "#protocol/problem";
 import type { Session } from "../session.ts";
 import { safeText } from "../terminal/safe-text.ts";
 import { annotations } from "./annotations.ts";
@@ -23,7 +24,11 @@ export async function showReport(
   else if (config.output.formats.includes("table"))
     terminal.out(safeText(tableReport(report, terminal.outIsTerminal ? { width: terminal.columns() } : {})));
   if (ci) await publish(session, report);
-  const paths = await writeReport(report, dir, config.output.formats);
+  const paths = await writeReport(report, dir, config.output.formats).catch((error: unknown) => {
+    // Of a command that was interrupted nobody is told why it failed.
+    if (session.signal.aborted && error instanceof Problem) progress.milestone(error.message);
+    throw error;
+  });
   for (const path of paths) progress.milestone(`wrote ${path}`);
   if (report.state === "partial")
     progress.milestone("interrupted: the report is partial; the same command with --resume goes on");

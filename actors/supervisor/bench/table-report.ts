@@ -2,7 +2,7 @@
 import { type TableOptions, table } from "../terminal/table.ts";
 import { shownChange } from "./compare.ts";
 import { shownSeconds } from "./estimate.ts";
-import { shownRate } from "./grid.ts";
+import { shownCount, shownRate } from "./grid.ts";
 import type { Quality } from "./quality.ts";
 import type { Report, ReportCell } from "./report.ts";
 import type { Spread } from "./statistics.ts";
@@ -58,7 +58,7 @@ export function headLine({ name, state, environment, seconds, cells }: Report): 
   const counts = [...new Set(cells.map(({ runs }) => runs.length))].toSorted((a, b) => a - b);
   const least = counts[0] ?? 0;
   const most = counts.at(-1) ?? 0;
-  const runs = least === most ? `${least} run${least === 1 ? "" : "s"}` : `${least} to ${most} runs`;
+  const runs = least === most ? shownCount(least, "run") : `${least} to ${most} runs`;
   return `${mark}${name} · ${cpu}, ${logicalCores} cores, ${memory}${where} · ${runs} · ${shownSeconds(seconds)}`;
 }
 
@@ -98,7 +98,7 @@ function rowOf({
   const failed = errors > 0 ? ` (${errors} of ${requests} failed)` : "";
   const spread =
     variation === undefined
-      ? `${runs.length} run`
+      ? shownCount(runs.length, "run")
       : `${(variation * 100).toFixed(1)} %${noisy ? " noisy" : ""}`;
   return [
     scenario,

@@ -25,7 +25,7 @@ import type { Session } from "../session.ts";
 /** Throws Problem; exit code 9 when the comparison breaks a limit, 1 when nothing of a cell was answered. */
 export async function bench(session: Session, given: readonly string[], flags: BenchFlags): Promise<void> {
   const [what, ...more] = given;
-  if (what === undefined)
+  if (what === undefined || what === "")
     throw usageProblem("nothing to measure was named", "exo bench smollm2, or exo bench config.yaml");
   const paths = more.map((each) => resolve(session.config.folder, each));
   if (what === "compare") return await compareFiles(session, paths);

@@ -53,8 +53,9 @@ export const objectIn = (value: unknown): Json =>
 export const listIn = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 export const textIn = (value: unknown): string | undefined =>
   typeof value === "string" && value !== "" ? value : undefined;
+/** A count, or a time: below 0, or beyond what sums stay exact for, it says nothing. */
 export const numberIn = (value: unknown): number | undefined =>
-  typeof value === "number" && Number.isFinite(value) ? value : undefined;
+  typeof value === "number" && value >= 0 && value <= Number.MAX_SAFE_INTEGER ? value : undefined;
 export const idsIn = (value: unknown): readonly number[] | undefined =>
   Array.isArray(value) && value.every((each) => Number.isInteger(each)) ? value : undefined;
 
