@@ -1,10 +1,13 @@
-import { expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { locked } from "./lock.mjs";
 
-const fresh = () => join(mkdtempSync(join(tmpdir(), "exo-lock-")), "lock");
+const root = mkdtempSync(join(tmpdir(), "exo-lock-"));
+afterAll(() => rmSync(root, { recursive: true }));
+
+const fresh = () => join(mkdtempSync(join(root, "one-")), "lock");
 const never = () => {
   throw new Error("nobody else holds this lock");
 };
