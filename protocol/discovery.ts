@@ -15,6 +15,8 @@ export const Neighbour = t.Object({
 });
 export type Neighbour = Static<typeof Neighbour>;
 
+const endpoints = t.Array(t.String({ maxLength: 80 }), { maxItems: 16 });
+
 export const Discovery = inbox("Discovery", {
   /** Answered by `Neighbours`. */
   List: {},
@@ -22,6 +24,13 @@ export const Discovery = inbox("Discovery", {
   Beat: {},
   /** A member leaves in order, to sleep or to end. */
   Goodbye: {},
+  /** The sender misses `node`: who heard of it just now answers with `Heard`. */
+  Missed: { node: NodeId },
+  Heard: { node: NodeId },
+  /** Where the sender can be dialled, `host:port`: said once a link is open. */
+  Here: { endpoints },
+  /** Where the sender reaches another member: a hint for who does not, whose dial proves it or not. */
+  Known: { node: NodeId, endpoints },
 });
 export type DiscoveryMessage = InboxMessage<typeof Discovery>;
 

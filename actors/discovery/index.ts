@@ -1,58 +1,127 @@
-/** The Discovery actor: listens to the network and answers who is near. */
+/** The Discovery actor: listens to the network, answers who is near, and watches over the members of this home. */
 import type { Clock } from "#actors/runtime/clock";
 import type { ActorSystem } from "#actors/runtime/system";
+import { endpointFrom } from "#actors/runtime/transport/endpoint";
+import type { Endpoint } from "#actors/runtime/transport/network";
 import { type DiscoveryMessage, DiscoveryReply } from "#protocol/discovery";
 import type { Address, NodeId } from "#protocol/ids";
+import { Beacons } from "./beacons.ts";
 import { namespaceDigest, type Presence } from "./datagram.ts";
 import { Nearby, type Neighbour } from "./nearby.ts";
-import { type LocalAddress, openUdp } from "./udp.ts";
+import { Peers } from "./peers.ts";
+import type { LocalAddress, Watch, WatchPorts } from "./ports.ts";
+import { type Datagrams, openUdp } from "./udp.ts";
 
 export interface DiscoveryOptions {
   readonly clock: Clock;
-  readonly port: number;
+  /** UDP; undefined: neither shout nor listen. */
+  readonly port: number | undefined;
   readonly namespace: string;
   readonly excludedInterfaces: readonly string[];
   readonly addresses: () => readonly LocalAddress[];
   /** This node as it shows itself now. */
   readonly presence: () => Presence;
+  /** Somebody near came, went, or shows itself otherwise. */
+  readonly changed: () => void;
   /** Something is wrong that a user could mend; said once for each cause. */
   readonly troubled: (why: string) => void;
 }
 
+export interface DiscoveryHandle {
+  readonly address: Address;
+  /** Shouts at once, and often while an invite is open: what it shows of itself is another. */
+  announce(): void;
+  /** Looks after the members of a home from now on; one at a time. */
+  watch(ports: WatchPorts): Watch;
+  stop(): Promise<void>;
+}
+
 /** Opens the sockets and spawns the actor; throws Problem when the port cannot be used. */
-export async function discovery(
-  system: ActorSystem,
-  options: DiscoveryOptions,
-): Promise<{ readonly address: Address; stop(): Promise<void> }> {
-  const { clock, port, namespace, excludedInterfaces: excluded, addresses, presence, troubled } = options;
-  const datagrams = await openUdp({ port, clock, addresses, excluded, troubled });
-  const nearby = new Nearby({
-    datagrams,
-    clock,
-    presence,
-    namespace: namespaceDigest(namespace),
-    changed: () => {},
-  });
-  datagrams.onReceive = (bytes, from) => nearby.receive(bytes, from);
-  const address = system.spawn<DiscoveryMessage>("discovery", ({ message, reply }) => {
-    if (message.type === "Discovery.List") {
-      reply(
-        DiscoveryReply.Neighbours({
-          neighbours: nearby.neighbours.map((each) => shown(each, clock.nowMs())),
-        }),
-      );
+export async function discovery(system: ActorSystem, options: DiscoveryOptions): Promise<DiscoveryHandle> {
+  const { clock, presence } = options;
+  const datagrams = await datagramsOf(options);
+  const nearby = datagrams && nearbyOn(datagrams, options);
+  let peers: Peers | undefined;
+  let beacons: Beacons | undefined;
+  if (datagrams)
+    datagrams.onReceive = (bytes, from) => {
+      nearby?.receive(bytes, from);
+      beacons?.receive(bytes, from);
+    };
+  const list = () => (nearby?.neighbours ?? []).map((each) => shown(each, clock.nowMs()));
+  const address = system.spawn<DiscoveryMessage>("discovery", ({ message, from, reply }) => {
+    const sender = from.slice(0, from.indexOf("/")) as NodeId;
+    switch (message.type) {
+      case "Discovery.List":
+        return reply(DiscoveryReply.Neighbours({ neighbours: list() }));
+      case "Discovery.Beat":
+        return peers?.heard(sender);
+      case "Discovery.Goodbye":
+        return peers?.goodbye(sender);
+      case "Discovery.Here":
+        return peers?.located(sender, message.endpoints.map(endpointFrom).filter(isEndpoint));
+      case "Discovery.Missed":
+        return peers?.missed(sender, message.node);
+      case "Discovery.Heard":
+        return peers?.heardElsewhere(message.node);
+      case "Discovery.Known":
+        return peers?.hinted(message.node, message.endpoints.map(endpointFrom).filter(isEndpoint));
     }
   });
-  nearby.start();
+  nearby?.start();
+
+  function watch(ports: WatchPorts): Watch {
+    const made = new Peers(ports);
+    const seen: Beacons | undefined =
+      datagrams &&
+      new Beacons({
+        datagrams,
+        clock,
+        keys: ports.keys,
+        self: presence,
+        heard: (node, at) => made.learn(node, at),
+      });
+    [peers, beacons] = [made, seen];
+    made.start();
+    seen?.start();
+    return watchOver(made, seen);
+  }
+
   return {
     address,
+    announce: () => nearby?.announce(),
+    watch,
     async stop() {
       system.stop(address);
-      nearby.stop();
-      await datagrams.close();
+      nearby?.stop();
+      await datagrams?.close();
     },
   };
 }
+
+const datagramsOf = async ({ port, clock, addresses, excludedInterfaces, troubled }: DiscoveryOptions) =>
+  port === undefined
+    ? undefined
+    : await openUdp({ port, clock, addresses, excluded: excludedInterfaces, troubled });
+
+const nearbyOn = (datagrams: Datagrams, { clock, presence, namespace, changed }: DiscoveryOptions) =>
+  new Nearby({ datagrams, clock, presence, namespace: namespaceDigest(namespace), changed });
+
+/** The watch with its beacons, which begin and end with it. */
+const watchOver = (peers: Peers, beacons: Beacons | undefined): Watch => ({
+  get all() {
+    return peers.all;
+  },
+  setMembers: (nodes) => peers.setMembers(nodes),
+  learn: (node, endpoint) => peers.learn(node, endpoint),
+  accept: (link) => peers.accept(link),
+  stop: () => {
+    beacons?.stop();
+    peers.stop();
+  },
+});
+
+const isEndpoint = (endpoint: Endpoint | undefined): endpoint is Endpoint => endpoint !== undefined;
 
 const shown = ({ id, name, version, addresses, port, pairingPort, heardMs }: Neighbour, nowMs: number) => ({
   node: id as NodeId,

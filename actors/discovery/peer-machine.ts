@@ -11,6 +11,8 @@ export type PeerEvent =
   /** Its machine still answers a connection, or does not. */
   | { readonly type: "KernelAnswers" }
   | { readonly type: "KernelSilent" }
+  /** Another member heard it just now: the way to it is bad, not the node. */
+  | { readonly type: "HeardElsewhere" }
   | { readonly type: "Goodbye" };
 
 const unbound = (): never => {
@@ -32,6 +34,8 @@ export const peerMachine = setup({
     rest: unbound,
     /** Asks the machine's kernel whether it is there: by `KernelAnswers` or `KernelSilent`. */
     probe: unbound,
+    /** Asks the other members whether they hear it. */
+    ask: unbound,
     closeLinks: unbound,
     /** Tells the others what this peer is now. */
     announce: (_, _state: { readonly state: string }) => unbound(),
@@ -55,8 +59,14 @@ export const peerMachine = setup({
       after: { [REDIAL_MS]: "dead" },
     },
     suspect: {
-      entry: ["probe", { type: "announce", params: { state: "suspect" } }],
-      on: { Heard: "up", KernelAnswers: "stuck", LinkDown: "lost", Goodbye: "away" },
+      entry: ["probe", "ask", { type: "announce", params: { state: "suspect" } }],
+      on: {
+        Heard: "up",
+        HeardElsewhere: { target: "suspect", reenter: true },
+        KernelAnswers: "stuck",
+        LinkDown: "lost",
+        Goodbye: "away",
+      },
       after: { [CONFIRM_MS]: "dead" },
     },
     stuck: {

@@ -15,6 +15,8 @@ export interface PeerPorts {
   readonly network: Pick<Network, "dial">;
   /** Whether the machine at the endpoint answers a TCP connection at all. */
   readonly probe: (endpoint: Endpoint) => Promise<boolean>;
+  /** Asks the other members whether they hear it. */
+  readonly ask: (node: NodeId) => void;
   /** Whether one more dial may start now: a bound over all peers. */
   readonly mayDial: () => boolean;
   readonly linked: (node: NodeId, link: Link) => void;
@@ -32,6 +34,8 @@ const DIAL_LAST_MS = 30_000;
 export class Peer {
   readonly node: NodeId;
   state: NodeState = "connecting";
+  /** When it came into this state, by the clock. */
+  sinceMs: number;
   readonly #ports: PeerPorts;
   readonly #chart: Actor<typeof peerMachine>;
   #endpoints: readonly Endpoint[] = [];
@@ -43,12 +47,14 @@ export class Peer {
   constructor(node: NodeId, ports: PeerPorts) {
     this.node = node;
     this.#ports = ports;
+    this.sinceMs = ports.clock.nowMs();
     this.#arrivals = new Arrivals(BEAT_MS, ports.clock.nowMs());
     const chart = peerMachine.provide({
       actions: {
         dial: () => this.#startDialling(),
         rest: () => this.#stopDialling(),
         probe: () => void this.#probe(),
+        ask: () => ports.ask(node),
         closeLinks: () => this.#drop(),
         announce: (_, { state }) => this.#announce(state as NodeState),
       },
@@ -82,6 +88,14 @@ export class Peer {
     this.#endpoints = [endpoint, ...others].slice(0, ENDPOINTS_MAX);
   }
 
+  /** Somebody says that it may be reached there: tried last. */
+  hint(endpoint: Endpoint): void {
+    const isKnown = this.#endpoints.some(
+      ({ host, port }) => host === endpoint.host && port === endpoint.port,
+    );
+    if (!isKnown) this.#endpoints = [...this.#endpoints.slice(0, ENDPOINTS_MAX - 1), endpoint];
+  }
+
   /** A control link is open, dialled by either side. Of two the smaller id's stays, as both ends agree on that. */
   join(link: Link): void {
     const preferred = link.dialled === this.#ports.self < this.node;
@@ -93,9 +107,9 @@ export class Peer {
     this.#link = link;
     link.onClose = () => this.#closed(link);
     before?.close();
-    this.learn(
-      link.dialled ? link.remote : { ...link.remote, port: this.#endpoints[0]?.port ?? link.remote.port },
-    );
+    // Who dialled did so from a port of the moment; where it listens it says itself.
+    const port = link.dialled ? link.remote.port : this.#endpoints[0]?.port;
+    if (port !== undefined) this.learn({ ...link.remote, port });
     this.#arrivals = new Arrivals(BEAT_MS, this.#ports.clock.nowMs());
     this.#ports.linked(this.node, link);
     this.#chart.send({ type: "LinkUp" });
@@ -104,6 +118,10 @@ export class Peer {
   heard(): void {
     this.#arrivals.heard(this.#ports.clock.nowMs());
     if (this.state !== "up") this.#chart.send({ type: "Heard" });
+  }
+
+  heardElsewhere(): void {
+    this.#chart.send({ type: "HeardElsewhere" });
   }
 
   goodbye(): void {
@@ -119,6 +137,7 @@ export class Peer {
   }
 
   #announce(state: NodeState): void {
+    if (state !== this.state) this.sinceMs = this.#ports.clock.nowMs();
     this.state = state;
     this.#ports.changed(this.node, state);
   }

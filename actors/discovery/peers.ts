@@ -1,20 +1,24 @@
 /** All members as this node sees them: heartbeats to each, and a verdict when theirs are missed. */
+import { endpointText } from "#actors/runtime/transport/endpoint";
 import type { Endpoint, Link } from "#actors/runtime/transport/network";
-import { Discovery } from "#protocol/discovery";
+import { Discovery, type DiscoveryMessage } from "#protocol/discovery";
 import type { Address, NodeId } from "#protocol/ids";
-import { BEAT_MS, Peer, type PeerPorts } from "./peer.ts";
+import { BEAT_MS, Peer } from "./peer.ts";
+import type { Watch, WatchPorts } from "./ports.ts";
 
 /** A process that was itself late may not accuse others: its messages wait in its own queues. */
 const LATE_MS = 150;
 const DOUBT_MS = 400;
 const DIALS_PER_SECOND = 5;
+/** Two heartbeats: who is dead was not heard for longer by the time that anybody asks. */
+const FRESH_MS = 500;
+/** The ways that worked last are worth passing on. */
+const HINTS_MAX = 3;
 
-export interface PeersPorts extends Omit<PeerPorts, "mayDial" | "linked" | "unlinked"> {
-  readonly linked: (node: NodeId, link: Link) => void;
-  readonly unlinked: (node: NodeId) => void;
-}
+type PeersPorts = Omit<WatchPorts, "keys">;
+type PeersMessage = Exclude<DiscoveryMessage, { type: "Discovery.List" }>;
 
-export class Peers {
+export class Peers implements Watch {
   readonly #ports: PeersPorts;
   readonly #peers = new Map<NodeId, Peer>();
   readonly #links = new Map<NodeId, Link>();
@@ -56,9 +60,11 @@ export class Peers {
       const peer = new Peer(node, {
         ...this.#ports,
         mayDial: () => this.#mayDial(),
+        ask: (missed) => this.#ask(missed),
         linked: (id, link) => {
           this.#links.set(id, link);
           this.#ports.linked(id, link);
+          this.#greet(id, link);
         },
         unlinked: (id) => {
           this.#links.delete(id);
@@ -89,6 +95,53 @@ export class Peers {
     this.#peers.get(from)?.goodbye();
   }
 
+  /** Another member misses `about`: it is told when this node does not. */
+  missed(from: NodeId, about: NodeId): void {
+    const link = this.#links.get(from);
+    const silenceMs = this.#peers.get(about)?.silenceMs ?? Number.POSITIVE_INFINITY;
+    if (link && silenceMs < FRESH_MS) link.send(this.#envelope(from, Discovery.Heard({ node: about })));
+  }
+
+  heardElsewhere(about: NodeId): void {
+    this.#peers.get(about)?.heardElsewhere();
+  }
+
+  #ask(missed: NodeId): void {
+    for (const [node, link] of this.#links)
+      if (node !== missed) link.send(this.#envelope(node, Discovery.Missed({ node: missed })));
+  }
+
+  /** A member said where it listens; the way by which it is linked now comes first. */
+  located(from: NodeId, endpoints: readonly Endpoint[]): void {
+    const peer = this.#peers.get(from);
+    if (!peer) return;
+    for (const endpoint of endpoints.toReversed()) peer.learn(endpoint);
+    const [host, port] = [this.#links.get(from)?.remote.host, endpoints[0]?.port];
+    if (host !== undefined && port !== undefined) peer.learn({ host, port });
+    this.#ports.located(from, peer.endpoints);
+    for (const [node, link] of this.#links) if (node !== from) this.#pass(peer, node, link);
+  }
+
+  /** Another member says where this one may be reached. */
+  hinted(about: NodeId, endpoints: readonly Endpoint[]): void {
+    const peer = this.#peers.get(about);
+    for (const endpoint of endpoints) peer?.hint(endpoint);
+  }
+
+  /** Tells one member where another is reached from here. */
+  #pass({ node, endpoints }: Peer, to: NodeId, link: Link): void {
+    const known = Discovery.Known({ node, endpoints: endpoints.slice(0, HINTS_MAX).map(endpointText) });
+    link.send(this.#envelope(to, known));
+  }
+
+  #greet(node: NodeId, link: Link): void {
+    link.send(this.#envelope(node, Discovery.Here({ endpoints: [...this.#ports.here()] })));
+    for (const other of this.#links.keys()) {
+      const peer = other === node ? undefined : this.#peers.get(other);
+      if (peer) this.#pass(peer, node, link);
+    }
+  }
+
   #beat(): void {
     const { clock } = this.#ports;
     const nowMs = clock.nowMs();
@@ -99,7 +152,7 @@ export class Peers {
     this.#cancel = clock.after(BEAT_MS, () => this.#beat());
   }
 
-  #envelope(node: NodeId, message: ReturnType<typeof Discovery.Beat | typeof Discovery.Goodbye>) {
+  #envelope(node: NodeId, message: PeersMessage) {
     const actor = (of: NodeId) => `${of}/discovery` as Address;
     return { to: actor(node), from: actor(this.#ports.self), message };
   }

@@ -8,17 +8,7 @@ import type { Clock } from "#actors/runtime/clock";
 import type { Endpoint } from "#actors/runtime/transport/network";
 import { Problem } from "#protocol/problem";
 import { DATAGRAM_BYTES_MAX } from "./datagram.ts";
-
-/** One address of one interface, as the system lists them. */
-export interface LocalAddress {
-  readonly interface: string;
-  readonly address: string;
-  readonly netmask: string;
-  readonly family: "IPv4" | "IPv6";
-  readonly internal: boolean;
-  /** The interface's number, where the system gives one for a link-local address. */
-  readonly scope?: number;
-}
+import type { LocalAddress } from "./ports.ts";
 
 /** How a node speaks to everybody near, and to one. */
 export interface Datagrams {

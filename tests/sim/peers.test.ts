@@ -1,6 +1,7 @@
 /** Members of one home, on virtual time: who is seen as what, and how soon. */
 import { describe, expect, test } from "bun:test";
 import { Peers } from "#actors/discovery/peers";
+import type { DiscoveryMessage } from "#protocol/discovery";
 import type { NodeId } from "#protocol/ids";
 import { endpointOf, SimulatedWire } from "./network.ts";
 import { seeded } from "./random.ts";
@@ -10,10 +11,15 @@ const NAMES = ["a", "b", "c", "d"] as NodeId[];
 
 class Home {
   readonly time = new VirtualTime();
-  readonly random = seeded(7);
-  readonly wire = new SimulatedWire(this.time, this.random);
+  readonly random: () => number;
+  readonly wire: SimulatedWire;
   readonly peers = new Map<NodeId, Peers>();
   #boots = 0;
+
+  constructor(seed: number) {
+    this.random = seeded(seed);
+    this.wire = new SimulatedWire(this.time, this.random);
+  }
 
   start(node: NodeId): void {
     this.#boots += 1;
@@ -24,14 +30,19 @@ class Home {
       network,
       probe: ({ host }) => this.wire.probe(node, host as NodeId),
       linked: (_, link) => {
-        link.onReceive = ({ message, from }) => {
+        link.onReceive = ({ message: untyped, from }) => {
+          const message = untyped as DiscoveryMessage;
           const sender = from.slice(0, from.indexOf("/")) as NodeId;
           if (message.type === "Discovery.Goodbye") peers.goodbye(sender);
-          else peers.heard(sender);
+          if (message.type === "Discovery.Beat") peers.heard(sender);
+          if (message.type === "Discovery.Missed") peers.missed(sender, message.node);
+          if (message.type === "Discovery.Heard") peers.heardElsewhere(message.node);
         };
       },
       unlinked: () => {},
       changed: () => {},
+      here: () => [],
+      located: () => {},
     });
     network.onLink = (link) => peers.accept(link);
     this.peers.set(node, peers);
@@ -59,8 +70,8 @@ class Home {
   }
 }
 
-async function home(): Promise<Home> {
-  const made = new Home();
+async function home(seed = 7): Promise<Home> {
+  const made = new Home(seed);
   for (const node of NAMES) made.start(node);
   await made.time.pass(3000);
   return made;

@@ -52,5 +52,7 @@ export interface Network {
   ): Promise<Link>;
   /** Set once: links that others opened. */
   onLink: (link: Link) => void;
+  /** Ends the links of nodes that are members no more. */
+  recheck(): void;
   close(): Promise<void>;
 }

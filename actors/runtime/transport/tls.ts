@@ -17,6 +17,7 @@ import { Problem } from "#protocol/problem";
 import type { Clock } from "../clock.ts";
 import { keyOf, serverName } from "../security/certificate.ts";
 import { type Identity, nodeIdOf } from "../security/identity.ts";
+import { endpointText as at } from "./endpoint.ts";
 import { FrameKind, FrameReader } from "./framing.ts";
 import { HandshakeLimits } from "./handshake-limits.ts";
 import type { Endpoint, Lane, Link, Network, Peer } from "./network.ts";
@@ -110,7 +111,6 @@ export class TlsNetwork implements Network {
     return promise;
   }
 
-  /** Ends the links of nodes that are members no more. */
   recheck(): void {
     for (const link of this.#open) if (!this.#options.trust.isMember(link.peer.node)) link.close();
   }
@@ -125,6 +125,8 @@ export class TlsNetwork implements Network {
       return Bun.listen<Connection>({
         hostname: endpoint.host,
         port: endpoint.port,
+        // Bun's types give this to other sockets only.
+        ...({ ipv6Only: endpoint.host.includes(":") } as object),
         tls: this.#tls(),
         socket: { ...this.#handlers(), open: (socket) => this.#accept(socket) },
       });
@@ -290,8 +292,5 @@ export class TlsNetwork implements Network {
     data.link.closed(data.problem?.message ?? why);
   }
 }
-
-const at = ({ host, port }: Endpoint): string =>
-  host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 
 const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,22 +1,26 @@
-/** This node among others: its identity, who is near, and what `exo nodes` shows of both. */
+/** This node among others: its identity, who is near, who belongs to its home, and what `exo nodes` shows of them. */
 import { randomBytes } from "node:crypto";
-import { networkInterfaces } from "node:os";
-import { discovery } from "#actors/discovery/index";
-import type { Identity } from "#actors/runtime/security/identity";
-import { hashOf } from "#actors/runtime/security/identity";
+import { join } from "node:path";
+import { type DiscoveryHandle, type DiscoveryOptions, discovery } from "#actors/discovery/index";
+import { hashOf, type Identity } from "#actors/runtime/security/identity";
 import type { ActorSystem } from "#actors/runtime/system";
-import type { NodeView } from "#protocol/cluster";
+import { kernelAnswers } from "#actors/runtime/transport/probe";
 import { Discovery, type DiscoveryReply, type Neighbour } from "#protocol/discovery";
 import { MINOR_VERSION } from "#protocol/hello";
 import type { Address } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
+import { type Cluster, ClusterNode } from "./cluster-node.ts";
+import { localAddresses, openNetwork, reachableHosts } from "./open-network.ts";
+import { SqliteStore } from "./sqlite-store.ts";
 
 export interface ClusterOptions {
   readonly identity: Identity;
+  /** The folder that holds this node's key, 0700. */
+  readonly folder: string;
   readonly name: string;
   readonly version: string;
   readonly namespace: string;
-  /** TCP, for links between members. */
+  /** TCP, for links between members; 0 takes a free one. */
   readonly port: number;
   /** UDP, for shouting; absent: this node neither shouts nor listens. */
   readonly discoveryPort?: number;
@@ -24,96 +28,100 @@ export interface ClusterOptions {
   readonly troubled: (why: string) => void;
 }
 
-export interface Cluster {
-  nodes(): Promise<readonly NodeView[]>;
-  stop(): Promise<void>;
+/** What the node that runs here offers beside its membership. */
+export interface OpenCluster extends Cluster {
+  /** Shows others that an invite is answered on this TCP port; 0 ends that. */
+  showPairing(port: number): void;
 }
 
 const ASK_MS = 2000;
+/** What strangers are told while nothing listens: a presence with port 0 is a farewell. */
+const PORT_UNUSED = 52_416;
 
-export async function openCluster(system: ActorSystem, options: ClusterOptions): Promise<Cluster> {
-  const { identity, name, version, namespace, port, discoveryPort, excludedInterfaces, troubled } = options;
-  const boot = new Uint8Array(randomBytes(16));
-  const me = system.address("cluster");
+/** Throws Problem when the cluster's file is damaged or another process's. */
+export async function openCluster(system: ActorSystem, options: ClusterOptions): Promise<OpenCluster> {
+  const { identity, name, version, port, troubled } = options;
+  const boot = randomBytes(16);
+  let pairingPort = 0;
+  let node: ClusterNode | undefined;
   const presence = () => ({
     minor: MINOR_VERSION,
     node: hashOf(identity.publicKey),
-    boot,
+    boot: new Uint8Array(boot),
     name,
     version,
-    port,
-    pairingPort: 0,
+    port: node?.port ?? (port || PORT_UNUSED),
+    pairingPort,
   });
-  const opened = discoveryPort === undefined ? undefined : await open(discoveryPort);
-
-  /** A machine without a usable network works alone. */
-  function open(udpPort: number) {
+  const found = await openDiscovery(system, options, { presence, changed: () => node?.touch() });
+  try {
+    const store = new SqliteStore(join(options.folder, "cluster.db"));
     const { clock } = system;
-    const found = {
-      clock,
-      port: udpPort,
-      namespace,
-      excludedInterfaces,
-      addresses: localAddresses,
+    const refused = (from: string, why: string) => troubled(`refused ${from}: ${why}`);
+    const network = { identity, boot: boot.toString("hex"), clock, port, troubled, refused };
+    const opened = await ClusterNode.open({
+      system,
+      identity,
+      store,
+      name,
+      version,
       troubled,
-      presence,
-    };
-    return discovery(system, found).catch((error: unknown) => {
-      if (!(error instanceof Problem)) throw error;
-      troubled(error.message);
-      return undefined;
+      refused,
+      random: () => Number.parseInt(clock.freshId().slice(0, 8), 16) / 2 ** 32,
+      openNetwork: (trust) => openNetwork(network, trust),
+      watch: found.watch,
+      probe: kernelAnswers,
+      hosts: () => reachableHosts(localAddresses()),
+      near: () => neighbours(system, found.address),
     });
+    node = opened;
+    const showPairing = (shown: number) => {
+      pairingPort = shown;
+      found.announce();
+    };
+    return closing(opened, { showPairing }, async () => {
+      await found.stop();
+      store.close();
+    });
+  } catch (error) {
+    await found.stop();
+    throw error;
   }
-
-  return {
-    async nodes() {
-      const near = opened ? await neighbours(system, opened.address, me) : [];
-      return [selfView(options), ...near.map(strangerView)];
-    },
-    stop: async () => opened?.stop(),
-  };
 }
 
-async function neighbours(system: ActorSystem, to: Address, from: Address): Promise<readonly Neighbour[]> {
-  const answer = await system.ask<DiscoveryReply>(to, Discovery.List({}), from, ASK_MS);
+function closing<More extends object>(
+  node: ClusterNode,
+  more: More,
+  close: () => Promise<void>,
+): ClusterNode & More {
+  const stop = node.stop.bind(node);
+  return Object.assign(node, more, {
+    async stop() {
+      await stop();
+      await close();
+    },
+  });
+}
+
+/** A machine without a usable network works alone. */
+async function openDiscovery(
+  system: ActorSystem,
+  { discoveryPort, namespace, excludedInterfaces, troubled }: ClusterOptions,
+  more: Pick<DiscoveryOptions, "presence" | "changed">,
+): Promise<DiscoveryHandle> {
+  const { clock } = system;
+  const addresses = localAddresses;
+  const options = { clock, namespace, excludedInterfaces, addresses, troubled, ...more };
+  try {
+    return await discovery(system, { ...options, port: discoveryPort });
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    troubled(error.message);
+    return await discovery(system, { ...options, port: undefined });
+  }
+}
+
+async function neighbours(system: ActorSystem, to: Address): Promise<readonly Neighbour[]> {
+  const answer = await system.ask<DiscoveryReply>(to, Discovery.List({}), system.address("cluster"), ASK_MS);
   return answer.neighbours;
 }
-
-const selfView = ({ identity, name }: ClusterOptions): NodeView => ({
-  node: identity.node,
-  name,
-  state: "self",
-  leader: true,
-  voter: true,
-  drained: false,
-  excluded: false,
-  labels: {},
-  addresses: [],
-});
-
-const strangerView = ({ node, name, addresses, silentMs, version }: Neighbour): NodeView => ({
-  node,
-  name,
-  version,
-  state: "unpaired",
-  leader: false,
-  voter: false,
-  drained: false,
-  excluded: false,
-  labels: {},
-  addresses,
-  silentMs,
-});
-
-/** Every address of this machine as it is now. */
-const localAddresses = () =>
-  Object.entries(networkInterfaces()).flatMap(([name, list = []]) =>
-    list.map(({ address, netmask, family, internal, scopeid }) => ({
-      interface: name,
-      address,
-      netmask,
-      family,
-      internal,
-      ...(scopeid !== undefined && { scope: scopeid }),
-    })),
-  );

@@ -1,6 +1,7 @@
 /** What a node keeps of its cluster between starts. */
 import type { MemberList } from "#protocol/cluster";
 import type { ClusterId } from "#protocol/ids";
+import type { RaftSnapshot } from "#protocol/raft";
 
 /** A key that members prove themselves with in datagrams; `number` rises with each rotation. */
 export interface DiscoveryKeyRecord {
@@ -27,4 +28,6 @@ export interface ClusterStore {
   /** Undefined at the first start. Throws Problem when what is there is damaged: the node goes on alone and says so. */
   loadRecord(): ClusterRecord | undefined;
   saveRecord(record: ClusterRecord): void;
+  /** Becomes part of this cluster instead of the one before, whose log is forgotten; without a snapshot it waits to be sent one. */
+  begin(record: ClusterRecord, snapshot?: RaftSnapshot): void;
 }

@@ -15,8 +15,8 @@ const SCHEMA = `
   create table if not exists facts (name text primary key, bytes blob not null, checksum text not null) strict, without rowid;
   create table if not exists entries (position integer primary key, bytes blob not null, checksum text not null) strict;
 `;
-/** Longer than any other process of this home writes. */
-const BUSY_MS = 5000;
+/** Another process that ends just now lets go within this. */
+const BUSY_MS = 1000;
 
 interface Row {
   readonly bytes: Uint8Array;
@@ -40,18 +40,21 @@ export class SqliteStore implements ClusterStore, RaftStore {
   readonly #db: Database;
   readonly #encoder = new Encoder({ ignoreUndefined: true });
 
-  /** Throws Problem when the file is no database or cannot be opened. */
+  /** Throws Problem when the file is no database, cannot be opened, or is another process's (`unavailable`). */
   constructor(path: string) {
     this.#path = path;
     try {
       closeSync(openSync(path, "a", 0o600));
       chmodSync(path, 0o600);
       this.#db = new Database(path, { strict: true });
+      this.#db.run(`pragma busy_timeout = ${BUSY_MS}`);
+      // Two processes that both were this node would vote twice: the lock is held until this one ends, however it ends.
+      this.#db.run("pragma locking_mode = exclusive");
       this.#db.run("pragma journal_mode = wal");
       this.#db.run("pragma synchronous = full");
-      this.#db.run(`pragma busy_timeout = ${BUSY_MS}`);
       this.#db.run(SCHEMA);
     } catch (error) {
+      if (isBusy(error)) throw inUse(path);
       throw this.#damaged(error instanceof Error ? error.message : String(error));
     }
   }
@@ -66,6 +69,15 @@ export class SqliteStore implements ClusterStore, RaftStore {
 
   saveRecord(record: ClusterRecord): void {
     this.#put("record", record);
+  }
+
+  begin(record: ClusterRecord, snapshot: RaftSnapshot = NO_SNAPSHOT): void {
+    this.#db.transaction(() => {
+      this.#put("record", record);
+      this.#put("vote", { term: snapshot.term });
+      this.#put("snapshot", snapshot);
+      this.#db.run("delete from entries");
+    })();
   }
 
   load(): Persisted {
@@ -131,5 +143,13 @@ export class SqliteStore implements ClusterStore, RaftStore {
     });
   }
 }
+
+const isBusy = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && String(error.code).startsWith("SQLITE_BUSY");
+
+const inUse = (path: string): Problem =>
+  new Problem("unavailable", `${path} is in use: another exo of this home is the one that others know`, {
+    remedy: "end that one, or give this one a home of its own (EXO_HOME)",
+  });
 
 const checksum = (bytes: Uint8Array): string => Bun.hash.xxHash64(bytes).toString(16);

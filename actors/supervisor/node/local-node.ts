@@ -55,6 +55,7 @@ async function clusterOptions({
   if (!identity) return {};
   const cluster: ClusterOptions = {
     identity,
+    folder: join(config.home, "node"),
     name: name ?? hostname(),
     version: build.version,
     namespace,

@@ -13,7 +13,7 @@ import {
   type SupervisorMessage,
   type SupervisorReply,
 } from "#protocol/supervisor";
-import { type ClusterOptions, openCluster } from "../cluster/cluster.ts";
+import { type ClusterOptions, type OpenCluster, openCluster } from "../cluster/cluster.ts";
 import { supervisor } from "../index.ts";
 import { DRAIN_MS } from "../instance/instance.ts";
 import { startWorker, type WorkerCommand } from "../instance/workers.ts";
@@ -57,7 +57,7 @@ const STOP_MS = DRAIN_MS + 10_000;
 
 export async function startNode(options: NodeOptions): Promise<Node> {
   const { clock } = options;
-  const system = new ActorSystem("node", clock);
+  const system = new ActorSystem(options.cluster?.identity.node ?? "node", clock);
   const [boss, gateway, me] = [
     system.address("supervisor"),
     system.address("api-gateway"),
@@ -92,7 +92,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   );
 
   const { loaded, load, stop } = orders(system, boss, me);
-  const cluster = options.cluster && (await openCluster(system, options.cluster));
+  const cluster = options.cluster && (await opened(system, options.cluster));
   const served = await apiGateway(system, gateway, boss, {
     ...options,
     nodes: async () => (await cluster?.nodes()) ?? [],
@@ -114,6 +114,17 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       });
     },
   };
+}
+
+/** A machine whose membership cannot be read serves alone, and says why. */
+async function opened(system: ActorSystem, options: ClusterOptions): Promise<OpenCluster | undefined> {
+  try {
+    return await openCluster(system, options);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    options.troubled(`${error.message}; this machine serves alone${error.remedy ? `: ${error.remedy}` : ""}`);
+    return undefined;
+  }
 }
 
 /** What may be asked of the Supervisor `boss`, each in words of its own. */

@@ -1,0 +1,79 @@
+/**
+ * Members tell each other in datagrams where they are now: after a move to another network, or from a new address. A beacon proves
+ * the discovery key, but an old one may be played again, so that all it ever leads to is a dial, and TLS decides.
+ */
+import type { Clock } from "#actors/runtime/clock";
+import { base32 } from "#actors/runtime/security/identity";
+import type { Endpoint } from "#actors/runtime/transport/network";
+import { MEMBERS_MAX } from "#protocol/cluster";
+import type { NodeId } from "#protocol/ids";
+import { type Beacon, type DiscoveryKey, decodeBeacon, encodeBeacon } from "./datagram.ts";
+import { SourceLimits } from "./source-limits.ts";
+import type { Datagrams } from "./udp.ts";
+
+export interface BeaconPorts {
+  readonly datagrams: Pick<Datagrams, "shout">;
+  readonly clock: Clock;
+  /** The newest last. */
+  readonly keys: () => readonly DiscoveryKey[];
+  readonly self: () => Omit<Beacon, "counter" | "goodbye">;
+  readonly heard: (node: NodeId, at: Endpoint) => void;
+}
+
+/** A machine that starts is impatient, then rests: 20 members at rest say less than 2 kB a second together. */
+const FIRST_MS = [0, 250, 750];
+const REST_MS = 2000;
+
+export class Beacons {
+  readonly #ports: BeaconPorts;
+  readonly #limits: SourceLimits;
+  /** The highest counter of each node's last boot. */
+  readonly #last = new Map<NodeId, { readonly boot: string; readonly counter: number }>();
+  #counter = 0;
+  #cancels: readonly (() => void)[] = [];
+
+  constructor(ports: BeaconPorts) {
+    this.#ports = ports;
+    this.#limits = new SourceLimits(ports.clock);
+  }
+
+  start(): void {
+    const { clock } = this.#ports;
+    this.#cancels = [
+      ...FIRST_MS.map((ms) => clock.after(ms, () => this.#shout(false))),
+      clock.after(REST_MS, () => this.#repeat()),
+    ];
+  }
+
+  stop(): void {
+    for (const cancel of this.#cancels) cancel();
+    this.#shout(true);
+  }
+
+  /** A datagram came in; anything but a fresh beacon of this cluster is passed over. */
+  receive(bytes: Uint8Array, from: Endpoint): void {
+    if (!this.#limits.allows(from.host)) return;
+    const beacon = decodeBeacon(bytes, this.#ports.keys());
+    if (!beacon || beacon.goodbye || Buffer.compare(beacon.node, this.#ports.self().node) === 0) return;
+    const node = base32(beacon.node) as NodeId;
+    const boot = Buffer.from(beacon.boot).toString("hex");
+    const last = this.#last.get(node);
+    if (last?.boot === boot && beacon.counter <= last.counter) return;
+    if (!last && this.#last.size >= MEMBERS_MAX) return;
+    this.#last.set(node, { boot, counter: beacon.counter });
+    if (beacon.port > 0) this.#ports.heard(node, { host: from.host, port: beacon.port });
+  }
+
+  #repeat(): void {
+    this.#shout(false);
+    this.#cancels = [this.#ports.clock.after(REST_MS, () => this.#repeat())];
+  }
+
+  #shout(goodbye: boolean): void {
+    const key = this.#ports.keys().at(-1);
+    if (!key) return;
+    this.#counter += 1;
+    const beacon = { ...this.#ports.self(), counter: this.#counter, goodbye };
+    this.#ports.datagrams.shout(encodeBeacon(beacon, key));
+  }
+}

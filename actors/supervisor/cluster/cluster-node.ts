@@ -1,0 +1,287 @@
+/** A node of a cluster from its start to its end, also when it joins another cluster or is forgotten by its own. */
+
+import type { RaftStore } from "#actors/runtime/raft/log";
+import type { Epoch } from "#actors/runtime/raft/proposals";
+import type { Identity } from "#actors/runtime/security/identity";
+import type { ActorSystem } from "#actors/runtime/system";
+import type { Lane, Link } from "#actors/runtime/transport/network";
+import type { MemberChange, NodeView } from "#protocol/cluster";
+import type { Neighbour } from "#protocol/discovery";
+import type { NodeId } from "#protocol/ids";
+import type { NodeFacts } from "#protocol/node";
+import { Problem } from "#protocol/problem";
+import type { Admission, Joiner } from "./admission.ts";
+import { checkRecord, recordFor } from "./admitting.ts";
+import { firstSnapshot, freshCluster } from "./genesis.ts";
+import { Membership, type MembershipPorts } from "./membership.ts";
+import type { ClusterRecord, ClusterStore } from "./record.ts";
+import { encodeCommand } from "./state.ts";
+import { nodeViews } from "./views.ts";
+
+export interface ClusterNodePorts
+  extends Omit<MembershipPorts, "lane" | "changed" | "expelled" | "store" | "system" | "identity"> {
+  readonly system: ActorSystem;
+  readonly identity: Identity;
+  readonly store: ClusterStore & RaftStore;
+  readonly name: string;
+  readonly version: string;
+  /** Machines that were heard nearby. */
+  readonly near: () => Promise<readonly Neighbour[]>;
+}
+
+export interface Cluster extends Admission {
+  readonly self: NodeId;
+  /** This machine first. */
+  nodes(): Promise<readonly NodeView[]>;
+  near(): Promise<readonly Neighbour[]>;
+  /** Calls back, soon and once for many, when what `nodes` shows is another; the returned function ends that. */
+  changed(run: () => void): () => void;
+  /** Whoever leads makes it; resolves when a majority agreed. Throws Problem. */
+  change(change: MemberChange): Promise<Epoch>;
+  /** Replicated to all members; without a value it goes back to its default. */
+  set(name: string, value?: string): Promise<Epoch>;
+  readonly settings: Readonly<Record<string, string>>;
+  /** Leads without a majority, when those that vote are gone for good. Throws Problem `forbidden` while one of them is up. */
+  takeOver(): void;
+  /** What a member says of itself, for `nodes`. */
+  learnFacts(node: NodeId, facts: NodeFacts): void;
+  /** Members with an open control link. */
+  readonly linked: readonly NodeId[];
+  /** Opens a link of its own to a member. Throws Problem. */
+  dial(node: NodeId, lane: Exclude<Lane, "control">, signal: AbortSignal): Promise<Link>;
+  /** Takes the links of a lane that members open; without a taker they are closed. */
+  onLane(lane: Exclude<Lane, "control">, take: (link: Link) => void): void;
+  stop(): Promise<void>;
+}
+
+/** Time for the others to hear that this node, which leads, is forgotten. */
+const FAREWELL_MS = 2000;
+const ADMITTED_MS = 5000;
+
+export class ClusterNode implements Cluster {
+  readonly #ports: ClusterNodePorts;
+  readonly #listeners = new Set<() => void>();
+  readonly #facts = new Map<NodeId, NodeFacts>();
+  readonly #lanes = new Map<Lane, (link: Link) => void>();
+  #membership: Membership;
+  #telling = false;
+  #leaving = false;
+
+  private constructor(ports: ClusterNodePorts, record: ClusterRecord) {
+    this.#ports = ports;
+    this.#membership = this.#member(record);
+  }
+
+  /** Goes on as what the store holds, or begins a cluster of one. Throws Problem when what the store holds is damaged. */
+  static async open(ports: ClusterNodePorts): Promise<ClusterNode> {
+    const { store, identity } = ports;
+    const record = store.loadRecord() ?? (await ClusterNode.#begin(ports));
+    checkRecord(record, identity);
+    const node = new ClusterNode(ports, record);
+    node.#membership.start();
+    return node;
+  }
+
+  static async #begin({ store, identity, name, system }: ClusterNodePorts): Promise<ClusterRecord> {
+    const record = await freshCluster(identity, name, system.clock.epochSeconds());
+    store.begin(record, firstSnapshot(record, identity));
+    return record;
+  }
+
+  get self(): NodeId {
+    return this.#ports.identity.node;
+  }
+
+  get mayAdmit(): boolean {
+    return this.#membership.clusterKey !== undefined;
+  }
+
+  get others(): number {
+    return this.#membership.list.members.length - 1;
+  }
+
+  get settings(): Readonly<Record<string, string>> {
+    return this.#membership.replica.state?.settings ?? {};
+  }
+
+  get linked(): readonly NodeId[] {
+    return this.#membership.links?.open ?? [];
+  }
+
+  /** The port that members dial; undefined while there are none. */
+  get port(): number | undefined {
+    return this.#membership.links?.port;
+  }
+
+  near(): Promise<readonly Neighbour[]> {
+    return this.#ports.near();
+  }
+
+  async nodes(): Promise<readonly NodeView[]> {
+    const near = await this.near();
+    const { list, links, replica } = this.#membership;
+    const { name, version } = this.#ports;
+    return nodeViews({
+      self: { node: this.self, name, version, here: links?.here ?? [] },
+      members: list.members,
+      seen: links?.seen ?? [],
+      leader: replica.raft.leader,
+      voters: replica.raft.config.voters,
+      facts: this.#facts,
+      near,
+    });
+  }
+
+  changed(run: () => void): () => void {
+    this.#listeners.add(run);
+    return () => this.#listeners.delete(run);
+  }
+
+  /** Somebody near is another; members are told of by themselves. */
+  touch(): void {
+    if (this.#telling) return;
+    this.#telling = true;
+    queueMicrotask(() => {
+      this.#telling = false;
+      for (const listener of [...this.#listeners]) listener();
+    });
+  }
+
+  change(change: MemberChange): Promise<Epoch> {
+    return this.#membership.change(change);
+  }
+
+  set(name: string, value?: string): Promise<Epoch> {
+    const command = { type: "set", name, ...(value !== undefined && { value }) } as const;
+    return this.#membership.propose(encodeCommand(command));
+  }
+
+  takeOver(): void {
+    const { replica, links } = this.#membership;
+    const voter = links?.seen.find(
+      ({ node, state }) => state === "up" && replica.raft.config.voters.includes(node),
+    );
+    if (voter)
+      throw new Problem(
+        "forbidden",
+        `${this.#nameOf(voter.node)} is up and votes: this home needs no takeover`,
+      );
+    if (!replica.leads) replica.raft.takeOver();
+  }
+
+  learnFacts(node: NodeId, facts: NodeFacts): void {
+    if (!this.#membership.list.members.some((member) => member.node === node)) return;
+    this.#facts.set(node, facts);
+    this.touch();
+  }
+
+  async dial(node: NodeId, lane: Exclude<Lane, "control">, signal: AbortSignal): Promise<Link> {
+    const { links } = this.#membership;
+    if (links) return await links.dial(node, lane, signal);
+    throw new Problem("network", "this machine has no others to link with");
+  }
+
+  onLane(lane: Exclude<Lane, "control">, take: (link: Link) => void): void {
+    this.#lanes.set(lane, take);
+  }
+
+  async admit(joiner: Joiner): Promise<ClusterRecord> {
+    const membership = this.#membership;
+    const { clusterKey } = membership;
+    if (!clusterKey)
+      throw new Problem(
+        "forbidden",
+        "this machine cannot let others in: it does not hold the cluster's key",
+        {
+          remedy: `invite on a machine that votes: ${this.#voterNames() || "exo nodes shows which"}`,
+        },
+      );
+    await membership.change({ type: "admit", key: joiner.publicKey, name: joiner.name });
+    await this.#until(ADMITTED_MS, () =>
+      membership.list.members.some(({ key }) => Buffer.compare(key, joiner.publicKey) === 0),
+    );
+    return await recordFor(joiner, membership, clusterKey);
+  }
+
+  async adopt(record: ClusterRecord): Promise<void> {
+    checkRecord(record, this.#ports.identity);
+    if (this.others > 0)
+      throw new Problem("forbidden", "this machine belongs to a home with other machines already", {
+        remedy: `leave that home first: exo node ${this.#nameOf(this.self)} forget`,
+      });
+    await this.#restart(record, () => this.#ports.store.begin(record));
+  }
+
+  async stop(): Promise<void> {
+    this.#leaving = true;
+    await this.#membership.stop();
+  }
+
+  /** Ends at once and without a word, as a killed process does. */
+  silence(): void {
+    this.#leaving = true;
+    this.#membership.silence();
+  }
+
+  #member(record: ClusterRecord): Membership {
+    return new Membership(
+      {
+        ...this.#ports,
+        lane: (link) => {
+          const take = this.#lanes.get(link.lane);
+          if (take) take(link);
+          else link.close();
+        },
+        changed: () => this.touch(),
+        expelled: () => this.#expelled(),
+      },
+      record,
+    );
+  }
+
+  /** Alone again, under the same identity: the next invite may bring it back. */
+  #expelled(): void {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    const { troubled, system } = this.#ports;
+    troubled("this machine was taken off its home's list of machines, and is on its own again");
+    const leave = async () => {
+      await this.#membership.stop();
+      const record = await ClusterNode.#begin(this.#ports);
+      await this.#restart(record, () => {});
+      this.#leaving = false;
+    };
+    system.clock.after(this.#membership.replica.leads ? FAREWELL_MS : 0, () => void leave());
+  }
+
+  async #restart(record: ClusterRecord, store: () => void): Promise<void> {
+    await this.#membership.stop();
+    store();
+    this.#facts.clear();
+    this.#membership = this.#member(record);
+    this.#membership.start();
+    this.touch();
+  }
+
+  async #until(ms: number, isSo: () => boolean): Promise<void> {
+    if (isSo()) return;
+    const { clock } = this.#ports.system;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const cancel = clock.after(ms, () =>
+      reject(new Problem("unavailable", "the change was not heard of in time")),
+    );
+    const end = this.changed(() => isSo() && resolve());
+    await promise.finally(() => {
+      cancel();
+      end();
+    });
+  }
+
+  #nameOf(node: NodeId): string {
+    return this.#membership.list.members.find((member) => member.node === node)?.name ?? node.slice(0, 8);
+  }
+
+  #voterNames(): string {
+    return this.#membership.replica.raft.config.voters.map((node) => this.#nameOf(node)).join(", ");
+  }
+}

@@ -1,0 +1,68 @@
+/** A change finds whoever leads: this node or another, also when they change in the middle. */
+import type { Epoch } from "#actors/runtime/raft/proposals";
+import type { ActorSystem } from "#actors/runtime/system";
+import { type ClusterMessage, ClusterReply } from "#protocol/cluster";
+import type { Address, NodeId } from "#protocol/ids";
+import { Problem, problemBody, problemOf } from "#protocol/problem";
+import { isNotLeading, type Replica } from "./replica.ts";
+
+/** Two elections: by then a majority is not there. */
+const PATIENCE_MS = 10_000;
+/** Above the log's own wait, so that its answer is the one that is told. */
+const ANSWER_MS = 12_000;
+const LOOK_EVERY_MS = 100;
+
+export interface LeadingPorts {
+  readonly system: ActorSystem;
+  readonly self: Address;
+  readonly replica: () => Replica;
+  /** Whether there is a link to it now. */
+  readonly reaches: (node: NodeId) => boolean;
+  /** Makes the change while this node leads. */
+  readonly make: (message: ClusterMessage) => Promise<Epoch>;
+}
+
+/** Resolves when a majority holds what the message asks for; throws Problem. */
+export async function led(
+  { system, self, replica, reaches, make }: LeadingPorts,
+  message: ClusterMessage,
+): Promise<Epoch> {
+  const { clock } = system;
+  const untilMs = clock.nowMs() + PATIENCE_MS;
+  for (;;) {
+    try {
+      const { raft, leads } = replica();
+      if (leads) return await make(message);
+      if (raft.leader && reaches(raft.leader)) return await asked(system, self, raft.leader, message);
+    } catch (error) {
+      if (!isNotLeading(error)) throw error;
+    }
+    if (clock.nowMs() > untilMs) throw noMajority();
+    await new Promise<void>((resolve) => void clock.after(LOOK_EVERY_MS, resolve));
+  }
+}
+
+async function asked(
+  system: ActorSystem,
+  self: Address,
+  leader: NodeId,
+  message: ClusterMessage,
+): Promise<Epoch> {
+  const to = `${leader}/cluster` as Address;
+  const answer = await system.ask<ClusterReply>(to, message, self, ANSWER_MS);
+  if (answer.type === "ClusterReply.Refused") throw problemOf(answer.problem);
+  return answer.epoch;
+}
+
+/** Answers what another member asked of this node. */
+export const answered = (made: Promise<Epoch>): Promise<ClusterReply> =>
+  made.then(
+    (epoch) => ClusterReply.Done({ epoch }),
+    (error: unknown) => ClusterReply.Refused({ problem: problemBody(error) }),
+  );
+
+const noMajority = (): Problem =>
+  new Problem("unavailable", "no machine leads this home now: too few of those that vote are up", {
+    remedy:
+      "start the others (exo nodes shows which vote), or, if they are gone for good: exo node NAME takeover",
+  });

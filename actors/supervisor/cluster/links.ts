@@ -1,0 +1,119 @@
+/** This node's links to the other members: opened with the second member, closed with the last. */
+import type { DiscoveryHandle } from "#actors/discovery/index";
+import type { Seen, Watch, WatchPorts } from "#actors/discovery/ports";
+import type { ActorSystem } from "#actors/runtime/system";
+import { endpointText } from "#actors/runtime/transport/endpoint";
+import type { Endpoint, Lane, Link, Network } from "#actors/runtime/transport/network";
+import type { Trust } from "#actors/runtime/transport/tls";
+import type { NodeId } from "#protocol/ids";
+import { Problem } from "#protocol/problem";
+import { guarded } from "./access.ts";
+
+export interface LinksPorts {
+  readonly system: ActorSystem;
+  readonly self: NodeId;
+  readonly trust: Trust;
+  readonly open: (trust: Trust) => Network;
+  readonly watch: DiscoveryHandle["watch"];
+  readonly probe: WatchPorts["probe"];
+  readonly keys: WatchPorts["keys"];
+  /** Hosts by which this machine can be reached. */
+  readonly hosts: () => readonly string[];
+  readonly leader: () => NodeId | undefined;
+  readonly located: WatchPorts["located"];
+  readonly changed: () => void;
+  /** A member opened a link for tensors or files. */
+  readonly lane: (link: Link) => void;
+  readonly refused: (from: string, why: string) => void;
+}
+
+export class Links {
+  readonly #ports: LinksPorts;
+  readonly #network: Network;
+  readonly #watch: Watch;
+  readonly #open = new Map<NodeId, Link>();
+
+  /** Throws Problem when the port cannot be had. */
+  constructor(ports: LinksPorts) {
+    this.#ports = ports;
+    const { self, system, watch, probe, keys, located, changed, trust } = ports;
+    this.#network = ports.open(trust);
+    this.#watch = watch({
+      self,
+      clock: system.clock,
+      network: this.#network,
+      probe,
+      keys,
+      located,
+      changed,
+      here: () => this.here,
+      linked: (node, link) => this.#linked(node, link),
+      unlinked: (node) => this.#unlinked(node),
+    });
+    this.#network.onLink = (link) => (link.lane === "control" ? this.#watch.accept(link) : ports.lane(link));
+  }
+
+  /** Every member but this one, as seen from here. */
+  get seen(): readonly Seen[] {
+    return this.#watch.all;
+  }
+
+  get open(): readonly NodeId[] {
+    return [...this.#open.keys()];
+  }
+
+  get port(): number | undefined {
+    return this.#network.endpoints[0]?.port;
+  }
+
+  /** Where this node can be dialled, `host:port`. */
+  get here(): readonly string[] {
+    const { port } = this;
+    return port === undefined ? [] : this.#ports.hosts().map((host) => endpointText({ host, port }));
+  }
+
+  to(node: NodeId): Link | undefined {
+    return this.#open.get(node);
+  }
+
+  /** The others of the list; links of those that are on it no more are closed at once. */
+  setMembers(nodes: readonly NodeId[]): void {
+    this.#watch.setMembers(nodes);
+    this.#network.recheck();
+  }
+
+  learn(node: NodeId, endpoint: Endpoint): void {
+    this.#watch.learn(node, endpoint);
+  }
+
+  /** Opens a link of its own for tensors or files, by the way that is known to work best. Throws Problem. */
+  async dial(node: NodeId, lane: Exclude<Lane, "control">, signal: AbortSignal): Promise<Link> {
+    const seen = this.seen.find((each) => each.node === node);
+    const [endpoint] = seen?.endpoints ?? [];
+    if (!endpoint) throw new Problem("network", `it is not known where ${node.slice(0, 8)} can be reached`);
+    return await this.#network.dial(endpoint, { expect: node, lane, signal });
+  }
+
+  async stop(): Promise<void> {
+    this.#watch.stop();
+    for (const node of [...this.#open.keys()]) this.#unlinked(node);
+    await this.#network.close();
+  }
+
+  silence(): void {
+    this.#watch.stop();
+  }
+
+  #linked(node: NodeId, link: Link): void {
+    const { self, leader, refused, system, changed } = this.#ports;
+    this.#open.set(node, link);
+    system.connect(node, guarded(link, { self, leader, refused }));
+    changed();
+  }
+
+  #unlinked(node: NodeId): void {
+    if (!this.#open.delete(node)) return;
+    this.#ports.system.disconnect(node);
+    this.#ports.changed();
+  }
+}

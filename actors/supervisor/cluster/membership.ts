@@ -1,0 +1,299 @@
+/** This node as a member: its record, its copy of the state, its links to the others, and what follows when these change. */
+import { X509Certificate } from "node:crypto";
+import type { DiscoveryHandle } from "#actors/discovery/index";
+import type { WatchPorts } from "#actors/discovery/ports";
+import type { RaftStore } from "#actors/runtime/raft/log";
+import type { Epoch } from "#actors/runtime/raft/proposals";
+import { keyOf } from "#actors/runtime/security/certificate";
+import { type Identity, identityFromPem } from "#actors/runtime/security/identity";
+import { signMemberList } from "#actors/runtime/security/member-list";
+import type { ActorSystem } from "#actors/runtime/system";
+import { endpointFrom, endpointText } from "#actors/runtime/transport/endpoint";
+import type { Link, Network } from "#actors/runtime/transport/network";
+import type { Trust } from "#actors/runtime/transport/tls";
+import { Cluster, type ClusterMessage, type MemberChange, type MemberList } from "#protocol/cluster";
+import type { Address, NodeId } from "#protocol/ids";
+import { Problem } from "#protocol/problem";
+import type { RaftMessage } from "#protocol/raft";
+import { freshDiscoveryKey } from "./genesis.ts";
+import { answered, led } from "./leading.ts";
+import { Links } from "./links.ts";
+import { changed } from "./member-changes.ts";
+import type { ClusterRecord, ClusterStore } from "./record.ts";
+import { notLeading, Replica } from "./replica.ts";
+import { encodeCommand } from "./state.ts";
+import { Tending } from "./tending.ts";
+
+export interface MembershipPorts {
+  readonly system: ActorSystem;
+  readonly identity: Identity;
+  readonly store: ClusterStore & RaftStore;
+  readonly random: () => number;
+  readonly openNetwork: (trust: Trust) => Network;
+  readonly watch: DiscoveryHandle["watch"];
+  readonly probe: WatchPorts["probe"];
+  /** Hosts by which this machine can be reached. */
+  readonly hosts: () => readonly string[];
+  /** A member opened a link for tensors or files. */
+  readonly lane: (link: Link) => void;
+  /** Anything that a view of the home shows is another. */
+  readonly changed: () => void;
+  /** This node is on its home's list no more. */
+  readonly expelled: () => void;
+  readonly refused: (from: string, why: string) => void;
+  readonly troubled: (why: string) => void;
+}
+
+/** Attempts at a list that another's change came before. */
+const TRIES = 4;
+
+export class Membership {
+  readonly #ports: MembershipPorts;
+  readonly #replica: Replica;
+  readonly #tending: Tending;
+  readonly #clusterPublicKey: Uint8Array;
+  #record: ClusterRecord;
+  #links: Links | undefined;
+  /** One change of the list after the other while this node leads. */
+  #lastChange: Promise<unknown> = Promise.resolve();
+
+  /** Throws Problem when the log of the store is damaged. */
+  constructor(ports: MembershipPorts, record: ClusterRecord) {
+    this.#ports = ports;
+    this.#record = record;
+    this.#clusterPublicKey = keyOf(new X509Certificate(record.clusterPem));
+    const { system, identity, store, random } = ports;
+    const { node } = identity;
+    const from = system.address("raft");
+    this.#replica = new Replica({
+      self: node,
+      clock: system.clock,
+      random,
+      store,
+      clusterKey: this.#clusterPublicKey,
+      send: (to, message) => void system.send(`${to}/raft` as Address, message, from),
+      changed: () => this.#follow(),
+      failed: (error) =>
+        ports.troubled(`this machine cannot keep the cluster's log any more: ${String(error)}`),
+    });
+    this.#tending = new Tending({
+      self: node,
+      clock: system.clock,
+      replica: this.#replica,
+      members: () => this.list.members.map((member) => member.node),
+      seen: () => this.#links?.seen ?? [],
+      linkTo: (other) => this.#links?.to(other),
+      entrust: (other) => this.#entrust(other),
+    });
+  }
+
+  get self(): NodeId {
+    return this.#ports.identity.node;
+  }
+
+  get record(): ClusterRecord {
+    return this.#record;
+  }
+
+  /** The newest list that this node knows to be right. */
+  get list(): MemberList {
+    const agreed = this.#replica.state?.list;
+    return agreed && agreed.version > this.#record.members.version ? agreed : this.#record.members;
+  }
+
+  get links(): Links | undefined {
+    return this.#links;
+  }
+
+  get replica(): Replica {
+    return this.#replica;
+  }
+
+  /** The private part of the cluster's key, where it is held. */
+  get clusterKey(): Identity | undefined {
+    return this.#record.clusterKeyPem === undefined ? undefined : identityFromPem(this.#record.clusterKeyPem);
+  }
+
+  start(): void {
+    const { system } = this.#ports;
+    const from = (address: Address) => address.slice(0, address.indexOf("/")) as NodeId;
+    system.spawn<RaftMessage>("raft", (received) =>
+      this.#replica.receive(from(received.from), received.message),
+    );
+    system.spawn<ClusterMessage>("cluster", ({ message, reply }) => {
+      if (message.type === "Cluster.Key") this.#takeKey(message.pem);
+      else void answered(this.#make(message)).then(reply);
+    });
+    this.#replica.raft.start();
+    this.#follow();
+    this.#tending.start();
+  }
+
+  async stop(): Promise<void> {
+    const { system } = this.#ports;
+    this.#tending.stop();
+    if (this.#replica.leads) this.#replica.raft.resign();
+    this.#replica.raft.stop();
+    system.stop(system.address("raft"));
+    system.stop(system.address("cluster"));
+    await this.#links?.stop();
+    this.#links = undefined;
+  }
+
+  /** Ends what runs by itself, and says nothing to anybody. */
+  silence(): void {
+    this.#tending.stop();
+    this.#replica.raft.stop();
+    this.#links?.silence();
+  }
+
+  /** Whoever leads makes the change; resolves when a majority agreed. Throws Problem. */
+  change(change: MemberChange): Promise<Epoch> {
+    return this.#submit(Cluster.Change({ change }));
+  }
+
+  /** A command of the replicated state; throws Problem. */
+  propose(command: Uint8Array): Promise<Epoch> {
+    return this.#submit(Cluster.Propose({ command }));
+  }
+
+  #submit(message: ClusterMessage): Promise<Epoch> {
+    const { system } = this.#ports;
+    return led(
+      {
+        system,
+        self: system.address("cluster"),
+        replica: () => this.#replica,
+        reaches: (node) => this.#links?.to(node) !== undefined,
+        make: (asked) => this.#make(asked),
+      },
+      message,
+    );
+  }
+
+  #make(message: ClusterMessage): Promise<Epoch> {
+    if (message.type === "Cluster.Propose") return this.#replica.propose(message.command);
+    if (message.type === "Cluster.Key") return Promise.reject(new Problem("invalid", "a key is no change"));
+    const { change } = message;
+    const made = this.#lastChange.then(() => this.#relist(change));
+    this.#lastChange = made.catch(() => {}); // Told to who asked; the next change does not depend on it.
+    return made;
+  }
+
+  async #relist(change: MemberChange): Promise<Epoch> {
+    for (let tries = 1; ; tries++) {
+      const next = this.#nextList(change);
+      if (!next) return { term: this.#replica.raft.term, index: this.#replica.raft.committed };
+      try {
+        const epoch = await this.#replica.propose(encodeCommand({ type: "list", list: next }));
+        if (change.type === "forget") await this.#rotate();
+        return epoch;
+      } catch (error) {
+        const overtaken = error instanceof Problem && error.message.startsWith("member list");
+        if (!overtaken || tries >= TRIES) throw error;
+      }
+    }
+  }
+
+  /** Signed; undefined when the change changes nothing. */
+  #nextList(change: MemberChange): MemberList | undefined {
+    const { leads, state } = this.#replica;
+    if (!leads || !state) throw notLeading();
+    const key = this.clusterKey;
+    if (!key) throw keyless();
+    const next = changed(state.list, change, this.#ports.system.clock.epochSeconds());
+    return next && signMemberList(next, key);
+  }
+
+  /** Who is forgotten knows the key that beacons are sealed with. */
+  async #rotate(): Promise<void> {
+    const last = this.#replica.state?.discoveryKeys.at(-1)?.number ?? 0;
+    await this.#replica.propose(encodeCommand({ type: "rotate", key: freshDiscoveryKey(last + 1) }));
+  }
+
+  /** Draws what follows from the list as it is now: whom to link with, what to keep for the next start. */
+  #follow(): void {
+    const { list } = this;
+    const { node } = this.#ports.identity;
+    this.#save({
+      members: list,
+      discoveryKeys: this.#replica.state?.discoveryKeys ?? this.#record.discoveryKeys,
+    });
+    if (!list.members.some((member) => member.node === node)) {
+      this.#ports.expelled();
+      return;
+    }
+    const others = list.members.map((member) => member.node).filter((other) => other !== node);
+    if (others.length > 0 || this.#links) {
+      this.#links ??= this.#open();
+      this.#links.setMembers(others);
+    }
+    this.#ports.changed();
+  }
+
+  #open(): Links {
+    const { system, identity, openNetwork, watch, probe, hosts, lane, changed: shown, refused } = this.#ports;
+    const links = new Links({
+      system,
+      self: identity.node,
+      trust: this.#trust(),
+      open: openNetwork,
+      watch,
+      probe,
+      keys: () => this.#record.discoveryKeys,
+      hosts,
+      leader: () => this.#replica.raft.leader,
+      located: (node, endpoints) => {
+        this.#save({ addresses: { ...this.#record.addresses, [node]: endpoints.map(endpointText) } });
+        shown();
+      },
+      changed: shown,
+      lane,
+      refused,
+    });
+    links.setMembers(this.list.members.map(({ node }) => node).filter((node) => node !== identity.node));
+    for (const [node, texts] of Object.entries(this.#record.addresses))
+      for (const endpoint of texts.map(endpointFrom).toReversed())
+        if (endpoint) links.learn(node as NodeId, endpoint);
+    return links;
+  }
+
+  #trust(): Trust {
+    const { clusterPem, nodePem } = this.#record;
+    const list = () => this.list;
+    return {
+      clusterPem,
+      nodePem,
+      isMember: (node) => list().members.some((member) => member.node === node),
+      get minimumMinor() {
+        return list().minimumMinor;
+      },
+    };
+  }
+
+  #entrust(to: NodeId): void {
+    const { system } = this.#ports;
+    const { clusterKeyPem: pem } = this.#record;
+    if (pem !== undefined)
+      system.send(`${to}/cluster` as Address, Cluster.Key({ pem }), system.address("cluster"));
+  }
+
+  /** Only the key that belongs to this cluster is one. */
+  #takeKey(pem: string): void {
+    if (this.#record.clusterKeyPem !== undefined) return;
+    const { publicKey } = identityFromPem(pem);
+    if (Buffer.compare(publicKey, this.#clusterPublicKey) === 0) this.#save({ clusterKeyPem: pem });
+  }
+
+  #save(part: Partial<ClusterRecord>): void {
+    const next = { ...this.#record, ...part };
+    if (Bun.deepEquals(next, this.#record)) return;
+    this.#record = next;
+    this.#ports.store.saveRecord(next);
+  }
+}
+
+const keyless = (): Problem =>
+  new Problem("forbidden", "the machine that leads does not hold the cluster's key yet", {
+    remedy: "try again in a moment",
+  });

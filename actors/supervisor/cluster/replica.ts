@@ -1,0 +1,115 @@
+/** This node's copy of what the cluster agrees on, and the way to a change of it while this node leads. */
+import type { Clock } from "#actors/runtime/clock";
+import type { RaftStore } from "#actors/runtime/raft/log";
+import type { Epoch } from "#actors/runtime/raft/proposals";
+import { Raft } from "#actors/runtime/raft/raft";
+import type { NodeId } from "#protocol/ids";
+import { Problem } from "#protocol/problem";
+import type { RaftMessage } from "#protocol/raft";
+import { applied, type ClusterState, decodeState, encodeState } from "./state.ts";
+
+export interface ReplicaPorts {
+  readonly self: NodeId;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly store: RaftStore;
+  /** Raw Ed25519, which signs member lists. */
+  readonly clusterKey: Uint8Array;
+  readonly send: (to: NodeId, message: RaftMessage) => void;
+  /** The state, who leads or who votes is another. */
+  readonly changed: () => void;
+  /** The log cannot be kept: the disk is full or gone. Nothing is decided here any more. */
+  readonly failed: (error: unknown) => void;
+}
+
+/** Refusals whose proposers may still ask. */
+const REFUSALS_KEPT = 64;
+
+export class Replica {
+  readonly raft: Raft;
+  readonly #ports: ReplicaPorts;
+  readonly #refusals = new Map<number, Problem>();
+  #state: ClusterState | undefined;
+
+  /** Throws Problem when what the store holds is damaged. */
+  constructor(ports: ReplicaPorts) {
+    this.#ports = ports;
+    const { clock, random, store, send, changed } = ports;
+    this.raft = new Raft(ports.self, {
+      clock: this.#watched(clock),
+      random,
+      store,
+      send,
+      changed,
+      state: {
+        apply: (command, { index }) => this.#apply(command, index),
+        snapshot: () => encodeState(this.#known()),
+        restore: (bytes) => {
+          this.#state = decodeState(bytes);
+        },
+      },
+    });
+  }
+
+  /** Undefined until a new member has been sent the state. */
+  get state(): ClusterState | undefined {
+    return this.#state;
+  }
+
+  get leads(): boolean {
+    return this.raft.role === "leader";
+  }
+
+  /** Resolves when a majority holds the command and it was right; throws Problem, `notLeading` where this node does not lead. */
+  async propose(command: Uint8Array): Promise<Epoch> {
+    if (!this.leads) throw notLeading();
+    // A command that is wrong already need not cost a majority.
+    applied(this.#known(), command, this.#ports.clusterKey);
+    const epoch = await this.raft.propose(command);
+    const refusal = this.#refusals.get(epoch.index);
+    if (refusal) throw refusal;
+    return epoch;
+  }
+
+  receive(from: NodeId, message: RaftMessage): void {
+    this.#guarded(() => this.raft.receive(from, message));
+  }
+
+  #known(): ClusterState {
+    if (this.#state) return this.#state;
+    throw new Problem("unavailable", "this machine has not heard the cluster's state yet");
+  }
+
+  #apply(command: Uint8Array, index: number): void {
+    try {
+      this.#state = applied(this.#known(), command, this.#ports.clusterKey);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      this.#refusals.set(index, error);
+      for (const old of this.#refusals.keys())
+        if (this.#refusals.size > REFUSALS_KEPT) this.#refusals.delete(old);
+    }
+    this.#ports.changed();
+  }
+
+  /** What the log's own timers throw is the store's failure. */
+  #watched(clock: Clock): Clock {
+    return { ...clock, after: (ms, run) => clock.after(ms, () => this.#guarded(run)) };
+  }
+
+  #guarded(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.raft.stop();
+      this.#ports.failed(error);
+    }
+  }
+}
+
+const NOT_LEADING = "leader";
+export const notLeading = (): Problem =>
+  new Problem("unavailable", "this machine does not lead the cluster now", { param: NOT_LEADING });
+export const isNotLeading = (error: unknown): boolean =>
+  error instanceof Problem && error.kind === "unavailable" && error.param === NOT_LEADING;

@@ -1,0 +1,73 @@
+/** What people and programs see of the home: the member list, how each member is from here, and who else is near. */
+import type { Seen } from "#actors/discovery/ports";
+import { endpointText } from "#actors/runtime/transport/endpoint";
+import type { Member, NodeView } from "#protocol/cluster";
+import type { Neighbour } from "#protocol/discovery";
+import type { NodeId } from "#protocol/ids";
+import type { NodeFacts } from "#protocol/node";
+
+export interface Sight {
+  readonly self: {
+    readonly node: NodeId;
+    readonly name: string;
+    readonly version: string;
+    readonly here: readonly string[];
+  };
+  readonly members: readonly Member[];
+  readonly seen: readonly Seen[];
+  readonly leader: NodeId | undefined;
+  readonly voters: readonly NodeId[];
+  readonly facts: ReadonlyMap<NodeId, NodeFacts>;
+  readonly near: readonly Neighbour[];
+}
+
+/** This machine first, then the other members, then strangers, each by name. */
+export function nodeViews(sight: Sight): readonly NodeView[] {
+  const { members, near } = sight;
+  const views = members.map((member) => memberView(member, sight));
+  const strangers = near
+    .filter(({ node }) => !members.some((member) => member.node === node))
+    .map(strangerView);
+  const rank = ({ state }: NodeView) => (state === "self" ? 0 : state === "unpaired" ? 2 : 1);
+  return [...views, ...strangers].toSorted(
+    (a, b) => rank(a) - rank(b) || compare(a.name, b.name) || compare(a.node, b.node),
+  );
+}
+
+function memberView(member: Member, { self, seen, leader, voters, facts }: Sight): NodeView {
+  const { node, name, labels, drained, excluded } = member;
+  const known = facts.get(node);
+  const own = node === self.node;
+  const peer = seen.find((each) => each.node === node);
+  const version = own ? self.version : known?.version;
+  return {
+    node,
+    name,
+    ...(version !== undefined && { version }),
+    state: own ? "self" : (peer?.state ?? "connecting"),
+    leader: leader === node,
+    voter: voters.includes(node),
+    drained,
+    excluded,
+    labels,
+    addresses: own ? [...self.here] : (peer?.endpoints ?? []).map(endpointText),
+    ...(known && { facts: known }),
+    ...(peer && { silentMs: Math.round(peer.silenceMs) }),
+  };
+}
+
+const strangerView = ({ node, name, addresses, silentMs, version }: Neighbour): NodeView => ({
+  node,
+  name,
+  version,
+  state: "unpaired",
+  leader: false,
+  voter: false,
+  drained: false,
+  excluded: false,
+  labels: {},
+  addresses,
+  silentMs,
+});
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

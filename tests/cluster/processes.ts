@@ -1,0 +1,166 @@
+/** Real processes of one home on this machine, each with a folder of its own: members from the start, as pairing leaves them. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { nodeCertificate } from "#actors/runtime/security/certificate";
+import { freshIdentity, type Identity, identityFromPem } from "#actors/runtime/security/identity";
+import { signMemberList } from "#actors/runtime/security/member-list";
+import { firstSnapshot, freshCluster } from "#actors/supervisor/cluster/genesis";
+import { changed } from "#actors/supervisor/cluster/member-changes";
+import type { ClusterRecord } from "#actors/supervisor/cluster/record";
+import { SqliteStore } from "#actors/supervisor/cluster/sqlite-store";
+import type { NodeView } from "#protocol/cluster";
+import { environmentOf, fromSource } from "../cli/exo.ts";
+
+export interface Machine {
+  readonly name: string;
+  readonly folder: string;
+  readonly identity: Identity;
+  readonly port: number;
+}
+
+export interface Running extends AsyncDisposable {
+  readonly name: string;
+  readonly pid: number;
+  readonly url: string;
+  nodes(): Promise<readonly NodeView[]>;
+  kill(signal: NodeJS.Signals): Promise<number>;
+}
+
+/** How one process is started: elsewhere, for one in a network namespace. */
+export interface Start {
+  readonly prefix?: readonly string[];
+  readonly command?: readonly string[];
+  readonly args?: readonly string[];
+}
+
+/** Prepares homes below `folder`, the first of which holds the cluster's key and votes. */
+export async function members(
+  folder: string,
+  names: readonly string[],
+  hosts: readonly string[],
+): Promise<Machine[]> {
+  const ports = freePorts(names.length);
+  const machines = names.map((name, i) => {
+    const machine = { name, folder: join(folder, name), identity: freshIdentity(), port: ports[i] ?? 0 };
+    mkdirSync(join(machine.folder, "exo", "node"), { recursive: true, mode: 0o700 });
+    writeFileSync(join(machine.folder, "exo", "node", "key.pem"), machine.identity.pem, { mode: 0o600 });
+    writeFileSync(
+      join(machine.folder, "exo", "exo.yaml"),
+      `cluster:\n  name: ${name}\n  port: ${machine.port}\n`,
+    );
+    return machine;
+  });
+  const addresses = Object.fromEntries(
+    machines.map(({ identity, port }, i) => [identity.node, [`${hosts[i] ?? "127.0.0.1"}:${port}`]]),
+  );
+  const [first, ...others] = machines;
+  if (!first) throw new Error("a home has at least one machine");
+  const record = await recordOfAll(first, others, addresses);
+  stored(first, (store) => store.begin(record, firstSnapshot(record, first.identity)));
+  const clusterKey = identityFromPem(record.clusterKeyPem ?? "");
+  for (const { identity, folder: own } of others) {
+    const { clusterKeyPem: _, ...shared } = record;
+    const nodePem = await nodeCertificate(identity, clusterKey, record.clusterPem);
+    stored({ folder: own }, (store) => store.begin({ ...shared, nodePem }));
+  }
+  return machines;
+}
+
+async function recordOfAll(
+  first: Machine,
+  others: readonly Machine[],
+  addresses: Readonly<Record<string, readonly string[]>>,
+): Promise<ClusterRecord> {
+  const record = await freshCluster(first.identity, first.name, 0);
+  const clusterKey = identityFromPem(record.clusterKeyPem ?? "");
+  const list = others.reduce((before, { identity, name }) => {
+    const next = changed(before, { type: "admit", key: identity.publicKey, name }, 0);
+    return next ? signMemberList(next, clusterKey) : before;
+  }, record.members);
+  return { ...record, members: list, addresses };
+}
+
+function stored({ folder }: { readonly folder: string }, write: (store: SqliteStore) => void): void {
+  const store = new SqliteStore(join(folder, "exo", "node", "cluster.db"));
+  write(store);
+  store.close();
+}
+
+function freePorts(count: number): number[] {
+  const held = Array.from({ length: count }, () =>
+    Bun.listen({ hostname: "0.0.0.0", port: 0, socket: { data: () => {} } }),
+  );
+  const ports = held.map(({ port }) => port);
+  for (const listener of held) listener.stop(true);
+  return ports;
+}
+
+/** `exo serve`, ready. */
+export async function started(
+  { name, folder }: Pick<Machine, "name" | "folder">,
+  { prefix = [], command = fromSource, args = ["--no-discovery"] }: Start = {},
+): Promise<Running> {
+  const child = Bun.spawn([...prefix, ...command, "serve", "--port", "0", "--json", ...args], {
+    env: environmentOf(folder),
+    cwd: folder,
+    stdout: "pipe",
+    stderr: Bun.file(join(folder, "log")),
+  });
+  const { url }: { readonly url: string } = JSON.parse(await firstLine(child.stdout));
+  const kill = (signal: NodeJS.Signals) => {
+    child.kill(signal);
+    return child.exited;
+  };
+  return {
+    name,
+    pid: child.pid,
+    url,
+    async nodes() {
+      const answer = await fetch(`${url}/exo/v1/cluster`);
+      const { nodes }: { readonly nodes: readonly NodeView[] } = JSON.parse(await answer.text());
+      return nodes;
+    },
+    kill,
+    async [Symbol.asyncDispose]() {
+      await kill("SIGKILL");
+    },
+  };
+}
+
+async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string> {
+  let text = "";
+  for await (const chunk of stream) {
+    text += new TextDecoder().decode(chunk);
+    if (text.includes("\n")) return text.slice(0, text.indexOf("\n"));
+  }
+  throw new Error("exo serve ended before it was ready");
+}
+
+/** Every machine as `running` sees it: state, `*` for who leads, `+` for who votes. */
+export async function view(running: Running): Promise<Record<string, string>> {
+  const nodes = await running.nodes();
+  return Object.fromEntries(
+    nodes.map(({ name, state, leader, voter }) => [name, `${state}${leader ? "*" : ""}${voter ? "+" : ""}`]),
+  );
+}
+
+const PATIENCE_MS = 20_000;
+const LOOK_EVERY_MS = 20;
+
+/** Milliseconds until the views of all of them are so. */
+export async function msUntil(
+  all: readonly Running[],
+  isSo: (view: Readonly<Record<string, string>>, of: Running) => boolean,
+): Promise<number> {
+  const startMs = performance.now();
+  for (;;) {
+    const views = await Promise.all(all.map(view));
+    if (all.every((running, i) => isSo(views[i] ?? {}, running)))
+      return Math.round(performance.now() - startMs);
+    if (performance.now() - startMs > PATIENCE_MS)
+      throw new Error(
+        `within ${PATIENCE_MS / 1000} s it never came; the machines see ${JSON.stringify(views)}`,
+      );
+    await Bun.sleep(LOOK_EVERY_MS);
+  }
+}

@@ -1,0 +1,122 @@
+/** Whole nodes on virtual time: joining, losing who leads, cuts, and what each sees of the others. */
+import { describe, expect, test } from "bun:test";
+import { SimulatedHome } from "./home.ts";
+
+async function homeOf(...names: readonly string[]): Promise<SimulatedHome> {
+  const home = new SimulatedHome(11);
+  const [first = "a", ...others] = names;
+  await home.start(first);
+  for (const name of others) await home.join(name, first);
+  await home.time.pass(5000);
+  return home;
+}
+
+/** Who leads, as each of the running machines sees it. */
+async function leaders(home: SimulatedHome, ...viewers: readonly string[]): Promise<string[]> {
+  const views = await Promise.all(viewers.map((viewer) => home.node(viewer).nodes()));
+  return [...new Set(views.map((view) => view.find(({ leader }) => leader)?.name ?? "nobody"))];
+}
+
+const refusal = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => "taken",
+    (error: Error) => error.message,
+  );
+
+describe("a home of whole nodes", () => {
+  test("grows machine by machine, and all see all", async () => {
+    const home = await homeOf("a", "b", "c", "d");
+    const views = [await home.view("a"), await home.view("b"), await home.view("d")];
+    expect(views).toEqual([
+      { a: "self*+", b: "up+", c: "up+", d: "up" },
+      { a: "up*+", b: "self+", c: "up+", d: "up" },
+      { a: "up*+", b: "up+", c: "up+", d: "self" },
+    ]);
+  });
+
+  test("of two machines one votes; the other goes on alone when told to", async () => {
+    const home = await homeOf("a", "b");
+    const before = [await home.view("a"), await home.view("b")];
+    expect(() => home.node("b").takeOver()).toThrow("a is up and votes: this home needs no takeover");
+    home.kill("a");
+    await home.time.pass(5000);
+    const asked = refusal(home.node("b").set("x", "1"));
+    const refused = await home.settled(asked);
+    home.node("b").takeOver();
+    await home.settled(home.node("b").change({ type: "rename", node: home.id("a"), name: "old" }));
+    expect({ before, refused, after: await home.view("b") }).toEqual({
+      before: [
+        { a: "self*+", b: "up" },
+        { a: "up*+", b: "self" },
+      ],
+      refused: "no machine leads this home now: too few of those that vote are up",
+      after: { old: "dead", b: "self*+" },
+    });
+  });
+
+  test("sees the death of who leads within 2 seconds, follows another within 5, and takes the old one back", async () => {
+    const home = await homeOf("a", "b", "c", "d");
+    home.kill("a");
+    const others = ["b", "c", "d"];
+    const seesDead = async () =>
+      (await Promise.all(others.map((name) => home.view(name)))).every(({ a }) => a?.startsWith("dead"));
+    const deadMs = await home.msUntil(seesDead, 10_000);
+    const leadsMs = await home.msUntil(async () => {
+      const found = await leaders(home, ...others);
+      return found.length === 1 && found[0] !== "a" && found[0] !== "nobody";
+    }, 10_000);
+    await home.settled(home.node("d").change({ type: "rename", node: home.id("d"), name: "attic" }));
+    await home.start("a");
+    await home.time.pass(4000);
+    const { attic, ...voting } = await home.view("a");
+    expect({
+      soon: deadMs <= 2000,
+      led: deadMs + leadsMs <= 5000,
+      attic,
+      votes: Object.keys(voting).sort(),
+    }).toEqual({
+      soon: true,
+      led: true,
+      attic: "up",
+      votes: ["a", "b", "c"],
+    });
+    expect(await leaders(home, "a", "b", "c", "d")).toHaveLength(1);
+  });
+
+  test("T34 closes the links of a forgotten machine at once, and gives the others another discovery key", async () => {
+    const home = await homeOf("a", "b", "c");
+    const key = () => home.machine("b").disk.record?.discoveryKeys.at(-1)?.number;
+    const before = key();
+    await home.settled(home.node("b").change({ type: "forget", node: home.id("c") }));
+    const closedMs = await home.msUntil(
+      () => ["a", "b"].every((name) => !home.node(name).linked.includes(home.id("c"))),
+      5000,
+    );
+    await home.time.pass(2000);
+    expect({ closed: closedMs <= 1000, before, after: key(), view: await home.view("a") }).toEqual({
+      closed: true,
+      before: 1,
+      after: 2,
+      view: { a: "self*+", b: "up" },
+    });
+  });
+
+  test("a machine of a home with others joins no other", async () => {
+    const home = await homeOf("a", "b");
+    for (const name of ["y", "z"]) await home.start(name);
+    const recordOf = (name: string) => {
+      const { publicKey } = home.machine(name).identity;
+      return home.settled(home.node("y").admit({ publicKey, name, addresses: [] }));
+    };
+    const [forB, record] = [await recordOf("b"), await recordOf("z")];
+    expect([
+      await refusal(home.node("b").adopt(forB)),
+      await refusal(
+        home.node("z").adopt({ ...record, nodePem: home.machine("z").disk.record?.nodePem ?? "" }),
+      ),
+    ]).toEqual([
+      "this machine belongs to a home with other machines already",
+      `the membership of ${home.id("z").slice(0, 8)} does not hold: its certificate is not signed by the cluster's key`,
+    ]);
+  });
+});

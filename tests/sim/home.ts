@@ -1,0 +1,180 @@
+/** Whole nodes of one home in this process, on virtual time and a simulated network: the classes of production, wired as there. */
+import { discovery } from "#actors/discovery/index";
+import type { Persisted, RaftStore } from "#actors/runtime/raft/log";
+import { freshIdentity, type Identity } from "#actors/runtime/security/identity";
+import { ActorSystem } from "#actors/runtime/system";
+import { ClusterNode } from "#actors/supervisor/cluster/cluster-node";
+import type { ClusterRecord, ClusterStore } from "#actors/supervisor/cluster/record";
+import type { NodeId } from "#protocol/ids";
+import type { RaftEntry, RaftSnapshot } from "#protocol/raft";
+import { SimulatedWire } from "./network.ts";
+import { seeded } from "./random.ts";
+import { VirtualTime } from "./time.ts";
+
+/** A disk that survives the process on it. */
+export class MemoryDisk implements ClusterStore, RaftStore {
+  record: ClusterRecord | undefined;
+  #vote: { term: number; votedFor?: NodeId } = { term: 0 };
+  #snapshot: RaftSnapshot = NONE;
+  #entries: readonly RaftEntry[] = [];
+
+  loadRecord(): ClusterRecord | undefined {
+    return this.record;
+  }
+  saveRecord(record: ClusterRecord): void {
+    this.record = structuredClone(record);
+  }
+  begin(record: ClusterRecord, snapshot: RaftSnapshot = NONE): void {
+    this.saveRecord(record);
+    this.#vote = { term: snapshot.term };
+    this.#snapshot = snapshot;
+    this.#entries = [];
+  }
+  load(): Persisted {
+    return { ...this.#vote, snapshot: this.#snapshot, entries: this.#entries };
+  }
+  saveVote(term: number, votedFor: NodeId | undefined): void {
+    this.#vote = { term, ...(votedFor && { votedFor }) };
+  }
+  write(index: number, entries: readonly RaftEntry[]): void {
+    this.#entries = [...this.#entries.slice(0, index - this.#snapshot.index - 1), ...entries];
+  }
+  compact(snapshot: RaftSnapshot, keepAfter: boolean): void {
+    this.#entries = keepAfter ? this.#entries.slice(snapshot.index - this.#snapshot.index) : [];
+    this.#snapshot = snapshot;
+  }
+}
+
+const NONE: RaftSnapshot = {
+  index: 0,
+  term: 0,
+  config: { voters: [], learners: [] },
+  state: new Uint8Array(),
+};
+
+interface Machine {
+  readonly name: string;
+  readonly identity: Identity;
+  readonly disk: MemoryDisk;
+  node: ClusterNode | undefined;
+}
+
+export class SimulatedHome {
+  readonly time = new VirtualTime();
+  readonly random: () => number;
+  readonly wire: SimulatedWire;
+  readonly machines = new Map<string, Machine>();
+  readonly troubles: string[] = [];
+  #boots = 0;
+
+  constructor(seed: number) {
+    this.random = seeded(seed);
+    this.wire = new SimulatedWire(this.time, this.random);
+  }
+
+  machine(name: string): Machine {
+    const known = this.machines.get(name);
+    if (known) return known;
+    const made: Machine = { name, identity: freshIdentity(), disk: new MemoryDisk(), node: undefined };
+    this.machines.set(name, made);
+    return made;
+  }
+
+  node(name: string): ClusterNode {
+    const { node } = this.machine(name);
+    if (!node) throw new Error(`${name} does not run`);
+    return node;
+  }
+
+  id(name: string): NodeId {
+    return this.machine(name).identity.node;
+  }
+
+  async start(name: string): Promise<ClusterNode> {
+    const machine = this.machine(name);
+    const { identity, disk: store } = machine;
+    this.#boots += 1;
+    const boot = String(this.#boots);
+    const clock = this.time.clock(this.random);
+    const system = new ActorSystem(identity.node, clock);
+    const { watch } = await discovery(system, {
+      clock,
+      port: undefined,
+      namespace: "default",
+      excludedInterfaces: [],
+      addresses: () => [],
+      presence: () => {
+        throw new Error("nobody shouts here");
+      },
+      changed: () => {},
+      troubled: () => {},
+    });
+    const note = (why: string) => void this.troubles.push(`${name}: ${why}`);
+    machine.node = await ClusterNode.open({
+      system,
+      identity,
+      store,
+      name,
+      version: "1.0.0",
+      random: this.random,
+      openNetwork: () => this.wire.attach(identity.node, boot),
+      watch,
+      probe: ({ host }) => this.wire.probe(identity.node, host as NodeId),
+      hosts: () => [identity.node],
+      near: async () => [],
+      troubled: note,
+      refused: (from, why) => note(`refused ${from.slice(0, 8)}: ${why}`),
+    });
+    return machine.node;
+  }
+
+  /** The process ends without a word. */
+  kill(name: string): void {
+    const machine = this.machine(name);
+    this.wire.kill(machine.identity.node);
+    machine.node?.silence();
+    machine.node = undefined;
+  }
+
+  /** Starts `name` and brings it into the home of `inviter`. */
+  async join(name: string, inviter: string): Promise<void> {
+    const node = await this.start(name);
+    const { publicKey } = this.machine(name).identity;
+    const record = await this.settled(
+      this.node(inviter).admit({ publicKey, name, addresses: [`${this.id(name)}:1`] }),
+    );
+    await this.settled(node.adopt(record));
+  }
+
+  /** Time goes on until the promise is settled, cryptography included. */
+  async settled<T>(promise: Promise<T>): Promise<T> {
+    let done = false;
+    const end = () => {
+      done = true;
+    };
+    promise.then(end, end);
+    for (let turn = 0; !done && turn < 20_000; turn++) {
+      await this.time.pass(20);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return await promise;
+  }
+
+  /** What `viewer` sees of each machine: state, `*` for who leads, `+` for who votes. */
+  async view(viewer: string): Promise<Record<string, string>> {
+    const views = await this.node(viewer).nodes();
+    return Object.fromEntries(
+      views.map(({ name, state, leader, voter }) => [
+        name,
+        `${state}${leader ? "*" : ""}${voter ? "+" : ""}`,
+      ]),
+    );
+  }
+
+  /** Milliseconds of virtual time until it is so, looked at every 10. */
+  async msUntil(isSo: () => boolean | Promise<boolean>, mostMs: number): Promise<number> {
+    const startMs = this.time.nowMs;
+    while (!(await isSo()) && this.time.nowMs - startMs < mostMs) await this.time.pass(10);
+    return Math.round(this.time.nowMs - startMs);
+  }
+}
