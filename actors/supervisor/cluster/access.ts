@@ -20,6 +20,9 @@ const door = (actor: string, by: Role = "member"): Door => ({ actor, by });
 
 /** By message type. A new message between nodes needs its line here. */
 export const DOORS: Readonly<Record<string, Door>> = {
+  "Runtime.Watch": door("system"),
+  "Runtime.Unwatch": door("system"),
+  "Runtime.Down": door("system"),
   "Discovery.Beat": door("discovery"),
   "Discovery.Goodbye": door("discovery"),
   "Discovery.Missed": door("discovery"),
@@ -38,7 +41,11 @@ export const DOORS: Readonly<Record<string, Door>> = {
 };
 
 /** Answers to questions that this node asked; the system drops those that it did not ask of the sender. */
-export const ANSWERS: ReadonlySet<string> = new Set(["ClusterReply.Done", "ClusterReply.Refused"]);
+export const ANSWERS: ReadonlySet<string> = new Set([
+  "Runtime.Refused",
+  "ClusterReply.Done",
+  "ClusterReply.Refused",
+]);
 
 export interface AccessPorts {
   readonly self: NodeId;

@@ -92,7 +92,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   );
 
   const { loaded, load, stop } = orders(system, boss, me);
-  const cluster = options.cluster && (await opened(system, options.cluster));
+  let cluster: OpenCluster | undefined;
   const served = await apiGateway(system, gateway, boss, {
     ...options,
     nodes: async () => (await cluster?.nodes()) ?? [],
@@ -101,6 +101,8 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     preload: load,
     models: async () => withHeld(await options.listModels(), await loaded()),
   });
+  // After the port: a second exo of this home that finds it taken must not get as far as the cluster's file.
+  cluster = options.cluster && (await opened(system, options.cluster));
 
   return {
     url: served.url,
