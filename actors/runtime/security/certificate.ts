@@ -55,6 +55,20 @@ export async function nodeCertificate(
   return made.toString("pem");
 }
 
+/** A certificate for one listener and a few minutes: it names nobody, and whoever meets it must prove the other side in another way. */
+export async function oneTimeCertificate(key: Identity): Promise<string> {
+  const made = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: randomBytes(16).toString("hex"),
+    name: "CN=exo pairing",
+    notBefore: NOT_BEFORE,
+    notAfter: NOT_AFTER,
+    keys: await webKeys(key),
+    signingAlgorithm: ED25519,
+    extensions: [new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true)],
+  });
+  return made.toString("pem");
+}
+
 /** A label of a host name has 63 letters at most, so that the whole id fits. */
 export const serverName = (node: NodeId): string => `${node}.exo`;
 

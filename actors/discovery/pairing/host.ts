@@ -1,0 +1,196 @@
+/** The side that lets in: one connection of a machine that claims to know the code. */
+import { createActor, fromPromise } from "xstate";
+import { chartClock } from "#actors/runtime/chart";
+import { nodeIdOf } from "#actors/runtime/security/identity";
+import type { CodeKeeper, KeeperAnswer } from "#actors/runtime/security/pake";
+import type { StrangerChannel } from "#actors/runtime/transport/stranger";
+import type { NodeId } from "#protocol/ids";
+import { type AnyMessage, ProtocolError } from "#protocol/message";
+import { type Admitted, type Applicant, Host, type Refusal } from "#protocol/pairing";
+import { Problem, problemBody } from "#protocol/problem";
+import { shownEndpoint } from "./code.ts";
+import { hostMachine } from "./host-machine.ts";
+import type { PairingPorts } from "./ports.ts";
+import { plainName } from "./shown.ts";
+import { type Wire, wireOn } from "./wire.ts";
+
+/** What a machine proves its code against: an invite, or the home's shared secret. */
+export interface Door {
+  /** Takes one try, or says why there is none. */
+  enter(): { readonly keeper: CodeKeeper; readonly triesLeft?: number } | Refusal;
+  wrongCode(from: string): void;
+  cameToNothing(why: string): void;
+  cameIn(who: { readonly node: NodeId; readonly name: string }, confirmed: boolean): void;
+}
+
+type Hello = ReturnType<typeof Applicant.Hello>;
+type Apply = ReturnType<typeof Applicant.Apply>;
+
+/** Resolves once the connection's business is over, however it ended. */
+export function hostSession(
+  channel: StrangerChannel,
+  ports: PairingPorts,
+  doorOf: (by: Hello["by"]) => Door | Refusal,
+): Promise<void> {
+  return new HostSession(channel, ports, doorOf).run();
+}
+
+class HostSession {
+  readonly #ports: PairingPorts;
+  readonly #doorOf: (by: Hello["by"]) => Door | Refusal;
+  readonly #from: string;
+  readonly #remoteHost: string;
+  readonly #wire: Wire;
+  readonly #chart;
+  #door: Door | undefined;
+  #answer: KeeperAnswer | undefined;
+  #triesLeft: number | undefined;
+  /** What the other side is told when it is refused. */
+  #refusal: AnyMessage = Host.Refused({ reason: "closed" });
+  /** Whether the try is the applicant's fault: it never proved the code. */
+  #proved = false;
+  #who: { readonly node: NodeId; readonly name: string; readonly apply: Apply } | undefined;
+  #record: Admitted | undefined;
+
+  constructor(channel: StrangerChannel, ports: PairingPorts, doorOf: (by: Hello["by"]) => Door | Refusal) {
+    this.#ports = ports;
+    this.#doorOf = doorOf;
+    this.#from = channel.remote.host;
+    this.#remoteHost = channel.remote.host;
+    const chart = hostMachine.provide({
+      actors: { admit: fromPromise(() => this.#admit()) },
+      guards: {
+        mayTry: ({ event }) => event.type === "Applicant.Hello" && this.#mayTry(event),
+        proves: ({ event }) => event.type === "Applicant.Prove" && this.#proves(event.proof),
+        acceptable: ({ event }) => event.type === "Applicant.Apply" && this.#acceptable(event),
+      },
+      actions: {
+        challenge: () => this.#challenge(),
+        welcome: () => this.#wire.send(Host.Welcome({ node: ports.node, name: ports.name() })),
+        handOver: () => this.#handOver(),
+        refuse: () => this.#wire.send(this.#refusal),
+        tellFailure: (_, { error }) => this.#wire.send(Host.Failed({ problem: problemBody(error) })),
+        giveUp: () => this.#giveUp(),
+        letIn: () => this.#letIn(true),
+        letInUnconfirmed: () => this.#letIn(false),
+      },
+    });
+    this.#chart = createActor(chart, { clock: chartClock(ports.clock) });
+    this.#wire = wireOn(channel, "host", {
+      message: (message) => this.#chart.send(message as Applicant),
+      closed: (why) => this.#chart.send({ type: "Lost", why }),
+    });
+  }
+
+  run(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const ended = () => {
+      this.#wire.close();
+      resolve();
+    };
+    this.#chart.subscribe({ complete: ended, error: reject });
+    this.#chart.start();
+    return promise;
+  }
+
+  #mayTry({ by, request }: Hello): boolean {
+    const door = this.#doorOf(by);
+    const entered = typeof door === "string" ? door : door.enter();
+    if (typeof door === "string" || typeof entered === "string") {
+      this.#refusal = Host.Refused({ reason: typeof entered === "string" ? entered : "noInvite" });
+      return false;
+    }
+    this.#door = door;
+    this.#triesLeft = entered.triesLeft;
+    try {
+      this.#answer = entered.keeper.answer(request);
+      return true;
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      return false;
+    }
+  }
+
+  #challenge(): void {
+    const { response = "" } = this.#answer ?? {};
+    const triesLeft = this.#triesLeft;
+    this.#wire.send(Host.Challenge({ response, ...(triesLeft !== undefined && { triesLeft }) }));
+  }
+
+  #proves(proof: string): boolean {
+    const key = this.#answer?.finish(proof);
+    const triesLeft = this.#triesLeft;
+    this.#refusal = Host.Refused({ reason: "wrongCode", ...(triesLeft !== undefined && { triesLeft }) });
+    if (!key) return false;
+    this.#wire.seal(key);
+    return true;
+  }
+
+  /** The first sealed message: only now is it sure that nobody sits in the middle of this connection. */
+  #acceptable(apply: Apply): boolean {
+    this.#proved = true;
+    const node = nodeIdOf(apply.key);
+    const name = plainName(apply.name);
+    this.#who = { node, name, apply };
+    const { ports, problem } = { ports: this.#ports, problem: this.#reasonAgainst(node, name, apply) };
+    if (!problem) return true;
+    this.#refusal = Host.Failed({ problem: problemBody(problem) });
+    if (problem.param === "identity") ports.troubled(problem.message);
+    return false;
+  }
+
+  #reasonAgainst(node: NodeId, name: string, { alone }: Apply): Problem | undefined {
+    const same = node === this.#ports.node;
+    if (same || this.#ports.isUp(node)) {
+      const whom = same ? `${this.#ports.name()} (${this.#ports.node.slice(0, 8)})` : "a machine that is up";
+      return new Problem(
+        "forbidden",
+        `${name} at ${this.#from} has the same identity as ${whom}: a copied home`,
+        {
+          param: "identity",
+          remedy: "give one of both a new identity: exo node reset-identity",
+        },
+      );
+    }
+    if (alone) return undefined;
+    return new Problem("forbidden", `${name} belongs to another home with other machines`, {
+      remedy: `take it out there first: exo node ${name} forget`,
+    });
+  }
+
+  async #admit(): Promise<void> {
+    if (!this.#who) return;
+    const { apply, name } = this.#who;
+    const host = this.#remoteHost;
+    const addresses = apply.port > 0 ? [shownEndpoint({ host, port: apply.port })] : [];
+    this.#record = await this.#ports.admission.admit({ publicKey: apply.key, name, addresses });
+  }
+
+  #handOver(): void {
+    const { cluster, clusterPem, nodePem, members, discoveryKeys, addresses } = this.#record as Admitted;
+    // The cluster's key stays here whatever the record holds.
+    const record = {
+      cluster,
+      clusterPem,
+      nodePem,
+      members,
+      discoveryKeys: [...discoveryKeys],
+      addresses: Object.fromEntries(Object.entries(addresses).map(([node, list]) => [node, [...list]])),
+    };
+    this.#wire.send(Host.Admitted({ record, port: this.#ports.port() }));
+  }
+
+  #letIn(confirmed: boolean): void {
+    if (!this.#who) return;
+    const { node } = this.#who;
+    const listed = this.#record?.members.members.find((member) => member.node === node);
+    this.#door?.cameIn({ node, name: listed?.name ?? this.#who.name }, confirmed);
+  }
+
+  #giveUp(): void {
+    if (!this.#door) return;
+    const name = this.#who?.name ?? "a machine";
+    if (this.#proved) this.#door.cameToNothing(`${name} at ${this.#from} knew the code but did not come in`);
+    else this.#door.wrongCode(this.#from);
+  }
+}

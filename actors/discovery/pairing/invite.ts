@@ -1,0 +1,86 @@
+/** One open invite: its code, how often it may be tried, and who came in by it. */
+import { type Actor, createActor } from "xstate";
+import { chartClock } from "#actors/runtime/chart";
+import type { Clock } from "#actors/runtime/clock";
+import { type CodeKeeper, keepCode } from "#actors/runtime/security/pake";
+import type { NodeId } from "#protocol/ids";
+import type { InviteState, Refusal } from "#protocol/pairing";
+import type { Door } from "./host.ts";
+import { INVITE_TRIES, inviteMachine } from "./invite-machine.ts";
+
+export class Invite implements Door {
+  readonly code: string;
+  readonly #clock: Clock;
+  readonly #keeper: CodeKeeper;
+  readonly #chart: Actor<typeof inviteMachine>;
+
+  /** `changed` is called at each step, `over` when nobody needs to be told of it any more. */
+  static async open(
+    code: string,
+    options: {
+      readonly clock: Clock;
+      readonly ttlMs: number;
+      readonly changed: () => void;
+      readonly over: () => void;
+    },
+  ): Promise<Invite> {
+    return new Invite(code, await keepCode(code), options);
+  }
+
+  private constructor(
+    code: string,
+    keeper: CodeKeeper,
+    { clock, ttlMs, changed, over }: { clock: Clock; ttlMs: number; changed: () => void; over: () => void },
+  ) {
+    this.code = code;
+    this.#clock = clock;
+    this.#keeper = keeper;
+    const input = { untilMs: clock.nowMs() + ttlMs, nowMs: () => clock.nowMs() };
+    this.#chart = createActor(inviteMachine, { clock: chartClock(clock), input });
+    this.#chart.subscribe({ next: changed, complete: over });
+    this.#chart.start();
+  }
+
+  get state(): InviteState {
+    const { value, context } = this.#chart.getSnapshot();
+    const { triesLeft, untilMs, joined, trouble } = context;
+    return {
+      state: value === "pairing" ? "open" : value === "over" ? "none" : value,
+      triesLeft,
+      leftMs: Math.max(0, untilMs - this.#clock.nowMs()),
+      ...(joined && { joined }),
+      ...(trouble !== undefined && { trouble }),
+    };
+  }
+
+  enter(): { readonly keeper: CodeKeeper; readonly triesLeft: number } | Refusal {
+    const { value } = this.#chart.getSnapshot();
+    if (value === "pairing") return "busy";
+    if (value !== "open") return value === "over" ? "noInvite" : value;
+    this.#chart.send({ type: "Tried" });
+    return { keeper: this.#keeper, triesLeft: this.#chart.getSnapshot().context.triesLeft };
+  }
+
+  wrongCode(from: string): void {
+    this.#chart.send({ type: "WrongCode", from });
+  }
+
+  cameToNothing(why: string): void {
+    this.#chart.send({ type: "CameToNothing", why });
+  }
+
+  cameIn(who: { readonly node: NodeId; readonly name: string }, confirmed: boolean): void {
+    const trouble = `${who.name} was let in and did not confirm it: unless exo nodes shows it soon, invite it again`;
+    this.#chart.send({ type: "CameIn", ...who, ...(!confirmed && { trouble }) });
+  }
+
+  close(): void {
+    this.#chart.send({ type: "Close" });
+  }
+
+  stop(): void {
+    this.#chart.stop();
+  }
+}
+
+export const noInvite: InviteState = { state: "none", triesLeft: INVITE_TRIES, leftMs: 0 };

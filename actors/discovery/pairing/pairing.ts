@@ -1,0 +1,225 @@
+/** The Pairing actor's work: at most one invite and one application of this machine at a time, and the home's shared secret. */
+
+import type { Endpoint } from "#actors/runtime/transport/network";
+import type { StrangerChannel, StrangerListener } from "#actors/runtime/transport/stranger";
+import type { Neighbour } from "#protocol/discovery";
+import { type InviteState, PairingReply, type Refusal } from "#protocol/pairing";
+import { Problem } from "#protocol/problem";
+import { apply, type Joined } from "./applicant.ts";
+import { freshCode, longCode, parseCode, parseEndpoint, shownCode } from "./code.ts";
+import { type Door, hostSession } from "./host.ts";
+import { Invite, noInvite } from "./invite.ts";
+import { INVITE_TRIES } from "./invite-machine.ts";
+import type { PairingPorts } from "./ports.ts";
+import { SharedSecret } from "./shared-secret.ts";
+
+/** Connections of strangers that are served at once; more are cut. */
+const SESSIONS_MAX = 8;
+const WATCH_MS = 20_000;
+
+export class PairingDesk {
+  readonly #ports: PairingPorts;
+  #invite: Invite | undefined;
+  #secret: SharedSecret | undefined;
+  #listener: StrangerListener | undefined;
+  #sessions = 0;
+  #joining = false;
+  #changes = 0;
+  #watchers = new Set<() => void>();
+
+  constructor(ports: PairingPorts) {
+    this.#ports = ports;
+  }
+
+  /** Opens the door for machines that know the home's secret, and looks for such doors. Throws Problem. */
+  async start(): Promise<void> {
+    const { secret } = this.#ports;
+    if (secret === undefined) return;
+    this.#secret = await SharedSecret.open(secret, this.#ports, (to) =>
+      this.#joinAt({ secret, by: "secret", to, name: this.#ports.name() }),
+    );
+    await this.settle();
+    this.#secret.start();
+  }
+
+  stop(): void {
+    this.#invite?.stop();
+    this.#secret?.stop();
+    this.#listener?.close();
+    this.#listener = undefined;
+  }
+
+  async invite(ttlMs: number): Promise<ReturnType<typeof PairingReply.Invited>> {
+    const { admission, clock, random, addresses } = this.#ports;
+    if (!admission.mayAdmit)
+      throw new Problem("forbidden", "this machine may not let others in: it does not hold the home's key", {
+        remedy: "make the invite on the machine where the home began (exo nodes marks it with *)",
+      });
+    this.#invite?.stop();
+    const code = freshCode(random);
+    const invite = await Invite.open(code, {
+      clock,
+      ttlMs,
+      changed: () => this.#changed(),
+      over: () => void this.settle(),
+    });
+    this.#invite = invite;
+    await this.settle();
+    const port = this.#listener?.port ?? 0;
+    this.#changed();
+    const hints = addresses().map((host) => ({ host, port }));
+    return PairingReply.Invited({
+      code: shownCode(code),
+      long: longCode(code, hints),
+      port,
+      ttlMs,
+      tries: INVITE_TRIES,
+    });
+  }
+
+  closeInvite(): void {
+    this.#invite?.close();
+  }
+
+  get state(): InviteState {
+    return this.#invite?.state ?? noInvite;
+  }
+
+  /** Calls `tell` once with the state: at once when it is another than the one `seen`, else at the next change or after a while. */
+  watch(seen: string | undefined, tell: (reply: ReturnType<typeof PairingReply.Invite>) => void): void {
+    const answer = () => tell(PairingReply.Invite({ invite: this.state, seen: String(this.#changes) }));
+    if (seen !== String(this.#changes)) return answer();
+    const once = () => {
+      cancel();
+      this.#watchers.delete(once);
+      answer();
+    };
+    const cancel = this.#ports.clock.after(WATCH_MS, once);
+    this.#watchers.add(once);
+  }
+
+  /** Brings this machine into the home whose invite has this code. */
+  async join(text: string, at: string | undefined, name: string | undefined): Promise<Joined> {
+    const code = parseCode(text);
+    this.#refuseWithOthers();
+    const places = at === undefined ? await this.#inviting(code.hints) : await this.#named(at);
+    const attempt = { secret: code.secret, by: "code" as const, name: name ?? this.#ports.name() };
+    let unreachable: Problem | undefined;
+    for (const to of places) {
+      try {
+        return await this.#joinAt({ ...attempt, to });
+      } catch (error) {
+        // Of several addresses of one machine the next is tried only while none has answered.
+        if (!(error instanceof Problem) || error.kind !== "network") throw error;
+        unreachable ??= error;
+      }
+    }
+    throw unreachable ?? nobody();
+  }
+
+  async #joinAt(attempt: Parameters<typeof apply>[0]): Promise<Joined> {
+    this.#refuseWithOthers();
+    if (this.#joining) throw new Problem("overloaded", "this machine is just joining a home");
+    this.#joining = true;
+    try {
+      const joined = await apply(attempt, this.#ports);
+      this.#invite?.close();
+      return joined;
+    } finally {
+      this.#joining = false;
+      void this.settle();
+    }
+  }
+
+  #refuseWithOthers(): void {
+    const { admission, name } = this.#ports;
+    if (admission.others === 0) return;
+    throw new Problem("forbidden", "this machine belongs to a home with other machines already", {
+      remedy: `take it out there first, on another of its machines: exo node ${name()} forget`,
+    });
+  }
+
+  /** Everybody nearby who shows an open door, if that is one machine; the code's own hints come first. */
+  async #inviting(hints: readonly Endpoint[]): Promise<readonly Endpoint[]> {
+    const open = (await this.#ports.neighbours()).filter(({ pairingPort }) => pairingPort > 0);
+    const known = open.filter((each) =>
+      placesOf(each).some((place) => hints.some((hint) => same(hint, place))),
+    );
+    if (hints.length > 0) return [...hints, ...known.flatMap(placesOf)];
+    const [first, second] = open;
+    if (!first) throw nobody();
+    if (!second) return placesOf(first);
+    const names = open.map((each) => `${each.name} (${placesOf(each).map(({ host }) => host)[0] ?? "?"})`);
+    throw new Problem("invalid", `${open.length} machines nearby let others in: ${names.join(", ")}`, {
+      param: "address",
+      remedy: "say which one, so that no other's tries are used up: exo join CODE NAME",
+    });
+  }
+
+  async #named(at: string): Promise<readonly Endpoint[]> {
+    const near = await this.#ports.neighbours();
+    const named = near.filter(
+      ({ name, node, addresses }) => name === at || node.startsWith(at) || addresses.includes(at),
+    );
+    const [only, another] = named;
+    if (another) {
+      const which = named.map(({ node, name }) => `${name} ${node.slice(0, 8)}`).join(", ");
+      throw new Problem("invalid", `${named.length} machines nearby are called ${at}: ${which}`, {
+        param: "address",
+        remedy: "name it by the first letters of its id: exo join CODE ID",
+      });
+    }
+    if (!only) return [parseEndpoint(at)];
+    if (only.pairingPort > 0) return placesOf(only);
+    throw new Problem(
+      "notFound",
+      `${only.name} has no invite open: it was used, has expired or was closed`,
+      FRESH,
+    );
+  }
+
+  /** A port is open exactly while somebody may come in, or may ask why not. */
+  async settle(): Promise<void> {
+    const wanted = (this.#invite && this.#invite.state.state !== "none") || this.#secret?.isOpen === true;
+    if (!wanted) {
+      this.#listener?.close();
+      this.#listener = undefined;
+    } else this.#listener ??= await this.#ports.listen((channel) => this.#opened(channel));
+    this.#ports.announce(this.#listener?.port ?? 0);
+  }
+
+  #opened(channel: StrangerChannel): void {
+    if (this.#sessions >= SESSIONS_MAX) return channel.close();
+    this.#sessions += 1;
+    hostSession(channel, this.#ports, (by) => this.#door(by)).then(() => {
+      this.#sessions -= 1;
+    });
+  }
+
+  #door(by: "code" | "secret"): Door | Refusal {
+    if (this.#joining) return "busy";
+    if (by === "secret") return this.#secret?.isOpen ? this.#secret : "noSecret";
+    return this.#invite ?? "noInvite";
+  }
+
+  #changed(): void {
+    this.#changes += 1;
+    for (const tell of [...this.#watchers]) tell();
+  }
+}
+
+const FRESH = { remedy: "make a new code there: exo invite" };
+
+const nobody = (): Problem =>
+  new Problem(
+    "notFound",
+    "no machine nearby has an invite open: it was used, has expired, or is not in this network",
+    {
+      remedy: "run exo invite on the other machine; if they do not see each other: exo join CODE HOST:PORT",
+    },
+  );
+
+const placesOf = ({ addresses, pairingPort }: Neighbour): readonly Endpoint[] =>
+  addresses.map((host) => ({ host, port: pairingPort }));
+
+const same = (a: Endpoint, b: Endpoint): boolean => a.host === b.host && a.port === b.port;

@@ -1,0 +1,220 @@
+/** One person reads a code to another: what both machines then know, and what every wrong step says. */
+import { describe, expect, test } from "bun:test";
+import { freshIdentity } from "#actors/runtime/security/identity";
+import { Problem } from "#protocol/problem";
+import { type Machine, middleman, Network, otherCode } from "./machines.ts";
+
+const DAY_MS = 24 * 3600_000;
+
+async function pair(): Promise<{ network: Network; host: Machine; guest: Machine } & Disposable> {
+  const network = new Network();
+  const [host, guest] = [network.start("studio"), network.start("mini")];
+  return { network, host, guest, [Symbol.dispose]: () => network[Symbol.dispose]() };
+}
+
+describe("a machine with the code", () => {
+  test("comes in; both know the other's name, and the invite is used", async () => {
+    using home = await pair();
+    const { host, guest } = home;
+    const { code } = await host.invite();
+    const joined = await guest.join(code);
+    await host.reaches("used");
+    expect({
+      joined,
+      invite: [host.desk.state.state, host.desk.state.joined],
+      adopted: [guest.adopted?.cluster, guest.adopted?.addresses],
+      names: guest.members.map(({ name }) => name),
+    }).toEqual({
+      joined: "joined studio as mini",
+      invite: ["used", { node: guest.identity.node, name: "mini" }],
+      adopted: [host.cluster, { [host.identity.node]: ["127.0.0.1:52416"] }],
+      names: ["studio", "mini"],
+    });
+  });
+
+  test("finds the way by the long code alone, in lower case and with blanks", async () => {
+    using home = await pair();
+    const { host, guest, network } = home;
+    const { long } = await host.invite();
+    network.machines.length = 0;
+    expect(await guest.join(` ${long.toLowerCase()} `)).toBe("joined studio as mini");
+  });
+
+  test("is told apart from another of the same name", async () => {
+    using network = new Network();
+    const [host, guest] = [network.start("mac"), network.start("mac")];
+    const { code } = await host.invite();
+    expect(await guest.join(code)).toBe("joined mac as mac-2");
+  });
+
+  test("comes in although its clock is a day off", async () => {
+    using home = await pair();
+    const { host, guest } = home;
+    await guest.time.pass(DAY_MS);
+    const { code } = await host.invite();
+    expect(await guest.join(code)).toBe("joined studio as mini");
+  });
+
+  test("may ask for its record again when the first one was lost on the way", async () => {
+    using home = await pair();
+    const { host, guest } = home;
+    host.admit = async () => {
+      throw new Problem("unavailable", "no majority answers");
+    };
+    const { code } = await host.invite();
+    const first = await guest.join(code);
+    const between = [guest.adopted, host.desk.state.state, host.desk.state.triesLeft];
+    host.admit = async (record) => record;
+    expect({ first, between, then: await guest.join(code), members: host.members.length }).toEqual({
+      first: "no majority answers",
+      between: [undefined, "open", 3],
+      then: "joined studio as mini",
+      members: 2,
+    });
+  });
+});
+
+describe("a wrong step", () => {
+  test("a slip of the pen costs no try", async () => {
+    using home = await pair();
+    const { host, guest } = home;
+    const { code } = await host.invite();
+    const slip = (code.startsWith("A") ? "B" : "A") + code.slice(1);
+    const said = [await guest.join(slip), await guest.join("K7QM-2XT0"), await guest.join("K7QM")];
+    expect({ said, left: host.desk.state.triesLeft }).toEqual({
+      said: [
+        "a sign of the code is wrong; nothing was sent, no try is lost",
+        `"0" is in no code: codes have no 0, O, 1 or I; nothing was sent, no try is lost`,
+        "a code has 8 signs, not 4; nothing was sent, no try is lost",
+      ],
+      left: 3,
+    });
+  });
+
+  test("a wrong code says how many tries are left, and the third closes the invite", async () => {
+    using home = await pair();
+    const { host, guest } = home;
+    const { code } = await host.invite();
+    const wrong = otherCode(code);
+    const said = [
+      await guest.join(wrong),
+      await guest.join(wrong),
+      await guest.join(wrong),
+      await guest.join(code),
+    ];
+    expect({ said, state: host.desk.state.state, adopted: guest.adopted }).toEqual({
+      said: [
+        "the code is wrong; 2 tries are left",
+        "the code is wrong; 1 try is left",
+        "the code is wrong, and that was the last try: the invite of 127.0.0.1:PORT is closed".replace(
+          "PORT",
+          String(host.pairingPort),
+        ),
+        `the invite of 127.0.0.1:${host.pairingPort} was closed, by its user or after three wrong codes`,
+      ],
+      state: "closed",
+      adopted: undefined,
+    });
+  });
+
+  test("a code that was used, one that has expired and none at all are told apart", async () => {
+    using home = await pair();
+    const { host, guest, network } = home;
+    const late = network.start("late");
+    const { code } = await host.invite();
+    await guest.join(code);
+    await host.reaches("used");
+    const used = await late.join(code);
+    const second = await host.invite(60_000);
+    await host.time.pass(60_001);
+    const expired = await late.join(second.code);
+    await host.time.pass(60_001);
+    expect({
+      used,
+      expired,
+      gone: await late.join(second.code),
+      named: await late.join(second.code, "studio"),
+      port: host.pairingPort,
+    }).toEqual({
+      used: "the code was used already: an invite is for one machine",
+      expired: "the code has expired",
+      gone: "no machine nearby has an invite open: it was used, has expired, or is not in this network",
+      named: "studio has no invite open: it was used, has expired or was closed",
+      port: 0,
+    });
+  });
+
+  test("a machine that has others already is refused before anything is sent", async () => {
+    using home = await pair();
+    const { host, guest, network } = home;
+    const third = network.start("tower");
+    await guest.join((await host.invite()).code);
+    const { code } = await third.invite();
+    expect({ said: await guest.join(code), left: third.desk.state.triesLeft }).toEqual({
+      said: "this machine belongs to a home with other machines already",
+      left: 3,
+    });
+  });
+
+  test("two machines with a copied identity are both told", async () => {
+    using network = new Network();
+    const identity = freshIdentity();
+    const [host, copy] = [network.start("studio", { identity }), network.start("copy", { identity })];
+    const { code } = await host.invite();
+    const said = await copy.join(code);
+    expect([said, host.told, host.desk.state.triesLeft]).toEqual([
+      expect.stringContaining("has the same identity as studio"),
+      [expect.stringContaining("copy at 127.0.0.1 has the same identity as studio")],
+      3,
+    ]);
+  });
+
+  test("an inviter that goes away in the middle leaves nothing half done", async () => {
+    using home = await pair();
+    const { host, guest } = home;
+    const { code } = await host.invite();
+    host.admit = () => new Promise(() => {});
+    const joining = guest.join(code);
+    while (host.members.length === 1) await Bun.sleep(1);
+    await guest.time.pass(20_001);
+    expect({ said: await joining, adopted: guest.adopted, alone: guest.members.length }).toEqual({
+      said: "studio said nothing more",
+      adopted: undefined,
+      alone: 1,
+    });
+  });
+
+  test("of several machines that let others in the user must name one", async () => {
+    using home = await pair();
+    const { host, guest, network } = home;
+    const third = network.start("tower");
+    const [{ code }] = [await host.invite(), await third.invite()];
+    expect([await guest.join(code), await guest.join(code, "studio")]).toEqual([
+      "2 machines nearby let others in: studio (127.0.0.1), tower (127.0.0.1)",
+      "joined studio as mini",
+    ]);
+  });
+
+  test("T1 somebody in the middle of the connection learns nothing and is let in nowhere", async () => {
+    using home = await pair();
+    const { host, guest } = home;
+    const { code } = await host.invite();
+    const { listener, seen } = await middleman(host.endpoint);
+    const said = await guest.join(code, `127.0.0.1:${listener.port}`);
+    listener.close();
+    const text = Buffer.concat(seen).toString("latin1");
+    expect({
+      said,
+      adopted: guest.adopted,
+      members: host.members.length,
+      shown: ["mini", "studio", code, code.replace("-", "")].filter((each) => text.includes(each)),
+      state: [host.desk.state.state, host.desk.state.triesLeft],
+    }).toEqual({
+      said: expect.stringContaining("went away"),
+      adopted: undefined,
+      members: 1,
+      shown: [],
+      state: ["open", 2],
+    });
+  });
+});
