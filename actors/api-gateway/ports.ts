@@ -1,6 +1,7 @@
 /** Everything the ApiGateway may touch. Production passes the Supervisor and its workers; a test passes plain objects. */
 import type { NodeView } from "#protocol/cluster";
 import type { Delta, Generation } from "#protocol/generation";
+import type { PairingMessage, PairingReply } from "#protocol/pairing";
 import type { ModelState } from "#protocol/supervisor";
 
 /** Answers one generation. Throws a Problem before the first delta or between two; ends early only by throwing. */
@@ -20,12 +21,27 @@ export interface ModelListing {
   readonly quantisation?: string;
 }
 
+type Reply<Type extends PairingReply["type"]> = Promise<Extract<PairingReply, { readonly type: Type }>>;
+
+/** Letting machines in, and joining others. All throw Problem. */
+export interface PairingPort {
+  invite(ttlMs: number): Reply<"PairingReply.Invited">;
+  /** Answers when the invite is in another state than the one seen, or after a while. */
+  watch(seen: string | undefined): Reply<"PairingReply.Invite">;
+  close(): Reply<"PairingReply.Invite">;
+  join(
+    application: Omit<Extract<PairingMessage, { readonly type: "Pairing.Join" }>, "type">,
+  ): Reply<"PairingReply.Joined">;
+}
+
 export interface GatewayPorts {
   readonly generate: Generate;
   models(): Promise<readonly ModelListing[]>;
   loaded(): Promise<readonly ModelState[]>;
   /** This machine first. */
   nodes(): Promise<readonly NodeView[]>;
+  /** Undefined in an exo that works alone, and while it starts. */
+  pairing?(): PairingPort | undefined;
   /** `now` cuts running answers short. */
   stop(model: string | "all", now: boolean): Promise<void>;
   /** Resolves once the model is held. */

@@ -14,6 +14,7 @@ import { clusterRoutes } from "./routes/cluster.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { heldRoutes } from "./routes/held.ts";
 import { modelRoutes } from "./routes/models.ts";
+import { pairingRoutes } from "./routes/pairing.ts";
 import type { Route } from "./routes/route.ts";
 
 /** Images in a body are base64; a conversation with some of them fits. */
@@ -167,6 +168,7 @@ function routerOf(ports: GatewayPorts, read: (request: Request) => Promise<unkno
     ...modelRoutes(ports),
     ...heldRoutes(ports),
     ...clusterRoutes(ports),
+    ...pairingRoutes(ports),
   ]) {
     mount(method, path, async (request) => {
       const answer = await handle({ rest: restOf(request, path), json: () => read(request) });

@@ -8,6 +8,7 @@ import type { Address, NodeId } from "#protocol/ids";
 import { Beacons } from "./beacons.ts";
 import { namespaceDigest, type Presence } from "./datagram.ts";
 import { Nearby, type Neighbour } from "./nearby.ts";
+import { type PairingHandle, type PairingOptions, spawnPairing } from "./pairing/actor.ts";
 import { Peers } from "./peers.ts";
 import type { LocalAddress, Watch, WatchPorts } from "./ports.ts";
 import { type Datagrams, openUdp } from "./udp.ts";
@@ -132,3 +133,7 @@ const shown = ({ id, name, version, addresses, port, pairingPort, heardMs }: Nei
   pairingPort,
   silentMs: Math.max(0, nowMs - heardMs),
 });
+
+/** Spawns the Pairing actor, by which machines come into a home. Throws Problem. */
+export const pairing = (system: ActorSystem, options: PairingOptions): Promise<PairingHandle> =>
+  spawnPairing(system, options);

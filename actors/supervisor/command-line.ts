@@ -1,15 +1,7 @@
 /** Every command and flag, and nothing else: what they do is loaded when one is chosen. */
-import { Command, InvalidArgumentError } from "commander";
-import {
-  APIS,
-  CONCURRENCY_MAX,
-  DURATION_MAX_MS,
-  FORMATS,
-  RATE_MAX,
-  REPEAT_MAX,
-  TOKENS_MAX,
-  WARMUP_MAX,
-} from "./bench/bench-config.ts";
+import { Command } from "commander";
+import { APIS, CONCURRENCY_MAX, FORMATS, REPEAT_MAX, TOKENS_MAX, WARMUP_MAX } from "./bench/bench-config.ts";
+import { counts, duration, gathered, number, oneOf, rates, runTime, split, whole } from "./flag-values.ts";
 import type { ConfigFlags } from "./home/config.ts";
 import type { Session } from "./session.ts";
 
@@ -138,11 +130,18 @@ function serverCommands(make: Make): void {
     .option("--ctx <n>", "tokens of context", whole(1))
     .option("--no-pull", "do not fetch models that are not here")
     .option("--namespace <name>", "see only machines of this namespace (EXO_NAMESPACE)")
+    .option(
+      "--peers <list>",
+      "host:port of machines that this network does not show, separated by commas",
+      split,
+    )
+    .option("--list-peers", "print the machines nearby, and end")
     .option("--no-discovery", "do not look for other machines");
   serve.does(async (session, _, flags) => (await import("./commands/serve.ts")).serve(session, flags));
   const nodes = make("nodes", "the machines of this home, and those nearby");
   nodes.command.alias("cluster");
   nodes.does(async (session) => (await import("./commands/nodes.ts")).nodes(session));
+  pairingCommands(make);
   make("ps", "models in memory").does(async (session) => (await import("./commands/ps.ts")).ps(session));
   const stop = make("stop [model]", "unload a model");
   stop.command.option("--all", "unload every model").option("--now", "cut answers short");
@@ -154,6 +153,33 @@ function serverCommands(make: Make): void {
     ),
   );
 }
+
+function pairingCommands(make: Make): void {
+  const invite = make("invite", "let one machine into this home, by a short code");
+  invite.command
+    .option("--ttl <duration>", "how long the code is good (15m)", duration)
+    .option("--qr", "draw the code for a camera, also where stdout is no terminal")
+    .option("--secret", "make a secret by which all machines that have it pair by themselves");
+  invite.does(async (session, _, flags) => (await import("./commands/invite.ts")).invite(session, flags));
+  const join = make("join <code> [address]", "bring this machine into another's home");
+  join.command
+    .option("--name <name>", "how this machine is called there")
+    .addHelpText("after", JOIN_EXAMPLES);
+  join.does(async (session, [code, address], flags) =>
+    (await import("./commands/join.ts")).join(
+      session,
+      String(code),
+      address === undefined ? undefined : String(address),
+      flags,
+    ),
+  );
+}
+
+const JOIN_EXAMPLES = `
+Examples:
+  exo join K7QM-2XTP                             the machine that invites is found by itself
+  exo join K7QM-2XTP studio                      of several, this one
+  exo join K7QM-2XTP 192.168.1.7:40123           one that does not show itself here`;
 
 function machineCommands(make: Make): void {
   make("version", "print version and commit").does(async (session) =>
@@ -214,63 +240,3 @@ Exit code 9: a limit of the config's compare.fail_if was broken; 1: no request o
 
 const RUN_EXAMPLES = `
 A model is an alias (smollm2), a hub repository (owner/name, owner/name:file.gguf), a folder (./folder) or a file (./model.gguf).`;
-
-const gathered = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
-
-const split = (value: string): readonly string[] => value.split(",").map((each) => each.trim());
-
-const counts =
-  (least: number, most: number) =>
-  (value: string): readonly number[] =>
-    split(value).map(whole(least, most));
-
-const oneOf =
-  (words: readonly string[]) =>
-  (value: string): string => {
-    if (words.includes(value)) return value;
-    throw new InvalidArgumentError(`It must be one of ${words.join(", ")}.`);
-  };
-
-const rates = (value: string): readonly number[] => split(value).map(number(0.001, RATE_MAX));
-
-const whole =
-  (least: number, most = Number.MAX_SAFE_INTEGER) =>
-  (text: string): number =>
-    checked(text, /^-?\d+$/.test(text), { least, most, kind: "a whole number" });
-
-const number =
-  (least: number, most = Number.MAX_SAFE_INTEGER) =>
-  (text: string): number =>
-    checked(text, text.trim() !== "" && Number.isFinite(Number(text)), { least, most, kind: "a number" });
-
-function checked(
-  text: string,
-  isNumber: boolean,
-  { least, most, kind }: { least: number; most: number; kind: string },
-): number {
-  const value = Number(text);
-  if (isNumber && value >= least && value <= most) return value;
-  const bound =
-    least === Number.MIN_SAFE_INTEGER
-      ? ""
-      : most === Number.MAX_SAFE_INTEGER
-        ? ` of at least ${least}`
-        : ` from ${least} to ${most}`;
-  throw new InvalidArgumentError(`It must be ${kind}${bound}.`);
-}
-
-const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-
-/** Of a benchmark's run. */
-function runTime(text: string): number {
-  const ms = duration(text);
-  if (ms > 0 && ms <= DURATION_MAX_MS) return ms;
-  throw new InvalidArgumentError("It must be longer than nothing, and a week at the most.");
-}
-
-/** Seconds where no unit is given; milliseconds out. */
-function duration(text: string): number {
-  const [, count, unit = "s"] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text) ?? [];
-  if (count === undefined) throw new InvalidArgumentError("It must be a duration such as 90s, 5m or 1h.");
-  return Number(count) * (UNITS_MS[unit] ?? 1);
-}

@@ -1,7 +1,7 @@
 /** Machines that pair over real TLS on loopback, each with a clock that the test moves and a cluster that is only a list. */
 import { randomBytes } from "node:crypto";
 import { PairingDesk } from "#actors/discovery/pairing/pairing";
-import type { PairingPorts } from "#actors/discovery/pairing/ports";
+import type { Membership, PairingPorts } from "#actors/discovery/pairing/ports";
 import { systemClock } from "#actors/runtime/clock";
 import { freshIdentity, type Identity, nodeIdOf } from "#actors/runtime/security/identity";
 import { signMemberList } from "#actors/runtime/security/member-list";
@@ -37,7 +37,7 @@ export class Machine {
   readonly cluster: ClusterId;
   pairingPort = 0;
   members: Member[];
-  adopted: Admitted | undefined;
+  adopted: Membership | undefined;
   /** Replaces the cluster's part in a test of what goes wrong there. */
   admit: (record: Admitted) => Promise<Admitted> = async (record) => record;
   readonly #clusterKey = freshIdentity();

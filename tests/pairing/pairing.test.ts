@@ -65,10 +65,10 @@ describe("a machine with the code", () => {
     const first = await guest.join(code);
     const between = [guest.adopted, host.desk.state.state, host.desk.state.triesLeft];
     host.admit = async (record) => record;
-    expect({ first, between, then: await guest.join(code), members: host.members.length }).toEqual({
+    expect({ first, between, again: await guest.join(code), members: host.members.length }).toEqual({
       first: "no majority answers",
       between: [undefined, "open", 3],
-      then: "joined studio as mini",
+      again: "joined studio as mini",
       members: 2,
     });
   });
@@ -178,7 +178,7 @@ describe("a wrong step", () => {
     while (host.members.length === 1) await Bun.sleep(1);
     await guest.time.pass(20_001);
     expect({ said: await joining, adopted: guest.adopted, alone: guest.members.length }).toEqual({
-      said: "studio said nothing more",
+      said: expect.stringContaining("said nothing more"),
       adopted: undefined,
       alone: 1,
     });

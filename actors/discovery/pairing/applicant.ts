@@ -177,12 +177,12 @@ function refusal(reason: Refusal, whom: string, triesLeft: number | undefined): 
     case "wrongCode":
       return triesLeft === 0
         ? new Problem(
-            "unauthorised",
+            "forbidden",
             `the code is wrong, and that was the last try: the invite of ${whom} is closed`,
             fresh,
           )
         : new Problem(
-            "unauthorised",
+            "forbidden",
             `the code is wrong${triesLeft === undefined ? "" : `; ${tries(triesLeft)} left`}`,
             {
               param: "code",

@@ -6,11 +6,11 @@ import type { CodeKeeper, KeeperAnswer } from "#actors/runtime/security/pake";
 import type { StrangerChannel } from "#actors/runtime/transport/stranger";
 import type { NodeId } from "#protocol/ids";
 import { type AnyMessage, ProtocolError } from "#protocol/message";
-import { type Admitted, type Applicant, Host, type Refusal } from "#protocol/pairing";
+import { type Applicant, Host, type Refusal } from "#protocol/pairing";
 import { Problem, problemBody } from "#protocol/problem";
 import { shownEndpoint } from "./code.ts";
 import { hostMachine } from "./host-machine.ts";
-import type { PairingPorts } from "./ports.ts";
+import type { Membership, PairingPorts } from "./ports.ts";
 import { plainName } from "./shown.ts";
 import { type Wire, wireOn } from "./wire.ts";
 
@@ -50,7 +50,7 @@ class HostSession {
   /** Whether the try is the applicant's fault: it never proved the code. */
   #proved = false;
   #who: { readonly node: NodeId; readonly name: string; readonly apply: Apply } | undefined;
-  #record: Admitted | undefined;
+  #record: Membership | undefined;
 
   constructor(channel: StrangerChannel, ports: PairingPorts, doorOf: (by: Hello["by"]) => Door | Refusal) {
     this.#ports = ports;
@@ -167,7 +167,7 @@ class HostSession {
   }
 
   #handOver(): void {
-    const { cluster, clusterPem, nodePem, members, discoveryKeys, addresses } = this.#record as Admitted;
+    const { cluster, clusterPem, nodePem, members, discoveryKeys, addresses } = this.#record as Membership;
     // The cluster's key stays here whatever the record holds.
     const record = {
       cluster,

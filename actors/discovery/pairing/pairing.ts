@@ -81,6 +81,11 @@ export class PairingDesk {
     this.#invite?.close();
   }
 
+  /** Whether a machine is just being let in here, or this one elsewhere. */
+  get isBusy(): boolean {
+    return this.#joining || this.#sessions > 0;
+  }
+
   get state(): InviteState {
     return this.#invite?.state ?? noInvite;
   }
@@ -88,7 +93,10 @@ export class PairingDesk {
   /** Calls `tell` once with the state: at once when it is another than the one `seen`, else at the next change or after a while. */
   watch(seen: string | undefined, tell: (reply: ReturnType<typeof PairingReply.Invite>) => void): void {
     const answer = () => tell(PairingReply.Invite({ invite: this.state, seen: String(this.#changes) }));
-    if (seen !== String(this.#changes)) return answer();
+    if (seen !== String(this.#changes)) {
+      answer();
+      return;
+    }
     const once = () => {
       cancel();
       this.#watchers.delete(once);
@@ -189,9 +197,12 @@ export class PairingDesk {
   }
 
   #opened(channel: StrangerChannel): void {
-    if (this.#sessions >= SESSIONS_MAX) return channel.close();
+    if (this.#sessions >= SESSIONS_MAX) {
+      channel.close();
+      return;
+    }
     this.#sessions += 1;
-    hostSession(channel, this.#ports, (by) => this.#door(by)).then(() => {
+    void hostSession(channel, this.#ports, (by) => this.#door(by)).finally(() => {
       this.#sessions -= 1;
     });
   }

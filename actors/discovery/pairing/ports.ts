@@ -6,6 +6,12 @@ import type { Neighbour } from "#protocol/discovery";
 import type { NodeId } from "#protocol/ids";
 import type { Admitted } from "#protocol/pairing";
 
+/** What a new member keeps, as the cluster gives it. */
+export interface Membership extends Omit<Admitted, "discoveryKeys" | "addresses"> {
+  readonly discoveryKeys: readonly Admitted["discoveryKeys"][number][];
+  readonly addresses: Readonly<Record<string, readonly string[]>>;
+}
+
 /** The cluster's two sides of letting a machine in; `admit` of a member gives its record again. */
 export interface AdmissionPort {
   /** Throws Problem `forbidden` where the cluster's key is not held, `unavailable` without a majority. */
@@ -13,9 +19,9 @@ export interface AdmissionPort {
     readonly publicKey: Uint8Array;
     readonly name: string;
     readonly addresses: readonly string[];
-  }): Promise<Admitted>;
+  }): Promise<Membership>;
   /** Throws Problem `invalid` for a record that is not this node's, `forbidden` for a node with others. */
-  adopt(record: Admitted): Promise<void>;
+  adopt(record: Membership): Promise<void>;
   readonly mayAdmit: boolean;
   /** Members besides this node. */
   readonly others: number;

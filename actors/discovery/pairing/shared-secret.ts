@@ -14,7 +14,9 @@ const LOOK_MS = 1000;
 const ASK_AGAIN_MS = 10_000;
 const ASKED_MAX = 64;
 /** Of two machines that are both alone the one with the smaller id waits so long to be asked, so that they do not ask each other. */
-const YIELD_MS = 4000;
+const YIELD_MS = 8000;
+/** All have shown themselves by then, so that all ask the same one: two homes of one secret never become one. */
+const SETTLE_MS = 3000;
 
 export class SharedSecret implements Door {
   readonly #ports: PairingPorts;
@@ -81,8 +83,9 @@ export class SharedSecret implements Door {
 
   async #look(): Promise<void> {
     const { admission, clock } = this.#ports;
-    if (admission.others > 0 || this.#busy) return;
-    const next = (await this.#ports.neighbours()).find((each) => this.#mayAsk(each));
+    if (admission.others > 0 || this.#busy || clock.nowMs() - this.#startMs < SETTLE_MS) return;
+    const near = [...(await this.#ports.neighbours())].sort((a, b) => (a.node < b.node ? -1 : 1));
+    const next = near.find((each) => this.#mayAsk(each));
     const [host] = next?.addresses ?? [];
     if (!next || host === undefined) return;
     if (this.#asked.size >= ASKED_MAX) this.#asked.clear();

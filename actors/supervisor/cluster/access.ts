@@ -65,7 +65,9 @@ export function refusal(
   const known = Object.hasOwn(DOORS, type) ? DOORS[type] : undefined;
   if (!known) return `${type} is not for other machines`;
   if (to !== `${self}/${known.actor}`) return `${type} is not for ${to.slice(to.indexOf("/") + 1)}`;
-  if (known.by === "leader" && leader() !== from) return `${type} is only for who leads`;
+  // A newcomer hears from who leads before it knows that: what comes is checked by its own proof.
+  const leads = leader() ?? from;
+  if (known.by === "leader" && leads !== from) return `${type} is only for who leads`;
   return undefined;
 }
 

@@ -31,6 +31,8 @@ export interface ClusterNodePorts
 
 export interface Cluster extends Admission {
   readonly self: NodeId;
+  /** The port that members dial; undefined while there are none. */
+  readonly port: number | undefined;
   /** This machine first. */
   nodes(): Promise<readonly NodeView[]>;
   near(): Promise<readonly Neighbour[]>;
@@ -108,7 +110,6 @@ export class ClusterNode implements Cluster {
     return this.#membership.links?.open ?? [];
   }
 
-  /** The port that members dial; undefined while there are none. */
   get port(): number | undefined {
     return this.#membership.links?.port;
   }

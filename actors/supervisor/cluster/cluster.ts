@@ -25,6 +25,10 @@ export interface ClusterOptions {
   /** UDP, for shouting; absent: this node neither shouts nor listens. */
   readonly discoveryPort?: number;
   readonly excludedInterfaces: readonly string[];
+  /** Machines that shouting does not reach, `host:port`. */
+  readonly peers: readonly string[];
+  /** Machines that have the same one pair by themselves. */
+  readonly secret?: string;
   readonly troubled: (why: string) => void;
 }
 

@@ -31,6 +31,9 @@ export interface ConfigFile {
     readonly discovery?: boolean;
     readonly discovery_port?: number;
     readonly exclude_interfaces?: readonly string[];
+    readonly peers?: readonly string[];
+    /** By which machines pair by themselves, or `env:NAME` of the variable that holds it. */
+    readonly secret?: string;
   };
 }
 
@@ -71,11 +74,21 @@ const SCHEMA: Readonly<Record<string, Readonly<Record<string, Check>>>> = {
     discovery: flag,
     discovery_port: whole(1, 65_535),
     exclude_interfaces: texts,
+    peers: texts,
+    secret: text,
   },
 };
 
 /** A folder that one merely stands in must not redirect downloads (with their token), open the server or move the store. */
-const USER_ONLY = ["api.bind", "api.key", "api.origins", "models.dir", "models.hub_endpoint"];
+const USER_ONLY = [
+  "api.bind",
+  "api.key",
+  "api.origins",
+  "models.dir",
+  "models.hub_endpoint",
+  "cluster.secret",
+  "cluster.peers",
+];
 
 /** Checks the text of an exo.yaml; throws Problem `invalid` that names the file, the key and what to write instead. */
 export function parseConfigFile(yaml: string, path: string, whose: "user" | "project"): ConfigFile {

@@ -27,7 +27,7 @@ test("with nothing set there are defaults, on this machine only", () => {
     models: { dir: `${HOME}/.local/share/exo/models`, aliases: {}, autoPull: undefined, extraFolders: [] },
     hub: { endpoint: "https://huggingface.co", offline: false, userCache: `${HOME}/.cache` },
     runtime: {},
-    cluster: { namespace: "default", port: 52_416, discoveryPort: 52_415, excludedInterfaces: [] },
+    cluster: { namespace: "default", port: 52_416, discoveryPort: 52_415, excludedInterfaces: [], peers: [] },
     terminal: { dumb: false, accessible: false, history: true },
     childEnvironment: { DO_NOT_TRACK: "1" },
   });

@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { Problem } from "#protocol/problem";
 import type { KvQuant } from "#protocol/shard";
-import { type ClusterConfig, clusterConfig } from "./cluster-config.ts";
+import { type ClusterConfig, type ClusterFlags, clusterConfig } from "./cluster-config.ts";
 import { type ConfigFile, parseConfigFile } from "./config-file.ts";
 import { checkKernelSettings } from "./kernel-settings.ts";
 
@@ -62,7 +62,7 @@ export interface Config {
 }
 
 /** What the command line may say about the configuration. */
-export interface ConfigFlags {
+export interface ConfigFlags extends ClusterFlags {
   readonly host?: string;
   readonly config?: string;
   readonly color?: boolean;
@@ -72,8 +72,6 @@ export interface ConfigFlags {
   readonly origins?: readonly string[];
   /** Tokens of context. */
   readonly ctx?: number;
-  readonly discovery?: boolean;
-  readonly namespace?: string;
 }
 
 /** Where the flags' values meet the machine's; a test gives its own. */
@@ -151,7 +149,7 @@ export function configOf(
       ...optional("contextLength", flags.ctx ?? file.runtime?.context),
       ...optional("kvQuant", file.runtime?.kv_quant),
     },
-    cluster: clusterConfig(flags, set(env.EXO_NAMESPACE), file.cluster),
+    cluster: clusterConfig(flags, env, file.cluster),
     terminal: {
       ...optional("color", colorOf(flags, env)),
       ...optional("columns", Number(env.COLUMNS) || undefined),

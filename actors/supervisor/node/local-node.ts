@@ -46,7 +46,7 @@ async function clusterOptions({
   build,
   progress,
 }: Session): Promise<{ readonly cluster?: ClusterOptions }> {
-  const { name, namespace, port, discoveryPort, excludedInterfaces } = config.cluster;
+  const { name, namespace, port, discoveryPort, excludedInterfaces, peers, secret } = config.cluster;
   const identity = await nodeIdentity(config.home).catch((error: unknown) => {
     if (error instanceof Problem && (error.kind === "doesNotFit" || error.kind === "internal"))
       return undefined;
@@ -62,6 +62,8 @@ async function clusterOptions({
     port,
     ...(discoveryPort !== undefined && { discoveryPort }),
     excludedInterfaces,
+    peers,
+    ...(secret !== undefined && { secret }),
     troubled: (why) => progress.milestone(`finding other machines: ${why}`),
   };
   return { cluster };

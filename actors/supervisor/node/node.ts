@@ -17,6 +17,7 @@ import { type ClusterOptions, type OpenCluster, openCluster } from "../cluster/c
 import { supervisor } from "../index.ts";
 import { DRAIN_MS } from "../instance/instance.ts";
 import { startWorker, type WorkerCommand } from "../instance/workers.ts";
+import { type OpenPairing, openPairing } from "./pairing.ts";
 
 export interface NodeOptions extends ApiGatewayOptions {
   readonly version: string;
@@ -93,8 +94,10 @@ export async function startNode(options: NodeOptions): Promise<Node> {
 
   const { loaded, load, stop } = orders(system, boss, me);
   let cluster: OpenCluster | undefined;
+  let pairing: OpenPairing | undefined;
   const served = await apiGateway(system, gateway, boss, {
     ...options,
+    pairing: () => pairing?.port,
     nodes: async () => (await cluster?.nodes()) ?? [],
     loaded,
     stop,
@@ -103,12 +106,14 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   });
   // After the port: a second exo of this home that finds it taken must not get as far as the cluster's file.
   cluster = options.cluster && (await opened(system, options.cluster));
+  pairing = cluster && options.cluster && (await openPairing(system, cluster, options.cluster));
 
   return {
     url: served.url,
     generate: served.generate,
     load,
     async stop() {
+      pairing?.stop();
       await cluster?.stop();
       await served.stop();
       await stop("all", true).catch((error: unknown) => {

@@ -1,0 +1,45 @@
+/** Machines that were given one secret: they become one home without anybody's help, and nobody else comes in. */
+import { expect, test } from "bun:test";
+import { type Machine, Network } from "./machines.ts";
+
+const SECRET = "k5q2vuf3m7xw4nht6zrc2ydj5baelsgo";
+const OTHER = "a5q2vuf3m7xw4nht6zrc2ydj5baelsgo";
+
+/** Lets every machine's time pass, and what they do over real sockets in between end. */
+async function pass(machines: readonly Machine[], until: () => boolean): Promise<void> {
+  for (let second = 0; second < 60 && !until(); second++) {
+    for (const { time } of machines) await time.pass(1000);
+    for (let turn = 0; turn < 200 && machines.some((each) => each.desk.isBusy); turn++) await Bun.sleep(2);
+  }
+}
+
+test("three machines with one secret become one home, a fourth with another stays out", async () => {
+  using network = new Network();
+  const home = ["a", "b", "c"].map((name) => network.start(name, { secret: SECRET }));
+  const stranger = network.start("d", { secret: OTHER });
+  for (const { desk } of network.machines) await desk.start();
+  const sizes = () => home.map(({ members }) => members.length);
+  await pass(network.machines, () => Math.max(...sizes()) === 3);
+  const homes = new Set(home.map(({ adopted, cluster }) => adopted?.cluster ?? cluster));
+  expect({ homes: homes.size, largest: Math.max(...sizes()), stranger: stranger.members.length }).toEqual({
+    homes: 1,
+    largest: 3,
+    stranger: 1,
+  });
+  expect(stranger.adopted).toBeUndefined();
+});
+
+test("a machine with a secret lets in by code as well, and one without is no door for secrets", async () => {
+  using network = new Network();
+  const [host, guest, plain] = [
+    network.start("studio", { secret: SECRET }),
+    network.start("mini"),
+    network.start("plain", { secret: SECRET }),
+  ];
+  await host.desk.start();
+  const { code } = await host.desk.invite(60_000);
+  expect(await guest.join(code)).toBe("joined studio as mini");
+  await plain.desk.start();
+  const open = [host.pairingPort > 0, guest.pairingPort, plain.pairingPort > 0];
+  expect(open).toEqual([true, 0, true]);
+});
