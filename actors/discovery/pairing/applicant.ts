@@ -56,7 +56,12 @@ class Application {
   run(): Promise<Joined> {
     const chart = applicantMachine.provide({
       actors: {
-        dial: fromPromise(() => this.#dial((event) => actor.send(event))),
+        dial: fromPromise(() =>
+          this.#dial((event) => {
+            // A connection outlives its business by a moment.
+            if (actor.getSnapshot().status === "active") actor.send(event);
+          }),
+        ),
         adopt: fromPromise(() => this.#adopt()),
       },
       guards: {

@@ -9,7 +9,7 @@ import { type AnyMessage, ProtocolError } from "#protocol/message";
 import { type Applicant, Host, type Refusal } from "#protocol/pairing";
 import { Problem, problemBody } from "#protocol/problem";
 import { shownEndpoint } from "./code.ts";
-import { hostMachine } from "./host-machine.ts";
+import { type HostEvent, hostMachine } from "./host-machine.ts";
 import type { Membership, PairingPorts } from "./ports.ts";
 import { plainName } from "./shown.ts";
 import { type Wire, wireOn } from "./wire.ts";
@@ -77,9 +77,14 @@ class HostSession {
     });
     this.#chart = createActor(chart, { clock: chartClock(ports.clock) });
     this.#wire = wireOn(channel, "host", {
-      message: (message) => this.#chart.send(message as Applicant),
-      closed: (why) => this.#chart.send({ type: "Lost", why }),
+      message: (message) => this.#tell(message as Applicant),
+      closed: (why) => this.#tell({ type: "Lost", why }),
     });
+  }
+
+  /** A connection outlives its business by a moment. */
+  #tell(event: HostEvent): void {
+    if (this.#chart.getSnapshot().status === "active") this.#chart.send(event);
   }
 
   run(): Promise<void> {

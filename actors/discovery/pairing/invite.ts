@@ -6,7 +6,7 @@ import { type CodeKeeper, keepCode } from "#actors/runtime/security/pake";
 import type { NodeId } from "#protocol/ids";
 import type { InviteState, Refusal } from "#protocol/pairing";
 import type { Door } from "./host.ts";
-import { INVITE_TRIES, inviteMachine } from "./invite-machine.ts";
+import { INVITE_TRIES, type InviteEvent, inviteMachine } from "./invite-machine.ts";
 
 export class Invite implements Door {
   readonly code: string;
@@ -57,25 +57,30 @@ export class Invite implements Door {
     const { value } = this.#chart.getSnapshot();
     if (value === "pairing") return "busy";
     if (value !== "open") return value === "over" ? "noInvite" : value;
-    this.#chart.send({ type: "Tried" });
+    this.#tell({ type: "Tried" });
     return { keeper: this.#keeper, triesLeft: this.#chart.getSnapshot().context.triesLeft };
   }
 
   wrongCode(from: string): void {
-    this.#chart.send({ type: "WrongCode", from });
+    this.#tell({ type: "WrongCode", from });
   }
 
   cameToNothing(why: string): void {
-    this.#chart.send({ type: "CameToNothing", why });
+    this.#tell({ type: "CameToNothing", why });
   }
 
   cameIn(who: { readonly node: NodeId; readonly name: string }, confirmed: boolean): void {
     const trouble = `${who.name} was let in and did not confirm it: unless exo nodes shows it soon, invite it again`;
-    this.#chart.send({ type: "CameIn", ...who, ...(!confirmed && { trouble }) });
+    this.#tell({ type: "CameIn", ...who, ...(!confirmed && { trouble }) });
+  }
+
+  /** A session may outlive its invite. */
+  #tell(event: InviteEvent): void {
+    if (this.#chart.getSnapshot().status === "active") this.#chart.send(event);
   }
 
   close(): void {
-    this.#chart.send({ type: "Close" });
+    this.#tell({ type: "Close" });
   }
 
   stop(): void {

@@ -2,9 +2,7 @@
  * Certificates that let TLS prove keys: the cluster's own, and one for each node. They say nothing of membership, which is the
  * signed list's, and run out too late to matter, so that a machine with a dead clock still works.
  */
-import "reflect-metadata";
 import { randomBytes, type X509Certificate } from "node:crypto";
-import * as x509 from "@peculiar/x509";
 import type { ClusterId, NodeId } from "#protocol/ids";
 import { type Identity, rawKey } from "./identity.ts";
 
@@ -12,8 +10,18 @@ const ED25519 = { name: "Ed25519" };
 const NOT_BEFORE = new Date("2020-01-01T00:00:00Z");
 const NOT_AFTER = new Date("2120-01-01T00:00:00Z");
 
+/**
+ * Certificates are made at the first start and when machines pair: at other times the package, which is large, is not loaded. It
+ * wants `reflect-metadata` before it, an order that a bundle does not keep for static imports.
+ */
+async function certificates() {
+  await import("reflect-metadata");
+  return await import("@peculiar/x509");
+}
+
 /** The cluster's certificate, signed by itself, in PEM. */
 export async function clusterCertificate(key: Identity, cluster: ClusterId): Promise<string> {
+  const x509 = await certificates();
   const keys = await webKeys(key);
   const made = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: randomBytes(16).toString("hex"),
@@ -36,6 +44,7 @@ export async function nodeCertificate(
   clusterKey: Identity,
   clusterPem: string,
 ): Promise<string> {
+  const x509 = await certificates();
   const { privateKey } = await webKeys(clusterKey);
   const made = await x509.X509CertificateGenerator.create({
     serialNumber: randomBytes(16).toString("hex"),
@@ -57,6 +66,7 @@ export async function nodeCertificate(
 
 /** A certificate for one listener and a few minutes: it names nobody, and whoever meets it must prove the other side in another way. */
 export async function oneTimeCertificate(key: Identity): Promise<string> {
+  const x509 = await certificates();
   const made = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: randomBytes(16).toString("hex"),
     name: "CN=exo pairing",
