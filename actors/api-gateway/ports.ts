@@ -1,6 +1,7 @@
 /** Everything the ApiGateway may touch. Production passes the Supervisor and its workers; a test passes plain objects. */
 import type { NodeView } from "#protocol/cluster";
 import type { Delta, Generation } from "#protocol/generation";
+import type { LinkView } from "#protocol/node";
 import type { PairingMessage, PairingReply } from "#protocol/pairing";
 import type { ModelState } from "#protocol/supervisor";
 
@@ -42,6 +43,10 @@ export interface GatewayPorts {
   nodes(): Promise<readonly NodeView[]>;
   /** Undefined in an exo that works alone, and while it starts. */
   pairing?(): PairingPort | undefined;
+  /** Between this machine and its peers, and between these as they tell. */
+  links(): Promise<readonly LinkView[]>;
+  /** Resolves when every link was measured anew, as far as no machine works. */
+  measureLinks(): Promise<void>;
   /** `now` cuts running answers short. */
   stop(model: string | "all", now: boolean): Promise<void>;
   /** Resolves once the model is held. */

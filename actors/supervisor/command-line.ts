@@ -142,6 +142,11 @@ function serverCommands(make: Make): void {
   nodes.command.alias("cluster");
   nodes.does(async (session) => (await import("./commands/nodes.ts")).nodes(session));
   pairingCommands(make);
+  const links = make("links", "how fast the machines of this home reach each other");
+  links.command
+    .option("--measure", "measure all links anew first; one that is at work stays as it was")
+    .option("--matrix", "one row and one column for each machine");
+  links.does(async (session, _, flags) => (await import("./commands/links.ts")).links(session, flags));
   make("ps", "models in memory").does(async (session) => (await import("./commands/ps.ts")).ps(session));
   const stop = make("stop [model]", "unload a model");
   stop.command.option("--all", "unload every model").option("--now", "cut answers short");

@@ -23,18 +23,20 @@ export interface TopologyOptions {
   readonly self: NodeId;
   /** This one, unless a test has another. */
   readonly machine?: Machine;
-  readonly name: () => string;
+  readonly name: string;
   readonly version: string;
   readonly modelsFolder: string;
   /** Another link to a node that is linked already, for one burst; the receiver hands its bodies to `body`. */
   readonly openData: (node: NodeId, signal: AbortSignal) => Promise<Link>;
   readonly busy: () => Promise<boolean>;
-  /** The graph is another than before. */
-  readonly changed: () => void;
+  /** The node told something new of itself. */
+  readonly changed: (node: NodeId, facts: NodeFacts) => void;
 }
 
 export interface TopologyFace {
   readonly address: Address;
+  /** Resolves when this node knows itself, but for what is dear to ask. */
+  readonly ready: Promise<void>;
   /** A control link is open; call before its first message is passed on. */
   linkUp(link: Pick<Link, "peer" | "remote" | "local">): void;
   linkDown(node: NodeId): void;
@@ -56,16 +58,16 @@ const REFRESH_MS = 30_000;
 /** All links of one node, one after the other. */
 const MEASURE_MS = 30_000;
 const MEASURE_EVERY_MS = 5000;
+/** After so long no further node is asked. */
+const MEASURE_ALL_MS = 60_000;
 
-/** Spawns the actor; its first facts are there when the promise resolves. */
-export async function topology(system: ActorSystem, options: TopologyOptions): Promise<TopologyFace> {
-  const actor = new TopologyActor(system, options);
-  await actor.start();
-  return actor;
-}
+/** Spawns the actor, which begins to look around at once. */
+export const topology = (system: ActorSystem, options: TopologyOptions): TopologyFace =>
+  new TopologyActor(system, options);
 
 class TopologyActor implements TopologyFace {
   readonly address: Address;
+  readonly ready: Promise<void>;
   readonly #system: ActorSystem;
   readonly #clock: Clock;
   readonly #options: TopologyOptions;
@@ -103,12 +105,9 @@ class TopologyActor implements TopologyFace {
       send: (node, message) => system.send(topologyOf(node), message, this.address),
       ask: (node, message, timeoutMs) => system.ask(topologyOf(node), message, this.address, timeoutMs),
     });
-  }
-
-  async start(): Promise<void> {
     this.#meter.start();
     this.#refresh();
-    await this.#sensors.start();
+    this.ready = this.#sensors.start();
   }
 
   stop(): void {
@@ -140,7 +139,6 @@ class TopologyActor implements TopologyFace {
     this.#boots.delete(node);
     this.#meter.table.forget(node);
     this.#graph = without(this.#graph, node);
-    this.#options.changed();
   }
 
   body({ from, message }: Envelope, bytes: Uint8Array): boolean {
@@ -159,8 +157,10 @@ class TopologyActor implements TopologyFace {
   }
 
   async measure(): Promise<void> {
+    const endMs = this.#clock.nowMs() + MEASURE_ALL_MS;
     await this.#meter.measureAll();
     for (const node of [...this.#linked].sort()) {
+      if (this.#clock.nowMs() > endMs) return;
       await this.#system
         .ask(topologyOf(node), Topology.Measure({}), this.address, MEASURE_MS)
         .catch(() => {}); // Gone or too busy: what was measured before is shown.
@@ -210,7 +210,7 @@ class TopologyActor implements TopologyFace {
     const graph = withRecord(this.#graph, node, record);
     if (graph === this.#graph) return;
     this.#graph = graph;
-    this.#options.changed();
+    this.#options.changed(node, record.facts);
   }
 
   /** This node as it is now. */
@@ -247,7 +247,7 @@ class TopologyActor implements TopologyFace {
     this.#toldMs = this.#clock.nowMs();
     this.#graph = withRecord(this.#graph, this.#options.self, this.#told);
     for (const node of this.#linked) this.#sendTo(node, this.#told);
-    this.#options.changed();
+    this.#options.changed(this.#options.self, this.#told.facts);
   }
 
   #sendTo(node: NodeId, record: NodeRecord): void {

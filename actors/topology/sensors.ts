@@ -12,7 +12,7 @@ export interface SensorOptions {
   readonly clock: Clock;
   readonly machine: Machine;
   /** As others see this node. */
-  readonly name: () => string;
+  readonly name: string;
   readonly version: string;
   /** Where models are kept; it need not exist yet. */
   readonly modelsFolder: string;
@@ -100,7 +100,7 @@ export class Sensors {
     const { totalBytes, freeBytes } = machine.memory();
     const { model, count } = this.#unknown();
     return boundedFacts({
-      name: name(),
+      name,
       version,
       os: `${machine.platform} ${machine.release}`,
       arch: machine.arch,

@@ -50,10 +50,10 @@ async function world(count: number): Promise<World> {
       const link = await network.dial(endpointOf(to), { lane: "data", signal });
       return Object.assign(link, { close: ended(link, () => [id, to].map((each) => running.delete(each))) });
     };
-    const face = await topology(system, {
+    const face = topology(system, {
       self: id,
       machine: machineOf(node),
-      name: () => id,
+      name: id,
       version: "0.1.0",
       modelsFolder: "/models",
       openData,

@@ -88,7 +88,7 @@ async function factsOf(machine: Machine, later: (time: VirtualTime) => Promise<v
   const sensors = new Sensors({
     clock: time.clock(() => 0),
     machine,
-    name: () => "laptop",
+    name: "laptop",
     version: "0.1.0",
     modelsFolder: "/home/me/models",
     changed: () => {},

@@ -121,7 +121,7 @@ async function factsOf(outputs: Readonly<Record<string, string>>) {
   const options = {
     clock,
     machine,
-    name: () => "studio",
+    name: "studio",
     version: "0.1.0",
     modelsFolder: "/m",
     changed: () => {},

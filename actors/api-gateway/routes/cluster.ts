@@ -1,7 +1,27 @@
-/** The machines of this home, for `exo nodes` and for programs. */
+/** The machines of this home and the links between them, for `exo nodes`, `exo links` and programs. */
 import type { GatewayPorts } from "../ports.ts";
+import { exoState } from "./exo-state.ts";
 import type { Route } from "./route.ts";
 
 export const clusterRoutes = (ports: GatewayPorts): readonly Route[] => [
-  { method: "GET", path: "/exo/v1/cluster", handle: async () => ({ nodes: await ports.nodes() }) },
+  {
+    method: "GET",
+    path: "/exo/v1/cluster",
+    handle: async () => ({ nodes: await ports.nodes(), links: await ports.links() }),
+  },
+  { method: "GET", path: "/exo/v1/links", handle: async () => ({ links: await ports.links() }) },
+  {
+    method: "POST",
+    path: "/exo/v1/links/measure",
+    /** Answers with what the measurement found. */
+    handle: async () => {
+      await ports.measureLinks();
+      return { links: await ports.links() };
+    },
+  },
+  {
+    method: "GET",
+    path: "/state",
+    handle: async () => exoState(await ports.nodes(), await ports.links(), ports.nowSeconds()),
+  },
 ];

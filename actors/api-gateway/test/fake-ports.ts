@@ -66,6 +66,8 @@ export function fakePorts(
       { id: "org/name", state: "downloaded", created: 1_700_000_000 },
     ],
     nodes: async () => [],
+    links: async () => [],
+    measureLinks: async () => {},
     loaded: async () => [{ model: "smollm2", path: "/models/smollm2", state: "ready", requests: 0 }],
     stop: async () => {},
     preload: async () => {},

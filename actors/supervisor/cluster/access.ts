@@ -35,6 +35,12 @@ export const DOORS: Readonly<Record<string, Door>> = {
   "Raft.AppendReply": door("raft"),
   "Raft.Install": door("raft"),
   "Raft.Stand": door("raft"),
+  "Topology.Facts": door("topology"),
+  "Topology.Ping": door("topology"),
+  "Topology.Pong": door("topology"),
+  "Topology.Burst": door("topology"),
+  "Topology.BurstEnd": door("topology"),
+  "Topology.Measure": door("topology"),
   "Cluster.Propose": door("cluster"),
   "Cluster.Change": door("cluster"),
   "Cluster.Key": door("cluster", "leader"),
@@ -45,6 +51,10 @@ export const ANSWERS: ReadonlySet<string> = new Set([
   "Runtime.Refused",
   "ClusterReply.Done",
   "ClusterReply.Refused",
+  "TopologyReply.BurstAllowed",
+  "TopologyReply.BurstRefused",
+  "TopologyReply.BurstReceived",
+  "TopologyReply.Measured",
 ]);
 
 export interface AccessPorts {

@@ -49,6 +49,9 @@ export interface Cluster extends Admission {
   learnFacts(node: NodeId, facts: NodeFacts): void;
   /** Members with an open control link. */
   readonly linked: readonly NodeId[];
+  /** The open control link of a member. */
+  link(node: NodeId): Link | undefined;
+  isMember(node: NodeId): boolean;
   /** Opens a link of its own to a member. Throws Problem. */
   dial(node: NodeId, lane: Exclude<Lane, "control">, signal: AbortSignal): Promise<Link>;
   /** Takes the links of a lane that members open; without a taker they are closed. */
@@ -108,6 +111,14 @@ export class ClusterNode implements Cluster {
 
   get linked(): readonly NodeId[] {
     return this.#membership.links?.open ?? [];
+  }
+
+  link(node: NodeId): Link | undefined {
+    return this.#membership.links?.to(node);
+  }
+
+  isMember(node: NodeId): boolean {
+    return this.#membership.list.members.some((member) => member.node === node);
   }
 
   get port(): number | undefined {
@@ -171,7 +182,7 @@ export class ClusterNode implements Cluster {
   }
 
   learnFacts(node: NodeId, facts: NodeFacts): void {
-    if (!this.#membership.list.members.some((member) => member.node === node)) return;
+    if (!this.isMember(node)) return;
     this.#facts.set(node, facts);
     this.touch();
   }
@@ -258,7 +269,7 @@ export class ClusterNode implements Cluster {
   async #restart(record: ClusterRecord, store: () => void): Promise<void> {
     await this.#membership.stop();
     store();
-    this.#facts.clear();
+    for (const node of this.#facts.keys()) if (node !== this.self) this.#facts.delete(node);
     this.#membership = this.#member(record);
     this.#membership.start();
     this.touch();

@@ -47,6 +47,8 @@ const COMMANDS = [
   "show",
   "rm",
   "serve",
+  "nodes",
+  "links",
   "ps",
   "stop",
   "nodes",

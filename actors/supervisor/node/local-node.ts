@@ -35,6 +35,7 @@ export async function openNode(session: Session, { host, port, pull, joins }: Li
     resolveModel: (name) => modelAt(session, name, pull),
     findModel: (name) => modelAt(session, name, false),
     listModels: () => listings(session),
+    modelsFolder: config.models.dir,
     ...config.runtime,
     ...(joins && (await clusterOptions(session))),
   });

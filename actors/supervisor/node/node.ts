@@ -13,11 +13,11 @@ import {
   type SupervisorMessage,
   type SupervisorReply,
 } from "#protocol/supervisor";
-import { type ClusterOptions, type OpenCluster, openCluster } from "../cluster/cluster.ts";
+import type { ClusterOptions } from "../cluster/cluster.ts";
 import { supervisor } from "../index.ts";
 import { DRAIN_MS } from "../instance/instance.ts";
 import { startWorker, type WorkerCommand } from "../instance/workers.ts";
-import { type OpenPairing, openPairing } from "./pairing.ts";
+import { type Home, openHome } from "./home.ts";
 
 export interface NodeOptions extends ApiGatewayOptions {
   readonly version: string;
@@ -33,6 +33,8 @@ export interface NodeOptions extends ApiGatewayOptions {
   readonly findModel: (name: string) => Promise<{ readonly path: string }>;
   /** Models on this machine's disk. */
   readonly listModels: () => Promise<readonly ModelListing[]>;
+  /** Where models are kept, for the room that is left there. */
+  readonly modelsFolder: string;
   readonly contextLength?: number;
   readonly kvQuant?: KvQuant;
   /** Who this node is among others; absent for one that lives as long as a command. */
@@ -93,45 +95,34 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   );
 
   const { loaded, load, stop } = orders(system, boss, me);
-  let cluster: OpenCluster | undefined;
-  let pairing: OpenPairing | undefined;
+  let home: Home | undefined;
   const served = await apiGateway(system, gateway, boss, {
     ...options,
-    pairing: () => pairing?.port,
-    nodes: async () => (await cluster?.nodes()) ?? [],
+    pairing: () => home?.pairing.port,
+    nodes: async () => (await home?.cluster.nodes()) ?? [],
+    links: async () => home?.machines.links ?? [],
+    measureLinks: async () => await home?.machines.measure(),
     loaded,
     stop,
     preload: load,
     models: async () => withHeld(await options.listModels(), await loaded()),
   });
   // After the port: a second exo of this home that finds it taken must not get as far as the cluster's file.
-  cluster = options.cluster && (await opened(system, options.cluster));
-  pairing = cluster && options.cluster && (await openPairing(system, cluster, options.cluster));
+  const { cluster, modelsFolder } = options;
+  home = cluster && (await openHome(system, { cluster, modelsFolder, loaded }));
 
   return {
     url: served.url,
     generate: served.generate,
     load,
     async stop() {
-      pairing?.stop();
-      await cluster?.stop();
+      await home?.stop();
       await served.stop();
       await stop("all", true).catch((error: unknown) => {
         if (!(error instanceof Problem)) throw error;
       });
     },
   };
-}
-
-/** A machine whose membership cannot be read serves alone, and says why. */
-async function opened(system: ActorSystem, options: ClusterOptions): Promise<OpenCluster | undefined> {
-  try {
-    return await openCluster(system, options);
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    options.troubled(`${error.message}; this machine serves alone${error.remedy ? `: ${error.remedy}` : ""}`);
-    return undefined;
-  }
 }
 
 /** What may be asked of the Supervisor `boss`, each in words of its own. */

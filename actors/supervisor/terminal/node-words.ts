@@ -1,0 +1,46 @@
+/** Words for what machines tell of themselves: short, and harmless for a terminal, as they come from others. */
+import type { LinkView, Medium, NodeFacts } from "#protocol/node";
+import { safeText } from "./safe-text.ts";
+import { shownBytes } from "./table.ts";
+
+/** One cell of a table. */
+export const cell = (text: string): string => safeText(text).replaceAll(/[\t\n]/g, " ");
+
+const MEDIA: Readonly<Record<Medium, string>> = {
+  loopback: "same machine",
+  thunderbolt: "Thunderbolt",
+  infiniband: "InfiniBand",
+  ethernet: "Ethernet",
+  wifi: "Wi-Fi",
+  tunnel: "VPN",
+  unknown: "?",
+};
+export const shownMedium = (medium: Medium): string => MEDIA[medium];
+
+/** `3.1 / 25.3 GB`: free and all, in the unit of all. */
+export function shownMemory({ freeBytes, memoryBytes }: NodeFacts): string {
+  const [free, all] = [shownBytes(freeBytes).split(" "), shownBytes(memoryBytes).split(" ")];
+  return free[1] === all[1] ? `${free[0]} / ${all.join(" ")}` : `${free.join(" ")} / ${all.join(" ")}`;
+}
+
+/** `2 x NVIDIA H200`, or nothing but the processor. */
+export function shownAccelerators({ accelerators }: NodeFacts): string {
+  const counts = Map.groupBy(accelerators, ({ name }) => name);
+  const shown = [...counts].map(([name, list]) => (list.length === 1 ? name : `${list.length} x ${name}`));
+  return shown.length === 0 ? "-" : cell(shown.join(", "));
+}
+
+export const shownLatency = (ms: number | undefined): string =>
+  ms === undefined ? "-" : `${ms < 10 ? Math.max(0.01, ms).toFixed(ms < 1 ? 2 : 1) : Math.round(ms)} ms`;
+
+export const shownRate = (bytesPerSecond: number | undefined): string =>
+  bytesPerSecond === undefined ? "-" : `${shownBytes(bytesPerSecond)}/s`;
+
+/** `Ethernet 0.3 ms`: how this machine reaches another. */
+export const shownLink = (link: LinkView | undefined): string =>
+  link === undefined
+    ? "-"
+    : [
+        shownMedium(link.medium),
+        ...(link.latencyMs === undefined ? [] : [shownLatency(link.latencyMs)]),
+      ].join(" ");
