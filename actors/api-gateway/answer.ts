@@ -5,38 +5,40 @@ import { collect } from "./dialects/collect.ts";
 import type { ChoiceDelta, Dialect, Frame } from "./dialects/dialect.ts";
 import { eventStream } from "./event-stream.ts";
 import type { GatewayPorts } from "./ports.ts";
+import type { Visit } from "./visit.ts";
 
 /** How long the first delta may keep the status back: errors after that travel inside the stream. */
 const OPENING_MS = 900;
 
 export interface Exchange {
   readonly ports: GatewayPorts;
-  readonly request: Request;
+  readonly visit: Visit;
   /** The request's body. */
-  readonly read: (request: Request) => Promise<unknown>;
+  readonly read: () => Promise<unknown>;
 }
 
 /** Throws a Problem for whatever is known to be wrong before the first byte of the answer. */
 export async function answerIn<Body>(dialect: Dialect<Body>, exchange: Exchange): Promise<Response> {
-  const { ports, request } = exchange;
-  const body = dialect.parse(await exchange.read(request));
+  const { ports, visit } = exchange;
+  const body = dialect.parse(await exchange.read());
   const asked = { body, id: `${dialect.idPrefix}${ports.newId()}`, created: ports.nowSeconds() };
   const generations = dialect.toGenerations(asked);
   const controller = new AbortController();
   const abort = () => controller.abort();
-  request.signal.addEventListener("abort", abort, { once: true });
-  if (request.signal.aborted) abort();
+  visit.signal.addEventListener("abort", abort, { once: true });
+  if (visit.signal.aborted) abort();
   const deltas = runChoices(generations, ports.generate, controller.signal);
   if (!dialect.streams(body)) return json(dialect.answer(asked, await collect(deltas, generations.length)));
 
   const opened = await opening(deltas, ports);
   const frames = told(dialect, dialect.stream(asked, opened), ports);
-  return new Response(eventStream(frames, { after: ports.after, cancelled: abort }), {
+  const over = visit.streams();
+  return new Response(eventStream(frames, { after: ports.after, cancelled: abort, over }), {
     headers: streamHeaders,
   });
 }
 
-const streamHeaders = {
+export const streamHeaders = {
   "content-type": "text/event-stream; charset=utf-8",
   "cache-control": "no-cache, no-transform",
   "x-accel-buffering": "no",

@@ -12,6 +12,8 @@ interface Options {
   after(ms: number, run: () => void): () => void;
   /** The client has gone. */
   cancelled(): void;
+  /** The last byte was written, or the client has gone: once, in either case. */
+  over?(): void;
 }
 
 /**
@@ -20,7 +22,7 @@ interface Options {
  */
 export function eventStream(
   frames: AsyncIterable<Frame>,
-  { after, cancelled }: Options,
+  { after, cancelled, over = () => {} }: Options,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let unread = "";
@@ -63,13 +65,16 @@ export function eventStream(
         if (unread !== "") controller.enqueue(encoder.encode(unread));
         unread = "";
         drained();
-        if (ended) controller.close();
+        if (!ended) return;
+        over();
+        controller.close();
       },
       cancel() {
         ended = true;
         drained();
         stir();
         cancelled();
+        over();
       },
     },
     { highWaterMark: 0 },

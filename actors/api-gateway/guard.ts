@@ -1,59 +1,49 @@
-/** Who may ask: the Host check against DNS rebinding, browsers' origins, and the API key. */
-import { timingSafeEqual } from "node:crypto";
-import { Problem } from "#protocol/problem";
+/** Whose request it is, as far as a browser tells: the Host check against DNS rebinding, and the pages of other sites. */
+import { isOwnMachine } from "./addresses.ts";
 import { Fault } from "./dialects/fault.ts";
 
 export interface GuardOptions {
   /** Where the server listens. */
   readonly host: string;
-  readonly apiKey?: string;
-  /** Origins allowed beside those of this machine: `https://chat.example`, a `*` for any port or the whole end. */
+  /** Names, with or without a port, that it answers to beside its own: `exo.example`, `exo.example:8443`. */
+  readonly hosts?: readonly string[];
+  /** Web pages that may call it: `https://chat.example`, a `*` for any port or the whole end. None by default. */
   readonly origins?: readonly string[];
   /** This machine's own name. */
   readonly nodeName: string;
+  /** The port it listens on; undefined: not listening, and any port is taken for its own. */
+  readonly port: () => number | undefined;
+  /** The addresses of this machine in the network, as they are now. */
+  readonly addresses?: () => readonly string[];
 }
 
 export interface Guard {
-  /** Throws a Problem when the request may not go on. */
+  /** Throws a Fault when the request may not go on. */
   check(request: Request, path: string): void;
-  /** Headers that let a browser at an allowed origin read the answer. */
+  /** Headers that let the page of a named origin read the answer. */
   corsHeaders(request: Request): Readonly<Record<string, string>>;
 }
 
-const ORIGINS = [
-  "http://localhost",
-  "https://localhost",
-  "http://127.0.0.1",
-  "https://127.0.0.1",
-  "http://[::1]",
-  "https://[::1]",
-];
-const SCHEMES = ["app:", "file:", "vscode-webview:", "tauri:"];
-const OPEN_PATHS = new Set(["/", "/health", "/healthz"]);
+/** Browsers ask again after so long. */
 const PREFLIGHT_SECONDS = "600";
+/** Characters of a client's header that an answer repeats. */
+const SHOWN_CHARS = 200;
 
-export function guard({ host, apiKey, origins = [], nodeName }: GuardOptions): Guard {
-  const names = new Set(["localhost", nodeName.toLowerCase(), `${nodeName.toLowerCase()}.local`]);
-  const loopbackOnly = isLoopback(host) || host === "localhost";
-  const allowed = (origin: string) =>
-    isLocalOrigin(origin) || origins.some((pattern) => matches(pattern, origin));
+export function guard(options: GuardOptions): Guard {
+  const { origins = [] } = options;
+  const isHost = hostList(options);
+  const named = (origin: string) => origins.some((pattern) => matches(pattern, origin));
 
   return {
     check(request, path) {
-      if (loopbackOnly) checkHost(request, names);
-      const origin = request.headers.get("origin");
-      if (origin !== null && !safe(request.method) && !isOwn(origin, request) && !allowed(origin)) {
-        const remedy = "name it in EXO_ORIGINS to allow it";
-        throw new Fault("forbidden_origin", `web pages of ${origin.slice(0, 200)} may not use this server`, {
-          remedy,
-        });
-      }
-      if (apiKey !== undefined && !OPEN_PATHS.has(path) && request.method !== "OPTIONS")
-        checkKey(request, apiKey);
+      const host = request.headers.get("host");
+      if (host !== null && !isHost(host)) throw foreignHost(host); // no browser leaves it out
+      checkSite(request, path, named);
+      checkMediaType(request);
     },
     corsHeaders(request) {
       const origin = request.headers.get("origin");
-      if (origin === null || !allowed(origin)) return {};
+      if (origin === null || !named(origin)) return {};
       const asked = request.headers.get("access-control-request-headers");
       return {
         "access-control-allow-origin": origin,
@@ -69,53 +59,79 @@ export function guard({ host, apiKey, origins = [], nodeName }: GuardOptions): G
   };
 }
 
-/** A page of another site can send these anyway, and cannot read the answer. */
-const safe = (method: string): boolean => method === "GET" || method === "HEAD" || method === "OPTIONS";
+/**
+ * Any site may point a name of its own at this machine; the Host header then still bears that name. So only exact names
+ * pass: those of loopback, this machine's name and, where it listens on them, its addresses, each with the very port, and
+ * what was named.
+ */
+function hostList({ host, hosts = [], nodeName, port, addresses }: GuardOptions): (given: string) => boolean {
+  const name = nodeName.toLowerCase();
+  const label = name.split(".", 1)[0] ?? name;
+  const own = new Set(["localhost", "127.0.0.1", "[::1]", name, label, `${label}.local`]);
+  if (!isEveryAddress(host)) own.add(authority(host));
+  const configured = new Set(hosts.map((each) => each.toLowerCase()));
+  const isAddress = (given: string) =>
+    !isOwnMachine(host) && (addresses?.() ?? []).some((address) => authority(address) === given);
+  return (given) => {
+    if (!/^[\x21-\x7e]+$/.test(given)) return false;
+    const [, bare, sentPort] = /^(.*?)(?::(\d{1,5}))?$/.exec(given.toLowerCase()) ?? [];
+    if (bare === undefined) return false;
+    if (configured.has(bare) || configured.has(given.toLowerCase())) return true;
+    const listening = port();
+    const isPort = listening === undefined || Number(sentPort ?? HTTP_PORT) === listening;
+    return isPort && (own.has(bare) || isAddress(bare));
+  };
+}
 
-/** Any site may point a name of its own at 127.0.0.1; the Host header then still bears that name. */
-function checkHost(request: Request, names: ReadonlySet<string>): void {
-  const host = request.headers.get("host");
-  if (host === null) return; // no browser leaves it out
-  const name = host.replace(/:\d*$/, "").toLowerCase();
-  if (names.has(name) || name.endsWith(".localhost") || isLoopback(name)) return;
+const isEveryAddress = (host: string): boolean => host === "0.0.0.0" || host === "::" || host === "[::]";
+
+/** What a client leaves out. */
+const HTTP_PORT = 80;
+
+/** An address as it stands in a URL. */
+const authority = (address: string): string =>
+  address.includes(":") && !address.startsWith("[") ? `[${address.toLowerCase()}]` : address.toLowerCase();
+
+/**
+ * Pages of other sites are refused whatever they ask, and reading as well as writing: a browser says whose page it is in
+ * Origin, or, where it leaves that out, in Sec-Fetch-Site (https://www.w3.org/TR/fetch-metadata/). A link to the front page
+ * may be followed from anywhere.
+ */
+function checkSite({ headers, method }: Request, path: string, named: (origin: string) => boolean): void {
+  const origin = headers.get("origin");
+  if (origin !== null) {
+    if (isOwn(origin, headers.get("host")) || named(origin)) return;
+    throw foreignOrigin(origin);
+  }
+  const site = headers.get("sec-fetch-site");
+  if (site === null || site === "same-origin" || site === "none") return;
+  const isLink = method === "GET" && path === "/" && headers.get("sec-fetch-mode") === "navigate";
+  if (!(isLink && headers.get("sec-fetch-dest") === "document")) throw foreignOrigin("other sites");
+}
+
+/** A page can send the types of forms anywhere without asking; programs that are no browsers send what they like. */
+function checkMediaType({ headers, body }: Request): void {
+  if (body === null || !(headers.has("origin") || headers.has("sec-fetch-site"))) return;
+  const type = headers.get("content-type") ?? "";
+  if (/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(type)) return;
   throw new Fault(
-    "forbidden_host",
-    `this server listens on this machine only and does not answer to "${host.slice(0, 200)}"`,
-    {
-      remedy: "use localhost",
-    },
+    "unsupported_media_type",
+    `a web page must send application/json, not "${type.slice(0, 60)}"`,
   );
 }
 
-const isLoopback = (name: string): boolean =>
-  /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(name) || name === "[::1]" || name === "::1";
-
-const isLocalOrigin = (origin: string): boolean =>
-  SCHEMES.some((scheme) => origin.startsWith(`${scheme}//`)) ||
-  ORIGINS.some(
-    (known) =>
-      origin === known || (origin.startsWith(`${known}:`) && /^\d+$/.test(origin.slice(known.length + 1))),
-  );
-
-const isOwn = (origin: string, request: Request): boolean => {
-  const host = request.headers.get("host");
-  return host !== null && (origin === `http://${host}` || origin === `https://${host}`);
-};
+const isOwn = (origin: string, host: string | null): boolean =>
+  host !== null && (origin === `http://${host}` || origin === `https://${host}`);
 
 const matches = (pattern: string, origin: string): boolean =>
   pattern === origin || (pattern.endsWith("*") && origin.startsWith(pattern.slice(0, -1)));
 
-function checkKey(request: Request, apiKey: string): void {
-  const bearer = request.headers.get("authorization")?.match(/^bearer\s+(.*)$/i)?.[1];
-  const given = bearer ?? request.headers.get("x-api-key");
-  if (given !== null && given !== undefined && equal(given.trim(), apiKey)) return;
-  throw new Problem("unauthorised", given ? "the API key is wrong" : "an API key is needed", {
-    remedy: "send it as Authorization: Bearer KEY",
+const foreignOrigin = (origin: string): Fault =>
+  new Fault("forbidden_origin", `web pages of ${origin.slice(0, SHOWN_CHARS)} may not use this server`, {
+    remedy: "name it in EXO_ORIGINS to allow it",
   });
-}
 
-/** In the same time wherever they differ. */
-function equal(given: string, key: string): boolean {
-  const [a, b] = [given, key].map((text) => new Bun.CryptoHasher("sha256").update(text).digest());
-  return a !== undefined && b !== undefined && timingSafeEqual(a, b);
-}
+const foreignHost = (host: string): Fault =>
+  new Fault("forbidden_host", `this server does not answer to "${host.slice(0, SHOWN_CHARS)}"`, {
+    remedy: "use localhost and the right port, or name it in EXO_HOSTS to allow it",
+  });

@@ -12,13 +12,20 @@ export function apiGateway(
   system: ActorSystem,
   self: Address,
   supervisor: Address,
-  options: GatewayOptions & Omit<GatewayPorts, "generate" | "newId" | "nowSeconds" | "after">,
+  options: GatewayOptions & Omit<GatewayPorts, "generate" | "newId" | "nowSeconds" | "nowMs" | "after">,
 ) {
   const { behaviour, generate } = requests(system, self, supervisor);
   system.spawn("api-gateway", behaviour);
   const { clock } = system;
   const gateway = createGateway(
-    { ...options, generate, newId: clock.freshId, nowSeconds: clock.epochSeconds, after: clock.after },
+    {
+      ...options,
+      generate,
+      newId: clock.freshId,
+      nowSeconds: clock.epochSeconds,
+      nowMs: clock.nowMs,
+      after: clock.after,
+    },
     options,
   );
   return { ...gateway, generate };

@@ -1,4 +1,5 @@
 /** Everything the ApiGateway may touch. Production passes the Supervisor and its workers; a test passes plain objects. */
+import type { ApiKey } from "#protocol/api-key";
 import type { NodeView } from "#protocol/cluster";
 import type { Delta, Generation } from "#protocol/generation";
 import type { LinkView } from "#protocol/node";
@@ -35,6 +36,12 @@ export interface PairingPort {
   ): Reply<"PairingReply.Joined">;
 }
 
+/** The keys that are good now. */
+export interface KeyBook {
+  /** Read afresh at each call, so that a revoked key is none at once. Throws a Problem when the keys cannot be trusted. */
+  find(id: string): ApiKey | undefined;
+}
+
 export interface GatewayPorts {
   readonly generate: Generate;
   models(): Promise<readonly ModelListing[]>;
@@ -55,6 +62,8 @@ export interface GatewayPorts {
   newId(): string;
   /** Unix seconds. */
   nowSeconds(): number;
+  /** Milliseconds of a clock that never goes back. */
+  nowMs(): number;
   /** Runs once after `ms`; the returned function cancels it. */
   after(ms: number, run: () => void): () => void;
   /** Told of every failure that is not a Problem: a bug, for the log. */

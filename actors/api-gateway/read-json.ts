@@ -1,17 +1,25 @@
-/** A request's body as JSON: any Content-Type, the usual encodings, never more bytes than allowed. */
-
+/** A request's body as JSON: any Content-Type, the usual encodings, never more bytes, levels, values or time than allowed. */
 import { Problem } from "#protocol/problem";
 import { Fault } from "./dialects/fault.ts";
+import { checkShape } from "./json-shape.ts";
+import { BODY_MS } from "./limits.ts";
+import type { GatewayPorts } from "./ports.ts";
 
 /** Two encodings on top of each other are odd, more are an attack. */
 const ENCODINGS_MAX = 2;
 
-/** Throws a Problem for a body that is too long, wrongly encoded or not JSON. */
-export async function readJson(request: Request, bytesMax: number): Promise<unknown> {
-  const sent = await readBytes(request, bytesMax);
-  const text = new TextDecoder().decode(
-    await decoded(sent, request.headers.get("content-encoding"), bytesMax),
-  );
+interface Limits {
+  /** After decoding. */
+  readonly bytesMax: number;
+  readonly after: GatewayPorts["after"];
+}
+
+/** Throws a Problem for a body that is too long, too slow, wrongly encoded, too deep or not JSON. */
+export async function readJson(request: Request, { bytesMax, after }: Limits): Promise<unknown> {
+  const sent = await inTime(readBytes(request, bytesMax), after);
+  const plain = await decoded(sent, request.headers.get("content-encoding"), bytesMax);
+  checkShape(plain);
+  const text = new TextDecoder().decode(plain);
   if (text.trim() === "") throw new Fault("invalid_json", "the body is empty; a JSON object is expected");
   try {
     const json: unknown = JSON.parse(text);
@@ -21,6 +29,19 @@ export async function readJson(request: Request, bytesMax: number): Promise<unkn
     throw new Fault("invalid_json", `the body is not JSON: ${why}`);
   }
 }
+
+/** The total counts: a sender of one byte per second is never idle. */
+async function inTime(reading: Promise<Uint8Array>, after: GatewayPorts["after"]): Promise<Uint8Array> {
+  const late = Promise.withResolvers<never>();
+  const cancelTimer = after(BODY_MS, () => late.reject(tooSlow()));
+  reading.catch(() => {}); // nobody waits for it any more once it is late
+  return Promise.race([reading, late.promise]).finally(cancelTimer);
+}
+
+const tooSlow = (): Fault =>
+  new Fault("request_timeout", `the body did not come within ${BODY_MS / 1000} s`, {
+    headers: { connection: "close" },
+  });
 
 async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array> {
   if (Number(request.headers.get("content-length") ?? 0) > bytesMax) throw tooLarge(bytesMax);

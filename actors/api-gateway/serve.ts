@@ -1,13 +1,15 @@
 /** The HTTP server: addresses, guards and error answers around the dialects. */
 import { Elysia } from "elysia";
-import { Problem } from "#protocol/problem";
 import { answerIn, json, toProblem } from "./answer.ts";
+import { type Access, type AuthOptions, auth } from "./auth.ts";
 import type { Dialect, Failure } from "./dialects/dialect.ts";
+import { failureAt } from "./dialects/failures.ts";
 import { Fault } from "./dialects/fault.ts";
 import { openaiChat } from "./dialects/openai-chat.ts";
 import { openaiCompletions } from "./dialects/openai-completions.ts";
-import { openaiFailure } from "./dialects/openai-failure.ts";
 import { type GuardOptions, guard } from "./guard.ts";
+import { BODY_BYTES_MAX, COMMAND_BYTES_MAX, DRAIN_MS } from "./limits.ts";
+import { type Listening, listen } from "./listen.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { readJson } from "./read-json.ts";
 import { clusterRoutes } from "./routes/cluster.ts";
@@ -16,23 +18,15 @@ import { heldRoutes } from "./routes/held.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { pairingRoutes } from "./routes/pairing.ts";
 import type { Route } from "./routes/route.ts";
+import { setSecurityHeaders } from "./security-headers.ts";
+import { type Connection, type Visit, visits } from "./visit.ts";
 
-/** Images in a body are base64; a conversation with some of them fits. */
-const BODY_BYTES_MAX = 64 * 1024 * 1024;
-/** A client that sends nothing for so long in the middle of a request is gone. */
-const IDLE_SECONDS = 30;
-/** How long answers in flight may go on once the server is told to stop. */
-const DRAIN_MS = 30_000;
-
-export interface ServeOptions extends Omit<GuardOptions, "nodeName"> {
+export interface ServeOptions extends Omit<GuardOptions, "nodeName" | "port">, AuthOptions {
   /** After decoding. */
   readonly bodyBytesMax?: number;
 }
 
-export interface GatewayOptions extends ServeOptions {
-  /** 0 takes a free one. */
-  readonly port: number;
-}
+export interface GatewayOptions extends ServeOptions, Listening {}
 
 export interface Gateway {
   readonly url: string;
@@ -43,142 +37,153 @@ export interface Gateway {
 
 /** Listens. Throws a Problem when the address cannot be had. */
 export function createGateway(ports: GatewayPorts, options: GatewayOptions): Gateway {
-  const { host, port } = options;
-  const { handle } = app(ports, options, (request) => server.timeout(request, 0));
-  const listen = () =>
-    Bun.serve({
-      hostname: host,
-      port,
-      idleTimeout: IDLE_SECONDS,
-      maxRequestBodySize: Number.MAX_SAFE_INTEGER, // counted while reading, to answer in the client's words
-      development: false,
-      reusePort: false, // else two servers would share a port and split its requests: the default outside development
-      fetch: (request) => handle(request),
-    });
-  const server = orExplain(listen, host, port);
+  let port: number | undefined;
+  const { handle } = app(ports, options, () => port);
+  const listener = listen(options, handle);
+  port = listener.port;
   return {
-    url: `http://${shownHost(host)}:${server.port}`,
-    port: server.port ?? port,
+    url: listener.url,
+    port,
     async stop() {
-      const cancelTimer = ports.after(DRAIN_MS, () => void server.stop(true));
-      await server.stop();
+      const cancelTimer = ports.after(DRAIN_MS, () => void listener.stop(true));
+      await listener.stop(false);
       cancelTimer();
     },
   };
 }
 
-function orExplain<Server>(listen: () => Server, host: string, port: number): Server {
-  try {
-    return listen();
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "EADDRINUSE") {
-      throw new Problem("unavailable", `port ${port} of ${host} is in use`, {
-        param: "port",
-        remedy: "choose another with --port, or stop what listens there",
-        cause: error,
-      });
-    }
-    const why = error instanceof Error ? error.message : String(error);
-    throw new Problem("invalid", `cannot listen on ${host} port ${port}: ${why}`, {
-      param: "bind",
-      cause: error,
-    });
-  }
-}
-
-/** An address that a client on this machine can use. */
-function shownHost(host: string): string {
-  if (host === "0.0.0.0" || host === "::") return "127.0.0.1";
-  return host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
-}
-
 export interface App {
-  /** Never rejects: every request has an answer. */
-  handle(request: Request): Promise<Response>;
+  /** Never rejects: every request has an answer. Without a connection it comes from this process. */
+  handle(request: Request, connection?: Connection): Promise<Response>;
 }
 
-/** `keepOpen` is called once a request has been read: from then on its connection may be silent for long. */
+const WITHIN: Connection = { idle() {} };
+
+/** `port` is where it listens, once it does. */
 export function app(
   ports: GatewayPorts,
   options: ServeOptions,
-  keepOpen: (request: Request) => void = () => {},
+  port: () => number | undefined = () => undefined,
+  routes: readonly Route[] = routesOf(ports),
 ): App {
-  const doors = guard({ ...options, nodeName: ports.nodeName });
-  const router = routerOf(ports, async (request) => {
-    const body = await readJson(request, options.bodyBytesMax ?? BODY_BYTES_MAX);
-    keepOpen(request);
-    return body;
-  });
+  const doors = guard({ ...options, nodeName: ports.nodeName, port });
+  const arrive = visits(auth(options, ports.nowMs), ports);
+  const router = routerOf(ports, routes, options.bodyBytesMax ?? BODY_BYTES_MAX);
+  const node = encodeURIComponent(ports.nodeName.toWellFormed());
 
-  async function answered(request: Request): Promise<Response> {
+  async function answered(request: Request, visit: Visit): Promise<Response> {
+    const path = pathOf(request);
     try {
-      doors.check(request, pathOf(request));
+      doors.check(request, path);
       if (request.method === "OPTIONS") return new Response(null, { status: 204 });
-      if (request.method !== "HEAD") return await router(request);
-      const { status, headers } = await router(new Request(request.url, { headers: request.headers }));
+      if (request.method !== "HEAD") return await router(request, visit);
+      const { status, headers } = await router(new Request(request.url, { headers: request.headers }), visit);
       return new Response(null, { status, headers });
     } catch (error) {
-      return failed(toProblem(error, ports));
+      return failed(failureAt(path)(toProblem(error, ports), visit.id));
     }
   }
 
-  const node = encodeURIComponent(ports.nodeName.toWellFormed());
+  async function visited(request: Request, connection: Connection): Promise<[Response, string]> {
+    try {
+      const visit = arrive(request, connection);
+      const response = await answered(request, visit);
+      visit.answered();
+      return [response, visit.id];
+    } catch (error) {
+      const id = ports.newId();
+      return [failed(failureAt(pathOf(request))(toProblem(error, ports), id)), id];
+    }
+  }
+
   return {
-    async handle(request) {
-      const response = await answered(request);
-      response.headers.set("x-request-id", ports.newId());
-      response.headers.set("x-exo-node", node);
-      for (const [name, value] of Object.entries(doors.corsHeaders(request)))
-        response.headers.set(name, value);
+    async handle(request, connection = WITHIN) {
+      const [response, id] = await visited(request, connection);
+      const { headers } = response;
+      headers.set("x-request-id", id);
+      headers.set("x-exo-node", node);
+      setSecurityHeaders(headers);
+      for (const [name, value] of Object.entries(doors.corsHeaders(request))) headers.set(name, value);
       return response;
     },
   };
 }
 
-function failed(problem: Problem, failure: (problem: Problem) => Failure = openaiFailure): Response {
-  const { status, headers, body } = failure(problem);
-  return json(body, status, headers);
-}
+const failed = ({ status, headers, body }: Failure): Response => json(body, status, headers);
 
 /** All addresses; every answer of it is an answer to the client, also the failures. */
-function routerOf(ports: GatewayPorts, read: (request: Request) => Promise<unknown>) {
+function routerOf(ports: GatewayPorts, routes: readonly Route[], bodyBytesMax: number) {
   const methods = new Map<string, string[]>();
+  const arrived = new WeakMap<Request, Visit>();
+  const visitOf = (request: Request): Visit => arrived.get(request) ?? lost();
+  const answer = (error: unknown, request: Request): Response =>
+    failed(failureAt(pathOf(request))(toProblem(error, ports), visitOf(request).id));
   const router = new Elysia().onError(({ error, code, request }) =>
-    failed(code === "NOT_FOUND" ? missing(request, methods) : toProblem(error, ports)),
+    answer(code === "NOT_FOUND" ? unknownTo(request, visitOf(request), methods) : error, request),
   );
 
-  function mount(method: Route["method"], path: string, answer: Answer, failure = openaiFailure): void {
+  function mount(method: Route["method"], path: string, access: Access, handle: Handle): void {
+    if (access === undefined) throw new Error(`${method} ${path} does not say who may ask`);
     for (const at of path.startsWith("/v1/") ? [path, `/v1${path}`] : [path]) {
       methods.set(at, [...(methods.get(at) ?? []), ...(method === "GET" ? ["GET", "HEAD"] : [method])]);
-      const caught = (request: Request) =>
-        answer(request).catch((error: unknown) => failed(toProblem(error, ports), failure));
+      const handled = async (request: Request) => {
+        const visit = visitOf(request);
+        visit.admit(access);
+        return await handle(request, visit);
+      };
+      const caught = (request: Request) => handled(request).catch((error) => answer(error, request));
       router.route(method, at, ({ request }) => caught(request), { parse: "none" });
     }
   }
 
+  const reader = (request: Request, bytesMax: number) => () =>
+    readJson(request, { bytesMax: Math.min(bytesMax, bodyBytesMax), after: ports.after });
+
   function mountDialect<Body>(dialect: Dialect<Body>): void {
-    mount("POST", dialect.path, (request) => answerIn(dialect, { ports, request, read }), dialect.failure);
+    mount("POST", dialect.path, "infer", (request, visit) =>
+      answerIn(dialect, { ports, visit, read: reader(request, BODY_BYTES_MAX) }),
+    );
   }
 
   mountDialect(openaiChat);
   mountDialect(openaiCompletions);
-  for (const { method, path, handle } of [
-    ...healthRoutes(ports),
-    ...modelRoutes(ports),
-    ...heldRoutes(ports),
-    ...clusterRoutes(ports),
-    ...pairingRoutes(ports),
-  ]) {
-    mount(method, path, async (request) => {
-      const answer = await handle({ rest: restOf(request, path), json: () => read(request) });
+  for (const { method, path, access, handle } of routes) {
+    mount(method, path, access, async (request, visit) => {
+      const asked = { rest: restOf(request, path), headers: request.headers, visit };
+      const answer = await handle({ ...asked, json: reader(request, COMMAND_BYTES_MAX) });
       return answer instanceof Response ? answer : json(answer);
     });
   }
-  return (request: Request) => router.fetch(request);
+  return (request: Request, visit: Visit): Promise<Response> => {
+    arrived.set(request, visit);
+    return Promise.resolve(router.fetch(request));
+  };
 }
 
-type Answer = (request: Request) => Promise<Response>;
+/** The addresses beside the dialects. */
+export const routesOf = (ports: GatewayPorts): readonly Route[] => [
+  ...healthRoutes(ports),
+  ...modelRoutes(ports),
+  ...heldRoutes(ports),
+  ...clusterRoutes(ports),
+  ...pairingRoutes(ports),
+];
+
+type Handle = (request: Request, visit: Visit) => Promise<Response>;
+
+const lost = (): never => {
+  throw new Error("a request without a visit");
+};
+
+/** Who may ask nothing is not told what there is. */
+function unknownTo(request: Request, visit: Visit, methods: ReadonlyMap<string, readonly string[]>): unknown {
+  try {
+    visit.admit("any");
+    return missing(request, methods);
+  } catch (error) {
+    return error;
+  }
+}
 
 /** An unknown address, or a known one asked in the wrong way. */
 function missing(request: Request, methods: ReadonlyMap<string, readonly string[]>): Fault {

@@ -1,7 +1,19 @@
 /** Every command and flag, and nothing else: what they do is loaded when one is chosen. */
 import { Command } from "commander";
+import { SCOPES } from "#protocol/api-key";
 import { APIS, CONCURRENCY_MAX, FORMATS, REPEAT_MAX, TOKENS_MAX, WARMUP_MAX } from "./bench/bench-config.ts";
-import { counts, duration, gathered, number, oneOf, rates, runTime, split, whole } from "./flag-values.ts";
+import {
+  counts,
+  duration,
+  gathered,
+  gatheredLists,
+  number,
+  oneOf,
+  rates,
+  runTime,
+  split,
+  whole,
+} from "./flag-values.ts";
 import type { ConfigFlags } from "./home/config.ts";
 import type { Session } from "./session.ts";
 
@@ -123,8 +135,14 @@ function serverCommands(make: Make): void {
   const serve = make("serve", "serve the API in the foreground");
   serve.command
     .option("--port <n>", "port to listen on; 0 takes a free one (EXO_PORT, 52415)", whole(0, 65_535))
-    .option("--bind <address>", "address to listen on (127.0.0.1); others need a key")
-    .option("--key <key>", "key that clients must show (EXO_API_KEY)")
+    .option("--bind <address>", "address to listen on (this machine's own); others need keys: exo key create")
+    .option("--key <key>", "one more key, that may do everything (EXO_API_KEY)")
+    .option("--require-key", "programs of this machine need a key too")
+    .option(
+      "--hosts <list>",
+      "more names that clients call this machine, separated by commas (EXO_HOSTS)",
+      split,
+    )
     .option("--origins <list>", "web origins allowed to call, separated by commas (EXO_ORIGINS)", split)
     .option("-m, --model <model>", "load this model at once (repeatable)", gathered)
     .option("--ctx <n>", "tokens of context", whole(1))
@@ -187,6 +205,14 @@ Examples:
   exo join K7QM-2XTP 192.168.1.7:40123           one that does not show itself here`;
 
 function machineCommands(make: Make): void {
+  const key = make("key <action> [name]", "keys of the API: create, list, revoke");
+  key.command
+    .option("--name <name>", "what it is for")
+    .option("--scope <list>", `of ${SCOPES.join(", ")}, or all (infer,models.read)`, gatheredLists)
+    .addHelpText("after", KEY_EXAMPLES);
+  key.does(async (session, [action, name], flags) =>
+    (await import("./commands/key.ts")).key(session, [String(action), name?.toString()], flags),
+  );
   make("version", "print version and commit").does(async (session) =>
     (await import("./commands/version.ts")).version(session),
   );
@@ -242,6 +268,12 @@ Examples:
   exo bench share bench/last.json                a copy without addresses and paths
   exo bench schema config                        the format of config.yaml, for editors (or: report)
 Exit code 9: a limit of the config's compare.fail_if was broken; 1: no request of a cell was answered.`;
+
+const KEY_EXAMPLES = `
+Examples:
+  exo key create laptop                          may ask models and list them; the key is shown once
+  exo key create --name grafana --scope metrics,cluster.read
+  exo key revoke laptop`;
 
 const RUN_EXAMPLES = `
 A model is an alias (smollm2), a hub repository (owner/name, owner/name:file.gguf), a folder (./folder) or a file (./model.gguf).`;

@@ -9,6 +9,11 @@ export const gathered = (value: string, before: readonly string[] = []): readonl
 
 export const split = (value: string): readonly string[] => value.split(",").map((each) => each.trim());
 
+export const gatheredLists = (value: string, before: readonly string[] = []): readonly string[] => [
+  ...before,
+  ...split(value),
+];
+
 export const counts =
   (least: number, most: number) =>
   (value: string): readonly number[] =>

@@ -23,7 +23,7 @@ const wrongUses: readonly (readonly [string, number, string])[] = [
   [
     "serve --bind 0.0.0.0",
     2,
-    "✗ listening on 0.0.0.0 lets everyone in the network use this exo\n→ give a key (--key KEY or EXO_API_KEY), or listen on this machine only: --bind 127.0.0.1\n",
+    "✗ listening on 0.0.0.0 lets everyone in the network use this exo\n→ make a key for those who may: exo key create NAME; or listen on this machine only: leave out --bind\n",
   ],
 ];
 
@@ -78,7 +78,7 @@ test("an unknown key of exo.yaml is refused with the nearest known one", async (
   expect(ran).toEqual({
     code: 2,
     out: "",
-    err: `✗ ${home.path}/exo/exo.yaml: api.prot is not known; did you mean api.port?\n→ known here: api.port, api.bind, api.key, api.origins\n`,
+    err: `✗ ${home.path}/exo/exo.yaml: api.prot is not known; did you mean api.port?\n→ known here: api.port, api.bind, api.key, api.require_key, api.hosts, api.origins\n`,
   });
 });
 

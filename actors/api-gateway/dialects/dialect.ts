@@ -51,7 +51,6 @@ export interface Dialect<Body> {
   toGenerations(asked: Asked<Body>): readonly Generation[];
   stream(asked: Asked<Body>, deltas: AsyncIterable<ChoiceDelta>): AsyncIterable<Frame>;
   answer(asked: Asked<Body>, completions: readonly Completion[]): object;
-  failure(problem: Problem): Failure;
-  /** The same failure once the stream has begun. */
+  /** A failure once the stream has begun; before it, see `failureAt`. */
   failureFrames(problem: Problem): readonly Frame[];
 }

@@ -10,6 +10,9 @@ export type FaultCode =
   | "unknown_url"
   | "method_not_allowed"
   | "unsupported_encoding"
+  | "unsupported_media_type"
+  | "request_timeout"
+  | "too_many_failures"
   | "forbidden_host"
   | "forbidden_origin";
 
@@ -33,6 +36,7 @@ export class Fault extends Problem {
 
 function kindOf(code: FaultCode): Problem["kind"] {
   if (code === "unknown_url") return "notFound";
+  if (code === "too_many_failures") return "overloaded";
   if (code === "forbidden_host" || code === "forbidden_origin") return "forbidden";
   return "invalid";
 }

@@ -5,7 +5,7 @@ import type { RequestId } from "#protocol/ids";
 import { bodyOf, isRecord, present } from "./body.ts";
 import type { Asked, ChoiceDelta, Completion, Dialect, Frame, TextDelta } from "./dialect.ts";
 import { Fault, unsupported } from "./fault.ts";
-import { openaiFailure, openaiFailureFrames } from "./openai-failure.ts";
+import { openaiFailureFrames } from "./openai-failure.ts";
 import { checkDepth, checkText, commonFields, toOptions } from "./openai-fields.ts";
 import { chatLogprobs } from "./openai-logprobs.ts";
 import { OpenAiMessage, toMessage } from "./openai-messages.ts";
@@ -14,7 +14,7 @@ import { toolFields, toTools } from "./openai-tools.ts";
 import { timingsOf, usageOf } from "./openai-usage.ts";
 import { chatShaped } from "./responses-body.ts";
 
-const limit = t.Optional(t.Integer({ minimum: 1 }));
+const limit = t.Optional(t.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }));
 
 const Body = t.Object({
   ...commonFields,
@@ -42,7 +42,6 @@ export const openaiChat: Dialect<Body> = {
   toGenerations,
   stream,
   answer,
-  failure: openaiFailure,
   failureFrames: openaiFailureFrames,
 };
 

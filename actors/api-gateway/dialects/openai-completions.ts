@@ -5,7 +5,7 @@ import type { RequestId } from "#protocol/ids";
 import { bodyOf } from "./body.ts";
 import type { Asked, ChoiceDelta, Completion, Dialect, Frame, Started, TextDelta } from "./dialect.ts";
 import { Fault, unsupported } from "./fault.ts";
-import { openaiFailure, openaiFailureFrames } from "./openai-failure.ts";
+import { openaiFailureFrames } from "./openai-failure.ts";
 import { checkText, checkTokens, commonFields, toOptions } from "./openai-fields.ts";
 import { legacyLogprobs, type Scored, scoredPrompt } from "./openai-logprobs.ts";
 import { recorder } from "./openai-stream.ts";
@@ -23,7 +23,7 @@ const Body = t.Object({
     [t.String(), tokens, t.Array(t.String(), { minItems: 1 }), t.Array(tokens, { minItems: 1 })],
     { description: "a text, a list of token ids, or a list of several of either, none empty" },
   ),
-  max_tokens: t.Optional(t.Integer({ minimum: 0 })),
+  max_tokens: t.Optional(t.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
   logprobs: t.Optional(t.Integer({ minimum: 0, maximum: 20 })),
   echo: t.Optional(t.Boolean()),
   best_of: t.Optional(t.Integer({ minimum: 1 })),
@@ -39,7 +39,6 @@ export const openaiCompletions: Dialect<Body> = {
   toGenerations,
   stream,
   answer,
-  failure: openaiFailure,
   failureFrames: openaiFailureFrames,
 };
 

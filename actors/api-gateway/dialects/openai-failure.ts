@@ -30,18 +30,25 @@ const rows: Readonly<Record<ProblemKind, Row>> = {
 
 const faultStatus: Partial<Record<FaultCode, number>> = {
   method_not_allowed: 405,
+  request_timeout: 408,
   unsupported_encoding: 415,
+  unsupported_media_type: 415,
 };
 
-export function openaiFailure(problem: Problem): Failure {
+export const openaiFailure = (problem: Problem): Failure => ({
+  ...statusOf(problem),
+  body: { error: errorOf(problem) },
+});
+
+/** The part of an answer to a failed request that is the same in all dialects. */
+export function statusOf(problem: Problem): Omit<Failure, "body"> {
   const row = rows[problem.kind];
   const status = (problem instanceof Fault && faultStatus[problem.code]) || row.status;
-  return {
-    status,
-    headers: { ...headersOf(row), ...(problem instanceof Fault && problem.headers) },
-    body: { error: errorOf(problem) },
-  };
+  return { status, headers: { ...headersOf(row), ...(problem instanceof Fault && problem.headers) } };
 }
+
+/** What went wrong and what to do, on one line. */
+export const worded = ({ message, remedy }: Problem): string => (remedy ? `${message}; ${remedy}` : message);
 
 export const openaiFailureFrames = (problem: Problem): readonly Frame[] => [
   { error: errorOf(problem) },
@@ -51,7 +58,7 @@ export const openaiFailureFrames = (problem: Problem): readonly Frame[] => [
 function errorOf(problem: Problem) {
   const { type, code } = rows[problem.kind];
   return {
-    message: problem.remedy ? `${problem.message}; ${problem.remedy}` : problem.message,
+    message: worded(problem),
     type,
     param: problem.param ?? null,
     code: problem instanceof Fault ? problem.code : code,

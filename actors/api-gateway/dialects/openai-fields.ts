@@ -11,6 +11,8 @@ const PROMPT_CHARS_MAX = 5_000_000;
 const PROMPT_TOKENS_MAX = 3_000_000;
 /** Every text piece is compared with every one of them. */
 const STOPS_MAX = 128;
+/** Each is looked up for every token. */
+const BIASES_MAX = 4096;
 /** A frame may be 32 deep, of which a generation takes the upper ones. */
 const DEPTH_MAX = 24;
 /** The 32-bit golden ratio: neighbouring choices get seeds far apart. */
@@ -97,7 +99,12 @@ const toStops = (stop: string | readonly string[] = []): string[] =>
   [stop].flat().filter((text) => text !== "");
 
 function checkedBias(bias: Readonly<Record<string, number>>): Record<string, number> {
-  for (const key of Object.keys(bias)) {
+  const keys = Object.keys(bias);
+  if (keys.length > BIASES_MAX) {
+    const message = `\`logit_bias\` has ${keys.length} tokens; the limit is ${BIASES_MAX}`;
+    throw new Fault("invalid_value", message, { param: "logit_bias" });
+  }
+  for (const key of keys) {
     if (!/^\d{1,10}$/.test(key)) {
       throw new Fault("invalid_value", `\`logit_bias\` is keyed by token ids, not "${key.slice(0, 40)}"`, {
         param: "logit_bias",

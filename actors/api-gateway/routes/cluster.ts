@@ -7,12 +7,19 @@ export const clusterRoutes = (ports: GatewayPorts): readonly Route[] => [
   {
     method: "GET",
     path: "/exo/v1/cluster",
+    access: "cluster.read",
     handle: async () => ({ nodes: await ports.nodes(), links: await ports.links() }),
   },
-  { method: "GET", path: "/exo/v1/links", handle: async () => ({ links: await ports.links() }) },
+  {
+    method: "GET",
+    path: "/exo/v1/links",
+    access: "cluster.read",
+    handle: async () => ({ links: await ports.links() }),
+  },
   {
     method: "POST",
     path: "/exo/v1/links/measure",
+    access: "cluster.admin",
     /** Answers with what the measurement found. */
     handle: async () => {
       await ports.measureLinks();
@@ -22,6 +29,7 @@ export const clusterRoutes = (ports: GatewayPorts): readonly Route[] => [
   {
     method: "GET",
     path: "/state",
+    access: "cluster.read",
     handle: async () => exoState(await ports.nodes(), await ports.links(), ports.nowSeconds()),
   },
 ];

@@ -5,12 +5,13 @@ import type { Route } from "./route.ts";
 const healthy = () => ({ status: "ok" });
 
 export const healthRoutes = ({ version, nodeName }: GatewayPorts): readonly Route[] => [
-  { method: "GET", path: "/healthz", handle: healthy },
-  { method: "GET", path: "/health", handle: healthy },
-  { method: "GET", path: "/exo/v1/version", handle: () => ({ version, node: nodeName }) },
+  { method: "GET", path: "/healthz", access: "open", handle: healthy },
+  { method: "GET", path: "/health", access: "open", handle: healthy },
+  { method: "GET", path: "/exo/v1/version", access: "any", handle: () => ({ version, node: nodeName }) },
   {
     method: "GET",
     path: "/",
+    access: "open",
     handle: () => new Response(`exo ${version} is running; its API is under /v1\n`, { headers: plain }),
   },
 ];

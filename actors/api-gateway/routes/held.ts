@@ -8,10 +8,16 @@ const stopBody = bodyOf(t.Object({ model: t.String({ minLength: 1 }), now: t.Opt
 const loadBody = bodyOf(t.Object({ model: t.String({ minLength: 1 }) }));
 
 export const heldRoutes = (ports: GatewayPorts): readonly Route[] => [
-  { method: "GET", path: "/exo/v1/ps", handle: async () => ({ models: await ports.loaded() }) },
+  {
+    method: "GET",
+    path: "/exo/v1/ps",
+    access: "models.read",
+    handle: async () => ({ models: await ports.loaded() }),
+  },
   {
     method: "POST",
     path: "/exo/v1/stop",
+    access: "models.write",
     /** Answers when the model is out of memory. */
     handle: async ({ json }) => {
       const { model, now = false } = stopBody(await json());
@@ -22,6 +28,7 @@ export const heldRoutes = (ports: GatewayPorts): readonly Route[] => [
   {
     method: "POST",
     path: "/exo/v1/load",
+    access: "models.write",
     /** Answers when the model can. */
     handle: async ({ json }) => {
       const { model } = loadBody(await json());

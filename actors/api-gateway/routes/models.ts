@@ -7,11 +7,13 @@ export const modelRoutes = (ports: GatewayPorts): readonly Route[] => [
   {
     method: "GET",
     path: "/v1/models",
+    access: "models.read",
     handle: async () => ({ object: "list", data: (await ports.models()).map(card) }),
   },
   {
     method: "GET",
     path: "/v1/models/*",
+    access: "models.read",
     handle: async ({ rest }) => {
       const models = await ports.models();
       const found =

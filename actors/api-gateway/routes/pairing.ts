@@ -19,6 +19,7 @@ export const pairingRoutes = (ports: GatewayPorts): readonly Route[] => [
   {
     method: "POST",
     path: "/exo/v1/invite",
+    access: "cluster.admin",
     async handle(request) {
       const { ttl_seconds } = await body(request, Invite);
       const { code, long, port, ttlMs, tries } = await door(ports).invite(ttl_seconds * 1000);
@@ -29,15 +30,22 @@ export const pairingRoutes = (ports: GatewayPorts): readonly Route[] => [
     // Answered when the invite is in another state than the one seen, or after a while.
     method: "POST",
     path: "/exo/v1/invite/watch",
+    access: "cluster.admin",
     async handle(request) {
       const { seen } = await body(request, Watch);
       return shown(await door(ports).watch(seen));
     },
   },
-  { method: "POST", path: "/exo/v1/invite/close", handle: async () => shown(await door(ports).close()) },
+  {
+    method: "POST",
+    path: "/exo/v1/invite/close",
+    access: "cluster.admin",
+    handle: async () => shown(await door(ports).close()),
+  },
   {
     method: "POST",
     path: "/exo/v1/join",
+    access: "cluster.admin",
     async handle(request) {
       const { code, address, name } = await body(request, Join);
       const joined = await door(ports).join({

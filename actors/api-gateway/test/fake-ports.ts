@@ -73,6 +73,7 @@ export function fakePorts(
     preload: async () => {},
     newId: () => `id${ids++}`,
     nowSeconds: () => 1_700_000_000,
+    nowMs: systemClock.nowMs,
     after: systemClock.after,
     version: "1.2.3",
     nodeName: "studio",

@@ -3,6 +3,7 @@ import { Problem } from "#protocol/problem";
 import { readDaemonFile, registerDaemon } from "../daemon/daemon.ts";
 import { listenerOf } from "../daemon/port-owner.ts";
 import { CommandProblem, EXIT } from "../exit-code.ts";
+import { listKeys } from "../home/key-store.ts";
 import { openNode } from "../node/local-node.ts";
 import { modelAt } from "../node/models.ts";
 import type { Node } from "../node/node.ts";
@@ -15,7 +16,7 @@ export interface ServeFlags {
 
 export async function serve(session: Session, { model = [], pull }: ServeFlags): Promise<void> {
   const { config, build, signal, progress } = session;
-  refuseOpenDoor(session);
+  await refuseOpenDoor(session);
   const mayPull = pull && config.models.autoPull !== false;
   const node = await listen(session, pull && config.models.autoPull === true);
   const unregister = await registerDaemon(config, {
@@ -37,12 +38,18 @@ export async function serve(session: Session, { model = [], pull }: ServeFlags):
 }
 
 /** Everyone who reaches the port could use the machine. */
-function refuseOpenDoor({ config }: Session): void {
-  const { bind, key } = config.api;
-  if (key !== undefined || bind === "localhost" || bind === "::1" || bind.startsWith("127.")) return;
-  throw new CommandProblem(EXIT.usage, `listening on ${bind} lets everyone in the network use this exo`, {
-    remedy: "give a key (--key KEY or EXO_API_KEY), or listen on this machine only: --bind 127.0.0.1",
-  });
+async function refuseOpenDoor({ config }: Session): Promise<void> {
+  const { bind, key, requireKey } = config.api;
+  const isOwn = bind === "localhost" || bind === "::1" || /^127(\.\d{1,3}){3}$/.test(bind);
+  if (key !== undefined || (isOwn && !requireKey)) return;
+  if ((await listKeys(config.home)).length > 0) return;
+  const message = isOwn
+    ? "every request needs a key, and there is none"
+    : `listening on ${bind} lets everyone in the network use this exo`;
+  const remedy = isOwn
+    ? "make one: exo key create NAME"
+    : "make a key for those who may: exo key create NAME; or listen on this machine only: leave out --bind";
+  throw new CommandProblem(EXIT.usage, message, { remedy });
 }
 
 async function listen(session: Session, pull: boolean): Promise<Node> {

@@ -132,6 +132,8 @@ function problemOf(error: unknown, status: number | undefined): Problem {
   const { message, code } = error as { message?: unknown; code?: unknown };
   const kind = KINDS[String(code)] ?? (status === undefined ? undefined : STATUSES[status]) ?? "internal";
   const remedy =
-    kind === "unauthorised" ? { remedy: "set EXO_API_KEY to the key that the server was started with" } : {};
+    kind === "unauthorised"
+      ? { remedy: "set EXO_API_KEY to a key of that server; `exo key create` there makes one" }
+      : {};
   return new Problem(kind, String(message ?? "the server gave no reason"), remedy);
 }

@@ -10,6 +10,8 @@ export interface ConfigFile {
     readonly bind?: string;
     /** Never the key itself but where it is: `env:NAME`. */
     readonly key?: string;
+    readonly require_key?: boolean;
+    readonly hosts?: readonly string[];
     readonly origins?: readonly string[];
   };
   readonly models?: {
@@ -64,7 +66,7 @@ const kvQuant: Check = (value) =>
   typeof value === "string" && /^(f32|f16|bf16|q8)$/.test(value) ? undefined : "must be f32, f16, bf16 or q8";
 
 const SCHEMA: Readonly<Record<string, Readonly<Record<string, Check>>>> = {
-  api: { port: whole(0, 65_535), bind: text, key: secret, origins: texts },
+  api: { port: whole(0, 65_535), bind: text, key: secret, require_key: flag, hosts: texts, origins: texts },
   models: { dir: text, aliases: names, auto_pull: flag, hub_endpoint: address },
   runtime: { context: whole(1, 1 << 30), kv_quant: kvQuant },
   cluster: {
@@ -83,6 +85,8 @@ const SCHEMA: Readonly<Record<string, Readonly<Record<string, Check>>>> = {
 const USER_ONLY = [
   "api.bind",
   "api.key",
+  "api.require_key",
+  "api.hosts",
   "api.origins",
   "models.dir",
   "models.hub_endpoint",

@@ -4,9 +4,11 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { Problem } from "#protocol/problem";
 import type { KvQuant } from "#protocol/shard";
+import { type ApiConfig, type ApiFlags, apiConfig, PORT_DEFAULT } from "./api-config.ts";
 import { type ClusterConfig, type ClusterFlags, clusterConfig } from "./cluster-config.ts";
 import { type ConfigFile, parseConfigFile } from "./config-file.ts";
 import { checkKernelSettings } from "./kernel-settings.ts";
+import { set } from "./variable.ts";
 
 export interface Config {
   /** Where exo keeps everything of its own: EXO_HOME, else the platform's data folder. */
@@ -17,12 +19,7 @@ export interface Config {
   readonly userHome: string;
   /** The exo to talk to, as a URL, where the user named one. */
   readonly host?: string;
-  readonly api: {
-    readonly port: number;
-    readonly bind: string;
-    readonly key?: string;
-    readonly origins: readonly string[];
-  };
+  readonly api: ApiConfig;
   readonly models: {
     readonly dir: string;
     readonly aliases: Readonly<Record<string, string>>;
@@ -62,14 +59,10 @@ export interface Config {
 }
 
 /** What the command line may say about the configuration. */
-export interface ConfigFlags extends ClusterFlags {
+export interface ConfigFlags extends ApiFlags, ClusterFlags {
   readonly host?: string;
   readonly config?: string;
   readonly color?: boolean;
-  readonly port?: number;
-  readonly bind?: string;
-  readonly key?: string;
-  readonly origins?: readonly string[];
   /** Tokens of context. */
   readonly ctx?: number;
 }
@@ -85,7 +78,6 @@ export interface Surroundings {
   readonly extraModelFolders: readonly string[];
 }
 
-const PORT_DEFAULT = 52_415;
 const HUB_DEFAULT = "https://huggingface.co";
 
 /** The real surroundings. `extraModelFolders` as in Config. */
@@ -116,18 +108,12 @@ export function configOf(
   const file = readFiles(flags, home, folder, around.read);
   const userCache = set(env.XDG_CACHE_HOME) ?? join(userHome, ".cache");
   const host = flags.host ?? set(env.EXO_HOST);
-  const key = flags.key ?? set(env.EXO_API_KEY) ?? keyOf(file.api?.key, env);
   return frozen({
     home,
     folder,
     userHome,
     ...(host !== undefined && { host: baseUrl(host) }),
-    api: {
-      port: flags.port ?? portOf(env.EXO_PORT) ?? file.api?.port ?? PORT_DEFAULT,
-      bind: flags.bind ?? file.api?.bind ?? "127.0.0.1",
-      ...(key !== undefined && { key }),
-      origins: flags.origins ?? list(env.EXO_ORIGINS) ?? file.api?.origins ?? [],
-    },
+    api: apiConfig(flags, env, file.api),
     models: {
       dir: resolve(
         home,
@@ -157,22 +143,12 @@ export function configOf(
       accessible: truthy(env.EXO_ACCESSIBLE),
       history: !truthy(env.EXO_NO_HISTORY),
     },
-    childEnvironment: childEnvironment(env),
+    childEnvironment: childEnvironment(env, [file.api?.key, file.cluster?.secret]),
   });
 }
 
-/** An empty variable counts as unset, as shells and containers often leave them. */
-const set = (value: string | undefined): string | undefined =>
-  value === undefined || value === "" ? undefined : value;
-
 const truthy = (value: string | undefined): boolean =>
   value !== undefined && /^(1|true|yes|on)$/i.test(value);
-
-const list = (value: string | undefined): readonly string[] | undefined =>
-  set(value)
-    ?.split(",")
-    .map((each) => each.trim())
-    .filter((each) => each !== "");
 
 const optional = <Key extends string, Value>(
   key: Key,
@@ -209,28 +185,6 @@ function readFiles(flags: ConfigFlags, home: string, folder: string, read: Surro
     runtime: { ...user.runtime, ...project.runtime },
     cluster: { ...user.cluster, ...project.cluster },
   };
-}
-
-function portOf(value: string | undefined): number | undefined {
-  if (set(value) === undefined) return undefined;
-  const port = Number(value);
-  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
-  throw new Problem("invalid", `EXO_PORT=${value} is not a port`, {
-    param: "EXO_PORT",
-    remedy: "use a number from 0 to 65535",
-  });
-}
-
-function keyOf(reference: string | undefined, env: Surroundings["env"]): string | undefined {
-  if (reference === undefined) return undefined;
-  const name = reference.slice("env:".length);
-  const key = set(env[name]);
-  if (key !== undefined) return key;
-  const remedy = `set ${name}, or remove api.key`;
-  throw new Problem("invalid", `exo.yaml takes api.key from ${name}, which is not set`, {
-    param: "api.key",
-    remedy,
-  });
 }
 
 /** HF_TOKEN, else the file that `hf auth login` leaves. */
@@ -270,10 +224,16 @@ const SECRETS = ["EXO_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"];
 /** Each makes a compiled program run something else. */
 const BUN_DOORS = ["BUN_OPTIONS", "BUN_BE_BUN", "BUN_INSPECT", "BUN_INSPECT_PRELOAD"];
 
-function childEnvironment(env: Surroundings["env"]): Record<string, string> {
+/** `references`: `env:NAME` of secrets that the file leaves to variables. */
+function childEnvironment(
+  env: Surroundings["env"],
+  references: readonly (string | undefined)[],
+): Record<string, string> {
   const kept: Record<string, string> = { DO_NOT_TRACK: "1" };
+  const named = references.map((each) => each?.replace(/^env:/, ""));
+  const left = new Set([...SECRETS, ...BUN_DOORS, ...named]);
   for (const [name, value] of Object.entries(env)) {
-    if (value !== undefined && !SECRETS.includes(name) && !BUN_DOORS.includes(name)) kept[name] = value;
+    if (value !== undefined && !left.has(name)) kept[name] = value;
   }
   return kept;
 }

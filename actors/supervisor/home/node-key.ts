@@ -4,9 +4,7 @@ import { join } from "node:path";
 import { freshIdentity, type Identity, identityFromPem } from "#actors/runtime/security/identity";
 import { Problem } from "#protocol/problem";
 import { homeProblem } from "./home-problem.ts";
-
-/** Bits that let anybody but the owner in. */
-const OTHERS = 0o077;
+import { filled, refuseMode } from "./own-files.ts";
 
 /** Reads the key, or makes it at the first start. Throws Problem: unreadable, damaged, or open to others. */
 export async function nodeIdentity(home: string): Promise<Identity> {
@@ -15,8 +13,8 @@ export async function nodeIdentity(home: string): Promise<Identity> {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const pem = (await created(path)) ?? (await readFile(path, "utf8"));
-    await refuseOpen(folder, "700");
-    await refuseOpen(path, "600");
+    refuseMode(folder, (await stat(folder)).mode, "700");
+    refuseMode(path, (await stat(path)).mode, "600");
     return identityFromPem(pem);
   } catch (error) {
     if (error instanceof Problem) throw damaged(error, path);
@@ -32,22 +30,8 @@ async function created(path: string): Promise<string | undefined> {
   });
   if (!file) return undefined;
   const { pem } = freshIdentity();
-  await file.writeFile(pem);
-  await file.sync();
-  await file.close();
+  await filled(file, path, pem);
   return pem;
-}
-
-async function refuseOpen(path: string, mode: string): Promise<void> {
-  const { mode: bits } = await stat(path);
-  if (process.platform === "win32" || (bits & OTHERS) === 0) return;
-  throw new Problem(
-    "forbidden",
-    `${path} can be read by others on this machine (mode ${(bits & 0o777).toString(8)})`,
-    {
-      remedy: `chmod ${mode} '${path}'`,
-    },
-  );
 }
 
 function damaged(problem: Problem, path: string): Problem {

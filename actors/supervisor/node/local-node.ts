@@ -1,9 +1,10 @@
 /** A node in this process, for `exo serve` and for an `exo run` that found none running. */
 import { existsSync } from "node:fs";
-import { hostname } from "node:os";
+import { hostname, networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { Problem } from "#protocol/problem";
 import type { ClusterOptions } from "../cluster/cluster.ts";
+import { keyBook } from "../home/key-store.ts";
 import { nodeIdentity } from "../home/node-key.ts";
 import type { Session } from "../session.ts";
 import { listings, modelAt } from "./models.ts";
@@ -26,7 +27,11 @@ export async function openNode(session: Session, { host, port, pull, joins }: Li
     host,
     port,
     ...(config.api.key !== undefined && { apiKey: config.api.key }),
+    requireKey: config.api.requireKey,
+    keys: keyBook(config.home),
+    hosts: config.api.hosts,
     origins: config.api.origins,
+    addresses: networkAddresses,
     version: build.version,
     nodeName: hostname(),
     clock,
@@ -40,6 +45,10 @@ export async function openNode(session: Session, { host, port, pull, joins }: Li
     ...(joins && (await clusterOptions(session))),
   });
 }
+
+/** By which other machines may call this one. */
+const networkAddresses = (): readonly string[] =>
+  Object.values(networkInterfaces()).flatMap((list = []) => list.map(({ address }) => address));
 
 /** Nothing where the home cannot be written: whoever registers this node says so, with what to do. */
 async function clusterOptions({

@@ -1,0 +1,37 @@
+/** Whether JSON is of a shape worth parsing: counted over its bytes, before anything of it is built. */
+import { Fault } from "./dialects/fault.ts";
+import { JSON_DEPTH_MAX, JSON_VALUES_MAX } from "./limits.ts";
+
+const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
+const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
+
+/** Throws a Fault for too many levels or values. Anything else that is wrong is left to the parser. */
+export function checkShape(json: Uint8Array): void {
+  const bytes = Buffer.from(json.buffer, json.byteOffset, json.byteLength);
+  let depth = 0;
+  let values = 0;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (byte === QUOTE) at = endOfText(bytes, at);
+    else if (byte === COMMA) values += 1;
+    else if (byte === OPEN_LIST || byte === OPEN_OBJECT) {
+      depth += 1;
+      values += 1;
+    } else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) depth -= 1;
+    if (depth > JSON_DEPTH_MAX)
+      throw new Fault("invalid_json", `the body is nested deeper than ${JSON_DEPTH_MAX} levels`);
+    if (values > JSON_VALUES_MAX)
+      throw new Fault("invalid_json", `the body has more than ${JSON_VALUES_MAX} values`);
+  }
+}
+
+/** The place of the closing quote; the end, if there is none. */
+function endOfText(bytes: Buffer, start: number): number {
+  for (let at = start + 1; ; at++) {
+    at = bytes.indexOf(QUOTE, at);
+    if (at < 0) return bytes.length;
+    let slashes = 0;
+    while (bytes[at - 1 - slashes] === BACKSLASH) slashes += 1;
+    if (slashes % 2 === 0) return at;
+  }
+}

@@ -1,0 +1,73 @@
+/** What the configuration says of the HTTP API: where it listens, to which names, and to whom. */
+import { Problem } from "#protocol/problem";
+import type { ConfigFile } from "./config-file.ts";
+import { set } from "./variable.ts";
+
+export interface ApiConfig {
+  readonly port: number;
+  /** `localhost` is both loopback addresses. */
+  readonly bind: string;
+  /** One key that may do everything; where it is set, everybody needs a key. */
+  readonly key?: string;
+  /** Programs of this machine need a key too. */
+  readonly requireKey: boolean;
+  /** Names that clients call this machine, beside its own. */
+  readonly hosts: readonly string[];
+  /** Web pages that may call. */
+  readonly origins: readonly string[];
+}
+
+/** What the command line may say about it. */
+export interface ApiFlags {
+  readonly port?: number;
+  readonly bind?: string;
+  readonly key?: string;
+  readonly requireKey?: boolean;
+  readonly hosts?: readonly string[];
+  readonly origins?: readonly string[];
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export const PORT_DEFAULT = 52_415;
+
+/** Precedence: flag, environment, file. Throws Problem `invalid`. */
+export function apiConfig(flags: ApiFlags, env: Environment, file: ConfigFile["api"] = {}): ApiConfig {
+  const key = flags.key ?? set(env.EXO_API_KEY) ?? keyOf(file.key, env);
+  return {
+    port: flags.port ?? portOf(env.EXO_PORT) ?? file.port ?? PORT_DEFAULT,
+    bind: flags.bind ?? file.bind ?? "localhost",
+    ...(key !== undefined && { key }),
+    requireKey: flags.requireKey ?? file.require_key ?? false,
+    hosts: flags.hosts ?? list(env.EXO_HOSTS) ?? file.hosts ?? [],
+    origins: flags.origins ?? list(env.EXO_ORIGINS) ?? file.origins ?? [],
+  };
+}
+
+const list = (value: string | undefined): readonly string[] | undefined =>
+  set(value)
+    ?.split(",")
+    .map((each) => each.trim())
+    .filter((each) => each !== "");
+
+function portOf(value: string | undefined): number | undefined {
+  if (set(value) === undefined) return undefined;
+  const port = Number(value);
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+  throw new Problem("invalid", `EXO_PORT=${value} is not a port`, {
+    param: "EXO_PORT",
+    remedy: "use a number from 0 to 65535",
+  });
+}
+
+function keyOf(reference: string | undefined, env: Environment): string | undefined {
+  if (reference === undefined) return undefined;
+  const name = reference.slice("env:".length);
+  const key = set(env[name]);
+  if (key !== undefined) return key;
+  const remedy = `set ${name}, or remove api.key`;
+  throw new Problem("invalid", `exo.yaml takes api.key from ${name}, which is not set`, {
+    param: "api.key",
+    remedy,
+  });
+}
