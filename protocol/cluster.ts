@@ -43,16 +43,14 @@ export type Epoch = Static<typeof Epoch>;
 
 const name = t.String({ minLength: 1, maxLength: 64 });
 
+const labels = t.Record(t.String({ maxLength: 32 }), t.String({ maxLength: 64 }));
+
 /** What a user does to one machine of the home. Whoever leads makes it a new member list, signs and proposes it. */
 export const MemberChange = t.Union([
   t.Object({ type: t.Literal("admit"), key: Key, name }),
   t.Object({ type: t.Literal("rename"), node: NodeId, name }),
   /** Sets these labels; an empty value takes one away. */
-  t.Object({
-    type: t.Literal("label"),
-    node: NodeId,
-    labels: t.Record(t.String({ maxLength: 32 }), t.String({ maxLength: 64 })),
-  }),
+  t.Object({ type: t.Literal("label"), node: NodeId, labels }),
   t.Object({ type: t.Literal("drain"), node: NodeId }),
   t.Object({ type: t.Literal("exclude"), node: NodeId }),
   /** Ends `drain` and `exclude`. */
@@ -60,6 +58,18 @@ export const MemberChange = t.Union([
   t.Object({ type: t.Literal("forget"), node: NodeId }),
 ]);
 export type MemberChange = Static<typeof MemberChange>;
+
+/** What `exo node NAME …` and POST /exo/v1/nodes/NAME may do. */
+export const NODE_ACTIONS = ["rename", "label", "drain", "resume", "exclude", "forget", "takeover"] as const;
+
+/**
+ * The same as a user says it of a machine that was named. `forget` of the machine that is asked: it leaves its home. `takeover`, only of
+ * the machine that is asked: it leads without a majority, those that vote being gone for good.
+ */
+export type NodeOrder =
+  | { readonly action: "rename"; readonly name: string }
+  | { readonly action: "label"; readonly labels: Record<string, string> }
+  | { readonly action: Exclude<(typeof NODE_ACTIONS)[number], "rename" | "label"> };
 
 /** The actor `<NodeId>/cluster` of each member. */
 export const Cluster = inbox("Cluster", {
@@ -69,6 +79,8 @@ export const Cluster = inbox("Cluster", {
   Change: { change: MemberChange },
   /** The cluster's private key, from who leads to a member that votes and so may lead. */
   Key: { pem: t.String({ maxLength: 1024 }) },
+  /** To a machine that is on the list no more, the list being the proof; the link ends after it. */
+  Forgotten: { list: MemberList },
 });
 export type ClusterMessage = InboxMessage<typeof Cluster>;
 

@@ -72,6 +72,7 @@ test("T16: every address asks for its scope, and a key without it is refused", a
     "GET /: everybody
     GET /exo/v1/cluster: cluster.read
     GET /exo/v1/links: cluster.read
+    GET /exo/v1/nodes: cluster.read
     GET /exo/v1/ps: models.read
     GET /exo/v1/version: any key
     GET /health: everybody
@@ -85,6 +86,7 @@ test("T16: every address asks for its scope, and a key without it is refused", a
     POST /exo/v1/join: cluster.admin
     POST /exo/v1/links/measure: cluster.admin
     POST /exo/v1/load: models.write
+    POST /exo/v1/nodes/*: cluster.admin
     POST /exo/v1/stop: models.write
     POST /v1/chat/completions: infer
     POST /v1/completions: infer"

@@ -1,6 +1,6 @@
 /** Everything the ApiGateway may touch. Production passes the Supervisor and its workers; a test passes plain objects. */
 import type { ApiKey } from "#protocol/api-key";
-import type { NodeView } from "#protocol/cluster";
+import type { NodeOrder, NodeView } from "#protocol/cluster";
 import type { Delta, Generation } from "#protocol/generation";
 import type { LinkView } from "#protocol/node";
 import type { PairingMessage, PairingReply } from "#protocol/pairing";
@@ -54,6 +54,8 @@ export interface GatewayPorts {
   links(): Promise<readonly LinkView[]>;
   /** Resolves when every link was measured anew, as far as no machine works. */
   measureLinks(): Promise<void>;
+  /** The machine of that name or id after it; undefined when it is gone. Throws a Problem. */
+  orderNode(name: string, order: NodeOrder): Promise<NodeView | undefined>;
   /** `now` cuts running answers short. */
   stop(model: string | "all", now: boolean): Promise<void>;
   /** Resolves once the model is held. */

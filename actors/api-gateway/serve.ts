@@ -16,6 +16,7 @@ import { clusterRoutes } from "./routes/cluster.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { heldRoutes } from "./routes/held.ts";
 import { modelRoutes } from "./routes/models.ts";
+import { nodeRoutes } from "./routes/nodes.ts";
 import { pairingRoutes } from "./routes/pairing.ts";
 import type { Route } from "./routes/route.ts";
 import { setSecurityHeaders } from "./security-headers.ts";
@@ -167,6 +168,7 @@ export const routesOf = (ports: GatewayPorts): readonly Route[] => [
   ...heldRoutes(ports),
   ...clusterRoutes(ports),
   ...pairingRoutes(ports),
+  ...nodeRoutes(ports),
 ];
 
 type Handle = (request: Request, visit: Visit) => Promise<Response>;

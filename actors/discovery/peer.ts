@@ -29,7 +29,13 @@ const PHI_SUSPECT = 8;
 const SILENCE_SUSPECT_MS = 1000;
 const ENDPOINTS_MAX = 8;
 const DIAL_FIRST_MS = 500;
-const DIAL_LAST_MS = 30_000;
+/** One that was lost may be behind a cut that heals: both sides try often enough to agree within 5 seconds of it. */
+const DIAL_LAST_MS = 2000;
+/** One that is long gone is off, or elsewhere. */
+const LONG_MS = 10 * 60_000;
+const DIAL_LONG_MS = 30_000;
+/** A machine in reach answers within it, also when its system has to ask a second time (after 1 s, RFC 6298). */
+const ATTEMPT_MS = 2500;
 
 export class Peer {
   readonly node: NodeId;
@@ -98,7 +104,8 @@ export class Peer {
 
   /** A control link is open, dialled by either side. Of two the smaller id's stays, as both ends agree on that. */
   join(link: Link): void {
-    const preferred = link.dialled === this.#ports.self < this.node;
+    // Both ends of a link that is silent may differ in whether it lives: then the newer one is right.
+    const preferred = link.dialled === this.#ports.self < this.node || this.state !== "up";
     if (this.#link && this.#link.peer.boot === link.peer.boot && !preferred) {
       link.close();
       return;
@@ -182,13 +189,7 @@ export class Peer {
     const endpoint = this.#endpoints[turn % Math.max(1, this.#endpoints.length)];
     if (endpoint && this.#ports.mayDial()) {
       try {
-        this.join(
-          await this.#ports.network.dial(endpoint, {
-            expect: this.node,
-            lane: "control",
-            signal: dialling.signal,
-          }),
-        );
+        this.join(await this.#attempt(endpoint, dialling.signal));
         return;
       } catch (error) {
         if (dialling.signal.aborted) return;
@@ -197,7 +198,23 @@ export class Peer {
       }
     }
     this.#ports.clock.after(this.#pauseMs, () => void this.#dial(dialling, turn + 1));
-    this.#pauseMs = Math.min(DIAL_LAST_MS, this.#pauseMs * 2);
+    const isLong = this.#ports.clock.nowMs() - this.sinceMs > LONG_MS;
+    this.#pauseMs = Math.min(isLong ? DIAL_LONG_MS : DIAL_LAST_MS, this.#pauseMs * 2);
+  }
+
+  /** One dial, given up when it takes too long: a system goes on for minutes where nobody answers. */
+  async #attempt(endpoint: Endpoint, stop: AbortSignal): Promise<Link> {
+    const attempt = new AbortController();
+    const abort = () => attempt.abort();
+    stop.addEventListener("abort", abort, { once: true });
+    const cancel = this.#ports.clock.after(ATTEMPT_MS, abort);
+    try {
+      const options = { expect: this.node, lane: "control", signal: attempt.signal } as const;
+      return await this.#ports.network.dial(endpoint, options);
+    } finally {
+      cancel();
+      stop.removeEventListener("abort", abort);
+    }
   }
 }
 

@@ -165,6 +165,13 @@ function serverCommands(make: Make): void {
     .option("--measure", "measure all links anew first; one that is at work stays as it was")
     .option("--matrix", "one row and one column for each machine");
   links.does(async (session, _, flags) => (await import("./commands/links.ts")).links(session, flags));
+  make("node <name> <action> [words...]", "rename, label, drain, resume, exclude or forget a machine").does(
+    async (session, [name, action, words]) =>
+      (await import("./commands/node.ts")).node(session, String(name), [
+        String(action),
+        ...[words ?? []].flat(),
+      ]),
+  );
   make("ps", "models in memory").does(async (session) => (await import("./commands/ps.ts")).ps(session));
   const stop = make("stop [model]", "unload a model");
   stop.command.option("--all", "unload every model").option("--now", "cut answers short");

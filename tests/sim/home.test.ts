@@ -1,5 +1,6 @@
 /** Whole nodes on virtual time: joining, losing who leads, cuts, and what each sees of the others. */
 import { describe, expect, test } from "bun:test";
+import { ordered } from "#actors/supervisor/cluster/orders";
 import { SimulatedHome } from "./home.ts";
 
 async function homeOf(...names: readonly string[]): Promise<SimulatedHome> {
@@ -118,5 +119,57 @@ describe("a home of whole nodes", () => {
       "this machine belongs to a home with other machines already",
       `the membership of ${home.id("z").slice(0, 8)} does not hold: its certificate is not signed by the cluster's key`,
     ]);
+  });
+
+  test("a forgotten machine is told so, and is on its own again", async () => {
+    const home = await homeOf("a", "b", "c");
+    await home.settled(home.node("a").change({ type: "forget", node: home.id("c") }));
+    await home.passed(3000);
+    expect({ view: await home.view("c"), said: home.troubles }).toEqual({
+      view: { c: "self*+" },
+      said: ["c: this machine was taken off its home's list of machines, and is on its own again"],
+    });
+  });
+
+  test("a machine that leads may leave, and the others go on", async () => {
+    const home = await homeOf("a", "b", "c");
+    await home.settled(ordered(home.node("a"), "a", { action: "forget" }));
+    await home.passed(6000);
+    await home.settled(ordered(home.node("c"), "b", { action: "label", labels: { room: "attic" } }));
+    const labels = (await home.node("c").nodes()).find(({ name }) => name === "b")?.labels;
+    const alone = (await home.view("b")).b;
+    expect({ a: await home.view("a"), left: Object.keys(await home.view("b")), alone, labels }).toEqual({
+      a: { a: "self*+" },
+      left: ["b", "c"],
+      alone: expect.stringContaining("self"),
+      labels: { room: "attic" },
+    });
+  });
+
+  test("a cut home changes on the side of the majority alone, and agrees within 5 s after it heals", async () => {
+    const home = await homeOf("a", "b", "c", "d", "e");
+    const [few, many] = [
+      ["a", "d"],
+      ["b", "c", "e"],
+    ];
+    for (const x of few) for (const y of many) home.wire.cut(home.id(x), home.id(y));
+    for (const x of few) for (const y of many) home.wire.cut(home.id(y), home.id(x));
+    await home.time.pass(6000);
+    const lost = refusal(home.node("a").change({ type: "drain", node: home.id("a") }));
+    const kept = refusal(home.node("e").change({ type: "drain", node: home.id("b") }));
+    const outcomes = [await home.settled(lost), await home.settled(kept)];
+    home.wire.heal();
+    const agreeing = async () => {
+      const views = await Promise.all([...few, ...many].map((name) => home.node(name).nodes()));
+      const told = views.map((view) =>
+        JSON.stringify(view.map(({ node, leader, drained }) => [node, leader, drained]).sort()),
+      );
+      return new Set(told).size === 1;
+    };
+    const agreedMs = await home.msUntil(agreeing, 10_000);
+    expect({ outcomes, soon: agreedMs <= 5000 }).toEqual({
+      outcomes: [expect.stringContaining("no machine leads this home now"), "taken"],
+      soon: true,
+    });
   });
 });

@@ -160,6 +160,14 @@ export class SimulatedHome {
     return await promise;
   }
 
+  /** Time passes, cryptography included. */
+  async passed(ms: number): Promise<void> {
+    for (const endMs = this.time.nowMs + ms; this.time.nowMs < endMs; ) {
+      await this.time.pass(20);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
   /** What `viewer` sees of each machine: state, `*` for who leads, `+` for who votes. */
   async view(viewer: string): Promise<Record<string, string>> {
     const views = await this.node(viewer).nodes();

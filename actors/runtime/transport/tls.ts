@@ -192,7 +192,7 @@ export class TlsNetwork implements Network {
   #handlers() {
     return {
       handshake: (socket: TlsSocket, ok: boolean, error: Error | null) => {
-        if (ok && !error) this.#greet(socket);
+        if (ok && !error && !socket.data?.problem) this.#greet(socket);
         else this.#refuse(socket, `TLS: ${(error as { code?: string } | null)?.code ?? "no handshake"}`);
       },
       data: (socket: TlsSocket, bytes: Uint8Array) => this.#receive(socket, bytes),
@@ -220,7 +220,9 @@ export class TlsNetwork implements Network {
 
   #hello(socket: TlsSocket, kind: number, payload: Uint8Array): void {
     const { data } = socket;
-    if (kind !== FrameKind.hello || !data.node) throw new ProtocolError("the first frame must be hello");
+    // A dial that was given up must not leave a link that only the other side knows.
+    if (kind !== FrameKind.hello || !data.node || data.problem)
+      throw new ProtocolError("the first frame must be hello");
     const hello = decodeHello(payload);
     const minor = commonMinor(hello, {
       minor: MINOR_VERSION,

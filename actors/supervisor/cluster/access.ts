@@ -44,6 +44,7 @@ export const DOORS: Readonly<Record<string, Door>> = {
   "Cluster.Propose": door("cluster"),
   "Cluster.Change": door("cluster"),
   "Cluster.Key": door("cluster", "leader"),
+  "Cluster.Forgotten": door("cluster"),
 };
 
 /** Answers to questions that this node asked; the system drops those that it did not ask of the sender. */

@@ -10,10 +10,11 @@ import type { Neighbour } from "#protocol/discovery";
 import type { NodeId } from "#protocol/ids";
 import type { NodeFacts } from "#protocol/node";
 import { Problem } from "#protocol/problem";
-import type { Admission, Joiner } from "./admission.ts";
+import type { Joiner } from "./admission.ts";
 import { checkRecord, recordFor } from "./admitting.ts";
 import { firstSnapshot, freshCluster } from "./genesis.ts";
 import { Membership, type MembershipPorts } from "./membership.ts";
+import type { Cluster } from "./ports.ts";
 import type { ClusterRecord, ClusterStore } from "./record.ts";
 import { encodeCommand } from "./state.ts";
 import { nodeViews } from "./views.ts";
@@ -29,39 +30,11 @@ export interface ClusterNodePorts
   readonly near: () => Promise<readonly Neighbour[]>;
 }
 
-export interface Cluster extends Admission {
-  readonly self: NodeId;
-  /** The port that members dial; undefined while there are none. */
-  readonly port: number | undefined;
-  /** This machine first. */
-  nodes(): Promise<readonly NodeView[]>;
-  near(): Promise<readonly Neighbour[]>;
-  /** Calls back, soon and once for many, when what `nodes` shows is another; the returned function ends that. */
-  changed(run: () => void): () => void;
-  /** Whoever leads makes it; resolves when a majority agreed. Throws Problem. */
-  change(change: MemberChange): Promise<Epoch>;
-  /** Replicated to all members; without a value it goes back to its default. */
-  set(name: string, value?: string): Promise<Epoch>;
-  readonly settings: Readonly<Record<string, string>>;
-  /** Leads without a majority, when those that vote are gone for good. Throws Problem `forbidden` while one of them is up. */
-  takeOver(): void;
-  /** What a member says of itself, for `nodes`. */
-  learnFacts(node: NodeId, facts: NodeFacts): void;
-  /** Members with an open control link. */
-  readonly linked: readonly NodeId[];
-  /** The open control link of a member. */
-  link(node: NodeId): Link | undefined;
-  isMember(node: NodeId): boolean;
-  /** Opens a link of its own to a member. Throws Problem. */
-  dial(node: NodeId, lane: Exclude<Lane, "control">, signal: AbortSignal): Promise<Link>;
-  /** Takes the links of a lane that members open; without a taker they are closed. */
-  onLane(lane: Exclude<Lane, "control">, take: (link: Link) => void): void;
-  stop(): Promise<void>;
-}
-
 /** Time for the others to hear that this node, which leads, is forgotten. */
 const FAREWELL_MS = 2000;
 const ADMITTED_MS = 5000;
+/** Who leads tells all members four times a second what is agreed. */
+const HEARD_MS = 2000;
 
 export class ClusterNode implements Cluster {
   readonly #ports: ClusterNodePorts;
@@ -160,12 +133,20 @@ export class ClusterNode implements Cluster {
   }
 
   change(change: MemberChange): Promise<Epoch> {
-    return this.#membership.change(change);
+    return this.#heard(this.#membership.change(change));
   }
 
   set(name: string, value?: string): Promise<Epoch> {
     const command = { type: "set", name, ...(value !== undefined && { value }) } as const;
-    return this.#membership.propose(encodeCommand(command));
+    return this.#heard(this.#membership.propose(encodeCommand(command)));
+  }
+
+  /** What was agreed is known here a moment later: who asked for it sees it. */
+  async #heard(agreed: Promise<Epoch>): Promise<Epoch> {
+    const epoch = await agreed;
+    const { raft } = this.#membership.replica;
+    await this.#until(HEARD_MS, () => raft.committed >= epoch.index).catch(() => {}); // A link that broke just now delays it.
+    return epoch;
   }
 
   takeOver(): void {
@@ -224,6 +205,14 @@ export class ClusterNode implements Cluster {
     await this.#restart(record, () => this.#ports.store.begin(record));
   }
 
+  async leave(): Promise<void> {
+    this.#leaving = true;
+    await this.#membership.stop();
+    const record = await ClusterNode.#begin(this.#ports);
+    await this.#restart(record, () => {});
+    this.#leaving = false;
+  }
+
   async stop(): Promise<void> {
     this.#leaving = true;
     await this.#membership.stop();
@@ -254,16 +243,11 @@ export class ClusterNode implements Cluster {
   /** Alone again, under the same identity: the next invite may bring it back. */
   #expelled(): void {
     if (this.#leaving) return;
-    this.#leaving = true;
     const { troubled, system } = this.#ports;
     troubled("this machine was taken off its home's list of machines, and is on its own again");
-    const leave = async () => {
-      await this.#membership.stop();
-      const record = await ClusterNode.#begin(this.#ports);
-      await this.#restart(record, () => {});
-      this.#leaving = false;
-    };
-    system.clock.after(this.#membership.replica.leads ? FAREWELL_MS : 0, () => void leave());
+    this.#leaving = true;
+    const isLeading = this.#membership.replica.leads;
+    system.clock.after(isLeading ? FAREWELL_MS : 0, () => void this.leave());
   }
 
   async #restart(record: ClusterRecord, store: () => void): Promise<void> {

@@ -9,8 +9,9 @@ import { Discovery, type DiscoveryReply, type Neighbour } from "#protocol/discov
 import { MINOR_VERSION } from "#protocol/hello";
 import type { Address } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
-import { type Cluster, ClusterNode } from "./cluster-node.ts";
+import { ClusterNode } from "./cluster-node.ts";
 import { localAddresses, openNetwork, reachableHosts } from "./open-network.ts";
+import type { Cluster } from "./ports.ts";
 import { SqliteStore } from "./sqlite-store.ts";
 
 export interface ClusterOptions {

@@ -5,7 +5,7 @@ import type { Link } from "#actors/runtime/transport/network";
 import { type TopologyFace, type TopologyOptions, topology } from "#actors/topology/index";
 import type { NodeId } from "#protocol/ids";
 import type { LinkView } from "#protocol/node";
-import type { Cluster } from "./cluster-node.ts";
+import type { Cluster } from "./ports.ts";
 
 export interface Machines {
   readonly links: readonly LinkView[];

@@ -6,7 +6,7 @@ import type { RaftStore } from "#actors/runtime/raft/log";
 import type { Epoch } from "#actors/runtime/raft/proposals";
 import { keyOf } from "#actors/runtime/security/certificate";
 import { type Identity, identityFromPem } from "#actors/runtime/security/identity";
-import { signMemberList } from "#actors/runtime/security/member-list";
+import { isSigned } from "#actors/runtime/security/member-list";
 import type { ActorSystem } from "#actors/runtime/system";
 import { endpointFrom, endpointText } from "#actors/runtime/transport/endpoint";
 import type { Link, Network } from "#actors/runtime/transport/network";
@@ -15,13 +15,11 @@ import { Cluster, type ClusterMessage, type MemberChange, type MemberList } from
 import type { Address, NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { RaftMessage } from "#protocol/raft";
-import { freshDiscoveryKey } from "./genesis.ts";
 import { answered, led } from "./leading.ts";
 import { Links } from "./links.ts";
-import { changed } from "./member-changes.ts";
+import { Making } from "./making.ts";
 import type { ClusterRecord, ClusterStore } from "./record.ts";
-import { notLeading, Replica } from "./replica.ts";
-import { encodeCommand } from "./state.ts";
+import { Replica } from "./replica.ts";
 import { Tending } from "./tending.ts";
 
 export interface MembershipPorts {
@@ -44,18 +42,14 @@ export interface MembershipPorts {
   readonly troubled: (why: string) => void;
 }
 
-/** Attempts at a list that another's change came before. */
-const TRIES = 4;
-
 export class Membership {
   readonly #ports: MembershipPorts;
   readonly #replica: Replica;
   readonly #tending: Tending;
+  readonly #making: Making;
   readonly #clusterPublicKey: Uint8Array;
   #record: ClusterRecord;
   #links: Links | undefined;
-  /** One change of the list after the other while this node leads. */
-  #lastChange: Promise<unknown> = Promise.resolve();
 
   /** Throws Problem when the log of the store is damaged. */
   constructor(ports: MembershipPorts, record: ClusterRecord) {
@@ -76,6 +70,7 @@ export class Membership {
       failed: (error) =>
         ports.troubled(`this machine cannot keep the cluster's log any more: ${String(error)}`),
     });
+    this.#making = new Making(this.#replica, system.clock, () => this.clusterKey);
     this.#tending = new Tending({
       self: node,
       clock: system.clock,
@@ -122,7 +117,8 @@ export class Membership {
     );
     system.spawn<ClusterMessage>("cluster", ({ message, reply }) => {
       if (message.type === "Cluster.Key") this.#takeKey(message.pem);
-      else void answered(this.#make(message)).then(reply);
+      else if (message.type === "Cluster.Forgotten") this.#takeFarewell(message.list);
+      else void answered(this.#making.make(message)).then(reply);
     });
     this.#replica.raft.start();
     this.#follow();
@@ -165,50 +161,10 @@ export class Membership {
         self: system.address("cluster"),
         replica: () => this.#replica,
         reaches: (node) => this.#links?.to(node) !== undefined,
-        make: (asked) => this.#make(asked),
+        make: (asked) => this.#making.make(asked),
       },
       message,
     );
-  }
-
-  #make(message: ClusterMessage): Promise<Epoch> {
-    if (message.type === "Cluster.Propose") return this.#replica.propose(message.command);
-    if (message.type === "Cluster.Key") return Promise.reject(new Problem("invalid", "a key is no change"));
-    const { change } = message;
-    const made = this.#lastChange.then(() => this.#relist(change));
-    this.#lastChange = made.catch(() => {}); // Told to who asked; the next change does not depend on it.
-    return made;
-  }
-
-  async #relist(change: MemberChange): Promise<Epoch> {
-    for (let tries = 1; ; tries++) {
-      const next = this.#nextList(change);
-      if (!next) return { term: this.#replica.raft.term, index: this.#replica.raft.committed };
-      try {
-        const epoch = await this.#replica.propose(encodeCommand({ type: "list", list: next }));
-        if (change.type === "forget") await this.#rotate();
-        return epoch;
-      } catch (error) {
-        const overtaken = error instanceof Problem && error.message.startsWith("member list");
-        if (!overtaken || tries >= TRIES) throw error;
-      }
-    }
-  }
-
-  /** Signed; undefined when the change changes nothing. */
-  #nextList(change: MemberChange): MemberList | undefined {
-    const { leads, state } = this.#replica;
-    if (!leads || !state) throw notLeading();
-    const key = this.clusterKey;
-    if (!key) throw keyless();
-    const next = changed(state.list, change, this.#ports.system.clock.epochSeconds());
-    return next && signMemberList(next, key);
-  }
-
-  /** Who is forgotten knows the key that beacons are sealed with. */
-  async #rotate(): Promise<void> {
-    const last = this.#replica.state?.discoveryKeys.at(-1)?.number ?? 0;
-    await this.#replica.propose(encodeCommand({ type: "rotate", key: freshDiscoveryKey(last + 1) }));
   }
 
   /** Draws what follows from the list as it is now: whom to link with, what to keep for the next start. */
@@ -226,6 +182,7 @@ export class Membership {
     const others = list.members.map((member) => member.node).filter((other) => other !== node);
     if (others.length > 0 || this.#links) {
       this.#links ??= this.#open();
+      this.#sayFarewell(list, others);
       this.#links.setMembers(others);
     }
     this.#ports.changed();
@@ -281,8 +238,25 @@ export class Membership {
   /** Only the key that belongs to this cluster is one. */
   #takeKey(pem: string): void {
     if (this.#record.clusterKeyPem !== undefined) return;
-    const { publicKey } = identityFromPem(pem);
-    if (Buffer.compare(publicKey, this.#clusterPublicKey) === 0) this.#save({ clusterKeyPem: pem });
+    const key = keyIn(pem);
+    if (key && Buffer.compare(key.publicKey, this.#clusterPublicKey) === 0)
+      this.#save({ clusterKeyPem: pem });
+  }
+
+  /** Whoever is on the list no more is told so before its links end. */
+  #sayFarewell(list: MemberList, others: readonly NodeId[]): void {
+    const { system } = this.#ports;
+    for (const node of this.#links?.open ?? [])
+      if (!others.includes(node))
+        system.send(`${node}/cluster` as Address, Cluster.Forgotten({ list }), system.address("cluster"));
+  }
+
+  /** Nobody but the cluster's key can say that this node is a member no more. */
+  #takeFarewell(list: MemberList): void {
+    const { cluster, version } = this.list;
+    const isNews = list.cluster === cluster && list.version > version;
+    const isOut = !list.members.some((member) => member.node === this.self);
+    if (isNews && isOut && isSigned(list, this.#clusterPublicKey)) this.#ports.expelled();
   }
 
   #save(part: Partial<ClusterRecord>): void {
@@ -293,7 +267,12 @@ export class Membership {
   }
 }
 
-const keyless = (): Problem =>
-  new Problem("forbidden", "the machine that leads does not hold the cluster's key yet", {
-    remedy: "try again in a moment",
-  });
+/** Undefined for what is no key: a member that leads may send anything. */
+function keyIn(pem: string): Identity | undefined {
+  try {
+    return identityFromPem(pem);
+  } catch (error) {
+    if (error instanceof Problem) return undefined;
+    throw error;
+  }
+}

@@ -14,6 +14,7 @@ import {
   type SupervisorReply,
 } from "#protocol/supervisor";
 import type { ClusterOptions } from "../cluster/cluster.ts";
+import { ordered } from "../cluster/orders.ts";
 import { supervisor } from "../index.ts";
 import { DRAIN_MS } from "../instance/instance.ts";
 import { startWorker, type WorkerCommand } from "../instance/workers.ts";
@@ -100,6 +101,10 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     ...options,
     pairing: () => home?.pairing.port,
     nodes: async () => (await home?.cluster.nodes()) ?? [],
+    orderNode: async (name, order) => {
+      if (home) return await ordered(home.cluster, name, order);
+      throw new Problem("unavailable", "this machine serves alone");
+    },
     links: async () => home?.machines.links ?? [],
     measureLinks: async () => await home?.machines.measure(),
     loaded,

@@ -1,0 +1,74 @@
+/** What a user orders of a machine that is named, by its name or the beginning of its id. */
+import type { MemberChange, NodeOrder, NodeView } from "#protocol/cluster";
+import type { NodeId } from "#protocol/ids";
+import { Problem } from "#protocol/problem";
+import type { Cluster } from "./ports.ts";
+
+/** Fewer letters of an id name too many. */
+const ID_LETTERS_MIN = 4;
+
+/** Resolves with the machine as it is after; undefined when it was forgotten. Throws Problem. */
+export async function ordered(
+  cluster: Cluster,
+  name: string,
+  order: NodeOrder,
+): Promise<NodeView | undefined> {
+  const { node, state } = named(await cluster.nodes(), name);
+  const own = state === "self";
+  if (order.action === "takeover") takeOver(cluster, own, name);
+  else if (order.action === "forget" && own) await left(cluster);
+  else await cluster.change(changeOf(node, order));
+  return (await cluster.nodes()).find((each) => each.node === node);
+}
+
+/** Exactly one machine of the home. Throws Problem `notFound`. */
+function named(all: readonly NodeView[], name: string): NodeView {
+  const members = all.filter(({ state }) => state !== "unpaired");
+  const byName = members.find((each) => each.name === name);
+  const byId =
+    name.length < ID_LETTERS_MIN ? [] : members.filter(({ node }) => node.startsWith(name.toLowerCase()));
+  const found = byName ?? (byId.length === 1 ? byId[0] : undefined);
+  if (found) return found;
+  const stranger = all.find((each) => each.name === name && each.state === "unpaired");
+  const message =
+    byId.length > 1
+      ? `${name} begins the id of more than one machine`
+      : `no machine of this home is called ${name}`;
+  throw new Problem("notFound", message, {
+    param: "node",
+    remedy: stranger ? "it is nearby, not paired: exo invite here, exo join there" : "exo nodes lists them",
+  });
+}
+
+function takeOver(cluster: Cluster, own: boolean, name: string): void {
+  if (!own)
+    throw new Problem("invalid", `${name} is another machine: it can only take over by itself`, {
+      remedy: `run it there: exo node ${name} takeover`,
+    });
+  cluster.takeOver();
+}
+
+/** The others are told where that can be done; the machine leaves in any case, as its user wants. */
+async function left(cluster: Cluster): Promise<void> {
+  if (cluster.others === 0) throw new Problem("invalid", "this machine is alone: there is no home to leave");
+  try {
+    await cluster.change({ type: "forget", node: cluster.self });
+  } catch (error) {
+    // The answer may be lost with the links, which end as soon as the others agree.
+    if (!(error instanceof Problem) || error.kind !== "unavailable") throw error;
+  }
+  await cluster.leave();
+}
+
+function changeOf(node: NodeId, order: NodeOrder): MemberChange {
+  switch (order.action) {
+    case "rename":
+      return { type: "rename", node, name: order.name };
+    case "label":
+      return { type: "label", node, labels: order.labels };
+    case "takeover":
+      throw new Error("a takeover changes no member");
+    default:
+      return { type: order.action, node };
+  }
+}

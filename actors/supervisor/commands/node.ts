@@ -1,0 +1,70 @@
+/** `exo node NAME ACTION`: manages one machine of this home. */
+import { NODE_ACTIONS, type NodeOrder, type NodeView } from "#protocol/cluster";
+import { Problem } from "#protocol/problem";
+import { needDaemon } from "../daemon/daemon.ts";
+import { usageProblem } from "../exit-code.ts";
+import { printJson, type Session } from "../session.ts";
+
+/** What each does, in the words of a question that a yes answers. */
+const GRAVE: Readonly<Record<string, (name: string) => string>> = {
+  forget: (name) => `let ${name} be no machine of this home any more?`,
+  takeover: (name) => `let ${name} lead although those that vote do not answer? What only they know is lost.`,
+};
+
+const DONE: Readonly<Record<NodeOrder["action"], (name: string) => string>> = {
+  rename: (name) => `${name} is its new name`,
+  label: (name) => `${name} is labelled`,
+  drain: (name) => `${name} takes no new work`,
+  resume: (name) => `${name} takes work`,
+  exclude: (name) => `${name} is not used for models`,
+  forget: (name) => `${name} is no machine of this home any more`,
+  takeover: (name) => `${name} leads`,
+};
+
+export async function node(session: Session, name: string, words: readonly string[]): Promise<void> {
+  const order = orderOf(words);
+  const daemon = await needDaemon(session);
+  await confirmed(session, name, order);
+  const path = `/exo/v1/nodes/${encodeURIComponent(name)}`;
+  const { node: after } = await daemon.post<{ node?: NodeView }>(path, order, session.signal);
+  if (session.json) printJson(session, "node", { node: after ?? null });
+  else session.progress.milestone(DONE[order.action](after?.name ?? name));
+}
+
+/** The words after the machine's name; throws Problem for a wrong use. */
+function orderOf([action = "", ...words]: readonly string[]): NodeOrder {
+  const known = NODE_ACTIONS.find((each) => each === action);
+  if (!known)
+    throw usageProblem(
+      `${action || "nothing"} is nothing to do with a machine`,
+      `one of: ${NODE_ACTIONS.join(", ")}`,
+    );
+  if (known === "rename") return { action: known, name: theOnly(words, "exo node NAME rename NEW") };
+  if (known === "label") return { action: known, labels: labelsOf(words) };
+  if (words.length > 0) throw usageProblem(`${known} takes nothing more`, `exo node NAME ${known}`);
+  return { action: known };
+}
+
+function theOnly(words: readonly string[], usage: string): string {
+  const [word] = words;
+  if (word !== undefined && words.length === 1) return word;
+  throw usageProblem("one new name is needed", usage);
+}
+
+/** `room=attic` sets, `room=` takes away. */
+function labelsOf(words: readonly string[]): Record<string, string> {
+  const pairs = words.map((word) => /^([\w.-]+)=(.*)$/s.exec(word));
+  if (pairs.length === 0 || pairs.includes(null))
+    throw usageProblem("a label is NAME=VALUE", "exo node studio label room=attic (room= takes it away)");
+  return Object.fromEntries(pairs.flatMap((pair) => (pair ? [[pair[1] ?? "", pair[2] ?? ""]] : [])));
+}
+
+async function confirmed(session: Session, name: string, { action }: NodeOrder): Promise<void> {
+  const question = GRAVE[action]?.(name);
+  if (question === undefined || session.yes) return;
+  if (!session.terminal.inIsTerminal || session.json)
+    throw usageProblem(`${action} needs a yes`, "add --yes");
+  const { confirm } = await import("@clack/prompts");
+  if ((await confirm({ message: question, initialValue: false })) === true) return;
+  throw new Problem("cancelled", "nothing was changed");
+}

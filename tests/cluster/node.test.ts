@@ -1,0 +1,54 @@
+/** `exo node` on a real home of two processes, asked of the one that does not lead. */
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { exo, freshFolder } from "../cli/exo.ts";
+import { members, msUntil, started, view } from "./processes.ts";
+
+setDefaultTimeout(60_000);
+
+test("a machine is renamed, labelled, drained and forgotten from any other", async () => {
+  using folder = freshFolder();
+  const [ada, bob] = await members(folder.path, ["ada", "bob"], []);
+  if (!ada || !bob) throw new Error("two machines were asked for");
+  await using first = await started(ada);
+  await using second = await started(bob);
+  await msUntil([first, second], (seen) => Object.values(seen).every((state) => /^(self|up)/.test(state)));
+  const ask = async (...words: readonly string[]) => {
+    const { code, err } = await exo(["node", ...words], { home: bob.folder });
+    return `${code} ${err}`;
+  };
+  const said = [
+    await ask("ada", "rename", "studio"),
+    await ask("studio", "label", "room=attic", "floor=2"),
+    await ask(ada.identity.node.slice(0, 8).toUpperCase(), "drain"),
+    await ask("studio", "label", "nonsense"),
+    await ask("studio", "fly"),
+    await ask("nobody", "drain"),
+    await ask("bob", "takeover", "-y"),
+    await ask("bob", "forget"),
+  ];
+  const studio = (await second.nodes()).find(({ name }) => name === "studio");
+  const gone = await ask("bob", "forget", "-y");
+  const apart = await msUntil([second], (seen) => Object.keys(seen).length === 1);
+  expect({
+    said,
+    studio: [studio?.labels, studio?.drained],
+    gone,
+    apart: apart < 3000,
+    first: await view(first),
+  }).toEqual({
+    said: [
+      "0 studio is its new name\n",
+      "0 studio is labelled\n",
+      "0 studio takes no new work\n",
+      "2 ✗ a label is NAME=VALUE\n→ exo node studio label room=attic (room= takes it away)\n",
+      "2 ✗ fly is nothing to do with a machine\n→ one of: rename, label, drain, resume, exclude, forget, takeover\n",
+      "4 ✗ no machine of this home is called nobody; exo nodes lists them\n",
+      "7 ✗ studio is up and votes: this home needs no takeover\n",
+      "2 ✗ forget needs a yes\n→ add --yes\n",
+    ],
+    studio: [{ room: "attic", floor: "2" }, true],
+    gone: "0 bob is no machine of this home any more\n",
+    apart: true,
+    first: { studio: "self*+" },
+  });
+});
