@@ -5,6 +5,10 @@ import { RequestId } from "./ids.ts";
 const text = t.String();
 const integer = (minimum = 0) => t.Integer({ minimum });
 
+/** Users' own numbers: whatever JSON can carry, as it changes one answer only. */
+const free = { minimum: -Number.MAX_VALUE, maximum: Number.MAX_VALUE };
+const count = t.Integer({ ...free, minimum: 0 });
+
 /** One turn of a conversation, in the words that chat templates know. */
 export const ChatMessage = t.Object({
   role: t.Union([t.Literal("system"), t.Literal("user"), t.Literal("assistant"), t.Literal("tool")]),
@@ -26,29 +30,29 @@ export const Prompt = t.Union([
     tools: t.Optional(t.Array(t.Unknown())),
   }),
   t.Object({ type: t.Literal("text"), text }),
-  t.Object({ type: t.Literal("tokens"), tokens: t.Array(integer(), { minItems: 1 }) }),
+  t.Object({ type: t.Literal("tokens"), tokens: t.Array(count, { minItems: 1 }) }),
 ]);
 export type Prompt = Static<typeof Prompt>;
 
 /** How the next token is chosen. What is absent takes the model's own default, then the neutral value. */
 export const Sampling = t.Object({
   /** 0 is greedy. */
-  temperature: t.Optional(t.Number({ minimum: 0 })),
+  temperature: t.Optional(t.Number({ ...free, minimum: 0 })),
   /** The temperature where neither the request nor the model's authors name one; absent: 1. */
-  fallbackTemperature: t.Optional(t.Number({ minimum: 0 })),
+  fallbackTemperature: t.Optional(t.Number({ ...free, minimum: 0 })),
   topP: t.Optional(t.Number({ minimum: 0, maximum: 1 })),
   /** 0 keeps all tokens. */
-  topK: t.Optional(integer()),
+  topK: t.Optional(count),
   minP: t.Optional(t.Number({ minimum: 0, maximum: 1 })),
   /** Sampling is addressed by (seed, position): the same request gives the same text on any split. */
-  seed: t.Optional(t.Integer()),
+  seed: t.Optional(t.Integer(free)),
   /** 1 is neutral; over the whole context. */
-  repetitionPenalty: t.Optional(t.Number({ exclusiveMinimum: 0 })),
+  repetitionPenalty: t.Optional(t.Number({ ...free, exclusiveMinimum: 0 })),
   /** 0 is neutral; over generated tokens. */
-  presencePenalty: t.Optional(t.Number()),
-  frequencyPenalty: t.Optional(t.Number()),
+  presencePenalty: t.Optional(t.Number(free)),
+  frequencyPenalty: t.Optional(t.Number(free)),
   /** Token id (as text, for msgpack and JSON alike) to the amount added to its logit. */
-  logitBias: t.Optional(t.Record(text, t.Number())),
+  logitBias: t.Optional(t.Record(text, t.Number(free))),
 });
 export type Sampling = Static<typeof Sampling>;
 
@@ -59,11 +63,11 @@ export const Generation = t.Object({
   prompt: Prompt,
   sampling: Sampling,
   /** Absent: until the context is full. */
-  maxTokens: t.Optional(integer()),
+  maxTokens: t.Optional(count),
   /** End tokens and stop strings are not honoured before so many tokens. */
-  minTokens: t.Optional(integer()),
+  minTokens: t.Optional(count),
   stop: t.Array(text),
-  stopTokens: t.Optional(t.Array(integer())),
+  stopTokens: t.Optional(t.Array(count)),
   /** Go on past the model's end tokens. */
   ignoreEos: t.Optional(t.Boolean()),
   /** Answer with the log-probability of each token and of this many alternatives (0: only its own). */

@@ -1,8 +1,9 @@
 /** The first frame of a link, in both directions: which protocol is spoken, and what this connection is for. */
-import { decode, encode } from "@msgpack/msgpack";
+import { encode } from "@msgpack/msgpack";
 import { type Static, Type as t } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import { ProtocolError } from "./message.ts";
+import { readMsgpack } from "./msgpack.ts";
 
 /** Rises whenever messages or fields are added; a peer of another major version is refused by TLS (ALPN `exo/1`). */
 export const MINOR_VERSION = 0;
@@ -24,14 +25,8 @@ export const encodeHello = (hello: Hello): Uint8Array => encode(hello);
 
 /** Throws ProtocolError that says what is wrong. Fields of newer versions pass. */
 export function decodeHello(bytes: Uint8Array): Hello {
-  let value: unknown;
-  try {
-    value = decode(bytes);
-  } catch (error) {
-    throw new ProtocolError(
-      `hello is not msgpack: ${error instanceof Error ? error.message : String(error)}`,
-    );
-  }
+  if (bytes.length > HELLO_BYTES_MAX) throw new ProtocolError(`hello of ${bytes.length} bytes is too long`);
+  const value = readMsgpack(bytes);
   if (Value.Check(Hello, value)) return value;
   const first = Value.Errors(Hello, value).First();
   throw new ProtocolError(`hello${first?.path ?? ""}: ${first?.message ?? "does not match"}`);

@@ -1,5 +1,5 @@
 /** How an actor's messages are declared: once, giving the constructor, the type and the check on arrival. */
-import { type Static, type TObject, type TProperties, Type as t } from "@sinclair/typebox";
+import { type Static, type TObject, type TProperties, type TSchema, Type as t } from "@sinclair/typebox";
 import { type TypeCheck, TypeCompiler } from "@sinclair/typebox/compiler";
 
 /** A message is tagged by `Actor.Kind`; its other fields are plain data. */
@@ -39,6 +39,15 @@ export class ProtocolError extends Error {
   override readonly name = "ProtocolError";
 }
 
+/** Every declared message with the schema of its fields, for tools that write down what is spoken. */
+export const declared = (): ReadonlyMap<string, TObject> => schemas;
+
+/** False for a message of a kind that no inbox here declares; throws ProtocolError when it is no message at all. */
+export function isDeclared(value: unknown): value is AnyMessage {
+  if (!isMessage(value)) throw new ProtocolError("a message must be a map with a text field `type`");
+  return schemas.has(value.type);
+}
+
 /** Narrows a decoded value to a known message, or says exactly what is wrong with it. Unknown fields pass. */
 export function accept(value: unknown): AnyMessage {
   if (!isMessage(value)) throw new ProtocolError("a message must be a map with a text field `type`");
@@ -58,7 +67,29 @@ function checkOf(type: string): TypeCheck<TObject> {
   if (known) return known;
   const schema = schemas.get(type);
   if (!schema) throw new ProtocolError(`unknown message ${type}`);
-  const made = TypeCompiler.Compile(schema);
+  const made = TypeCompiler.Compile(bounded(schema));
   checks.set(type, made);
   return made;
 }
+
+const LARGEST = { minimum: -Number.MAX_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER };
+
+/**
+ * The schema with bounds on every number that states none: a counter, time or size of 2^64 would poison whoever takes the largest
+ * (T30). A field that may be larger says so.
+ */
+function bounded<S extends TSchema>(schema: S): S {
+  const { type, properties, items, anyOf, patternProperties } = schema;
+  return {
+    ...((type === "integer" || type === "number") && LARGEST),
+    ...schema,
+    ...(isSchema(items) && { items: bounded(items) }),
+    ...(Array.isArray(anyOf) && { anyOf: anyOf.map(bounded) }),
+    ...(properties && { properties: eachBounded(properties) }),
+    ...(patternProperties && { patternProperties: eachBounded(patternProperties) }),
+  };
+}
+
+const eachBounded = (fields: Record<string, TSchema>) =>
+  Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, bounded(field)]));
+const isSchema = (value: unknown): value is TSchema => typeof value === "object" && value !== null;

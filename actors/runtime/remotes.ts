@@ -9,6 +9,7 @@ import { type End, WATCHES_PER_PEER_MAX, type Watches } from "./watches.ts";
 /** Reserved on every node: what the grounds of two nodes say to each other. */
 export const SYSTEM = "system";
 const WHY_MAX = 1024;
+const ROUTES_MAX = 1024;
 
 export const nodeOf = (address: string): string => address.slice(0, address.indexOf("/"));
 
@@ -32,9 +33,13 @@ export interface RemotesPorts {
 export class Remotes {
   readonly #ports: RemotesPorts;
   readonly #peers = new Map<string, Peer>();
+  /** Which peer an address belongs to: found out once, not for each message. */
+  readonly #routes = new Map<Address, Peer>();
+  readonly #own: string;
 
   constructor(ports: RemotesPorts) {
     this.#ports = ports;
+    this.#own = `${ports.node}/`;
   }
 
   get nodes(): readonly string[] {
@@ -42,14 +47,22 @@ export class Remotes {
   }
 
   send(envelope: Envelope): boolean {
-    return this.#peers.get(nodeOf(envelope.to))?.link.send(envelope) ?? false;
+    const known = this.#routes.get(envelope.to);
+    if (known) return known.link.send(envelope);
+    const peer = this.#peers.get(nodeOf(envelope.to));
+    if (!peer) return false;
+    if (this.#routes.size >= ROUTES_MAX) this.#routes.clear();
+    this.#routes.set(envelope.to, peer);
+    return peer.link.send(envelope);
   }
 
   /** Replaces a link that was there; watches on that node are said to it again, as it may have forgotten them. */
   connect(node: string, link: Transport): void {
     this.#forgetWatches(node);
     this.#peers.set(node, { link, watches: new Map() });
-    link.onReceive = (envelope) => this.#receive(node, envelope);
+    this.#routes.clear();
+    const theirs = `${node}/`;
+    link.onReceive = (envelope) => this.#receive(node, theirs, envelope);
     const { watches } = this.#ports;
     for (const [id, actor] of watches.of((actor) => nodeOf(actor) === node)) this.watch(actor, id);
   }
@@ -59,6 +72,7 @@ export class Remotes {
     const peer = this.#peers.get(node);
     this.#forgetWatches(node);
     this.#peers.delete(node);
+    this.#routes.clear();
     peer?.link.close();
     return peer !== undefined;
   }
@@ -78,12 +92,12 @@ export class Remotes {
   }
 
   /** Only for actors of this node, and only in the name of actors of that one: no node relays, and none speaks for others (T27). */
-  #receive(node: string, envelope: Envelope): void {
-    const { node: self, deliver, dropped } = this.#ports;
-    if (nodeOf(envelope.to) !== self || nodeOf(envelope.from) !== node) dropped(envelope);
-    else if (envelope.to === `${self}/${SYSTEM}`)
-      this.#control(node, envelope.message as RuntimeMessage, envelope);
-    else deliver(envelope);
+  #receive(node: string, theirs: string, envelope: Envelope): void {
+    const { to, from, message } = envelope;
+    if (!to.startsWith(this.#own) || !from.startsWith(theirs)) this.#ports.dropped(envelope);
+    else if (to.length === this.#own.length + SYSTEM.length && to.endsWith(SYSTEM))
+      this.#control(node, message as RuntimeMessage, envelope);
+    else this.#ports.deliver(envelope);
   }
 
   #control(node: string, message: RuntimeMessage, envelope: Envelope): void {

@@ -29,6 +29,8 @@ export class ActorSystem {
   readonly node: string;
   readonly clock: Clock;
   readonly trace: Trace | undefined;
+  /** How addresses of this node begin. */
+  readonly #own: string;
   readonly #actors = new Map<Address, Actor>();
   readonly #watches = new Watches();
   readonly #questions: Questions;
@@ -38,6 +40,7 @@ export class ActorSystem {
 
   constructor(node: string, clock: Clock, { trace, yieldTo }: SystemOptions = {}) {
     this.node = node;
+    this.#own = `${node}/`;
     this.clock = clock;
     this.trace = trace;
     this.#questions = new Questions(clock);
@@ -132,7 +135,7 @@ export class ActorSystem {
   /** Calls back once when the actor ends, here or on another node: at once where there is none. The returned function takes it back. */
   watch(actor: Address, told: (end: End) => void): () => void {
     const id = this.#watches.add(actor, told);
-    const isLocal = nodeOf(actor) === this.node;
+    const isLocal = actor.startsWith(this.#own);
     const isThere = isLocal ? this.#actors.has(actor) : this.#remotes.watch(actor, id);
     const nobody = { how: "lost", why: `${actor} is not there` } as const;
     if (!isThere) queueMicrotask(() => this.#watches.tell(id, actor, nobody));
@@ -202,7 +205,7 @@ export class ActorSystem {
   /** Ends a question that nobody will answer; what is only told is lost without a word. */
   #refuse({ to, from, id }: Delivery, problem: Problem): void {
     if (id === 0) return;
-    if (nodeOf(from) === this.node) this.#questions.fail(id, problem);
+    if (from.startsWith(this.#own)) this.#questions.fail(id, problem);
     else
       this.#remotes.send({
         to: from,
@@ -218,7 +221,7 @@ export class ActorSystem {
       return;
     }
     if (this.trace) this.trace.note("sent", from, to, message.type);
-    if (nodeOf(to) === this.node) this.#answered(re, to, from, message);
+    if (to.startsWith(this.#own)) this.#answered(re, to, from, message);
     else this.#remotes.send({ to, from, re, message });
   }
 

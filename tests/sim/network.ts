@@ -219,6 +219,9 @@ class SimLink implements Link {
     this.onClose(reason);
   }
 
+  pause(): void {}
+  resume(): void {}
+
   forget(): void {
     this.#open = false;
     this.#wire.drop(this);

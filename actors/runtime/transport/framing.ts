@@ -8,23 +8,34 @@ export const FrameKind = { hello: 0, envelope: 1, body: 2 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 
 const LENGTH_BYTES = 4;
-const HEAD_BYTES = LENGTH_BYTES + 1;
+export const HEAD_BYTES = LENGTH_BYTES + 1;
 
-/** The head of a frame whose payload has `payloadBytes`. */
-export function frameHead(kind: FrameKind, payloadBytes: number, extraBytes = 0): Uint8Array {
-  const head = new Uint8Array(HEAD_BYTES + extraBytes);
-  new DataView(head.buffer).setUint32(0, payloadBytes + extraBytes + 1);
-  head[LENGTH_BYTES] = kind;
-  return head;
+/** Writes its head into the first HEAD_BYTES of a frame whose payload follows them. */
+export function putHead(frame: Uint8Array, kind: FrameKind, extraBytes = 0): void {
+  putUint32(frame, 0, frame.length - LENGTH_BYTES + extraBytes);
+  frame[LENGTH_BYTES] = kind;
 }
 
 /** A whole small frame. */
 export function frame(kind: FrameKind, payload: Uint8Array): Uint8Array {
   const made = new Uint8Array(HEAD_BYTES + payload.length);
-  new DataView(made.buffer).setUint32(0, payload.length + 1);
-  made[LENGTH_BYTES] = kind;
   made.set(payload, HEAD_BYTES);
+  putHead(made, kind);
   return made;
+}
+
+export const uint32 = (bytes: Uint8Array, at: number): number =>
+  (((bytes[at] ?? 0) << 24) |
+    ((bytes[at + 1] ?? 0) << 16) |
+    ((bytes[at + 2] ?? 0) << 8) |
+    (bytes[at + 3] ?? 0)) >>>
+  0;
+
+export function putUint32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 24;
+  bytes[at + 1] = value >>> 16;
+  bytes[at + 2] = value >>> 8;
+  bytes[at + 3] = value;
 }
 
 /** Cuts what arrives into frames. The payload given to `onFrame` is valid until it returns: the next frame may lie in its place. */
@@ -35,6 +46,7 @@ export class FrameReader {
   onFrame: (kind: number, payload: Uint8Array) => void;
   #head = new Uint8Array(HEAD_BYTES);
   #headBytes = 0;
+  #kind = 0;
   /** Kept between frames: a stream of tensors is read into the same memory. */
   #space = new Uint8Array(0);
   #payloadBytes = 0;
@@ -49,6 +61,10 @@ export class FrameReader {
   push(chunk: Uint8Array): void {
     let at = 0;
     while (at < chunk.length) {
+      if (this.#headBytes === 0 && chunk.length - at >= HEAD_BYTES) {
+        this.#begin(chunk, at);
+        at += HEAD_BYTES;
+      }
       if (this.#headBytes < HEAD_BYTES) at = this.#takeHead(chunk, at);
       if (this.#headBytes === HEAD_BYTES) at = this.#takePayload(chunk, at);
     }
@@ -58,14 +74,19 @@ export class FrameReader {
     const count = Math.min(HEAD_BYTES - this.#headBytes, chunk.length - from);
     this.#head.set(chunk.subarray(from, from + count), this.#headBytes);
     this.#headBytes += count;
-    if (this.#headBytes === HEAD_BYTES) {
-      const length = new DataView(this.#head.buffer).getUint32(0);
-      if (length < 1 || length > this.limit)
-        throw new ProtocolError(`a frame of ${length} bytes; the limit here is ${this.limit}`);
-      this.#payloadBytes = length - 1;
-      this.#filled = 0;
-    }
+    if (this.#headBytes === HEAD_BYTES) this.#begin(this.#head, 0);
     return from + count;
+  }
+
+  /** A whole head lies at `at`. */
+  #begin(bytes: Uint8Array, at: number): void {
+    const length = uint32(bytes, at);
+    if (length < 1 || length > this.limit)
+      throw new ProtocolError(`a frame of ${length} bytes; the limit here is ${this.limit}`);
+    this.#headBytes = HEAD_BYTES;
+    this.#kind = bytes[at + LENGTH_BYTES] ?? 0;
+    this.#payloadBytes = length - 1;
+    this.#filled = 0;
   }
 
   #takePayload(chunk: Uint8Array, from: number): number {
@@ -84,6 +105,6 @@ export class FrameReader {
 
   #finish(payload: Uint8Array): void {
     this.#headBytes = 0;
-    this.onFrame(this.#head[LENGTH_BYTES] ?? 0, payload);
+    this.onFrame(this.#kind, payload);
   }
 }

@@ -40,6 +40,9 @@ export interface Link extends Transport {
   onBody: (envelope: Envelope, body: Uint8Array) => void;
   /** Called when a link that refused takes more again. */
   onDrain: () => void;
+  /** Reads no more until `resume`, so that a receiver that is behind slows its sender down. Never on a control lane: heartbeats are there. */
+  pause(): void;
+  resume(): void;
 }
 
 export interface Network {

@@ -1,9 +1,10 @@
 /** One open connection to a peer: frames in both directions, with a bound on what waits. */
-import { decode, type Envelope, encode, FRAME_BYTES_MAX } from "#protocol/codec";
+import { decode, type Envelope, encode, FRAME_BYTES_MAX, UnknownMessage } from "#protocol/codec";
 import { encodeHello, MINOR_VERSION, MINOR_VERSION_OLDEST } from "#protocol/hello";
 import type { NodeId } from "#protocol/ids";
 import { ProtocolError } from "#protocol/message";
-import { FrameKind, type FrameReader, frame, frameHead } from "./framing.ts";
+import { Runtime } from "#protocol/runtime";
+import { FrameKind, type FrameReader, frame, HEAD_BYTES, putHead, putUint32, uint32 } from "./framing.ts";
 import type { Endpoint, Lane, Link, Peer } from "./network.ts";
 
 /** The calls of a socket that a link makes; Bun's are these. */
@@ -11,22 +12,27 @@ export interface ByteStream {
   /** Bytes that were taken; the rest is offered again after a drain. */
   write(bytes: Uint8Array): number;
   end(): void;
+  /** Bytes stay in the system's buffers, and the sender learns of it, until `resume`. */
+  pause(): void;
+  resume(): void;
 }
 
-/** Above the largest frame: a tensor of a chunk of prefill on data lanes, a part of a file on file lanes. */
+/** While more than this waits, nothing is taken: enough to keep a socket busy, little enough that a slow receiver costs its sender nothing. */
 const WAITING_BYTES_MAX: Readonly<Record<Lane, number>> = {
   control: 2 * FRAME_BYTES_MAX,
-  data: 64 * 1024 * 1024,
-  file: 32 * 1024 * 1024,
+  data: 1024 * 1024,
+  file: 1024 * 1024,
 };
-/** A body frame is an envelope, its length, and the body. */
+/** A body frame is an envelope, its length, and the body: a tensor of a chunk of prefill on data lanes, a part of a file on file lanes. */
 const FRAME_LIMIT: Readonly<Record<Lane, number>> = {
   control: FRAME_BYTES_MAX,
   data: 32 * 1024 * 1024,
   file: FRAME_BYTES_MAX,
 };
-/** Frames of one turn that are smaller than this together go out as one. */
-const GATHER_BYTES = 64 * 1024;
+/** Frames of one turn that are smaller than this together go out as one: one system call, and whole TLS records. */
+const GATHER_BYTES = 128 * 1024;
+/** The largest buffer that is kept for the rest of the next body. */
+const SPARE_BYTES_MAX = 16 * 1024 * 1024;
 
 export interface LinkFacts {
   readonly self: NodeId;
@@ -47,7 +53,9 @@ export class StreamLink implements Link {
   onBody: (envelope: Envelope, body: Uint8Array) => void = () => {};
   onClose: (reason: string) => void = () => {};
   onDrain: () => void = () => {};
-  readonly #self: NodeId;
+  /** How addresses of this side and of the other begin. */
+  readonly #own: string;
+  readonly #theirs: string;
   readonly #stream: ByteStream;
   #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
@@ -55,9 +63,15 @@ export class StreamLink implements Link {
   #blocked = false;
   #refused = false;
   #open = true;
+  #spare: Uint8Array = new Uint8Array(0);
+  readonly #flushSoon = () => {
+    this.#flush();
+    this.#tellOfRoom();
+  };
 
   constructor({ self, peer, lane, remote, local, dialled }: LinkFacts, stream: ByteStream) {
-    this.#self = self;
+    this.#own = `${self}/`;
+    this.#theirs = `${peer.node}/`;
     this.peer = peer;
     this.lane = lane;
     this.remote = remote;
@@ -71,25 +85,32 @@ export class StreamLink implements Link {
   }
 
   send(envelope: Envelope): boolean {
-    if (!this.#mayTake(0)) return false;
-    this.#queue(frame(FrameKind.envelope, encode(envelope)));
+    if (!this.#mayTake()) return false;
+    const bytes = encode(envelope, HEAD_BYTES);
+    putHead(bytes, FrameKind.envelope);
+    this.#queue(bytes);
     return true;
   }
 
   sendBody(envelope: Envelope, body: Uint8Array): boolean {
-    const bytes = encode(envelope);
-    const total = bytes.length + body.length;
-    if (total + 16 > FRAME_LIMIT[this.lane])
+    const head = bodyHead(envelope, body.length);
+    const total = head.length + body.length;
+    if (total > FRAME_LIMIT[this.lane])
       throw new ProtocolError(
         `${envelope.message.type}: a body of ${body.length} bytes is over the limit of its link`,
       );
-    if (!this.#mayTake(total)) return false;
-    const head = frameHead(FrameKind.body, total, 4);
-    new DataView(head.buffer).setUint32(5, bytes.length);
-    this.#queue(head);
-    this.#queue(bytes);
-    this.#queueBorrowed(body);
+    if (!this.#mayTake()) return false;
+    if (total <= GATHER_BYTES) this.#queue(joined(head, body));
+    else this.#sendLarge(head, body);
     return true;
+  }
+
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#stream.resume();
   }
 
   close(): void {
@@ -109,9 +130,7 @@ export class StreamLink implements Link {
   drained(): void {
     this.#blocked = false;
     this.#flush();
-    if (!this.#refused || this.#waitingBytes > 0) return;
-    this.#refused = false;
-    this.onDrain();
+    this.#tellOfRoom();
   }
 
   /** The socket is closed; said once. */
@@ -124,31 +143,54 @@ export class StreamLink implements Link {
 
   #take(kind: number, payload: Uint8Array): void {
     if (!this.#open) return;
-    if (kind === FrameKind.envelope) this.onReceive(this.#checked(decode(payload)));
+    if (kind === FrameKind.envelope) this.#takeEnvelope(payload);
     else if (kind === FrameKind.body) this.#takeBody(payload);
     else throw new ProtocolError(`a frame of kind ${kind} is not known after hello`);
   }
 
+  #takeEnvelope(payload: Uint8Array): void {
+    const envelope = this.#read(payload);
+    if (envelope) this.onReceive(envelope);
+  }
+
   #takeBody(payload: Uint8Array): void {
-    const length =
-      payload.length < 4 ? payload.length : new DataView(payload.buffer, payload.byteOffset).getUint32(0);
+    const length = payload.length < 4 ? payload.length : uint32(payload, 0);
     if (length > payload.length - 4) throw new ProtocolError("a body frame is shorter than its envelope");
-    const envelope = this.#checked(decode(payload.subarray(4, 4 + length)));
-    this.onBody(envelope, payload.subarray(4 + length));
+    const envelope = this.#read(payload.subarray(4, 4 + length));
+    if (envelope) this.onBody(envelope, payload.subarray(4 + length));
+  }
+
+  /** Nothing for a message that is not known here: of a newer version, whose question is refused by name. */
+  #read(bytes: Uint8Array): Envelope | undefined {
+    try {
+      return this.#checked(decode(bytes));
+    } catch (error) {
+      if (!(error instanceof UnknownMessage)) throw error;
+      const { id, from, to } = this.#checked(error.envelope);
+      const problem = { kind: "invalid" as const, message: `${this.#own.slice(0, -1)}: ${error.message}` };
+      if (id !== undefined) this.send({ to: from, from: to, re: id, message: Runtime.Refused({ problem }) });
+      return undefined;
+    }
   }
 
   /** Nobody speaks for others: the sender is the connection's. */
   #checked(envelope: Envelope): Envelope {
-    if (nodeOf(envelope.from) !== this.peer.node)
+    if (!envelope.from.startsWith(this.#theirs))
       throw new ProtocolError(`${envelope.message.type} names another sender than the link's`);
-    if (nodeOf(envelope.to) !== this.#self)
+    if (!envelope.to.startsWith(this.#own))
       throw new ProtocolError(`${envelope.message.type} is addressed to another node`);
     return envelope;
   }
 
-  #mayTake(bytes: number): boolean {
+  #tellOfRoom(): void {
+    if (!this.#refused || this.#waitingBytes * 2 > WAITING_BYTES_MAX[this.lane]) return;
+    this.#refused = false;
+    this.onDrain();
+  }
+
+  #mayTake(): boolean {
     if (!this.#open) return false;
-    const fits = this.#waitingBytes === 0 || this.#waitingBytes + bytes < WAITING_BYTES_MAX[this.lane];
+    const fits = this.#waitingBytes <= WAITING_BYTES_MAX[this.lane];
     if (!fits) this.#refused = true;
     return fits;
   }
@@ -158,16 +200,19 @@ export class StreamLink implements Link {
     this.#waitingBytes += bytes.length;
     if (this.#flushing || this.#blocked) return;
     this.#flushing = true;
-    queueMicrotask(() => this.#flush());
+    queueMicrotask(this.#flushSoon);
   }
 
-  /** The caller may reuse a body at once, so that what the socket does not take is copied. */
-  #queueBorrowed(body: Uint8Array): void {
+  /** Straight from the caller's memory as far as the socket takes it; the caller may reuse it at once, so that the rest is copied. */
+  #sendLarge(head: Uint8Array, body: Uint8Array): void {
+    const first = Math.min(body.length, GATHER_BYTES - head.length);
+    this.#waiting.push(joined(head, body.subarray(0, first)));
+    this.#waitingBytes += head.length + first;
     this.#flush();
-    const taken = this.#blocked ? 0 : this.#stream.write(body);
+    const taken = this.#blocked ? first : first + this.#stream.write(body.subarray(first));
     if (taken === body.length) return;
     this.#blocked = true;
-    this.#waiting.push(body.slice(taken));
+    this.#waiting.push(this.#copied(body.subarray(taken)));
     this.#waitingBytes += body.length - taken;
   }
 
@@ -180,12 +225,13 @@ export class StreamLink implements Link {
       if (taken < next.length) {
         this.#blocked = true;
         this.#waiting.unshift(next.subarray(taken));
-      }
+      } else this.#keepSpare(next);
     }
   }
 
-  /** The first waiting bytes, joined with the small ones behind: one system call and one record for all. */
+  /** The first waiting bytes, joined with the small ones behind. */
   #gathered(): Uint8Array {
+    if (this.#waiting.length === 1) return this.#waiting.pop() ?? new Uint8Array(0);
     let count = 0;
     let bytes = 0;
     for (const part of this.#waiting) {
@@ -193,12 +239,38 @@ export class StreamLink implements Link {
       bytes += part.length;
       count += 1;
     }
-    const parts = this.#waiting.splice(0, count);
-    return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts, bytes);
+    if (count <= 1) return this.#waiting.shift() ?? new Uint8Array(0);
+    return Buffer.concat(this.#waiting.splice(0, count), bytes);
+  }
+
+  /** A copy, in memory that an earlier one has left if that is large enough: fresh pages cost more than the copy. */
+  #copied(bytes: Uint8Array): Uint8Array {
+    const spare = this.#spare.length >= bytes.length ? this.#spare : new Uint8Array(bytes.length);
+    this.#spare = new Uint8Array(0);
+    spare.set(bytes);
+    return spare.subarray(0, bytes.length);
+  }
+
+  #keepSpare({ buffer }: Uint8Array): void {
+    const isWorthIt = buffer.byteLength > GATHER_BYTES && buffer.byteLength > this.#spare.length;
+    if (isWorthIt && buffer.byteLength <= SPARE_BYTES_MAX) this.#spare = new Uint8Array(buffer);
   }
 }
 
-const nodeOf = (address: string): string => address.slice(0, address.indexOf("/"));
+function joined(head: Uint8Array, rest: Uint8Array): Uint8Array {
+  const made = new Uint8Array(head.length + rest.length);
+  made.set(head);
+  made.set(rest, head.length);
+  return made;
+}
+
+/** Everything of a body's frame but the body. */
+function bodyHead(envelope: Envelope, bodyBytes: number): Uint8Array {
+  const head = encode(envelope, HEAD_BYTES + 4);
+  putHead(head, FrameKind.body, bodyBytes);
+  putUint32(head, HEAD_BYTES, head.length - HEAD_BYTES - 4);
+  return head;
+}
 
 /** The first frame that a node sends on a lane. */
 export const helloFrame = (boot: string, capabilities: readonly string[], lane: Lane): Uint8Array =>
