@@ -21,6 +21,10 @@ export const Hello = t.Object({
 });
 export type Hello = Static<typeof Hello>;
 
+/** The minor versions that a node speaks, newest and oldest. */
+export type Spoken = Pick<Hello, "minor" | "oldest">;
+export const SPOKEN: Spoken = { minor: MINOR_VERSION, oldest: MINOR_VERSION_OLDEST };
+
 export const encodeHello = (hello: Hello): Uint8Array => encode(hello);
 
 /** Throws ProtocolError that says what is wrong. Fields of newer versions pass. */
@@ -33,10 +37,7 @@ export function decodeHello(bytes: Uint8Array): Hello {
 }
 
 /** The minor version two nodes speak: the lower one, if both still understand it. */
-export function commonMinor(
-  a: Pick<Hello, "minor" | "oldest">,
-  b: Pick<Hello, "minor" | "oldest">,
-): number | undefined {
+export function commonMinor(a: Spoken, b: Spoken): number | undefined {
   const minor = Math.min(a.minor, b.minor);
   return minor >= a.oldest && minor >= b.oldest ? minor : undefined;
 }

@@ -172,7 +172,7 @@ export class MsgpackWriter {
   #reserve(count: number): void {
     const needed = this.#at + count;
     if (needed <= this.#bytes.length) return;
-    if (needed > this.#limit) throw new ProtocolError(`more than ${this.#limit} bytes in one message`);
+    if (needed > this.#limit) throw new ProtocolError(`${needed} bytes is over the frame limit`);
     const grown = new Uint8Array(Math.min(this.#limit, Math.max(needed, 2 * this.#bytes.length)));
     grown.set(this.#bytes);
     this.#bytes = grown;

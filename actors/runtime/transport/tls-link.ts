@@ -1,6 +1,6 @@
 /** One open connection to a peer: frames in both directions, with a bound on what waits. */
 import { decode, type Envelope, encode, FRAME_BYTES_MAX, UnknownMessage } from "#protocol/codec";
-import { encodeHello, MINOR_VERSION, MINOR_VERSION_OLDEST } from "#protocol/hello";
+import { encodeHello, type Hello } from "#protocol/hello";
 import type { NodeId } from "#protocol/ids";
 import { ProtocolError } from "#protocol/message";
 import { Runtime } from "#protocol/runtime";
@@ -273,14 +273,6 @@ function bodyHead(envelope: Envelope, bodyBytes: number): Uint8Array {
 }
 
 /** The first frame that a node sends on a lane. */
-export const helloFrame = (boot: string, capabilities: readonly string[], lane: Lane): Uint8Array =>
-  frame(
-    FrameKind.hello,
-    encodeHello({
-      minor: MINOR_VERSION,
-      oldest: MINOR_VERSION_OLDEST,
-      boot,
-      lane,
-      capabilities: [...capabilities],
-    }),
-  );
+export const helloFrame = (
+  hello: Omit<Hello, "capabilities"> & { capabilities: readonly string[] },
+): Uint8Array => frame(FrameKind.hello, encodeHello({ ...hello, capabilities: [...hello.capabilities] }));

@@ -4,13 +4,7 @@
  * client that will be refused believes itself connected at first.
  */
 import type { Socket, TCPSocketListener } from "bun";
-import {
-  commonMinor,
-  decodeHello,
-  HELLO_BYTES_MAX,
-  MINOR_VERSION,
-  MINOR_VERSION_OLDEST,
-} from "#protocol/hello";
+import { commonMinor, decodeHello, HELLO_BYTES_MAX, SPOKEN, type Spoken } from "#protocol/hello";
 import type { NodeId } from "#protocol/ids";
 import { ProtocolError } from "#protocol/message";
 import { Problem } from "#protocol/problem";
@@ -37,6 +31,8 @@ export interface TlsOptions {
   /** 128 random bits in hex of this start. */
   readonly boot: string;
   readonly capabilities: readonly string[];
+  /** Absent: what this version of the program speaks. */
+  readonly spoken?: Spoken;
   readonly clock: Clock;
   readonly trust: Trust;
   /** Addresses to listen on, given explicitly: never all by accident. */
@@ -71,11 +67,13 @@ export class TlsNetwork implements Network {
   readonly #options: TlsOptions;
   readonly #listeners: TCPSocketListener<Connection>[];
   readonly #limits: HandshakeLimits;
+  readonly #spoken: Spoken;
   readonly #open = new Set<StreamLink>();
 
   /** Throws a Problem when an address cannot be listened on. */
   constructor(options: TlsOptions) {
     this.#options = options;
+    this.#spoken = options.spoken ?? SPOKEN;
     this.#limits = new HandshakeLimits(options.clock);
     this.#listeners = options.listen.map((endpoint) => this.#listen(endpoint));
   }
@@ -214,7 +212,7 @@ export class TlsNetwork implements Network {
       data.reader.onFrame = (kind, payload) => this.#hello(socket, kind, payload);
       const { boot, capabilities } = this.#options;
       // Who accepts answers with the lane that was asked for, once it knows.
-      if (data.lane) socket.write(helloFrame(boot, capabilities, data.lane));
+      if (data.lane) socket.write(helloFrame({ ...this.#spoken, boot, capabilities, lane: data.lane }));
     }
   }
 
@@ -225,16 +223,16 @@ export class TlsNetwork implements Network {
       throw new ProtocolError("the first frame must be hello");
     const hello = decodeHello(payload);
     const minor = commonMinor(hello, {
-      minor: MINOR_VERSION,
-      oldest: Math.max(MINOR_VERSION_OLDEST, this.#options.trust.minimumMinor),
+      ...this.#spoken,
+      oldest: Math.max(this.#spoken.oldest, this.#options.trust.minimumMinor),
     });
     if (minor === undefined)
       throw new ProtocolError(
-        `protocol 1.${hello.minor} is too far from 1.${MINOR_VERSION}: update exo there or here`,
+        `protocol 1.${hello.minor} is too far from 1.${this.#spoken.minor}: update exo there or here`,
       );
     if (data.lane && hello.lane !== data.lane) throw new ProtocolError("hello names another lane");
     const { boot, capabilities } = this.#options;
-    if (!data.dialled) socket.write(helloFrame(boot, capabilities, hello.lane));
+    if (!data.dialled) socket.write(helloFrame({ ...this.#spoken, boot, capabilities, lane: hello.lane }));
     this.#established(
       socket,
       { node: data.node, boot: hello.boot, minor, capabilities: hello.capabilities },

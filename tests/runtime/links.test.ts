@@ -1,0 +1,140 @@
+/** Links between nodes of different versions, and under load: real TLS on loopback. */
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { ShardWorker } from "#protocol/shard-worker";
+import { Supervisor, SupervisorReply } from "#protocol/supervisor";
+import { TlsNodes } from "./tls-nodes.ts";
+
+/** As often as members say that they live: what a stream of tensors must never hold up. */
+const HEARTBEAT_MS = 250;
+const TENSOR_BYTES = 16 * 1024 * 1024;
+/** What a link keeps waiting at most, beside the frame that crossed the mark. */
+const WAITING_BYTES = 1024 * 1024;
+
+let nodes: TlsNodes;
+beforeEach(() => {
+  nodes = new TlsNodes();
+});
+afterEach(() => nodes.close());
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+describe("nodes of different versions", () => {
+  test("speak the older one's, whoever dials", async () => {
+    const [older, newer] = [
+      await nodes.start({ minor: 2, oldest: 1 }),
+      await nodes.start({ minor: 3, oldest: 2 }),
+    ];
+    const up = await nodes.link(older, newer, "control");
+    const down = await nodes.link(newer, older, "control");
+    expect([up.near, up.far, down.near, down.far].map(({ peer }) => peer.minor)).toEqual([2, 2, 2, 2]);
+  });
+
+  test("too far apart are refused by name, whoever dials", async () => {
+    const [old, fresh] = [
+      await nodes.start({ minor: 2, oldest: 1 }),
+      await nodes.start({ minor: 4, oldest: 3 }),
+    ];
+    for (const [from, to] of [
+      [old, fresh],
+      [fresh, old],
+    ] as const)
+      await nodes.link(from, to, "control").catch(() => {});
+    expect([fresh.refused, old.refused].map((why) => why[0])).toEqual([
+      "protocol 1.2 is too far from 1.4: update exo there or here",
+      "protocol 1.4 is too far from 1.2: update exo there or here",
+    ]);
+  });
+
+  test("pass over unknown fields, refuse unknown messages by name, and the link goes on", async () => {
+    const [here, there] = [await nodes.start(), await nodes.start()];
+    await nodes.join(here, there);
+    const heard: string[] = [];
+    const to = there.system.spawn("listener", ({ message, reply }) => {
+      heard.push(JSON.stringify(message));
+      reply(SupervisorReply.Stopped({ model: "m" }));
+    });
+    const me = here.system.address("me");
+    const ask = (message: { type: string }) => here.system.ask(to, message, me, 5000).catch(messageOf);
+    here.system.send(to, { type: "ShardWorker.Telepathy" }, me);
+    const answers = [
+      await ask({ ...ShardWorker.Unload({}), mood: "new" } as { type: string }),
+      await ask({ type: "ShardWorker.Teleport" }),
+      await ask(ShardWorker.Unload({})),
+    ];
+    expect({ answers, heard }).toEqual({
+      answers: [
+        SupervisorReply.Stopped({ model: "m" }),
+        `${there.id}: unknown message ShardWorker.Teleport`,
+        SupervisorReply.Stopped({ model: "m" }),
+      ],
+      heard: ['{"type":"ShardWorker.Unload","mood":"new"}', '{"type":"ShardWorker.Unload"}'],
+    });
+  });
+});
+
+describe("a stream of tensors", () => {
+  test(`holds up no question on the control lane for ${HEARTBEAT_MS} ms`, async () => {
+    const [here, there] = [await nodes.start(), await nodes.start()];
+    await nodes.join(here, there);
+    const { near, far } = await nodes.link(here, there, "data");
+    let received = 0;
+    far.onBody = (_, body) => {
+      received += body.length;
+    };
+    const to = there.system.spawn("echo", ({ reply }) => reply(SupervisorReply.Stopped({ model: "m" })));
+    const me = here.system.address("me");
+    const tensor = new Uint8Array(TENSOR_BYTES);
+    const envelope = { to, from: me, message: Supervisor.List({}) };
+    const more = () => {
+      while (near.sendBody(envelope, tensor));
+    };
+    near.onDrain = more;
+    more();
+    const took: number[] = [];
+    while (received < 20 * TENSOR_BYTES) {
+      const startMs = performance.now();
+      await here.system.ask(to, Supervisor.List({}), me, 10_000);
+      took.push(performance.now() - startMs);
+      await turn();
+    }
+    near.onDrain = () => {};
+    const worst = took.sort((a, b) => b - a)[Math.floor(took.length / 50)] ?? 0;
+    expect({ asked: took.length > 5, inTime: worst < HEARTBEAT_MS }).toEqual({ asked: true, inTime: true });
+  });
+
+  test("to a receiver that is behind costs its sender no more than the mark and a frame, and loses nothing", async () => {
+    const [here, there] = [await nodes.start(), await nodes.start()];
+    const { near, far } = await nodes.link(here, there, "data");
+    const numbers: number[] = [];
+    far.onBody = (_, body) => numbers.push(body[0] ?? 0);
+    far.pause();
+    const body = new Uint8Array(256 * 1024);
+    const to = there.system.address("sink");
+    const send = () =>
+      near.sendBody({ to, from: here.system.address("me"), message: Supervisor.List({}) }, body);
+    let sent = 0;
+    let most = 0;
+    for (let quiet = 0; quiet < 20; quiet++) {
+      body[0] = sent % 256;
+      for (; send(); body[0] = sent % 256) {
+        sent += 1;
+        quiet = 0;
+      }
+      most = Math.max(most, near.waitingBytes);
+      await turn();
+    }
+    const drained = new Promise<void>((resolve) => {
+      near.onDrain = resolve;
+    });
+    const before = numbers.length;
+    far.resume();
+    await drained;
+    while (numbers.length < sent) await turn();
+    expect({
+      before,
+      bounded: most <= WAITING_BYTES + 2 * body.length,
+      whole: numbers.every((number, i) => number === i % 256),
+    }).toEqual({ before: 0, bounded: true, whole: true });
+  });
+});
