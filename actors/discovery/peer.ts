@@ -49,6 +49,10 @@ export class Peer {
   #arrivals: Arrivals;
   #dialling: AbortController | undefined;
   #pauseMs = DIAL_FIRST_MS;
+  /** Where it was heard from just now: dialled before all others. */
+  #fresh: Endpoint | undefined;
+  /** Ends the attempt under way, or the pause before the next. */
+  #hurry = () => {};
 
   constructor(node: NodeId, ports: PeerPorts) {
     this.node = node;
@@ -86,12 +90,16 @@ export class Peer {
     this.#drop();
   }
 
-  /** Somewhere it may be reached; the newest is tried first. */
+  /** Somewhere it may be reached; the newest is tried first, and at once. */
   learn(endpoint: Endpoint): void {
     const others = this.#endpoints.filter(
       ({ host, port }) => host !== endpoint.host || port !== endpoint.port,
     );
+    const isNew = others.length === this.#endpoints.length;
     this.#endpoints = [endpoint, ...others].slice(0, ENDPOINTS_MAX);
+    if (!isNew || !this.#dialling) return;
+    this.#fresh = endpoint;
+    this.#hurry();
   }
 
   /** Somebody says that it may be reached there: tried last. */
@@ -186,7 +194,8 @@ export class Peer {
   /** One address after the other, with growing pauses, until a link is there or it is told to stop. */
   async #dial(dialling: AbortController, turn: number): Promise<void> {
     if (dialling.signal.aborted) return;
-    const endpoint = this.#endpoints[turn % Math.max(1, this.#endpoints.length)];
+    const endpoint = this.#fresh ?? this.#endpoints[turn % Math.max(1, this.#endpoints.length)];
+    this.#fresh = undefined;
     if (endpoint && this.#ports.mayDial()) {
       try {
         this.join(await this.#attempt(endpoint, dialling.signal));
@@ -197,9 +206,22 @@ export class Peer {
         this.#chart.send({ type: "LinkDown", refused: isRefusal(error) });
       }
     }
-    this.#ports.clock.after(this.#pauseMs, () => void this.#dial(dialling, turn + 1));
+    this.#pause(() => void this.#dial(dialling, turn + 1));
     const isLong = this.#ports.clock.nowMs() - this.sinceMs > LONG_MS;
     this.#pauseMs = Math.min(isLong ? DIAL_LONG_MS : DIAL_LAST_MS, this.#pauseMs * 2);
+  }
+
+  /** Not even a new address is dialled sooner than the first pause. */
+  #pause(then: () => void): void {
+    const { clock } = this.#ports;
+    const startMs = clock.nowMs();
+    const ms = this.#fresh ? DIAL_FIRST_MS : this.#pauseMs;
+    let cancel = clock.after(ms, then);
+    this.#hurry = () => {
+      cancel();
+      cancel = clock.after(Math.max(0, DIAL_FIRST_MS - (clock.nowMs() - startMs)), then);
+      this.#hurry = () => {};
+    };
   }
 
   /** One dial, given up when it takes too long: a system goes on for minutes where nobody answers. */
@@ -207,12 +229,14 @@ export class Peer {
     const attempt = new AbortController();
     const abort = () => attempt.abort();
     stop.addEventListener("abort", abort, { once: true });
+    this.#hurry = abort;
     const cancel = this.#ports.clock.after(ATTEMPT_MS, abort);
     try {
       const options = { expect: this.node, lane: "control", signal: attempt.signal } as const;
       return await this.#ports.network.dial(endpoint, options);
     } finally {
       cancel();
+      this.#hurry = () => {};
       stop.removeEventListener("abort", abort);
     }
   }

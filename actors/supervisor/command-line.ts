@@ -157,8 +157,8 @@ function serverCommands(make: Make): void {
     .option("--no-discovery", "do not look for other machines");
   serve.does(async (session, _, flags) => (await import("./commands/serve.ts")).serve(session, flags));
   const nodes = make("nodes", "the machines of this home, and those nearby");
-  nodes.command.alias("cluster");
-  nodes.does(async (session) => (await import("./commands/nodes.ts")).nodes(session));
+  nodes.command.alias("cluster").option("-w, --watch", "show it again whenever it changes");
+  nodes.does(async (session, _, flags) => (await import("./commands/nodes.ts")).nodes(session, flags));
   pairingCommands(make);
   const links = make("links", "how fast the machines of this home reach each other");
   links.command

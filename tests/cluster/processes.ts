@@ -23,6 +23,8 @@ export interface Running extends AsyncDisposable {
   readonly pid: number;
   readonly url: string;
   nodes(): Promise<readonly NodeView[]>;
+  /** As the function of that name; on another network, what a watcher there saw last. */
+  view(): Promise<Record<string, string>>;
   kill(signal: NodeJS.Signals): Promise<number>;
 }
 
@@ -111,20 +113,44 @@ export async function started(
     child.kill(signal);
     return child.exited;
   };
+  const nodes = async () => {
+    const answer = await fetch(`${url}/exo/v1/cluster`);
+    const { nodes: found }: { readonly nodes: readonly NodeView[] } = JSON.parse(await answer.text());
+    return found;
+  };
+  const watched = prefix.length === 0 ? undefined : watcher(prefix, url);
   return {
     name,
     pid: child.pid,
     url,
-    async nodes() {
-      const answer = await fetch(`${url}/exo/v1/cluster`);
-      const { nodes }: { readonly nodes: readonly NodeView[] } = JSON.parse(await answer.text());
-      return nodes;
-    },
+    nodes,
+    view: async () => watched?.seen() ?? (await view({ nodes })),
     kill,
     async [Symbol.asyncDispose]() {
+      watched?.end();
       await kill("SIGKILL");
     },
   };
+}
+
+/** Looks from within another network, where this process cannot. */
+function watcher(prefix: readonly string[], url: string) {
+  const child = Bun.spawn([...prefix, process.execPath, join(import.meta.dir, "watcher.ts"), url], {
+    stdout: "pipe",
+    stderr: "ignore",
+  });
+  let seen: Record<string, string> = {};
+  void (async () => {
+    let text = "";
+    for await (const chunk of child.stdout) {
+      text += new TextDecoder().decode(chunk);
+      const lines = text.split("\n");
+      text = lines.pop() ?? "";
+      const last = lines.at(-1);
+      if (last) seen = JSON.parse(last);
+    }
+  })();
+  return { seen: () => seen, end: () => child.kill("SIGKILL") };
 }
 
 async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string> {
@@ -137,7 +163,7 @@ async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string> {
 }
 
 /** Every machine as `running` sees it: state, `*` for who leads, `+` for who votes. */
-export async function view(running: Running): Promise<Record<string, string>> {
+export async function view(running: Pick<Running, "nodes">): Promise<Record<string, string>> {
   const nodes = await running.nodes();
   return Object.fromEntries(
     nodes.map(({ name, state, leader, voter }) => [name, `${state}${leader ? "*" : ""}${voter ? "+" : ""}`]),
@@ -154,7 +180,7 @@ export async function msUntil(
 ): Promise<number> {
   const startMs = performance.now();
   for (;;) {
-    const views = await Promise.all(all.map(view));
+    const views = await Promise.all(all.map((each) => each.view()));
     if (all.every((running, i) => isSo(views[i] ?? {}, running)))
       return Math.round(performance.now() - startMs);
     if (performance.now() - startMs > PATIENCE_MS)

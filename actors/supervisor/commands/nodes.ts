@@ -11,15 +11,49 @@ export interface Cluster {
   readonly links: readonly LinkView[];
 }
 
-export async function nodes(session: Session): Promise<void> {
-  const { terminal, json, quiet, signal } = session;
-  const daemon = await needDaemon(session);
-  const found = await daemon.get<Cluster>("/exo/v1/cluster", signal);
-  if (json) return printJson(session, "nodes", found);
-  if (quiet) return terminal.out(found.nodes.map(({ node }) => `${node}\n`).join(""));
-  const width = terminal.outIsTerminal ? { width: terminal.columns() } : {};
-  terminal.out(table(HEADERS, rowsOf(found), width));
+export interface NodesFlags {
+  readonly watch?: boolean;
 }
+
+/** Eyes see a change within it, and a node that is asked so often spends nothing. */
+const LOOK_EVERY_MS = 500;
+
+export async function nodes(session: Session, { watch = false }: NodesFlags): Promise<void> {
+  const { clock, signal, terminal, json } = session;
+  const daemon = await needDaemon(session);
+  const found = () => daemon.get<Cluster>("/exo/v1/cluster", signal);
+  if (!watch) return show(session, await found());
+  let drawn = 0;
+  for (let before = ""; !signal.aborted; ) {
+    const cluster = await found();
+    const now = essence(cluster);
+    if (now !== before) {
+      if (terminal.outIsTerminal && !json && drawn > 0) terminal.out(`\x1b[${drawn}A\x1b[J`);
+      show(session, cluster);
+      drawn = cluster.nodes.length + 1;
+    }
+    before = now;
+    await new Promise<void>((resolve) => {
+      clock.after(LOOK_EVERY_MS, resolve);
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+}
+
+function show(session: Session, found: Cluster): void {
+  const { terminal, json, quiet } = session;
+  const width = terminal.outIsTerminal ? { width: terminal.columns() } : {};
+  if (json) printJson(session, "nodes", found);
+  else if (quiet) terminal.out(found.nodes.map(({ node }) => `${node}\n`).join(""));
+  else terminal.out(table(HEADERS, rowsOf(found), width));
+}
+
+/** What is worth another look; a silence grows all the time. */
+const essence = ({ nodes: found, links }: Cluster): string =>
+  JSON.stringify([
+    found.map(({ silentMs: _, facts, ...rest }) => [rest, facts?.name, facts && shownMemory(facts)]),
+    links.length,
+  ]);
 
 const HEADERS = [
   "node",

@@ -1,0 +1,53 @@
+/**
+ * Machines of a network of their own: each in a network namespace with one cable to a switch, so that a cable can be pulled. Needs
+ * no more than user namespaces (unprivileged ones: user_namespaces(7)); everything ends with the process that holds them.
+ */
+
+export interface Segment extends AsyncDisposable {
+  /** Put before a command, it runs on that machine. */
+  on(machine: number): readonly string[];
+  address(machine: number): string;
+  plug(machine: number, isIn: boolean): Promise<void>;
+}
+
+const HELD = ["sh", "-c", "echo ready; exec sleep 3600"];
+
+/** `count` machines, 10.77.0.1 and on, and fd77::1 and on. Throws where namespaces are not allowed. */
+export async function segment(count: number): Promise<Segment> {
+  const holders: Bun.Subprocess[] = [];
+  const hold = async (prefix: readonly string[]): Promise<readonly string[]> => {
+    const child = Bun.spawn([...prefix, ...HELD], { stdout: "pipe", stderr: "pipe" });
+    holders.push(child);
+    const { value } = await child.stdout.getReader().read();
+    if (!value) throw new Error(`no network namespace: ${await new Response(child.stderr).text()}`);
+    return ["nsenter", "-t", String(child.pid), "-U", "-n", "--preserve-credentials"];
+  };
+  const wall = await hold(["unshare", "--map-root-user", "--net"]);
+  await sh(wall, "ip link set lo up; ip link add switch type bridge; ip link set switch up");
+  const machines: (readonly string[])[] = [];
+  for (let i = 1; i <= count; i++) {
+    const inside = await hold([...wall, "unshare", "--net"]);
+    machines.push(inside);
+    const pid = inside[2];
+    await sh(
+      wall,
+      `ip link add v${i} type veth peer name eth0 netns ${pid}; ip link set v${i} master switch up`,
+    );
+    await sh(inside, `ip link set lo up; ip addr add 10.77.0.${i}/24 brd + dev eth0`);
+    await sh(inside, `ip addr add fd77::${i}/64 dev eth0 nodad; ip link set eth0 up`);
+  }
+  return {
+    on: (machine) => machines[machine] ?? [],
+    address: (machine) => `10.77.0.${machine + 1}`,
+    plug: (machine, isIn) => sh(wall, `ip link set v${machine + 1} ${isIn ? "up" : "down"}`),
+    async [Symbol.asyncDispose]() {
+      for (const holder of holders.reverse()) holder.kill("SIGKILL");
+      await Promise.all(holders.map(({ exited }) => exited));
+    },
+  };
+}
+
+async function sh(prefix: readonly string[], script: string): Promise<void> {
+  const child = Bun.spawn([...prefix, "sh", "-ec", script], { stdout: "ignore", stderr: "pipe" });
+  if ((await child.exited) !== 0) throw new Error(`${script}: ${await new Response(child.stderr).text()}`);
+}
