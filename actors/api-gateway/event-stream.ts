@@ -8,21 +8,23 @@ const UNREAD_CHARS_MAX = 256 * 1024;
 
 const KEEP_ALIVE = ": keep-alive\n\n";
 
-interface Options {
+interface Options<Item> {
   after(ms: number, run: () => void): () => void;
   /** The client has gone. */
   cancelled(): void;
   /** The last byte was written, or the client has gone: once, in either case. */
   over?(): void;
+  /** How one item is written; by default as data alone. */
+  worded?(item: Item): string;
 }
 
 /**
  * All records of one tick travel in one write, which is most of the cost of an event. `frames` must not throw: what goes
  * wrong is a frame too.
  */
-export function eventStream(
-  frames: AsyncIterable<Frame>,
-  { after, cancelled, over = () => {} }: Options,
+export function eventStream<Item = Frame>(
+  frames: AsyncIterable<Item>,
+  { after, cancelled, over = () => {}, worded = asData }: Options<Item>,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let unread = "";
@@ -32,7 +34,7 @@ export function eventStream(
 
   async function pump(): Promise<void> {
     for await (const frame of frames) {
-      unread += `data: ${typeof frame === "string" ? frame : JSON.stringify(frame)}\n\n`;
+      unread += worded(frame);
       stir();
       if (unread.length > UNREAD_CHARS_MAX && !ended)
         await new Promise<void>((resolve) => (drained = resolve));
@@ -80,5 +82,8 @@ export function eventStream(
     { highWaterMark: 0 },
   );
 }
+
+const asData = (frame: unknown): string =>
+  `data: ${typeof frame === "string" ? frame : JSON.stringify(frame)}\n\n`;
 
 const endOfTick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -56,6 +56,8 @@ export interface GatewayPorts {
   measureLinks(): Promise<void>;
   /** The machine of that name or id after it; undefined when it is gone. Throws a Problem. */
   orderNode(name: string, order: NodeOrder): Promise<NodeView | undefined>;
+  /** Calls back, soon and once for many, when what `nodes` or `loaded` tell is another; the returned function ends that. */
+  changed(run: () => void): () => void;
   /** `now` cuts running answers short. */
   stop(model: string | "all", now: boolean): Promise<void>;
   /** Resolves once the model is held. */

@@ -7,12 +7,14 @@ import { failureAt } from "./dialects/failures.ts";
 import { Fault } from "./dialects/fault.ts";
 import { openaiChat } from "./dialects/openai-chat.ts";
 import { openaiCompletions } from "./dialects/openai-completions.ts";
+import { Feed } from "./feed/feed.ts";
 import { type GuardOptions, guard } from "./guard.ts";
 import { BODY_BYTES_MAX, COMMAND_BYTES_MAX, DRAIN_MS } from "./limits.ts";
 import { type Listening, listen } from "./listen.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { readJson } from "./read-json.ts";
 import { clusterRoutes } from "./routes/cluster.ts";
+import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { heldRoutes } from "./routes/held.ts";
 import { modelRoutes } from "./routes/models.ts";
@@ -39,13 +41,14 @@ export interface Gateway {
 /** Listens. Throws a Problem when the address cannot be had. */
 export function createGateway(ports: GatewayPorts, options: GatewayOptions): Gateway {
   let port: number | undefined;
-  const { handle } = app(ports, options, () => port);
+  const { handle, close } = app(ports, options, () => port);
   const listener = listen(options, handle);
   port = listener.port;
   return {
     url: listener.url,
     port,
     async stop() {
+      close();
       const cancelTimer = ports.after(DRAIN_MS, () => void listener.stop(true));
       await listener.stop(false);
       cancelTimer();
@@ -56,6 +59,8 @@ export function createGateway(ports: GatewayPorts, options: GatewayOptions): Gat
 export interface App {
   /** Never rejects: every request has an answer. Without a connection it comes from this process. */
   handle(request: Request, connection?: Connection): Promise<Response>;
+  /** Ends the streams that would go on for ever. */
+  close(): void;
 }
 
 const WITHIN: Connection = { idle() {} };
@@ -65,11 +70,12 @@ export function app(
   ports: GatewayPorts,
   options: ServeOptions,
   port: () => number | undefined = () => undefined,
-  routes: readonly Route[] = routesOf(ports),
+  routes?: readonly Route[],
 ): App {
+  const feed = new Feed(ports);
   const doors = guard({ ...options, nodeName: ports.nodeName, port });
   const arrive = visits(auth(options, ports.nowMs), ports);
-  const router = routerOf(ports, routes, options.bodyBytesMax ?? BODY_BYTES_MAX);
+  const router = routerOf(ports, routes ?? routesOf(ports, feed), options.bodyBytesMax ?? BODY_BYTES_MAX);
   const node = encodeURIComponent(ports.nodeName.toWellFormed());
 
   async function answered(request: Request, visit: Visit): Promise<Response> {
@@ -78,8 +84,9 @@ export function app(
       doors.check(request, path);
       if (request.method === "OPTIONS") return new Response(null, { status: 204 });
       if (request.method !== "HEAD") return await router(request, visit);
-      const { status, headers } = await router(new Request(request.url, { headers: request.headers }), visit);
-      return new Response(null, { status, headers });
+      const whole = await router(new Request(request.url, { headers: request.headers }), visit);
+      await whole.body?.cancel();
+      return new Response(null, whole);
     } catch (error) {
       return failed(failureAt(path)(toProblem(error, ports), visit.id));
     }
@@ -107,6 +114,7 @@ export function app(
       for (const [name, value] of Object.entries(doors.corsHeaders(request))) headers.set(name, value);
       return response;
     },
+    close: () => feed.close("the server ends"),
   };
 }
 
@@ -162,13 +170,14 @@ function routerOf(ports: GatewayPorts, routes: readonly Route[], bodyBytesMax: n
 }
 
 /** The addresses beside the dialects. */
-export const routesOf = (ports: GatewayPorts): readonly Route[] => [
+export const routesOf = (ports: GatewayPorts, feed = new Feed(ports)): readonly Route[] => [
   ...healthRoutes(ports),
   ...modelRoutes(ports),
   ...heldRoutes(ports),
   ...clusterRoutes(ports),
   ...pairingRoutes(ports),
   ...nodeRoutes(ports),
+  ...eventRoutes(ports, feed),
 ];
 
 type Handle = (request: Request, visit: Visit) => Promise<Response>;

@@ -67,6 +67,7 @@ function house(load: (order: ReturnType<typeof ShardWorker.Load>) => AnyMessage 
       system,
       self: boss,
       startWorker,
+      changed: () => {},
       lost: (worker, problem) => lost.push(`${worker.replace(/-[0-9a-f]{8}/, "")} ${problem.message}`),
       resolve: async (model) => {
         if (model === "nope") throw new Problem("notFound", "no model nope");

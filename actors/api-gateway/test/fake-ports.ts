@@ -70,6 +70,7 @@ export function fakePorts(
     measureLinks: async () => {},
     orderNode: async () => undefined,
     loaded: async () => [{ model: "smollm2", path: "/models/smollm2", state: "ready", requests: 0 }],
+    changed: () => () => {},
     stop: async () => {},
     preload: async () => {},
     newId: () => `id${ids++}`,

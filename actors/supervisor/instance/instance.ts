@@ -24,6 +24,8 @@ export interface InstancePorts {
   /** Starts a worker named `node`; `exited` is called once with the reason. */
   readonly startWorker: (node: string, exited: (reason: string) => void) => WorkerProcess;
   readonly lost: (worker: Address, problem: ProblemBody) => void;
+  /** What `state` tells is another. */
+  readonly changed: () => void;
   /** The instance is over, by failure or by being stopped. */
   readonly ended: () => void;
 }
@@ -64,8 +66,10 @@ export class Instance {
     );
     traceChart(this.#chart, `${ports.self}/${shard.model}`, ports.system.trace);
     this.#chart.subscribe({
+      next: () => ports.changed(),
       complete: () => {
         ports.ended();
+        ports.changed();
         this.#over.resolve();
       },
     });
@@ -103,6 +107,7 @@ export class Instance {
     switch (reply.type) {
       case "ShardWorkerReply.Progress":
         this.#progress = reply;
+        this.#ports.changed();
         return;
       case "ShardWorkerReply.Loaded":
         this.#tell({ type: "Loaded", facts: reply.facts });

@@ -67,30 +67,21 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     system.address("api-gateway"),
     system.address("command"),
   ];
+  const watchers = listeners();
   let folder = "";
-
-  async function resolve(model: string): Promise<Shard> {
-    const { name, path } = await options.resolveModel(model);
-    const { contextLength, kvQuant } = options;
-    return {
-      model: name,
-      path,
-      ...(contextLength !== undefined && { contextLength }),
-      ...(kvQuant !== undefined && { kvQuant }),
-    };
-  }
 
   system.spawn(
     "supervisor",
     supervisor({
       system,
       self: boss,
-      resolve,
+      resolve: (model) => shardOf(model, options),
       prepare: async () => {
         folder = await options.libraryFolder();
       },
       locate: async (model) => (await options.findModel(model)).path,
       startWorker: (node, exited) => startWorker(options.worker, [node, system.node, folder], clock, exited),
+      changed: watchers.tell,
       lost: (worker, problem) => void system.send(gateway, ApiGateway.WorkerLost({ worker, problem }), boss),
     }),
   );
@@ -108,6 +99,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     links: async () => home?.machines.links ?? [],
     measureLinks: async () => await home?.machines.measure(),
     loaded,
+    changed: watchers.add,
     stop,
     preload: load,
     models: async () => withHeld(await options.listModels(), await loaded()),
@@ -115,6 +107,8 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   // After the port: a second exo of this home that finds it taken must not get as far as the cluster's file.
   const { cluster, modelsFolder } = options;
   home = cluster && (await openHome(system, { cluster, modelsFolder, loaded }));
+  home?.cluster.changed(watchers.tell);
+  watchers.tell();
 
   return {
     url: served.url,
@@ -126,6 +120,32 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       await stop("all", true).catch((error: unknown) => {
         if (!(error instanceof Problem)) throw error;
       });
+    },
+  };
+}
+
+/** What a worker is to load for a user's name of a model. Throws Problem. */
+async function shardOf(model: string, options: NodeOptions): Promise<Shard> {
+  const { name, path } = await options.resolveModel(model);
+  const { contextLength, kvQuant } = options;
+  return {
+    model: name,
+    path,
+    ...(contextLength !== undefined && { contextLength }),
+    ...(kvQuant !== undefined && { kvQuant }),
+  };
+}
+
+/** Those who want to hear that something is another. */
+function listeners() {
+  const all = new Set<() => void>();
+  return {
+    tell() {
+      for (const each of [...all]) each();
+    },
+    add(run: () => void): () => void {
+      all.add(run);
+      return () => all.delete(run);
     },
   };
 }
