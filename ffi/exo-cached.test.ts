@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { type CacheSlot, type Mlx, type MxArray, packedWidth } from "./array.ts";
 import { builtMlx } from "./built-library.ts";
+import { repeatable } from "./plain-arrays.ts";
 
 const exo = builtMlx({ device: "cpu", kernels: "exo" });
 const mlx = builtMlx({ device: "cpu", kernels: "mlx" });
@@ -14,23 +15,10 @@ const ROUNDING = { float32: 1e-5, float16: 1e-3, bfloat16: 8e-3, q8: 1e-2 } as c
 
 const upTo = (max: number, min = 1) => fc.integer({ min, max });
 
-/** Repeatable values in [-2, 2). */
-function values(count: number, seed: number): Float32Array {
-  let state = Math.imul(seed + 1, 2654435761) | 1;
-  return Float32Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    return state / 2 ** 30;
-  });
+function given(on: Mlx, shape: readonly number[], seed: number): MxArray {
+  const size = shape.reduce((a, b) => a * b, 1);
+  return on.fromFloat32(repeatable(size, seed, 2), shape);
 }
-
-const given = (on: Mlx, shape: readonly number[], seed: number): MxArray =>
-  on.fromFloat32(
-    values(
-      shape.reduce((a, b) => a * b, 1),
-      seed,
-    ),
-    shape,
-  );
 
 const asType = (x: MxArray, type: Type): MxArray => (type === "q8" ? x.packRows() : x.astype(type));
 
@@ -187,7 +175,7 @@ test("what is no number is not hidden by any type", () => {
       const got = exo.scope(() => {
         const cache = () => asType(given(exo, [1, 1, 70, 40], 1), type).eval();
         const slot = { keys: cache(), values: cache(), position: 5, row: 66, seen: 70 };
-        const value = values(40, 5);
+        const value = repeatable(40, 5, 2);
         value[33] = bad;
         const fresh = exo.fromFloat32(value, [1, 1, 40]);
         const out = given(exo, [1, 1, 40], 2).cachedAttention(given(exo, [1, 1, 40], 3), fresh, [slot], {
@@ -225,7 +213,7 @@ test("a packed row is as near as its largest value divided by 254 in each group 
       fc.constantFrom(0, 1e-30, 1e-3, 1, 1e4, 1e30),
       (dims, rows, seed, size) =>
         exo.scope(() => {
-          const x = values(rows * dims, seed).map((value) => value * size);
+          const x = repeatable(rows * dims, seed, 2).map((value) => value * size);
           const packed = exo.fromFloat32(x, [rows, dims]).packRows();
           const back = unpacked(packed.toInt32(), dims);
           return x.every((value, i) => {

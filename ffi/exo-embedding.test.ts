@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import type { Dtype, Mlx, Quantisation } from "./array.ts";
 import { builtLibrary } from "./built-library.ts";
 import { createMlx } from "./native.ts";
-import { packings, repeatable } from "./plain-arrays.ts";
+import { packings, repeatable, withScales } from "./plain-arrays.ts";
 
 const library = builtLibrary();
 const exo = createMlx(library, { device: "cpu", kernels: "exo" });
@@ -19,14 +19,9 @@ function rows(
 ): { shape: readonly number[]; values: number[] } {
   const columns = packing.groupSize * 10;
   return on.scope(() => {
-    const packed = mlx.quantize(
-      mlx.fromFloat32(repeatable(TABLE_ROWS * columns, 5), [TABLE_ROWS, columns]),
-      packing,
-    );
-    const scales = packed.biases === undefined ? packed.scales : packed.scales.astype(type);
-    const biases = packed.biases?.astype(type);
+    const table = mlx.fromFloat32(repeatable(TABLE_ROWS * columns, 5), [TABLE_ROWS, columns]);
     const ids = on.fromInt32(Int32Array.of(3, 0, 19, -1, 3), [1, 5]);
-    const made = ids.quantizedRows({ ...packed, scales, ...(biases && { biases }) }, as);
+    const made = ids.quantizedRows(withScales(mlx.quantize(table, packing), type), as);
     return { shape: made.shape, values: [...made.toFloat32()] };
   });
 }

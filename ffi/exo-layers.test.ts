@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { AttentionOptions, Mlx, MxArray } from "./array.ts";
 import { builtMlx } from "./built-library.ts";
+import { repeatable } from "./plain-arrays.ts";
 
 const exo = builtMlx({ device: "cpu", kernels: "exo" });
 const mlx = builtMlx({ device: "cpu", kernels: "mlx" });
@@ -19,22 +20,13 @@ const type = fc.constantFrom<Type>("float32", "float16", "bfloat16");
 const layout = fc.constantFrom(...LAYOUTS);
 const upTo = (max: number, min = 1) => fc.integer({ min, max });
 
-/** Repeatable values in [-2, 2). */
-function values(count: number, seed: number): Float32Array {
-  let state = Math.imul(seed + 1, 2654435761) | 1;
-  return Float32Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    return state / 2 ** 30;
-  });
-}
-
 /** Gives an operand of `shape` in the type under test; the reference sees the same rounded values as float32. */
 type Give = (shape: readonly number[], seed: number, as?: Layout) => MxArray;
 
 function giver(on: Mlx, as: Type): Give {
   const plain = (shape: readonly number[], seed: number): MxArray => {
     const size = shape.reduce((a, b) => a * b, 1);
-    const rounded = on.fromFloat32(values(size, seed), shape).astype(as);
+    const rounded = on.fromFloat32(repeatable(size, seed, 2), shape).astype(as);
     return on === mlx ? rounded.astype("float32") : rounded;
   };
   return (shape, seed, lie = "rows") => {
@@ -198,13 +190,13 @@ describe("attention", () => {
     const [batch = 1, heads = 1, rows = 1, keys = 1] = full;
     const shape = [perBatch ? batch : 1, perHead ? heads : 1, rows, keys].slice(4 - Math.max(axes, 1));
     const size = shape.reduce((a, b) => a * b, 1);
-    return on.fromFloat32(values(size, 9), shape).greater(axes === 0 ? 3 : 0.5);
+    return on.fromFloat32(repeatable(size, 9, 2), shape).greater(axes === 0 ? 3 : 0.5);
   }
 
   test("a mask that is added to the scores, and keys shared by heads that do not divide, are MLX's to judge", () => {
     expect(
       agree("float32", (give, on) => {
-        const bias = on.fromFloat32(values(15, 4), [3, 5]);
+        const bias = on.fromFloat32(repeatable(15, 4, 2), [3, 5]);
         return give([1, 2, 3, 8], 1).attention(give([1, 2, 5, 8], 2), give([1, 2, 5, 8], 3), {
           scale: 1,
           mask: bias,
@@ -235,10 +227,8 @@ describe("attention", () => {
 
 test("what is no number or infinite comes out as from MLX", () => {
   const special = (on: Mlx, shape: readonly number[]): MxArray => {
-    const given = values(
-      shape.reduce((a, b) => a * b, 1),
-      3,
-    );
+    const size = shape.reduce((a, b) => a * b, 1);
+    const given = repeatable(size, 3, 2);
     given.set([Number.NaN, Infinity, -Infinity, 100, -100, 0], 0);
     return on.fromFloat32(given, shape);
   };

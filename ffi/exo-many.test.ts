@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { Dtype, MxArray, Quantisation } from "./array.ts";
 import { builtLibrary } from "./built-library.ts";
 import { createMlx } from "./native.ts";
-import { repeatable } from "./plain-arrays.ts";
+import { repeatable, withScales } from "./plain-arrays.ts";
 
 const library = builtLibrary();
 const exo = createMlx(library, { device: "cpu", kernels: "exo" });
@@ -39,19 +39,9 @@ function productOf({ bits, groupSize, type, mode = "affine" }: Weight, rows: num
     const wide = weight.astype("float32");
     return { ours: (x: MxArray) => x.linear(weight), reference: wide };
   }
-  const packed = mlx.quantize(dense, { mode, bits, groupSize });
-  if (mode !== "affine") {
-    const reference = mlx.dequantize(packed, "float32");
-    return { ours: (x: MxArray) => x.quantizedLinear(packed), reference };
-  }
-  const { scales, biases } = { scales: packed.scales.astype(type), biases: packed.biases?.astype(type) };
-  const held = { ...packed, scales, ...(biases && { biases }) };
-  const wide = {
-    ...packed,
-    scales: scales.astype("float32"),
-    ...(biases && { biases: biases.astype("float32") }),
-  };
-  return { ours: (x: MxArray) => x.quantizedLinear(held), reference: mlx.dequantize(wide, "float32") };
+  const packed = withScales(mlx.quantize(dense, { mode, bits, groupSize }), type);
+  const reference = mlx.dequantize(withScales(packed, "float32"), "float32");
+  return { ours: (x: MxArray) => x.quantizedLinear(packed), reference };
 }
 
 const root = (values: readonly number[]): number =>

@@ -1,7 +1,7 @@
 /** Arrays in plain TypeScript, for tests to compare MLX's answers with. */
 import { expect } from "bun:test";
 import fc from "fast-check";
-import type { Mlx, MxArray, Quantisation } from "./array.ts";
+import type { Dtype, Mlx, MxArray, Packed, Quantisation } from "./array.ts";
 
 export interface Plain {
   readonly shape: readonly number[];
@@ -50,21 +50,41 @@ export const check = <T>(mlx: Mlx, arbitrary: fc.Arbitrary<T>, property: (value:
     { numRuns: 60 },
   );
 
-/** Values in [-1, 1) that are the same in every run. */
-export function repeatable(count: number, seed: number): Float32Array {
-  let state = seed | 1;
+/** Values in [-most, most) that are the same in every run. */
+export function repeatable(count: number, seed: number, most = 1): Float32Array {
+  let state = Math.imul(seed + 1, 2654435761) | 1;
   return Float32Array.from({ length: count }, () => {
     state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    return state / 2 ** 31;
+    return (state / 2 ** 31) * most;
   });
 }
 
-/** Every way in which MLX packs weights. */
-export const packings: readonly Quantisation[] = [
-  ...[2, 3, 4, 5, 6, 8].flatMap((bits) =>
-    [32, 64, 128].map((groupSize) => ({ mode: "affine" as const, bits, groupSize })),
-  ),
+/** The ways in which MLX packs weights: affine ones first. */
+export const affine: readonly Quantisation[] = [2, 3, 4, 5, 6, 8].flatMap((bits) =>
+  [32, 64, 128].map((groupSize) => ({ mode: "affine" as const, bits, groupSize })),
+);
+export const floats: readonly Quantisation[] = [
   { mode: "mxfp4", bits: 4, groupSize: 32 },
   { mode: "mxfp8", bits: 8, groupSize: 32 },
   { mode: "nvfp4", bits: 4, groupSize: 16 },
 ];
+export const packings = [...affine, ...floats];
+
+/** With scales and biases of `type`; those of floats have a type of their own, and keep it. */
+export function withScales(packed: Packed, type: Dtype): Packed {
+  const { biases } = packed;
+  if (biases === undefined) return packed;
+  return { ...packed, scales: packed.scales.astype(type), biases: biases.astype(type) };
+}
+
+/** MLX packs no fewer than 32 columns at once. */
+export const columnsOf = (groups: number, packing: Quantisation | undefined): number =>
+  groups * Math.max(packing?.groupSize ?? 32, 32);
+
+/**
+ * Whether products of `columns` values of size one are the same but for rounding: of the sums, and, which counts most where
+ * columns are few, of x to 16 bits.
+ */
+export const nearProducts = (got: Float32Array, wanted: Float32Array, columns: number): boolean =>
+  got.length === wanted.length &&
+  got.every((value, i) => Math.abs(value - (wanted[i] ?? Number.NaN)) <= 4e-6 * columns + 1.5e-4);

@@ -2,17 +2,10 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { MxArray, Packed, Quantisation } from "./array.ts";
 import { builtMlx } from "./built-library.ts";
+import { affine, floats } from "./plain-arrays.ts";
 
 const mlx = builtMlx();
 
-const affine = [2, 3, 4, 5, 6, 8].flatMap((bits) =>
-  [32, 64, 128].map((groupSize): Quantisation => ({ mode: "affine", bits, groupSize })),
-);
-const floats: readonly Quantisation[] = [
-  { mode: "mxfp4", bits: 4, groupSize: 32 },
-  { mode: "mxfp8", bits: 8, groupSize: 32 },
-  { mode: "nvfp4", bits: 4, groupSize: 16 },
-];
 const nameOf = ({ mode, bits, groupSize }: Quantisation): string => `${mode} ${bits} ${groupSize}`;
 
 /** Values between -1 and 1 that look random and are the same everywhere. */

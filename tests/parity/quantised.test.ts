@@ -8,6 +8,7 @@ import type { MxArray, Packed, Quantisation } from "#ffi/array";
 import { builtLibrary } from "#ffi/built-library";
 import { weightsOf } from "#ffi/cursor";
 import { createMlx, type NativeMlx } from "#ffi/native";
+import { affine, floats } from "#ffi/plain-arrays";
 import { bytesOf, type TensorToWrite, temporaryFolder } from "../weights/safetensors-writer.ts";
 import { seeded, writeTensors } from "./seeded.ts";
 
@@ -19,14 +20,6 @@ const mlx = {
 const { config, shapes, ids } = await Bun.file(`${import.meta.dir}/recorded/tiny/llama.json`).json();
 const { num_hidden_layers: layers } = config as { num_hidden_layers: number };
 
-const affine = [2, 3, 4, 5, 6, 8].flatMap((bits) =>
-  [32, 64, 128].map((groupSize): Quantisation => ({ mode: "affine", bits, groupSize })),
-);
-const floats: readonly Quantisation[] = [
-  { mode: "mxfp4", bits: 4, groupSize: 32 },
-  { mode: "mxfp8", bits: 8, groupSize: 32 },
-  { mode: "nvfp4", bits: 4, groupSize: 16 },
-];
 /**
  * Furthest logit from the reference, in deviations of all. Our products with many rows round x to 16 bits beside most packed weights
  * where AVX-512 VNNI multiplies integers (see exo_quantized_linear): 2e-5 a product becomes up to 8e-4 in the worst logit.
