@@ -1,6 +1,6 @@
 /** Memory for keys and values to come. MLX does not look whether there is any, and a system that has none ends the process. */
 import { Problem } from "#protocol/problem";
-import { roundUp } from "../cache/cache.ts";
+import { roundUp } from "../cache/held-rows.ts";
 import { inUnits } from "../weights/download.ts";
 import type { Sequence } from "./sequence.ts";
 
