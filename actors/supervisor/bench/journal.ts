@@ -1,5 +1,5 @@
 /** What is measured already, on disk line by line: `--resume` goes on from it, and a crash loses one run at most. */
-import { appendFile, mkdir, open, rename, rm } from "node:fs/promises";
+import { appendFile, link, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Problem } from "#protocol/problem";
 import { isAlive } from "../daemon/daemon.ts";
@@ -92,9 +92,7 @@ const rewrite = (path: string, configHash: string, lines: readonly Line[]): Prom
 async function lock(path: string): Promise<void> {
   for (const isLast of [false, true]) {
     try {
-      const file = await open(path, "wx");
-      await file.write(String(process.pid));
-      return await file.close();
+      return await takeName(path);
     } catch (error) {
       if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
       const pid = Number(await Bun.file(path).text());
@@ -108,6 +106,17 @@ async function lock(path: string): Promise<void> {
         );
       await rm(path, { force: true }); // left behind by one that was killed.
     }
+  }
+}
+
+/** The lock says whose it is from its first moment: an empty one would look like one that was left behind. */
+async function takeName(path: string): Promise<void> {
+  const temporary = `${path}.${process.pid}`;
+  try {
+    await writeFile(temporary, String(process.pid));
+    await link(temporary, path);
+  } finally {
+    await rm(temporary, { force: true });
   }
 }
 
