@@ -3,21 +3,22 @@
  * HTTP and messages. Numbers of streams take turns within each round, so that a busy machine slows all of them alike; the
  * ratio is the median of the rounds' own. What is timed begins when every prompt is computed and its first token said.
  * Not measured: prompts, and answers of different lengths.
- * Run: bun bench/batch.ts [GGUF file or folder] [rounds]
+ * Run: bun bench/batch.ts [model, GGUF file or folder] [rounds] [steps]
  */
-import { resolve } from "node:path";
 import { Engine } from "#actors/shard-worker/engine/engine";
 import { buildModel } from "#actors/shard-worker/models/registry";
 import { openText } from "#actors/shard-worker/text/text-port";
 import { openCheckpoint } from "#actors/shard-worker/weights/checkpoint";
+import { medianOf } from "#actors/supervisor/bench/statistics";
 import { builtMlx } from "#ffi/built-library";
 import { weightsOf } from "#ffi/cursor";
 import type { RequestId } from "#protocol/ids";
+import { modelPath } from "./models.ts";
 
-const SMOLLM2 = resolve(import.meta.dir, "../.cache/models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf");
 const STREAMS = [1, 2, 4, 8];
 const PROMPT_TOKENS = 64;
-const [path = SMOLLM2, rounds = "7", steps = "48"] = process.argv.slice(2);
+const [name = "smollm2", rounds = "7", steps = "48"] = process.argv.slice(2);
+const path = await modelPath(name);
 const TIMED_STEPS = Number(steps);
 
 const mlx = builtMlx();
@@ -61,9 +62,6 @@ function speedOf(streams: number): number {
   return speed;
 }
 
-const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-
 for (const streams of STREAMS) speedOf(streams);
 const measured = Array.from({ length: Number(rounds) }, () => STREAMS.map(speedOf));
 const table = STREAMS.map((streams, i) => {
@@ -72,8 +70,8 @@ const table = STREAMS.map((streams, i) => {
   const [least, most] = [Math.min(...ratios), Math.max(...ratios)];
   return {
     streams,
-    "tokens/s": median(speeds).toFixed(1),
-    "of one stream": median(ratios).toFixed(2),
+    "tokens/s": medianOf(speeds).toFixed(1),
+    "of one stream": medianOf(ratios).toFixed(2),
     spread: `${least.toFixed(2)}-${most.toFixed(2)}`,
   };
 });

@@ -1,5 +1,5 @@
 /** The models that figures are measured on: the real one that the build fetches, and random ones written here. */
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { EXPERTS, type ModelShape, ONE_BILLION, type Packing, randomModel } from "./peers-weights.ts";
 
@@ -20,6 +20,10 @@ export async function modelFile(name: string): Promise<string> {
   const { shape, packing } = randomShape(name);
   return await randomModel(join(benchCache, `random-${name}.gguf`), shape, packing);
 }
+
+/** The same where the name is no file or folder itself. */
+export const modelPath = async (named: string): Promise<string> =>
+  existsSync(named) ? named : await modelFile(named);
 
 export function randomShape(name: string): { readonly shape: ModelShape; readonly packing: Packing } {
   const random = RANDOM[name];

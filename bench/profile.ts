@@ -2,31 +2,33 @@
  * Where the time of a decode step goes: each operation of our own, its calls and microseconds a step, and what lies before it
  * on the stream (MLX's own operations and the handing over of work). Caches are filled with random rows, so that a long
  * context costs no prompt. The counting itself takes some 0.3 us an operation.
- * Run: bun bench/profile.ts [GGUF file or folder] [tokens of context] [streams] [kind of cache]
+ * Run: bun bench/profile.ts [model, GGUF file or folder] [tokens of context] [streams] [kind of cache]
  */
-import { resolve } from "node:path";
 import { type Member, Sequence } from "#actors/shard-worker/engine/sequence";
 import { buildModel } from "#actors/shard-worker/models/registry";
 import { openCheckpoint } from "#actors/shard-worker/weights/checkpoint";
+import { medianOf } from "#actors/supervisor/bench/statistics";
 import { builtMlx } from "#ffi/built-library";
 import { weightsOf } from "#ffi/cursor";
 import type { KvQuant } from "#protocol/shard";
+import { modelPath } from "./models.ts";
 
-const SMOLLM2 = resolve(import.meta.dir, "../.cache/models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf");
 const STEPS = 40;
 const WARM_STEPS = 8;
-const [path = SMOLLM2, context = "64", streams = "1", type] = process.argv.slice(2);
+const [name = "smollm2", context = "64", streams = "1", type] = process.argv.slice(2);
+const path = await modelPath(name);
 
 const mlx = builtMlx();
 const { config, source, close } = openCheckpoint(path, mlx);
 const model = buildModel(config, weightsOf(source, mlx, { dtype: "float32" }));
 close();
-const numberIn = (name: string): number => {
-  const value = Object.entries(config).find(([key]) => key === name)?.[1];
-  return typeof value === "number" ? value : Number.NaN;
+const numberIn = (key: string): number | undefined => {
+  const value = Object.entries(config).find(([each]) => each === key)?.[1];
+  return typeof value === "number" ? value : undefined;
 };
-const kvHeads = numberIn("num_key_value_heads");
-const dims = numberIn("hidden_size") / numberIn("num_attention_heads");
+const heads = numberIn("num_attention_heads") ?? Number.NaN;
+const kvHeads = numberIn("num_key_value_heads") ?? heads;
+const dims = numberIn("head_dim") ?? (numberIn("hidden_size") ?? Number.NaN) / heads;
 
 /** A sequence that stands at `tokens`, with noise for keys and values. */
 function filled(tokens: number): Sequence {
@@ -53,7 +55,7 @@ function run(steps: number): number[] {
     const startMs = performance.now();
     Sequence.nextOfEach(members);
     return (performance.now() - startMs) * 1000;
-  }).sort((a, b) => a - b);
+  });
 }
 
 run(WARM_STEPS);
@@ -90,8 +92,7 @@ console.table(
     "us each": (us / calls).toFixed(1),
   })),
 );
-const median = (values: readonly number[]): string => (values[values.length >> 1] ?? Number.NaN).toFixed(0);
 console.log(
-  `${path}: ${context} tokens of context, ${streams} streams: a step ${median(plain)} us (least ${plain[0]?.toFixed(0)}), counted ${median(counted)} us`,
+  `${path}: ${context} tokens of context, ${streams} streams: a step ${medianOf(plain).toFixed(0)} us (least ${Math.min(...plain).toFixed(0)}), counted ${medianOf(counted).toFixed(0)} us`,
 );
 for (const { sequence } of members) sequence.dispose();

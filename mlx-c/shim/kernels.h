@@ -34,11 +34,11 @@ int exo_linear(
  * "affine" (value = scale * q + bias): bits 2, 3, 4, 5, 6 or 8, group_size 32, 64 or 128, scales and biases float16, bfloat16 or
  * float32 (both alike). "mxfp4", "mxfp8" (group_size 32) and "nvfp4" (16): scales uint8, no biases.
  *
- * With AVX-512 VNNI x is rounded to 16-bit integers with a scale for every few columns, beside affine weights of 4 or 8 bits,
- * and with more than 8 rows of x beside all packed weights but mxfp8 and nvfp4:
- * results are off by about 2e-5 of their deviation (root mean square; float32 sums alone by 1e-6). EXO_CPU_KERNELS=avx512f
- * computes in float32 instead. On every path a row's results are the same bits whichever rows of x stand beside it, as long as
- * these are more than 8 in all, or are not.
+ * Beside all packed weights but mxfp8, x is rounded to 16-bit integers with a scale for every few columns: up to 8 rows of it by
+ * the sets avx512, avxvnni, avx2 and neon, more rows (and then not beside nvfp4) by avx512 alone. Results are off by about 2e-5
+ * of their deviation (root mean square; float32 sums alone by 1e-6). The other sets compute in float32: see EXO_CPU_KERNELS. On
+ * every path a row's results are the same bits whichever rows of x stand beside it, as long as these are more than 8 in all, or
+ * are not.
  */
 int exo_quantized_linear(
     mlx_array* res,
@@ -136,8 +136,8 @@ int exo_rope(
 
 /**
  * softmax(scale * q k^T) v: q [B, Hq, L, D], k [B, Hkv, S, D], v [B, Hkv, S, Dv]; query head h reads head h / (Hq / Hkv). k and v
- * may be of another type than q, or rows of exo_pack_rows. The scores are never held as a whole. `mask` 0: every key is seen, 1: row l sees keys up to S - L + l. `mask_array` (then mask
- * must be 0): boolean, broadcastable to [B, Hq, L, S], true = sees.
+ * may be of another type than q, or rows of exo_pack_rows. The scores are never held as a whole. `mask` 0: every key is seen, 1:
+ * row l sees keys up to S - L + l. `mask_array` (then mask must be 0): boolean, broadcastable to [B, Hq, L, S], true = sees.
  */
 int exo_attention(
     mlx_array* res,
@@ -150,11 +150,12 @@ int exo_attention(
     const mlx_stream s);
 
 /**
- * One new token of each of `count` sequences, in one step: q [count, .., Hq * D] and k [count, .., Hkv * D] (however shaped: their
- * elements in row-major order) are rotated as by exo_rope, k and v are written into each sequence's cache, and the token attends to
- * what that holds then: [count, 1, Hq * Dv]. `caches` are each sequence's keys and values in turn, [1, Hkv, S, D] of any float type
- * or of exo_pack_rows; they are WRITTEN INTO when this is computed, so no one else may hold their memory. `places` are three numbers
- * for each sequence: the token's position, the row that is written, and how many rows are seen then. dims 0: no rotation.
+ * One new token of each of `count` sequences, in one step: q [count, .., Hq * D] and k [count, .., Hkv * D] (however shaped:
+ * their elements in row-major order) are rotated as by exo_rope, k and v are written into each sequence's cache, and the token
+ * attends to what that holds then: [count, 1, Hq * Dv]. `caches` are each sequence's keys and values in turn, [1, Hkv, S, D] of
+ * any float type or of exo_pack_rows; they are WRITTEN INTO when this is computed, so no one else may hold their memory.
+ * `places` are three numbers for each sequence: the token's position, the row that is written, and how many rows are seen then.
+ * dims 0: no rotation.
  */
 int exo_cached_attention(
     mlx_array* res,
@@ -173,8 +174,8 @@ int exo_cached_attention(
     const mlx_stream s);
 
 /**
- * Rows x [.., D] in a byte a value, for caches: uint8 [.., D + 2 * ceil(D / 32)]. Of each 32 values the nearest multiples of a scale,
- * plus 128; after them the scales as bfloat16.
+ * Rows x [.., D] in a byte a value, for caches: uint8 [.., D + 2 * ceil(D / 32)]. Of each 32 values the nearest multiples of a
+ * scale, plus 128; after them the scales as bfloat16.
  */
 int exo_pack_rows(
     mlx_array* res,
