@@ -70,11 +70,11 @@ test("counts that cannot be are taken as not said", async () => {
     const args = ["bench", "m", "--url", url, "--api", "chat", ...COMMON, "-r", "1", "--json"];
     const { code, out } = await exo(args, { home: home.path });
     const [cell] = JSON.parse(out).cells;
-    return [code, cell.summary.promptTokens, cell.summary.outputTokens];
+    return [code, cell.summary.prefillTps, cell.summary.outputTokens];
   };
   expect([await counts("-3"), await counts("1e300")]).toEqual([
-    [0, 0, 1],
-    [0, 0, 1],
+    [0, undefined, 1],
+    [0, undefined, 1],
   ]);
 });
 

@@ -115,11 +115,12 @@ export function tpotOf({ pieces, outputTokens }: Sample): number | undefined {
   return afterFirst > 0 ? spentMs / afterFirst : undefined;
 }
 
-/** The wait before sending is no prefill either. */
+/** The wait before sending is no prefill either; a target that counts no prompt, or has all of it cached, shows no rate. */
 function prefillTpsOf(sample: Sample): number | undefined {
-  if (sample.firstMs === undefined) return undefined;
+  const tokens = sample.promptTokens - sample.cachedTokens;
+  if (sample.firstMs === undefined || tokens <= 0) return undefined;
   const ms = sample.firstMs - sample.sentMs - (sample.queueMs ?? 0);
-  return over((sample.promptTokens - sample.cachedTokens) * 1000, ms);
+  return over(tokens * 1000, ms);
 }
 
 const over = (amount: number, divisor: number | undefined): number | undefined =>
