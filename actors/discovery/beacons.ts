@@ -12,7 +12,11 @@ import { SourceLimits } from "./source-limits.ts";
 import type { Datagrams } from "./udp.ts";
 
 export interface BeaconPorts {
-  readonly datagrams: Pick<Datagrams, "shout">;
+  readonly datagrams: Pick<Datagrams, "shout" | "send">;
+  /** Where shouting does not reach, and a member may be. */
+  readonly elsewhere: () => readonly Endpoint[];
+  /** Which start of that member this node is linked with now. */
+  readonly linkedBoot: (node: NodeId) => string | undefined;
   readonly clock: Clock;
   /** The newest last. */
   readonly keys: () => readonly DiscoveryKey[];
@@ -23,6 +27,8 @@ export interface BeaconPorts {
 /** A machine that starts is impatient, then rests: 20 members at rest say less than 2 kB a second together. */
 const FIRST_MS = [0, 250, 750];
 const REST_MS = 2000;
+/** Machines elsewhere are spoken to at the start, and once in so many times. */
+const ELSEWHERE_EVERY = 15;
 
 export class Beacons {
   readonly #ports: BeaconPorts;
@@ -59,6 +65,8 @@ export class Beacons {
     const boot = Buffer.from(beacon.boot).toString("hex");
     const last = this.#last.get(node);
     if (last?.boot === boot && beacon.counter <= last.counter) return;
+    // A link says more than any datagram: what is played again now changes nothing.
+    if (this.#ports.linkedBoot(node) !== undefined) return;
     if (!last && this.#last.size >= MEMBERS_MAX) return;
     this.#last.set(node, { boot, counter: beacon.counter });
     if (beacon.port > 0) this.#ports.heard(node, { host: from.host, port: beacon.port });
@@ -73,7 +81,10 @@ export class Beacons {
     const key = this.#ports.keys().at(-1);
     if (!key) return;
     this.#counter += 1;
-    const beacon = { ...this.#ports.self(), counter: this.#counter, goodbye };
-    this.#ports.datagrams.shout(encodeBeacon(beacon, key));
+    const { self, datagrams, elsewhere } = this.#ports;
+    const bytes = encodeBeacon({ ...self(), counter: this.#counter, goodbye }, key);
+    datagrams.shout(bytes);
+    const isTurn = goodbye || this.#counter <= FIRST_MS.length || this.#counter % ELSEWHERE_EVERY === 0;
+    if (isTurn) for (const place of elsewhere()) datagrams.send(bytes, place);
   }
 }

@@ -7,11 +7,12 @@ import { type DiscoveryMessage, DiscoveryReply } from "#protocol/discovery";
 import type { Address, NodeId } from "#protocol/ids";
 import { Beacons } from "./beacons.ts";
 import { namespaceDigest, type Presence } from "./datagram.ts";
+import { Elsewhere } from "./elsewhere.ts";
 import { Nearby, type Neighbour } from "./nearby.ts";
 import { type PairingHandle, type PairingOptions, spawnPairing } from "./pairing/actor.ts";
 import { Peers } from "./peers.ts";
 import type { LocalAddress, Watch, WatchPorts } from "./ports.ts";
-import { type Datagrams, openUdp } from "./udp.ts";
+import { type Datagrams, isOnNetwork, openUdp } from "./udp.ts";
 
 export interface DiscoveryOptions {
   readonly clock: Clock;
@@ -19,6 +20,10 @@ export interface DiscoveryOptions {
   readonly port: number | undefined;
   readonly namespace: string;
   readonly excludedInterfaces: readonly string[];
+  /** Members' ports of machines that shouting does not reach. */
+  readonly peers: readonly Endpoint[];
+  /** The status of the overlay network that this machine is in; undefined where there is none. */
+  readonly tailnet: () => Promise<unknown>;
   readonly addresses: () => readonly LocalAddress[];
   /** This node as it shows itself now. */
   readonly presence: () => Presence;
@@ -41,7 +46,8 @@ export interface DiscoveryHandle {
 export async function discovery(system: ActorSystem, options: DiscoveryOptions): Promise<DiscoveryHandle> {
   const { clock, presence } = options;
   const datagrams = await datagramsOf(options);
-  const nearby = datagrams && nearbyOn(datagrams, options);
+  const elsewhere = new Elsewhere({ ...options, port: options.port ?? 0 });
+  const nearby = datagrams && nearbyOn(datagrams, options, elsewhere);
   let peers: Peers | undefined;
   let beacons: Beacons | undefined;
   if (datagrams)
@@ -69,6 +75,7 @@ export async function discovery(system: ActorSystem, options: DiscoveryOptions):
         return peers?.hinted(message.node, message.endpoints.map(endpointFrom).filter(isEndpoint));
     }
   });
+  if (datagrams) void elsewhere.start();
   nearby?.start();
 
   function watch(ports: WatchPorts): Watch {
@@ -80,12 +87,14 @@ export async function discovery(system: ActorSystem, options: DiscoveryOptions):
         clock,
         keys: ports.keys,
         self: presence,
+        elsewhere: () => elsewhere.places,
+        linkedBoot: (node) => made.linkedBoot(node),
         heard: (node, at) => made.learn(node, at),
       });
     [peers, beacons] = [made, seen];
     made.start();
     seen?.start();
-    return watchOver(made, seen);
+    return watchOver(made, seen, options.peers);
   }
 
   return {
@@ -94,6 +103,7 @@ export async function discovery(system: ActorSystem, options: DiscoveryOptions):
     watch,
     async stop() {
       system.stop(address);
+      elsewhere.stop();
       nearby?.stop();
       await datagrams?.close();
     },
@@ -105,15 +115,33 @@ const datagramsOf = async ({ port, clock, addresses, excludedInterfaces, trouble
     ? undefined
     : await openUdp({ port, clock, addresses, excluded: excludedInterfaces, troubled });
 
-const nearbyOn = (datagrams: Datagrams, { clock, presence, namespace, changed }: DiscoveryOptions) =>
-  new Nearby({ datagrams, clock, presence, namespace: namespaceDigest(namespace), changed });
+const nearbyOn = (datagrams: Datagrams, options: DiscoveryOptions, elsewhere: Elsewhere) => {
+  const { clock, presence, namespace, changed, addresses, troubled } = options;
+  return new Nearby({
+    datagrams,
+    clock,
+    presence,
+    changed,
+    namespace: namespaceDigest(namespace),
+    elsewhere: () => elsewhere.places,
+    isNear: (host) => isOnNetwork(host, addresses()),
+    copied: (host) =>
+      troubled(
+        `another machine, at ${host}, has the identity of this one, as a copied disk gives it: only one of both can be in a home; on the copy: exo node reset-identity`,
+      ),
+  });
+};
 
 /** The watch with its beacons, which begin and end with it. */
-const watchOver = (peers: Peers, beacons: Beacons | undefined): Watch => ({
+const watchOver = (peers: Peers, beacons: Beacons | undefined, named: readonly Endpoint[]): Watch => ({
   get all() {
     return peers.all;
   },
-  setMembers: (nodes) => peers.setMembers(nodes),
+  setMembers(nodes) {
+    peers.setMembers(nodes);
+    // It is not said which member a named machine is: TLS tells.
+    for (const node of nodes) peers.hinted(node, named);
+  },
   learn: (node, endpoint) => peers.learn(node, endpoint),
   accept: (link) => peers.accept(link),
   stop: () => {

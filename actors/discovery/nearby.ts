@@ -18,8 +18,14 @@ export interface Neighbour extends Presence {
 }
 
 export interface NearbyOptions {
-  readonly datagrams: Pick<Datagrams, "shout">;
+  readonly datagrams: Pick<Datagrams, "shout" | "send">;
   readonly clock: Clock;
+  /** Where shouting does not reach, and somebody may be. */
+  readonly elsewhere: () => readonly Endpoint[];
+  /** Whether shouting reaches that address. */
+  readonly isNear: (host: string) => boolean;
+  /** Another machine shows itself with this one's identity; said once of each address. */
+  readonly copied: (host: string) => void;
   readonly namespace: Uint8Array;
   /** This node as it shows itself now. */
   readonly presence: () => Presence;
@@ -33,6 +39,8 @@ const PAIRING_MS = 1000;
 /** Two shouts missed, and a little. */
 const FORGET_AFTER_MS = 70_000;
 const ANSWER_EVERY_MS = 500;
+/** Two machines that answer each other by mistake stay that quiet. */
+const ANSWER_ONE_EVERY_MS = 5000;
 const NEIGHBOURS_MAX = 64;
 const ADDRESSES_MAX = 8;
 
@@ -41,6 +49,8 @@ export class Nearby {
   readonly #limits: SourceLimits;
   readonly #neighbours = new Map<string, Neighbour>();
   readonly #cancels = new Set<() => void>();
+  readonly #answered = new Map<string, number>();
+  readonly #copies = new Set<string>();
   #answeredMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: NearbyOptions) {
@@ -57,9 +67,7 @@ export class Nearby {
   stop(): void {
     for (const cancel of this.#cancels) cancel();
     this.#cancels.clear();
-    this.#options.datagrams.shout(
-      encodePresence({ ...this.#options.presence(), port: 0 }, this.#options.namespace),
-    );
+    this.#say({ ...this.#options.presence(), port: 0 });
   }
 
   /** Something about this node changed that others should see soon: an invite, a name. */
@@ -77,11 +85,38 @@ export class Nearby {
   receive(bytes: Uint8Array, from: Endpoint): void {
     if (!this.#limits.allows(from.host)) return;
     const presence = decodePresence(bytes, this.#options.namespace);
-    if (!presence || Buffer.compare(presence.node, this.#options.presence().node) === 0) return;
+    if (!presence) return;
+    const own = this.#options.presence();
+    if (Buffer.compare(presence.node, own.node) === 0) {
+      // This node hears itself; another boot with a port is another process.
+      if (presence.port > 0 && Buffer.compare(presence.boot, own.boot) !== 0) this.#tellCopied(from.host);
+      return;
+    }
     const id = base32(presence.node);
     const known = this.#neighbours.get(id);
-    if (presence.port === 0) this.#leave(id, known, presence);
-    else this.#note(id, known, presence, from);
+    if (presence.port === 0) {
+      this.#leave(id, known, presence);
+      return;
+    }
+    this.#note(id, known, presence, from);
+    if (!this.#options.isNear(from.host)) this.#answerOne(id, from);
+  }
+
+  #tellCopied(host: string): void {
+    if (this.#copies.has(host) || this.#copies.size >= ADDRESSES_MAX) return;
+    this.#copies.add(host);
+    this.#options.copied(host);
+  }
+
+  /** Who came from elsewhere hears no shouts: it is answered, by as many bytes as it sent. */
+  #answerOne(id: string, from: Endpoint): void {
+    const nowMs = this.#options.clock.nowMs();
+    const { elsewhere, datagrams, presence, namespace } = this.#options;
+    if (elsewhere().some(({ host }) => host === from.host)) return; // It is spoken to anyway.
+    if (nowMs - (this.#answered.get(id) ?? Number.NEGATIVE_INFINITY) < ANSWER_ONE_EVERY_MS) return;
+    if (this.#answered.size >= NEIGHBOURS_MAX) this.#answered.clear();
+    this.#answered.set(id, nowMs);
+    datagrams.send(encodePresence(presence(), namespace), from);
   }
 
   #leave(id: string, known: Neighbour | undefined, { boot }: Presence): void {
@@ -131,7 +166,14 @@ export class Nearby {
   }
 
   #shout(): void {
-    this.#options.datagrams.shout(encodePresence(this.#options.presence(), this.#options.namespace));
+    this.#say(this.#options.presence());
+  }
+
+  #say(presence: Presence): void {
+    const { datagrams, namespace, elsewhere } = this.#options;
+    const bytes = encodePresence(presence, namespace);
+    datagrams.shout(bytes);
+    for (const place of elsewhere()) datagrams.send(bytes, place);
   }
 
   #later(ms: number, run: () => void): void {

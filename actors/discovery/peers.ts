@@ -76,6 +76,11 @@ export class Peers implements Watch {
     }
   }
 
+  /** Which start of that member this node is linked with now. */
+  linkedBoot(node: NodeId): string | undefined {
+    return this.#links.get(node)?.peer.boot;
+  }
+
   learn(node: NodeId, endpoint: Endpoint): void {
     this.#peers.get(node)?.learn(endpoint);
   }

@@ -116,7 +116,16 @@ class Udp implements Datagrams {
 
   send(bytes: Uint8Array, to: Endpoint): void {
     const udp = to.host.includes(":") ? this.#six : this.#four;
-    udp?.socket.send(bytes, to.port, to.host, (error) => error && this.#tell(`${to.host}: ${error.message}`));
+    try {
+      udp?.socket.send(
+        bytes,
+        to.port,
+        to.host,
+        (error) => error && this.#tell(`${to.host}: ${error.message}`),
+      );
+    } catch (error) {
+      this.#tell(`${to.host}: ${reason(error)}`);
+    }
   }
 
   /** Looks which interfaces there are, joins their groups, and looks again after a while. */
@@ -173,6 +182,14 @@ function waysFrom({
   if (family === "IPv6") return scope ? [{ socket: 6, to: `${GROUP_6}%${name}`, via: `::%${scope}` }] : [];
   const broadcast: Way = { socket: 4, to: broadcastOf(address, netmask) };
   return internal ? [broadcast] : [broadcast, { socket: 4, to: GROUP_4, via: address }];
+}
+
+/** Whether the host is on a network of one of the addresses, so that shouting reaches it. */
+export function isOnNetwork(host: string, addresses: readonly LocalAddress[]): boolean {
+  if (host.includes(":")) return /^fe80:/i.test(host);
+  const near = ({ family, address, netmask }: LocalAddress) =>
+    family === "IPv4" && broadcastOf(host, netmask) === broadcastOf(address, netmask);
+  return addresses.some(near);
 }
 
 /** The address of all hosts in an IPv4 network: the host bits set. */

@@ -102,6 +102,8 @@ export class SimulatedHome {
       port: undefined,
       namespace: "default",
       excludedInterfaces: [],
+      peers: [],
+      tailnet: async () => undefined,
       addresses: () => [],
       presence: () => {
         throw new Error("nobody shouts here");

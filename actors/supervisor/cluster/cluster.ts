@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { type DiscoveryHandle, type DiscoveryOptions, discovery } from "#actors/discovery/index";
 import { hashOf, type Identity } from "#actors/runtime/security/identity";
 import type { ActorSystem } from "#actors/runtime/system";
+import { endpointFrom } from "#actors/runtime/transport/endpoint";
+import { tailnetStatus } from "#actors/runtime/transport/local-daemon";
 import { kernelAnswers } from "#actors/runtime/transport/probe";
 import { Discovery, type DiscoveryReply, type Neighbour } from "#protocol/discovery";
 import { MINOR_VERSION } from "#protocol/hello";
@@ -111,12 +113,14 @@ function closing<More extends object>(
 /** A machine without a usable network works alone. */
 async function openDiscovery(
   system: ActorSystem,
-  { discoveryPort, namespace, excludedInterfaces, troubled }: ClusterOptions,
+  { discoveryPort, namespace, excludedInterfaces, peers: named, troubled }: ClusterOptions,
   more: Pick<DiscoveryOptions, "presence" | "changed">,
 ): Promise<DiscoveryHandle> {
   const { clock } = system;
   const addresses = localAddresses;
-  const options = { clock, namespace, excludedInterfaces, addresses, troubled, ...more };
+  const peers = named.map(endpointFrom).filter((each) => each !== undefined);
+  const tailnet = () => tailnetStatus();
+  const options = { clock, namespace, excludedInterfaces, addresses, troubled, peers, tailnet, ...more };
   try {
     return await discovery(system, { ...options, port: discoveryPort });
   } catch (error) {
