@@ -24,11 +24,13 @@ export interface BeaconPorts {
   readonly heard: (node: NodeId, at: Endpoint) => void;
 }
 
-/** A machine that starts is impatient, then rests: 20 members at rest say less than 2 kB a second together. */
+/** A machine that starts is impatient, then rests more and more: 20 members at rest say about a kilobyte a second together. */
 const FIRST_MS = [0, 250, 750];
-const REST_MS = 2000;
+const REST_FIRST_MS = 2000;
+const REST_LAST_MS = 15_000;
+const REST_GROWS = 1.5;
 /** Machines elsewhere are spoken to at the start, and once in so many times. */
-const ELSEWHERE_EVERY = 15;
+const ELSEWHERE_EVERY = 3;
 
 export class Beacons {
   readonly #ports: BeaconPorts;
@@ -37,6 +39,9 @@ export class Beacons {
   readonly #last = new Map<NodeId, { readonly boot: string; readonly counter: number }>();
   #counter = 0;
   #cancels: readonly (() => void)[] = [];
+  #restMs = REST_FIRST_MS;
+  #stirredMs = Number.NEGATIVE_INFINITY;
+  #stopped = false;
 
   constructor(ports: BeaconPorts) {
     this.#ports = ports;
@@ -47,13 +52,24 @@ export class Beacons {
     const { clock } = this.#ports;
     this.#cancels = [
       ...FIRST_MS.map((ms) => clock.after(ms, () => this.#shout(false))),
-      clock.after(REST_MS, () => this.#repeat()),
+      clock.after(REST_FIRST_MS, () => this.#repeat()),
     ];
   }
 
   stop(): void {
+    this.#stopped = true;
     for (const cancel of this.#cancels) cancel();
     this.#shout(true);
+  }
+
+  /** A member was lost: it may be somewhere else now, or this machine is. */
+  stir(): void {
+    const { clock } = this.#ports;
+    if (this.#stopped || clock.nowMs() - this.#stirredMs < REST_FIRST_MS) return;
+    this.#stirredMs = clock.nowMs();
+    this.#restMs = REST_FIRST_MS;
+    for (const cancel of this.#cancels) cancel();
+    this.start();
   }
 
   /** A datagram came in; anything but a fresh beacon of this cluster is passed over. */
@@ -74,7 +90,8 @@ export class Beacons {
 
   #repeat(): void {
     this.#shout(false);
-    this.#cancels = [this.#ports.clock.after(REST_MS, () => this.#repeat())];
+    this.#cancels = [this.#ports.clock.after(this.#restMs, () => this.#repeat())];
+    this.#restMs = Math.min(REST_LAST_MS, this.#restMs * REST_GROWS);
   }
 
   #shout(goodbye: boolean): void {

@@ -79,7 +79,13 @@ export async function discovery(system: ActorSystem, options: DiscoveryOptions):
   nearby?.start();
 
   function watch(ports: WatchPorts): Watch {
-    const made = new Peers(ports);
+    const made = new Peers({
+      ...ports,
+      unlinked(node) {
+        ports.unlinked(node);
+        beacons?.stir();
+      },
+    });
     const seen: Beacons | undefined =
       datagrams &&
       new Beacons({
