@@ -1,4 +1,6 @@
 /** The Discovery actor: listens to the network, answers who is near, and watches over the members of this home. */
+
+import type { Received } from "#actors/runtime/actor";
 import type { Clock } from "#actors/runtime/clock";
 import type { ActorSystem } from "#actors/runtime/system";
 import { endpointFrom } from "#actors/runtime/transport/endpoint";
@@ -56,25 +58,10 @@ export async function discovery(system: ActorSystem, options: DiscoveryOptions):
       beacons?.receive(bytes, from);
     };
   const list = () => (nearby?.neighbours ?? []).map((each) => shown(each, clock.nowMs()));
-  const address = system.spawn<DiscoveryMessage>("discovery", ({ message, from, reply }) => {
-    const sender = from.slice(0, from.indexOf("/")) as NodeId;
-    switch (message.type) {
-      case "Discovery.List":
-        return reply(DiscoveryReply.Neighbours({ neighbours: list() }));
-      case "Discovery.Beat":
-        return peers?.heard(sender);
-      case "Discovery.Goodbye":
-        return peers?.goodbye(sender);
-      case "Discovery.Here":
-        return peers?.located(sender, message.endpoints.map(endpointFrom).filter(isEndpoint));
-      case "Discovery.Missed":
-        return peers?.missed(sender, message.node);
-      case "Discovery.Heard":
-        return peers?.heardElsewhere(message.node);
-      case "Discovery.Known":
-        return peers?.hinted(message.node, message.endpoints.map(endpointFrom).filter(isEndpoint));
-    }
-  });
+  const address = system.spawn(
+    "discovery",
+    behaviour(list, () => peers),
+  );
   if (datagrams) void elsewhere.start();
   nearby?.start();
 
@@ -115,6 +102,28 @@ export async function discovery(system: ActorSystem, options: DiscoveryOptions):
     },
   };
 }
+
+const behaviour =
+  (list: () => readonly Shown[], peers: () => Peers | undefined) =>
+  ({ message, from, reply }: Received<DiscoveryMessage>) => {
+    const sender = from.slice(0, from.indexOf("/")) as NodeId;
+    switch (message.type) {
+      case "Discovery.List":
+        return reply(DiscoveryReply.Neighbours({ neighbours: [...list()] }));
+      case "Discovery.Beat":
+        return peers()?.heard(sender);
+      case "Discovery.Goodbye":
+        return peers()?.goodbye(sender);
+      case "Discovery.Here":
+        return peers()?.located(sender, message.endpoints.map(endpointFrom).filter(isEndpoint));
+      case "Discovery.Missed":
+        return peers()?.missed(sender, message.node);
+      case "Discovery.Heard":
+        return peers()?.heardElsewhere(message.node);
+      case "Discovery.Known":
+        return peers()?.hinted(message.node, message.endpoints.map(endpointFrom).filter(isEndpoint));
+    }
+  };
 
 const datagramsOf = async ({ port, clock, addresses, excludedInterfaces, troubled }: DiscoveryOptions) =>
   port === undefined
@@ -157,6 +166,8 @@ const watchOver = (peers: Peers, beacons: Beacons | undefined, named: readonly E
 });
 
 const isEndpoint = (endpoint: Endpoint | undefined): endpoint is Endpoint => endpoint !== undefined;
+
+type Shown = ReturnType<typeof shown>;
 
 const shown = ({ id, name, version, addresses, port, pairingPort, heardMs }: Neighbour, nowMs: number) => ({
   node: id as NodeId,

@@ -37,8 +37,9 @@ export async function discovering(
   const startMs = performance.now();
   const ask = async (node: number) => {
     const url = `${running[node]?.url}/exo/v1/cluster`;
-    const { nodes: seen } = await Bun.$`${net.prefix(node)} curl -s ${url}`.quiet().json();
-    return (seen as readonly object[]).length;
+    const child = Bun.spawn([...net.prefix(node), "curl", "-s", url]);
+    const { nodes: seen }: { nodes: readonly object[] } = JSON.parse(await new Response(child.stdout).text());
+    return seen.length;
   };
   const waiting = new Set(running.keys());
   while (waiting.size > 0) {
