@@ -81,11 +81,12 @@ export class Beacons {
     const boot = Buffer.from(beacon.boot).toString("hex");
     const last = this.#last.get(node);
     if (last?.boot === boot && beacon.counter <= last.counter) return;
-    // A link says more than any datagram: what is played again now changes nothing.
-    if (this.#ports.linkedBoot(node) !== undefined) return;
-    if (!last && this.#last.size >= MEMBERS_MAX) return;
+    // A link says more than any datagram: another start than the linked one is played again, or soon links itself.
+    const linked = this.#ports.linkedBoot(node);
+    if ((linked ?? boot) !== boot || (!last && this.#last.size >= MEMBERS_MAX)) return;
     this.#last.set(node, { boot, counter: beacon.counter });
-    if (beacon.port > 0) this.#ports.heard(node, { host: from.host, port: beacon.port });
+    if (beacon.port > 0 && linked === undefined)
+      this.#ports.heard(node, { host: from.host, port: beacon.port });
   }
 
   #repeat(): void {

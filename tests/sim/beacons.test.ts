@@ -11,7 +11,9 @@ function member(node: number, keys: () => readonly DiscoveryKey[], time: Virtual
   const [shouted, heard]: [Uint8Array[], string[]] = [[], []];
   const clock = time.clock(() => 0.5);
   const beacons = new Beacons({
-    datagrams: { shout: (datagram) => shouted.push(datagram) },
+    datagrams: { shout: (datagram) => shouted.push(datagram), send: () => {} },
+    elsewhere: () => [],
+    linkedBoot: () => undefined,
     clock,
     keys,
     self: () => ({ minor: 0, node: bytes(32, node), boot: bytes(16, node), port: 52_000 + node }),
