@@ -33,11 +33,16 @@ export class Sensors {
   readonly #cancels = new Map<Group, () => void>();
   #time: ProcessorTime | undefined;
   #stopped = false;
+  /** What the runtime says of any machine, asked once; probes know better. */
+  readonly #plain: Pick<NodeFacts, "chip" | "cores" | "memoryBytes" | "freeBytes">;
   #facts: NodeFacts;
 
   constructor(options: SensorOptions) {
     this.#options = options;
-    this.#probe = probeOf(options.machine);
+    const { machine } = options;
+    this.#probe = probeOf(machine);
+    const { model: chip, count: cores } = machine.processors();
+    this.#plain = { chip, cores, memoryBytes: machine.memoryBytes(), freeBytes: machine.freeBytes() };
     this.#facts = this.#assembled();
   }
 
@@ -97,29 +102,17 @@ export class Sensors {
 
   #assembled(): NodeFacts {
     const { machine, name, version } = this.#options;
-    const { totalBytes, freeBytes } = machine.memory();
-    const { model, count } = this.#unknown();
     return boundedFacts({
+      ...this.#plain,
       name,
       version,
       os: `${machine.platform} ${machine.release}`,
       arch: machine.arch,
-      chip: model,
-      cores: count,
-      memoryBytes: totalBytes,
-      freeBytes,
       accelerators: [],
       interfaces: [],
       rdma: "none",
       ...Object.assign({}, ...this.#parts.values()),
     });
-  }
-
-  /** What the runtime says of the processors: dear to ask on machines of many, so once. */
-  #processors: { readonly model: string; readonly count: number } | undefined;
-  #unknown() {
-    this.#processors ??= this.#options.machine.processors();
-    return this.#processors;
   }
 }
 

@@ -102,7 +102,8 @@ const machineOf = (node: { readonly freeBytes: number }): Machine => ({
   run: async () => undefined,
   addresses: () => [{ interface: "eth0", address: "10.0.0.1", netmask: "255.0.0.0", internal: false }],
   processors: () => ({ model: "chip", count: 4, time: { busy: 0, total: 0 } }),
-  memory: () => ({ totalBytes: 16e9, freeBytes: node.freeBytes }),
+  memoryBytes: () => 16e9,
+  freeBytes: () => node.freeBytes,
   diskFreeBytes: async () => 1e12,
 });
 

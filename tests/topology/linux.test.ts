@@ -77,7 +77,8 @@ function machineOf(
       })),
     ],
     processors: () => ({ model: "a processor", count: 4, time: { busy: 0, total: 0 } }),
-    memory: () => ({ totalBytes: 32e9, freeBytes: 20e9 }),
+    memoryBytes: () => 32e9,
+    freeBytes: () => 20e9,
     diskFreeBytes: async (folder) =>
       folder === "/home" ? 5e11 : Promise.reject(new Error("no such folder")),
   };

@@ -110,7 +110,8 @@ const machineOf = (outputs: Readonly<Record<string, string>>): Machine => ({
     address("utun4", "100.64.0.2"),
   ],
   processors: () => ({ model: "Apple M3 Ultra", count: 28, time: { busy: 0, total: 0 } }),
-  memory: () => ({ totalBytes: 96 * 2 ** 30, freeBytes: 2 ** 30 }),
+  memoryBytes: () => 96 * 2 ** 30,
+  freeBytes: () => 2 ** 30,
   diskFreeBytes: async () => 1e12,
 });
 

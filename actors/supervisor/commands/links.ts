@@ -1,9 +1,9 @@
 /** `exo links`: latency, bandwidth, medium and RDMA state of every pair of machines. */
 import type { NodeId } from "#protocol/ids";
-import type { LinkView, Medium } from "#protocol/node";
+import type { LinkView } from "#protocol/node";
 import { needDaemon } from "../daemon/daemon.ts";
 import { printJson, type Session } from "../session.ts";
-import { cell, shownLatency, shownMedium, shownRate } from "../terminal/node-words.ts";
+import { cell, mediumOf, shownLatency, shownMedium, shownRate } from "../terminal/node-words.ts";
 import { shownAge, table } from "../terminal/table.ts";
 import type { Cluster } from "./nodes.ts";
 
@@ -21,12 +21,33 @@ export async function links(session: Session, { measure, matrix }: LinksFlags): 
   }
   const found = await daemon.get<Cluster>("/exo/v1/cluster", signal);
   if (json) return printJson(session, "links", { links: found.links });
-  const pairs = pairsOf(found);
-  if (quiet) return terminal.out(pairs.map(({ a, b }) => `${a} ${b}\n`).join(""));
-  if (pairs.length === 0)
-    return terminal.err("no other machine is linked with this one; exo nodes shows who is near\n");
+  if (quiet)
+    return terminal.out(
+      pairsOf(found)
+        .map(({ a, b }) => `${a} ${b}\n`)
+        .join(""),
+    );
   const width = terminal.outIsTerminal ? { width: terminal.columns() } : {};
-  terminal.out(matrix ? matrixOf(found, width) : table(HEADERS, rowsOf(pairs, clock.epochSeconds()), width));
+  const options = { nowSeconds: clock.epochSeconds(), ...(matrix && { matrix }), ...width };
+  const shown = linkTable(found, options);
+  if (shown !== undefined) terminal.out(shown);
+  else terminal.err("no other machine is linked with this one; exo nodes shows who is near\n");
+}
+
+export interface LinkTableOptions {
+  readonly nowSeconds: number;
+  readonly matrix?: boolean;
+  readonly width?: number;
+}
+
+/** Undefined where there is no link. */
+export function linkTable(
+  found: Cluster,
+  { nowSeconds, matrix, ...width }: LinkTableOptions,
+): string | undefined {
+  const pairs = pairsOf(found);
+  if (pairs.length === 0) return undefined;
+  return matrix ? matrixOf(found, width) : table(HEADERS, rowsOf(pairs, nowSeconds), width);
 }
 
 const HEADERS = ["from", "to", "medium", "latency", "there", "back", "rdma", "measured"];
@@ -56,7 +77,7 @@ const rowsOf = (pairs: readonly Pair[], nowSeconds: number): string[][] =>
     return [
       a,
       b,
-      shownMedium(slower(there?.medium ?? "unknown", back?.medium ?? "unknown")),
+      shownMedium(mediumOf(there, back)),
       shownLatency(there?.latencyMs ?? back?.latencyMs),
       shownRate(there?.bytesPerSecond),
       shownRate(back?.bytesPerSecond),
@@ -64,19 +85,6 @@ const rowsOf = (pairs: readonly Pair[], nowSeconds: number): string[][] =>
       measuredAt === undefined ? "not yet" : shownAge(Math.max(0, nowSeconds - measuredAt)),
     ];
   });
-
-/** A cable at one end and Wi-Fi at the other is Wi-Fi. */
-const SLOWEST_FIRST: readonly Medium[] = [
-  "tunnel",
-  "wifi",
-  "ethernet",
-  "thunderbolt",
-  "infiniband",
-  "loopback",
-  "unknown",
-];
-const slower = (a: Medium, b: Medium): Medium =>
-  SLOWEST_FIRST.find((medium) => medium === a || medium === b) ?? "unknown";
 
 /** Latency and rate from each row's machine to each column's. */
 function matrixOf({ nodes, links: all }: Cluster, width: { readonly width?: number }): string {

@@ -42,10 +42,31 @@ export async function nodes(session: Session, { watch = false }: NodesFlags): Pr
 
 function show(session: Session, found: Cluster): void {
   const { terminal, json, quiet } = session;
-  const width = terminal.outIsTerminal ? { width: terminal.columns() } : {};
   if (json) printJson(session, "nodes", found);
   else if (quiet) terminal.out(found.nodes.map(({ node }) => `${node}\n`).join(""));
-  else terminal.out(table(HEADERS, rowsOf(found), width));
+  else terminal.out(nodeTable(found, terminal.outIsTerminal ? terminal.columns() : undefined));
+}
+
+/** Given up first where a terminal is too narrow for all: --json and a wider one have them. */
+const DISPENSABLE: readonly string[] = ["address", "version", "system", "id", "cores", "accelerator"];
+
+/** All columns in a pipe; in a terminal those that fit its width, most important last to go. */
+export function nodeTable(found: Cluster, width: number | undefined): string {
+  const rows = rowsOf(found);
+  const whole = (without: readonly string[]) => {
+    const kept = HEADERS.flatMap((name, column) => (without.includes(name) ? [] : [column]));
+    const cut = (row: readonly string[]) => kept.map((column) => row[column] ?? "");
+    return { headers: cut(HEADERS), rows: rows.map(cut) };
+  };
+  if (width === undefined) return table(HEADERS, rows);
+  for (let given = 0; ; given++) {
+    const { headers, rows: shown } = whole(DISPENSABLE.slice(0, given));
+    const [line = ""] = table(headers, shown)
+      .split("\n")
+      .toSorted((a, b) => Bun.stringWidth(b) - Bun.stringWidth(a));
+    if (Bun.stringWidth(line) <= width || given === DISPENSABLE.length)
+      return table(headers, shown, { width });
+  }
 }
 
 /** What is worth another look; a silence grows all the time. */
@@ -73,11 +94,12 @@ const HEADERS = [
 const SHORT_ID = 8;
 
 /** A machine that tells nothing of itself, as those do that are not paired, has dashes there. */
-export function rowsOf({ nodes: found, links }: Cluster): string[][] {
+function rowsOf({ nodes: found, links }: Cluster): string[][] {
   const self = found.find(({ state }) => state === "self")?.node;
   return found.map((each) => {
     const { node, name, leader, state, facts, version, addresses } = each;
-    const link = links.find(({ from, to }) => from === self && to === node);
+    const there = links.find(({ from, to }) => from === self && to === node);
+    const back = links.find(({ from, to }) => from === node && to === self);
     return [
       cell(`${name}${leader ? "*" : ""}`),
       node.slice(0, SHORT_ID),
@@ -87,7 +109,7 @@ export function rowsOf({ nodes: found, links }: Cluster): string[][] {
       facts ? String(facts.cores) : "-",
       facts ? shownMemory(facts) : "-",
       facts ? shownAccelerators(facts) : "-",
-      shownLink(link),
+      shownLink(there, back),
       cell(version ?? facts?.version ?? "-"),
       cell(addresses[0] ?? "-"),
     ];

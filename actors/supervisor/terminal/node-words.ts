@@ -4,7 +4,10 @@ import { safeText } from "./safe-text.ts";
 import { shownBytes } from "./table.ts";
 
 /** One cell of a table. */
-export const cell = (text: string): string => safeText(text).replaceAll(/[\t\n]/g, " ");
+export const cell = (text: string): string =>
+  safeText(text)
+    .replaceAll(/[\t\n]/g, " ")
+    .trim();
 
 const MEDIA: Readonly<Record<Medium, string>> = {
   loopback: "same machine",
@@ -36,11 +39,23 @@ export const shownLatency = (ms: number | undefined): string =>
 export const shownRate = (bytesPerSecond: number | undefined): string =>
   bytesPerSecond === undefined ? "-" : `${shownBytes(bytesPerSecond)}/s`;
 
+const SLOWEST_FIRST: readonly Medium[] = [
+  "tunnel",
+  "wifi",
+  "ethernet",
+  "thunderbolt",
+  "infiniband",
+  "loopback",
+  "unknown",
+];
+
+/** Of a pair, by what each end tells: a cable at one end and Wi-Fi at the other is Wi-Fi. */
+export const mediumOf = (there: LinkView | undefined, back: LinkView | undefined): Medium =>
+  SLOWEST_FIRST.find((medium) => medium === there?.medium || medium === back?.medium) ?? "unknown";
+
 /** `Ethernet 0.3 ms`: how this machine reaches another. */
-export const shownLink = (link: LinkView | undefined): string =>
-  link === undefined
-    ? "-"
-    : [
-        shownMedium(link.medium),
-        ...(link.latencyMs === undefined ? [] : [shownLatency(link.latencyMs)]),
-      ].join(" ");
+export function shownLink(there: LinkView | undefined, back: LinkView | undefined): string {
+  if (!there) return "-";
+  const latency = there.latencyMs === undefined ? [] : [shownLatency(there.latencyMs)];
+  return [shownMedium(mediumOf(there, back)), ...latency].join(" ");
+}

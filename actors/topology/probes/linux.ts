@@ -9,9 +9,10 @@ import type { Probe } from "./probe.ts";
 export function linuxProbe(machine: Machine): Probe {
   return {
     fixed: async () => ({ ...chip(machine), ...cores(machine), os: distribution(machine) }),
-    quick: async () => memory(machine),
+    quick: async () => ({ freeBytes: machine.freeBytes() }),
     time: () => processorTime(machine.read("/proc/stat") ?? ""),
     slow: async () => ({
+      memoryBytes: machine.memoryBytes(),
       interfaces: interfacesOf(machine),
       rdma: rdma(machine),
       ...power(machine),
@@ -20,11 +21,6 @@ export function linuxProbe(machine: Machine): Probe {
     dear: async () => ({ accelerators: await nvidiaAccelerators(machine) }),
   };
 }
-
-const memory = (machine: Machine) => {
-  const { totalBytes, freeBytes } = machine.memory();
-  return { memoryBytes: totalBytes, freeBytes };
-};
 
 /** Where the processor has no name, as on most arm64, the board's is the best there is. */
 function chip(machine: Machine): Partial<NodeFacts> {

@@ -35,7 +35,9 @@ export interface Machine {
   run(command: string, args: readonly string[]): Promise<string | undefined>;
   addresses(): readonly LocalAddress[];
   processors(): { readonly model: string; readonly count: number; readonly time: ProcessorTime };
-  memory(): { readonly totalBytes: number; readonly freeBytes: number };
+  /** What there is for this process, and what is left of it. */
+  memoryBytes(): number;
+  freeBytes(): number;
   /** Of the file system that holds the folder. */
   diskFreeBytes(folder: string): Promise<number>;
 }
@@ -51,10 +53,8 @@ export function thisMachine(root = ""): Machine {
     run: runCommand,
     addresses: localAddresses,
     processors: processorsNow,
-    memory: () => ({
-      totalBytes: Math.min(totalmem(), totalMemory(`${root}/`)),
-      freeBytes: knownOr(freeMemory(`${root}/`), freemem()),
-    }),
+    memoryBytes: () => Math.min(totalmem(), totalMemory(`${root}/`)),
+    freeBytes: () => knownOr(freeMemory(`${root}/`), freemem()),
     async diskFreeBytes(folder) {
       const { bavail, bsize } = await statfs(folder);
       return bavail * bsize;

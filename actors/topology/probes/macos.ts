@@ -18,7 +18,7 @@ export function macosProbe(machine: Machine): Probe {
     quick: async () => ({}),
     time: (): ProcessorTime => machine.processors().time,
     slow: async () => ({
-      ...memoryOf(machine.memory().totalBytes, (await machine.run("vm_stat", [])) ?? ""),
+      ...memoryOf(machine.memoryBytes(), (await machine.run("vm_stat", [])) ?? ""),
       ...powerIn((await machine.run("pmset", ["-g", "batt"])) ?? ""),
       ...thermalIn((await machine.run("notifyutil", ["-g", PRESSURE])) ?? ""),
       interfaces: interfacesIn(machine.addresses(), hardwarePorts, media),
@@ -32,7 +32,7 @@ export function macosProbe(machine: Machine): Probe {
         rdma: rdmaIn((await machine.run("rdma_ctl", ["status"])) ?? "", devices),
         accelerators: acceleratorsIn(
           await profile("SPDisplaysDataType"),
-          machine.memory().totalBytes,
+          machine.memoryBytes(),
           machine.arch === "arm64",
         ),
         thunderbolt: thunderboltIn(await profile("SPThunderboltDataType"), hardwarePorts, devices),

@@ -4,7 +4,7 @@ import type { Probe } from "./probe.ts";
 
 export const plainProbe = (machine: Machine): Probe => ({
   fixed: async () => ({}),
-  quick: async () => ({ freeBytes: machine.memory().freeBytes }),
+  quick: async () => ({ freeBytes: machine.freeBytes() }),
   time: () => machine.processors().time,
   slow: async () => ({}),
   dear: async () => ({}),
