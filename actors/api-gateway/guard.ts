@@ -13,6 +13,8 @@ export interface GuardOptions {
   readonly nodeName: string;
   /** The port it listens on; undefined: not listening, and any port is taken for its own. */
   readonly port: () => number | undefined;
+  /** Whether it speaks HTTPS. */
+  readonly tls?: { readonly certificate: string; readonly key: string };
   /** The addresses of this machine in the network, as they are now. */
   readonly addresses?: () => readonly string[];
 }
@@ -64,7 +66,14 @@ export function guard(options: GuardOptions): Guard {
  * pass: those of loopback, this machine's name and, where it listens on them, its addresses, each with the very port, and
  * what was named.
  */
-function hostList({ host, hosts = [], nodeName, port, addresses }: GuardOptions): (given: string) => boolean {
+function hostList({
+  host,
+  hosts = [],
+  nodeName,
+  port,
+  tls,
+  addresses,
+}: GuardOptions): (given: string) => boolean {
   const name = nodeName.toLowerCase();
   const label = name.split(".", 1)[0] ?? name;
   const own = new Set(["localhost", "127.0.0.1", "[::1]", name, label, `${label}.local`]);
@@ -78,7 +87,8 @@ function hostList({ host, hosts = [], nodeName, port, addresses }: GuardOptions)
     if (bare === undefined) return false;
     if (configured.has(bare) || configured.has(given.toLowerCase())) return true;
     const listening = port();
-    const isPort = listening === undefined || Number(sentPort ?? HTTP_PORT) === listening;
+    const isPort =
+      listening === undefined || Number(sentPort ?? (tls ? HTTPS_PORT : HTTP_PORT)) === listening;
     return isPort && (own.has(bare) || isAddress(bare));
   };
 }
@@ -86,7 +96,7 @@ function hostList({ host, hosts = [], nodeName, port, addresses }: GuardOptions)
 const isEveryAddress = (host: string): boolean => host === "0.0.0.0" || host === "::" || host === "[::]";
 
 /** What a client leaves out. */
-const HTTP_PORT = 80;
+const [HTTP_PORT, HTTPS_PORT] = [80, 443];
 
 /** An address as it stands in a URL. */
 const authority = (address: string): string =>

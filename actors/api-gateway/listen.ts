@@ -7,6 +7,8 @@ export interface Listening {
   /** 0 takes a free one. */
   readonly port: number;
   readonly host: string;
+  /** In PEM; without it, plain HTTP. */
+  readonly tls?: { readonly certificate: string; readonly key: string };
 }
 
 export type Handle = (request: Request, connection: Connection) => Promise<Response>;
@@ -19,25 +21,30 @@ export interface Listener {
 }
 
 /** Throws a Problem when the address cannot be had. `localhost` is both loopback addresses, where the machine has both. */
-export function listen({ host, port }: Listening, handle: Handle): Listener {
-  const first = serveAt(host === "localhost" ? "127.0.0.1" : host, port, handle);
+export function listen({ host, port, tls }: Listening, handle: Handle): Listener {
+  const at = (hostname: string, wanted: number) =>
+    serveAt({ host: hostname, port: wanted, ...(tls && { tls }) }, handle);
+  const first = at(host === "localhost" ? "127.0.0.1" : host, port);
   const chosen = first.port ?? port;
   const servers = [first];
   if (host === "localhost") {
-    const second = alsoAt("::1", chosen, handle, () => void first.stop(true));
+    const second = also(
+      () => at("::1", chosen),
+      () => void first.stop(true),
+    );
     if (second) servers.push(second);
   }
   return {
     port: chosen,
-    url: `http://${shownHost(host)}:${chosen}`,
+    url: `${tls ? "https" : "http"}://${shownHost(host)}:${chosen}`,
     stop: async (now) => void (await Promise.all(servers.map((server) => server.stop(now)))),
   };
 }
 
 /** Undefined on a machine without IPv6; who gives the port of the other family to somebody else would answer in our place. */
-function alsoAt(host: string, port: number, handle: Handle, giveUp: () => void) {
+function also<Server>(serve: () => Server, giveUp: () => void): Server | undefined {
   try {
-    return serveAt(host, port, handle);
+    return serve();
   } catch (error) {
     if (!(error instanceof Problem && error.param === "port")) return undefined;
     giveUp();
@@ -45,12 +52,13 @@ function alsoAt(host: string, port: number, handle: Handle, giveUp: () => void) 
   }
 }
 
-function serveAt(host: string, port: number, handle: Handle) {
+function serveAt({ host, port, tls }: Listening, handle: Handle) {
   return orExplain(
     () =>
       Bun.serve({
         hostname: host,
         port,
+        ...(tls && { tls: { cert: tls.certificate, key: tls.key } }),
         idleTimeout: IDLE_SECONDS,
         maxRequestBodySize: Number.MAX_SAFE_INTEGER, // counted while reading, to answer in the client's words
         development: false,

@@ -137,6 +137,9 @@ function serverCommands(make: Make): void {
     .option("--port <n>", "port to listen on; 0 takes a free one (EXO_PORT, 52415)", whole(0, 65_535))
     .option("--bind <address>", "address to listen on (this machine's own); others need keys: exo key create")
     .option("--key <key>", "one more key, that may do everything (EXO_API_KEY)")
+    .option("--tls-cert <file>", "own certificate (PEM) for the network, with --tls-key; else one is made")
+    .option("--tls-key <file>", "its key (PEM)")
+    .option("--plain-http", "no TLS: everybody in the network may read along")
     .option("--require-key", "programs of this machine need a key too")
     .option(
       "--hosts <list>",

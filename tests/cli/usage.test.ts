@@ -78,7 +78,7 @@ test("an unknown key of exo.yaml is refused with the nearest known one", async (
   expect(ran).toEqual({
     code: 2,
     out: "",
-    err: `✗ ${home.path}/exo/exo.yaml: api.prot is not known; did you mean api.port?\n→ known here: api.port, api.bind, api.key, api.require_key, api.hosts, api.origins\n`,
+    err: `✗ ${home.path}/exo/exo.yaml: api.prot is not known; did you mean api.port?\n→ known here: api.port, api.bind, api.key, api.require_key, api.hosts, api.origins, api.tls_cert, api.tls_key, api.plain_http\n`,
   });
 });
 

@@ -14,7 +14,7 @@ const NOT_AFTER = new Date("2120-01-01T00:00:00Z");
  * Certificates are made at the first start and when machines pair: at other times the package, which is large, is not loaded. It
  * wants `reflect-metadata` before it, an order that a bundle does not keep for static imports.
  */
-async function certificates() {
+export async function certificates() {
   await import("reflect-metadata");
   return await import("@peculiar/x509");
 }

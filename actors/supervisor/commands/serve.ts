@@ -3,6 +3,8 @@ import { Problem } from "#protocol/problem";
 import { readDaemonFile, registerDaemon } from "../daemon/daemon.ts";
 import { listenerOf } from "../daemon/port-owner.ts";
 import { CommandProblem, EXIT } from "../exit-code.ts";
+import { apiCertificatePath } from "../home/api-certificate.ts";
+import { isOwnMachine } from "../home/api-config.ts";
 import { listKeys } from "../home/key-store.ts";
 import { openNode } from "../node/local-node.ts";
 import { modelAt } from "../node/models.ts";
@@ -26,6 +28,7 @@ export async function serve(session: Session, { model = [], pull }: ServeFlags):
   });
   try {
     progress.milestone(`exo ${build.version} serves ${node.url} · Ctrl-C ends it`);
+    sayHowSafe(session, node.url);
     for (const name of model) await load(session, node, { name, pull: mayPull });
     if (session.json)
       printJson(session, "serve", { url: node.url, pid: process.pid, version: build.version, models: model });
@@ -40,7 +43,7 @@ export async function serve(session: Session, { model = [], pull }: ServeFlags):
 /** Everyone who reaches the port could use the machine. */
 async function refuseOpenDoor({ config }: Session): Promise<void> {
   const { bind, key, requireKey } = config.api;
-  const isOwn = bind === "localhost" || bind === "::1" || /^127(\.\d{1,3}){3}$/.test(bind);
+  const isOwn = isOwnMachine(bind);
   if (key !== undefined || (isOwn && !requireKey)) return;
   if ((await listKeys(config.home)).length > 0) return;
   const message = isOwn
@@ -50,6 +53,17 @@ async function refuseOpenDoor({ config }: Session): Promise<void> {
     ? "make one: exo key create NAME"
     : "make a key for those who may: exo key create NAME; or listen on this machine only: leave out --bind";
   throw new CommandProblem(EXIT.usage, message, { remedy });
+}
+
+/** What clients of the network have to trust, or what they should not. */
+function sayHowSafe({ config, progress }: Session, url: string): void {
+  const { bind, tls } = config.api;
+  if (isOwnMachine(bind) || tls) return;
+  if (url.startsWith("https:"))
+    progress.milestone(
+      `clients trust ${apiCertificatePath(config.home)} (curl --cacert, NODE_EXTRA_CA_CERTS)`,
+    );
+  else progress.milestone("without TLS everybody in the network can read keys, prompts and answers");
 }
 
 async function listen(session: Session, pull: boolean): Promise<Node> {

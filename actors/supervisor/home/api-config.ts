@@ -15,7 +15,15 @@ export interface ApiConfig {
   readonly hosts: readonly string[];
   /** Web pages that may call. */
   readonly origins: readonly string[];
+  /** Files of the user's own certificate and its key, in PEM. */
+  readonly tls?: { readonly certificate: string; readonly key: string };
+  /** The network may read along: no TLS where others are let in. */
+  readonly plainHttp: boolean;
 }
+
+/** Whether only programs of this machine reach it. */
+export const isOwnMachine = (bind: string): boolean =>
+  bind === "localhost" || bind === "::1" || /^127(\.\d{1,3}){3}$/.test(bind);
 
 /** What the command line may say about it. */
 export interface ApiFlags {
@@ -25,6 +33,9 @@ export interface ApiFlags {
   readonly requireKey?: boolean;
   readonly hosts?: readonly string[];
   readonly origins?: readonly string[];
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly plainHttp?: boolean;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -34,6 +45,7 @@ export const PORT_DEFAULT = 52_415;
 /** Precedence: flag, environment, file. Throws Problem `invalid`. */
 export function apiConfig(flags: ApiFlags, env: Environment, file: ConfigFile["api"] = {}): ApiConfig {
   const key = flags.key ?? set(env.EXO_API_KEY) ?? keyOf(file.key, env);
+  const tls = tlsOf(flags.tlsCert ?? file.tls_cert, flags.tlsKey ?? file.tls_key);
   return {
     port: flags.port ?? portOf(env.EXO_PORT) ?? file.port ?? PORT_DEFAULT,
     bind: flags.bind ?? file.bind ?? "localhost",
@@ -41,7 +53,18 @@ export function apiConfig(flags: ApiFlags, env: Environment, file: ConfigFile["a
     requireKey: flags.requireKey ?? file.require_key ?? false,
     hosts: flags.hosts ?? list(env.EXO_HOSTS) ?? file.hosts ?? [],
     origins: flags.origins ?? list(env.EXO_ORIGINS) ?? file.origins ?? [],
+    ...(tls && { tls }),
+    plainHttp: flags.plainHttp ?? file.plain_http ?? false,
   };
+}
+
+function tlsOf(certificate: string | undefined, key: string | undefined): ApiConfig["tls"] {
+  if (certificate !== undefined && key !== undefined) return { certificate, key };
+  if (certificate === undefined && key === undefined) return undefined;
+  throw new Problem("invalid", "a certificate and its key go together", {
+    param: "api.tls_cert",
+    remedy: "give both: --tls-cert FILE --tls-key FILE",
+  });
 }
 
 const list = (value: string | undefined): readonly string[] | undefined =>

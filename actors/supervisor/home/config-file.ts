@@ -11,6 +11,9 @@ export interface ConfigFile {
     /** Never the key itself but where it is: `env:NAME`. */
     readonly key?: string;
     readonly require_key?: boolean;
+    readonly tls_cert?: string;
+    readonly tls_key?: string;
+    readonly plain_http?: boolean;
     readonly hosts?: readonly string[];
     readonly origins?: readonly string[];
   };
@@ -66,7 +69,17 @@ const kvQuant: Check = (value) =>
   typeof value === "string" && /^(f32|f16|bf16|q8)$/.test(value) ? undefined : "must be f32, f16, bf16 or q8";
 
 const SCHEMA: Readonly<Record<string, Readonly<Record<string, Check>>>> = {
-  api: { port: whole(0, 65_535), bind: text, key: secret, require_key: flag, hosts: texts, origins: texts },
+  api: {
+    port: whole(0, 65_535),
+    bind: text,
+    key: secret,
+    require_key: flag,
+    hosts: texts,
+    origins: texts,
+    tls_cert: text,
+    tls_key: text,
+    plain_http: flag,
+  },
   models: { dir: text, aliases: names, auto_pull: flag, hub_endpoint: address },
   runtime: { context: whole(1, 1 << 30), kv_quant: kvQuant },
   cluster: {
@@ -87,6 +100,9 @@ const USER_ONLY = [
   "api.key",
   "api.require_key",
   "api.hosts",
+  "api.tls_cert",
+  "api.tls_key",
+  "api.plain_http",
   "api.origins",
   "models.dir",
   "models.hub_endpoint",

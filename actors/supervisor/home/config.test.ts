@@ -23,7 +23,7 @@ test("with nothing set there are defaults, on this machine only", () => {
     home: `${HOME}/.local/share/exo`,
     folder: "/project",
     userHome: HOME,
-    api: { port: 52415, bind: "localhost", requireKey: false, hosts: [], origins: [] },
+    api: { port: 52415, bind: "localhost", requireKey: false, hosts: [], origins: [], plainHttp: false },
     models: { dir: `${HOME}/.local/share/exo/models`, aliases: {}, autoPull: undefined, extraFolders: [] },
     hub: { endpoint: "https://huggingface.co", offline: false, userCache: `${HOME}/.cache` },
     runtime: {},

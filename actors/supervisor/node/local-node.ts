@@ -1,9 +1,12 @@
 /** A node in this process, for `exo serve` and for an `exo run` that found none running. */
 import { existsSync } from "node:fs";
 import { hostname, networkInterfaces } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import type { ServerCertificate } from "#actors/runtime/security/server-certificate";
 import { Problem } from "#protocol/problem";
 import type { ClusterOptions } from "../cluster/cluster.ts";
+import { madeCertificate, ownCertificate } from "../home/api-certificate.ts";
+import { isOwnMachine } from "../home/api-config.ts";
 import { keyBook } from "../home/key-store.ts";
 import { nodeIdentity } from "../home/node-key.ts";
 import type { Session } from "../session.ts";
@@ -23,6 +26,7 @@ export interface Listening {
 export async function openNode(session: Session, { host, port, pull, joins }: Listening): Promise<Node> {
   const { config, build, clock } = session;
   const { startNode } = await import("./node.ts");
+  const tls = await certificateFor(session, host);
   return await startNode({
     host,
     port,
@@ -32,6 +36,7 @@ export async function openNode(session: Session, { host, port, pull, joins }: Li
     hosts: config.api.hosts,
     origins: config.api.origins,
     addresses: networkAddresses,
+    ...(tls && { tls }),
     version: build.version,
     nodeName: hostname(),
     clock,
@@ -44,6 +49,22 @@ export async function openNode(session: Session, { host, port, pull, joins }: Li
     ...config.runtime,
     ...(joins && (await clusterOptions(session))),
   });
+}
+
+/** Undefined where nobody but this machine listens along, or everybody may. Throws Problem. */
+async function certificateFor(
+  { config, clock }: Session,
+  host: string,
+): Promise<ServerCertificate | undefined> {
+  const { tls, plainHttp, hosts } = config.api;
+  const folder = (path: string) => resolve(config.folder, path);
+  if (tls) return await ownCertificate({ certificate: folder(tls.certificate), key: folder(tls.key) });
+  if (isOwnMachine(host) || plainHttp) return undefined;
+  const label = hostname().split(".", 1)[0] ?? hostname();
+  const named = hosts.map((each) => each.replace(/:\d+$/, ""));
+  const names = [...new Set([hostname(), label, `${label}.local`, "localhost", ...named])];
+  const addresses = networkAddresses().map((address) => address.replace(/%.*$/, ""));
+  return await madeCertificate(config.home, { names, addresses, nowSeconds: clock.epochSeconds() });
 }
 
 /** By which other machines may call this one. */
