@@ -59,6 +59,17 @@ test("a refused link waits longer each time, and not at all when somebody asks",
   ]);
 });
 
+test("who waits for a measurement has it tried some times, and is not kept", () => {
+  const table = new LinkTable(me);
+  table.up(peer, way, 0);
+  table.want(0);
+  const tries = Array.from({ length: 7 }, () => {
+    table.refused(peer, 0);
+    return table.wanted ? table.next()?.dueMs : "given up";
+  });
+  expect(tries).toEqual([300, 300, 300, 300, 300, "given up", "given up"]);
+});
+
 test("the rate of a burst is that of its second half", () => {
   const count = new BurstCount();
   for (let part = 0; part < 10; part++) count.add(1000, part < 5 ? part * 100 : 400 + (part - 4));

@@ -33,6 +33,9 @@ const SETTLE_MS = 2000;
 const TURN_MS = 1000;
 const AGAIN_FIRST_MS = 4000;
 const AGAIN_LAST_MS = 300_000;
+/** Somebody waits: the peer may only have been in another measurement, which takes a quarter of a second. */
+const WANTED_TRIES = 5;
+const WANTED_AGAIN_MS = 300;
 /** Members, and some that were. */
 const ENTRIES_MAX = 512;
 
@@ -120,10 +123,11 @@ export class LinkTable {
   refused(node: NodeId, nowMs: number): void {
     const entry = this.#entries.get(node);
     if (!entry) return;
-    const waitMs = Math.min(AGAIN_LAST_MS, AGAIN_FIRST_MS * 2 ** entry.refusals);
-    entry.refusals = Math.min(16, entry.refusals + 1);
-    entry.dueMs = nowMs + waitMs + (this.#self > node ? TURN_MS : 0);
-    entry.wanted = false;
+    const { refusals } = entry;
+    entry.refusals = Math.min(16, refusals + 1);
+    entry.wanted &&= refusals < WANTED_TRIES;
+    const waitMs = Math.min(AGAIN_LAST_MS, AGAIN_FIRST_MS * 2 ** refusals);
+    entry.dueMs = nowMs + (entry.wanted ? WANTED_AGAIN_MS : waitMs + (this.#self > node ? TURN_MS : 0));
   }
 
   /** Open links, in the order of their ids; `exitOf` knows by which interface a way leaves this machine. */
