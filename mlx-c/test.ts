@@ -14,10 +14,10 @@ import { BuildError, main, run } from "./run.ts";
 import { hostPlatform, platformOf } from "./toolchain.ts";
 
 /** The kernels' instruction sets, best first. One that this processor lacks runs as the next lower, and is skipped. */
-const kernelPaths: Readonly<Record<Platform, readonly string[]>> = {
+export const kernelPaths: Readonly<Record<Platform, readonly string[]>> = {
   "linux-x64": ["avx512", "avx512f", "avxvnni", "avx2", "portable"],
   "linux-arm64": ["neon", "neonf"],
-  "darwin-arm64": ["neon"],
+  "darwin-arm64": ["neon", "neonf"],
 };
 
 /** Where the sanitizers stop: at the first finding, with a status that a test sees. */

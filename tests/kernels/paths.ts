@@ -3,11 +3,10 @@
  * Run: bun tests/kernels/paths.ts [file ..]   without files: everything that computes with the kernels
  */
 import { resolve } from "node:path";
+import { kernelPaths } from "#mlx-c/test";
+import { hostPlatform } from "#mlx-c/toolchain";
 
 const root = resolve(import.meta.dir, "../..");
-/** Best first: without a setting the first of them that the processor has is used. */
-const sets =
-  process.arch === "arm64" ? ["neon", "neonf"] : ["avx512", "avx512f", "avxvnni", "avx2", "portable"];
 const everything = ["ffi", "tests/parity", "actors/shard-worker"];
 /** Opens the library, which says what is wrong with the setting. */
 const probe = 'import("#ffi/built-library").then((built) => built.builtMlx())';
@@ -31,7 +30,9 @@ async function bun(told: readonly string[], set: string): Promise<Ran> {
 
 /** The sets that this processor has, best first. */
 export async function usableSets(): Promise<readonly string[]> {
-  const tried = await Promise.all(sets.map(async (set) => ({ set, ...(await bun(["-e", probe], set)) })));
+  const tried = await Promise.all(
+    kernelPaths[hostPlatform()].map(async (set) => ({ set, ...(await bun(["-e", probe], set)) })),
+  );
   const other = tried.find(({ passed, output }) => !passed && !output.includes("EXO_CPU_KERNELS"));
   if (other) throw new Error(`the library does not open with ${other.set}:\n${other.output}`);
   return tried.filter(({ passed }) => passed).map(({ set }) => set);
