@@ -55,6 +55,41 @@ describe("a home of whole nodes", () => {
     });
   });
 
+  test("after a takeover the old voter follows when it comes back, and what only it knew is gone", async () => {
+    const home = await homeOf("a", "b");
+    home.wire.cut(home.id("a"), home.id("b"));
+    home.wire.cut(home.id("b"), home.id("a"));
+    await home.time.pass(4000);
+    await home.settled(home.node("a").change({ type: "drain", node: home.id("b") }));
+    await home.settled(home.node("a").set("only.here", "1"));
+    home.node("b").takeOver();
+    await home.settled(home.node("b").change({ type: "label", node: home.id("a"), labels: { lost: "no" } }));
+    home.wire.heal();
+    await home.passed(5000);
+    const shown = async (name: string) =>
+      (await home.node(name).nodes()).map(({ drained, labels, leader }) => [drained, labels, leader]);
+    home.kill("a");
+    await home.start("a");
+    await home.passed(4000);
+    expect({
+      a: await shown("a"),
+      b: await shown("b"),
+      set: home.node("a").settings,
+      said: home.troubles,
+    }).toEqual({
+      a: [
+        [false, { lost: "no" }, false],
+        [false, {}, true],
+      ],
+      b: [
+        [false, {}, true],
+        [false, { lost: "no" }, false],
+      ],
+      set: {},
+      said: [],
+    });
+  });
+
   test("sees the death of who leads within 2 seconds, follows another within 5, and takes the old one back", async () => {
     const home = await homeOf("a", "b", "c", "d");
     home.kill("a");

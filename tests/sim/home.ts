@@ -162,11 +162,11 @@ export class SimulatedHome {
     return await promise;
   }
 
-  /** Time passes, cryptography included. */
+  /** Time passes slowly enough for cryptography, which other threads do. */
   async passed(ms: number): Promise<void> {
     for (const endMs = this.time.nowMs + ms; this.time.nowMs < endMs; ) {
       await this.time.pass(20);
-      await new Promise((resolve) => setImmediate(resolve));
+      await Bun.sleep(1);
     }
   }
 

@@ -1,6 +1,7 @@
 /** Which entries of the log are final, and the state that follows from them. */
 import type { RaftConfig, RaftSnapshot } from "#protocol/raft";
 import type { RaftLog } from "./log.ts";
+import { TAKEOVER } from "./ports.ts";
 import type { Epoch, Proposals } from "./proposals.ts";
 
 /** The state that final commands build. */
@@ -52,6 +53,12 @@ export class Final {
     this.#log.compact(snapshot);
     this.#state.restore(snapshot.state);
     this.#index = snapshot.index;
+  }
+
+  /** Begins a history that nobody else has: the state after all that the log holds, far above where any other may be. */
+  restart(term: number, config: RaftConfig): void {
+    this.advance(this.#log.lastIndex);
+    this.install({ index: this.#index + TAKEOVER, term, config, state: this.#state.snapshot() });
   }
 
   #apply(index: number): void {

@@ -21,5 +21,11 @@ export type Role = "follower" | "asking" | "candidate" | "leader";
 
 /** A leader is missed after 1 to 2 seconds: well above a busy machine's pauses, well below five seconds in all. */
 export const ELECTION_MIN_MS = 1000;
-export const ELECTION_MAX_MS = 2000;
+const ELECTION_MAX_MS = 2000;
 export const HEARTBEAT_MS = 250;
+/** A takeover raises term and index by so much: above whatever the voters that are gone, and come back after all, may have reached. */
+export const TAKEOVER = 1_000_000_000;
+
+/** How long a leader is missed before this node stands: each time another, so that two seldom stand at once. */
+export const electionMs = (random: () => number): number =>
+  ELECTION_MIN_MS + random() * (ELECTION_MAX_MS - ELECTION_MIN_MS);

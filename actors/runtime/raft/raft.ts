@@ -6,7 +6,7 @@ import { grants, isQuestion, request } from "./election.ts";
 import { Final } from "./final.ts";
 import { takeEntries, takeSnapshot } from "./following.ts";
 import { RaftLog } from "./log.ts";
-import { ELECTION_MAX_MS, ELECTION_MIN_MS, HEARTBEAT_MS, type RaftPorts, type Role } from "./ports.ts";
+import { ELECTION_MIN_MS, electionMs, HEARTBEAT_MS, type RaftPorts, type Role, TAKEOVER } from "./ports.ts";
 import { type Epoch, Proposals } from "./proposals.ts";
 import { Replication } from "./replication.ts";
 
@@ -82,15 +82,16 @@ export class Raft {
   }
 
   /**
-   * Leads without a majority: for the survivor of two nodes, when its user says that the voter is gone for good. A voter that
-   * comes back after all finds a higher term and follows; what only it had committed is lost.
+   * Leads without a majority, when its user says that the voters are gone for good. One that comes back after all takes this
+   * node's history as a whole; what only it had committed is lost.
    */
   takeOver(): void {
-    const others = [...this.config.voters, ...this.config.learners].filter((node) => node !== this.self);
-    this.#become("leader", this.#term + 1, this.self);
+    const learners = [...this.config.voters, ...this.config.learners].filter((node) => node !== this.self);
+    this.#become("leader", this.#term + TAKEOVER, this.self);
     this.#votedFor = this.self;
     this.#ports.store.saveVote(this.#term, this.self);
-    this.#log.append({ term: this.#term, config: { voters: [this.self], learners: others } });
+    this.#final.restart(this.#term, { voters: [this.self], learners });
+    this.#log.append({ term: this.#term });
     this.#lead();
   }
 
@@ -282,8 +283,9 @@ export class Raft {
   }
 
   #awaitLeader(): void {
-    const ms = ELECTION_MIN_MS + this.#ports.random() * (ELECTION_MAX_MS - ELECTION_MIN_MS);
-    this.#setTimer(ms, () => (this.#isVoter() ? this.#askAround() : this.#awaitLeader()));
+    this.#setTimer(electionMs(this.#ports.random), () =>
+      this.#isVoter() ? this.#askAround() : this.#awaitLeader(),
+    );
   }
 
   #setTimer(ms: number, run: () => void): void {

@@ -22,6 +22,7 @@ export async function recordFor(
     clusterPem: record.clusterPem,
     nodePem: await nodeCertificate({ node, publicKey }, clusterKey, record.clusterPem),
     members: list,
+    history: replica.history,
     discoveryKeys: replica.state?.discoveryKeys ?? record.discoveryKeys,
     addresses: { ...record.addresses, [self]: links?.here ?? [] },
   };

@@ -90,10 +90,12 @@ export class Membership {
     return this.#record;
   }
 
-  /** The newest list that this node knows to be right. */
+  /** The newest list that this node knows to be right; after a takeover it may have a lower version than one that is lost. */
   get list(): MemberList {
-    const agreed = this.#replica.state?.list;
-    return agreed && agreed.version > this.#record.members.version ? agreed : this.#record.members;
+    const { state, history } = this.#replica;
+    const { members: known, history: before = 0 } = this.#record;
+    const isNewer = state && (history > before || state.list.version > known.version);
+    return isNewer ? state.list : known;
   }
 
   get links(): Links | undefined {
@@ -129,7 +131,7 @@ export class Membership {
     const { system } = this.#ports;
     this.#tending.stop();
     if (this.#replica.leads) this.#replica.raft.resign();
-    this.#replica.raft.stop();
+    this.#replica.stop();
     system.stop(system.address("raft"));
     system.stop(system.address("cluster"));
     await this.#links?.stop();
@@ -139,7 +141,7 @@ export class Membership {
   /** Ends what runs by itself, and says nothing to anybody. */
   silence(): void {
     this.#tending.stop();
-    this.#replica.raft.stop();
+    this.#replica.stop();
     this.#links?.silence();
   }
 
@@ -173,6 +175,7 @@ export class Membership {
     const { node } = this.#ports.identity;
     this.#save({
       members: list,
+      history: Math.max(this.#replica.history, this.#record.history ?? 0),
       discoveryKeys: this.#replica.state?.discoveryKeys ?? this.#record.discoveryKeys,
     });
     if (!list.members.some((member) => member.node === node)) {

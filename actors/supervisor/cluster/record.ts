@@ -18,6 +18,8 @@ export interface ClusterRecord {
   /** This node's own certificate, in PEM. */
   readonly nodePem: string;
   readonly members: MemberList;
+  /** How many takeovers came before this list; absent: none. */
+  readonly history?: number;
   readonly discoveryKeys: readonly DiscoveryKeyRecord[];
   /** Where members were reached last, by id: `host:port`, newest first. */
   readonly addresses: Readonly<Record<string, readonly string[]>>;

@@ -1,6 +1,7 @@
 /** This node's copy of what the cluster agrees on, and the way to a change of it while this node leads. */
 import type { Clock } from "#actors/runtime/clock";
 import type { RaftStore } from "#actors/runtime/raft/log";
+import { TAKEOVER } from "#actors/runtime/raft/ports";
 import type { Epoch } from "#actors/runtime/raft/proposals";
 import { Raft } from "#actors/runtime/raft/raft";
 import type { NodeId } from "#protocol/ids";
@@ -31,25 +32,33 @@ export class Replica {
   readonly #ports: ReplicaPorts;
   readonly #refusals = new Map<number, Problem>();
   #state: ClusterState | undefined;
+  #telling = false;
+  #isStopped = false;
 
   /** Throws Problem when what the store holds is damaged. */
   constructor(ports: ReplicaPorts) {
     this.#ports = ports;
-    const { clock, random, store, send, changed } = ports;
+    const { clock, random, store, send } = ports;
     this.raft = new Raft(ports.self, {
       clock: this.#watched(clock),
       random,
       store,
       send,
-      changed,
+      changed: () => this.#tell(),
       state: {
         apply: (command, { index }) => this.#apply(command, index),
         snapshot: () => encodeState(this.#known()),
         restore: (bytes) => {
           this.#state = decodeState(bytes);
+          this.#tell();
         },
       },
     });
+  }
+
+  /** How many takeovers came before the state: each begins a history of its own. */
+  get history(): number {
+    return Math.floor(this.raft.committed / TAKEOVER);
   }
 
   /** Undefined until a new member has been sent the state. */
@@ -72,6 +81,11 @@ export class Replica {
     return epoch;
   }
 
+  stop(): void {
+    this.#isStopped = true;
+    this.raft.stop();
+  }
+
   receive(from: NodeId, message: RaftMessage): void {
     this.#guarded(() => this.raft.receive(from, message));
   }
@@ -90,7 +104,17 @@ export class Replica {
       for (const old of this.#refusals.keys())
         if (this.#refusals.size > REFUSALS_KEPT) this.#refusals.delete(old);
     }
-    this.#ports.changed();
+    this.#tell();
+  }
+
+  /** Soon, and once for all entries that come together: what lies between them was never so for anybody. */
+  #tell(): void {
+    if (this.#telling) return;
+    this.#telling = true;
+    queueMicrotask(() => {
+      this.#telling = false;
+      if (!this.#isStopped) this.#ports.changed();
+    });
   }
 
   /** What the log's own timers throw is the store's failure. */
