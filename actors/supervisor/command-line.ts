@@ -158,7 +158,11 @@ function serverCommands(make: Make): void {
     )
     .option("--list-peers", "print the machines nearby, and end")
     .option("--no-discovery", "do not look for other machines");
-  serve.does(async (session, _, flags) => (await import("./commands/serve.ts")).serve(session, flags));
+  serve.does(async (session, _, flags) =>
+    flags.listPeers
+      ? (await import("./commands/list-peers.ts")).listPeers(session)
+      : (await import("./commands/serve.ts")).serve(session, flags),
+  );
   const nodes = make("nodes", "the machines of this home, and those nearby");
   nodes.command.alias("cluster").option("-w, --watch", "show it again whenever it changes");
   nodes.does(async (session, _, flags) => (await import("./commands/nodes.ts")).nodes(session, flags));
@@ -168,12 +172,13 @@ function serverCommands(make: Make): void {
     .option("--measure", "measure all links anew first; one that is at work stays as it was")
     .option("--matrix", "one row and one column for each machine");
   links.does(async (session, _, flags) => (await import("./commands/links.ts")).links(session, flags));
-  make("node <name> <action> [words...]", "rename, label, drain, resume, exclude or forget a machine").does(
-    async (session, [name, action, words]) =>
-      (await import("./commands/node.ts")).node(session, String(name), [
-        String(action),
-        ...[words ?? []].flat(),
-      ]),
+  make("node <name> [action] [words...]", "rename, label, drain, resume, exclude or forget a machine").does(
+    async (session, [name, action, words]) => {
+      if (name === "reset-identity" && action === undefined)
+        return (await import("./commands/reset-identity.ts")).resetIdentity(session);
+      const said = [action ?? [], words ?? []].flat();
+      return (await import("./commands/node.ts")).node(session, String(name), said);
+    },
   );
   make("ps", "models in memory").does(async (session) => (await import("./commands/ps.ts")).ps(session));
   const stop = make("stop [model]", "unload a model");

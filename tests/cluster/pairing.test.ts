@@ -106,3 +106,20 @@ test("a machine without exo serve says what to start; a secret is made without o
     expect.stringMatching(/^cluster:\n {2}secret: [a-z2-7]{52}\n$/),
   ]);
 });
+
+test("a copied home gets an identity of its own once nothing runs there", async () => {
+  const { home, running } = await machine("copy");
+  const before = (await running.nodes())[0]?.node;
+  const busy = await exo(["node", "reset-identity", "--yes"], { home });
+  await running.kill("SIGTERM");
+  const unsure = await exo(["node", "reset-identity"], { home });
+  const done = await exo(["node", "reset-identity", "--yes"], { home });
+  await using again = await started({ name: "copy", folder: home });
+  const after = (await again.nodes())[0]?.node;
+  expect({ busy: busy.code, unsure: unsure.code, done: done.code, another: before !== after }).toEqual({
+    busy: 8,
+    unsure: 2,
+    done: 0,
+    another: true,
+  });
+});

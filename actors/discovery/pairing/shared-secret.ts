@@ -13,6 +13,8 @@ const LOOK_MS = 1000;
 /** Nobody is asked again sooner: a stranger that only claims to have a door costs little. */
 const ASK_AGAIN_MS = 10_000;
 const ASKED_MAX = 64;
+/** Addresses whose wrong secret is told to the user, each once. */
+const TOLD_MAX = 16;
 /** Of two machines that are both alone the one with the smaller id waits so long to be asked, so that they do not ask each other. */
 const YIELD_MS = 8000;
 /** All have shown themselves by then, so that all ask the same one: two homes of one secret never become one. */
@@ -23,6 +25,7 @@ export class SharedSecret implements Door {
   readonly #keeper: CodeKeeper;
   readonly #join: (to: Endpoint) => Promise<unknown>;
   readonly #asked = new Map<NodeId, number>();
+  readonly #told = new Set<string>();
   #startMs = 0;
   #busy = false;
   #cancel = () => {};
@@ -64,6 +67,8 @@ export class SharedSecret implements Door {
 
   wrongCode(from: string): void {
     this.#busy = false;
+    if (this.#told.has(from) || this.#told.size >= TOLD_MAX) return;
+    this.#told.add(from);
     this.#ports.troubled(`${from} tried to pair with another cluster.secret than this machine's`);
   }
 
