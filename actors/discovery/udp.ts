@@ -134,18 +134,25 @@ class Udp implements Datagrams {
       .addresses()
       .filter((address) => !this.#options.excluded.includes(address.interface));
     this.#ways = waysOf(addresses);
-    for (const { socket, to, via } of this.#ways) {
-      if (via === undefined || this.#joined.has(`${to} ${via}`)) continue;
-      try {
-        (socket === 4 ? this.#four : this.#six)?.socket.addMembership(to, via);
-        this.#joined.add(`${to} ${via}`);
-      } catch (error) {
-        this.#tell(`no multicast on ${via}: ${reason(error)}`);
-      }
+    for (const way of this.#ways) {
+      const name = `${way.to} ${way.via}`;
+      if (way.via !== undefined && !this.#joined.has(name) && this.#join(way, way.via)) this.#joined.add(name);
     }
     for (const held of this.#joined)
       if (!this.#ways.some(({ to, via }) => `${to} ${via}` === held)) this.#joined.delete(held);
     this.#cancel = this.#options.clock.after(REFRESH_MS, () => this.refresh());
+  }
+
+  #join({ socket, to }: Way, via: string): boolean {
+    try {
+      (socket === 4 ? this.#four : this.#six)?.socket.addMembership(to, via);
+      return true;
+    } catch (error) {
+      // Linux keeps the membership of an interface that only lost its cable (ip(7)).
+      if (error instanceof Error && "code" in error && error.code === "EADDRINUSE") return true;
+      this.#tell(`no multicast on ${via}: ${reason(error)}`);
+      return false;
+    }
   }
 
   async close(): Promise<void> {
