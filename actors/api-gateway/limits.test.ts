@@ -102,34 +102,6 @@ test("T20: a body that trickles is given up after its deadline, with 408 and the
   ]);
 });
 
-test("T20: headers that trickle are cut, on a fresh connection and after an answer, and so are readers that do not read", async () => {
-  const { port } = listening({}, ["Hi"]);
-  const head = `Host: localhost:${port}\r\nX-Slow: `;
-  const [fresh, used, streamed] = [await connect(port), await connect(port), await connect(port)];
-  const ask = (stream: boolean) => {
-    const body = JSON.stringify({ ...hello, stream });
-    return `POST ${path} HTTP/1.1\r\nHost: localhost:${port}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
-  };
-  used.write(ask(false));
-  streamed.write(ask(true));
-  await used.heard(/finish_reason/);
-  await streamed.heard(/0\r\n\r\n$/);
-  const start = performance.now();
-  const clients = [fresh, used, streamed];
-  for (const client of clients) client.write(`GET /healthz HTTP/1.1\r\n${head}`);
-  const drip = setInterval(() => {
-    for (const client of clients) client.write("y");
-  }, 250);
-  const ends = await Promise.all(
-    clients.map((client) => client.closed.then(() => performance.now() - start)),
-  );
-  clearInterval(drip);
-  expect(ends.map((ms) => ms < HEADERS_MS_MAX)).toEqual([true, true, true]);
-}, 30_000);
-
-/** Five seconds by the table of limits; ten of Bun's own for the first headers; its timers turn every four. */
-const HEADERS_MS_MAX = 16_000;
-
 test("T20: five hundred clients that send nothing more keep nobody from a first token", async () => {
   const { port, url } = listening();
   const slow = await Promise.all(Array.from({ length: 500 }, () => connect(port)));

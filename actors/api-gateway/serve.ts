@@ -27,6 +27,8 @@ import { type Connection, type Visit, visits } from "./visit.ts";
 export interface ServeOptions extends Omit<GuardOptions, "nodeName" | "port">, AuthOptions {
   /** After decoding. */
   readonly bodyBytesMax?: number;
+  /** How long the reader of a stream may take nothing. */
+  readonly stallSeconds?: number;
 }
 
 export interface GatewayOptions extends ServeOptions, Listening {}
@@ -74,7 +76,7 @@ export function app(
 ): App {
   const feed = new Feed(ports);
   const doors = guard({ ...options, nodeName: ports.nodeName, port });
-  const arrive = visits(auth(options, ports.nowMs), ports);
+  const arrive = visits(auth(options, ports.nowMs), ports, options.stallSeconds);
   const router = routerOf(ports, routes ?? routesOf(ports, feed), options.bodyBytesMax ?? BODY_BYTES_MAX);
   const node = encodeURIComponent(ports.nodeName.toWellFormed());
 

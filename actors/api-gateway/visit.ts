@@ -27,7 +27,11 @@ export interface Visit {
 }
 
 /** Opens visits. Throws a Problem when there are too many. */
-export function visits(keys: Auth, { after, newId }: Pick<GatewayPorts, "after" | "newId">) {
+export function visits(
+  keys: Auth,
+  { after, newId }: Pick<GatewayPorts, "after" | "newId">,
+  stallSeconds = STALL_SECONDS,
+) {
   const crowd = new Crowd();
   const watch = revocations(keys, after);
 
@@ -55,7 +59,7 @@ export function visits(keys: Auth, { after, newId }: Pick<GatewayPorts, "after" 
       },
       streams() {
         streaming = true;
-        idle(STALL_SECONDS);
+        idle(stallSeconds);
         return end;
       },
       answered() {

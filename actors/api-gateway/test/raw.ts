@@ -12,6 +12,8 @@ export interface RawClient {
   closed: Promise<string>;
   /** Resolves once what came matches. */
   heard(pattern: RegExp): Promise<string>;
+  /** Takes nothing more of what comes. */
+  pause(): void;
   end(): void;
 }
 
@@ -47,6 +49,7 @@ export async function connect(port: number, hostname = "127.0.0.1"): Promise<Raw
         );
         look();
       }),
+    pause: () => socket.pause(),
     end: () => void socket.end(),
   };
 }
