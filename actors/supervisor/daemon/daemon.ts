@@ -23,7 +23,10 @@ export async function findDaemon(session: Session): Promise<Client | undefined> 
   if (config.host !== undefined) {
     const named = clientOf(config.host, key);
     if (await named.isExo()) return named;
-    const remedy = "start one there (exo serve), or leave out --host and EXO_HOST";
+    const trust = config.host.startsWith("https:")
+      ? ", or trust its certificate (NODE_EXTRA_CA_CERTS=FILE)"
+      : "";
+    const remedy = `start one there (exo serve), or leave out --host and EXO_HOST${trust}`;
     throw new CommandProblem(EXIT.noDaemon, `no exo answers at ${config.host}`, { remedy });
   }
   const registered = await readDaemonFile(config);
