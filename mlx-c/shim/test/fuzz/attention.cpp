@@ -93,7 +93,10 @@ void fuzzAttention(Case& of) {
         }
         Weights weights = weightsOf(scores);
         size_t valueDims = static_cast<size_t>(sizes.valueDims);
-        for (size_t d = 0; d < valueDims; ++d) wanted.push_back(mixed(weights, scores, v.numbers.values.data() + head * valueDims + d, valueDims));
+        for (size_t d = 0; d < valueDims; ++d) {
+          const double* from = v.numbers.values.data() + head * valueDims + d;
+          wanted.push_back(mixed(weights, scores, from, valueDims, v.operand.type == MLX_UINT8));
+        }
       }
     }
   }

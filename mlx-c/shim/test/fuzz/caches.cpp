@@ -234,7 +234,10 @@ void fuzzCachedAttention(Case& of) {
       for (size_t j = 0; j < static_cast<size_t>(places[b].seen); ++j)
         addScore(scores, queries, (b * heads + h) * dims, held, (first + j) * dims, dims, scale, true);
       Weights weights = weightsOf(scores);
-      for (size_t d = 0; d < valueDims; ++d) wanted.push_back(mixed(weights, scores, values.data() + first * valueDims + d, valueDims));
+      for (size_t d = 0; d < valueDims; ++d) {
+        const double* from = values.data() + first * valueDims + d;
+        wanted.push_back(mixed(weights, scores, from, valueDims, caches[2 * b + 1].packed()));
+      }
     }
   }
   expectValues(results, q.type, wanted);

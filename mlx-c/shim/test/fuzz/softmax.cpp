@@ -6,7 +6,10 @@ void addScore(Scores& to, const Numbers& q, size_t qFrom, const Numbers& k, size
   Sum sum;
   sum.whole = false;
   bool overflows = false;
+  // The query is multiplied by the scale first: what is lost of that meets the key.
+  double lost = 0;
   for (size_t d = 0; d < dims; ++d) {
+    lost += k.sizes[kFrom + d] * kLost;
     sum.total += scale * q.values[qFrom + d] * k.values[kFrom + d];
     sum.size += std::fabs(scale) * q.sizes[qFrom + d] * k.sizes[kFrom + d];
     overflows = overflows || q.sizes[qFrom + d] * std::fabs(scale) > kSafe;
@@ -15,7 +18,7 @@ void addScore(Scores& to, const Numbers& q, size_t qFrom, const Numbers& k, size
   if (overflows) sum.size = kInfinity;
   Wanted score = wantedOf(sum, bounds().attention, 2 * static_cast<double>(dims));
   to.values.push_back(score.value);
-  to.errors.push_back(score.loose ? kInfinity : score.error);
+  to.errors.push_back(score.loose ? kInfinity : score.error + lost);
   to.seen.push_back(seen);
 }
 
@@ -54,7 +57,7 @@ Weights weightsOf(const Scores& row) {
   return weights;
 }
 
-Wanted mixed(const Weights& weights, const Scores& row, const double* v, size_t stride) {
+Wanted mixed(const Weights& weights, const Scores& row, const double* v, size_t stride, bool packed) {
   double total = 0, error = 0, size = 0, all = 0;
   bool infinite = false, none = weights.none, unknown = weights.unknown;
   size_t keys = row.values.size();
@@ -74,6 +77,9 @@ Wanted mixed(const Weights& weights, const Scores& row, const double* v, size_t 
   if (unknown || (!infinite && all > kSafe)) return {total, kInfinity};
   if (infinite) return {kInfinity, 0, true};
   if (keys == 0) return {0};
-  error += (static_cast<double>(keys) + bounds().attention) * kUnit * size + all * bounds().exponentFloor + kLeast;
+  error += (static_cast<double>(keys) + bounds().attention) * kUnit * size + all * bounds().exponentFloor;
+  // Every product, and as often at most the correction of what was mixed before; then the quotient by a total of 1 or more.
+  error += (2 * static_cast<double>(keys) + 2) * kLost;
+  if (packed) error += static_cast<double>(keys) * 127 * kLost;
   return {total, error};
 }

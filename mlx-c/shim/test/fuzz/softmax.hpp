@@ -26,5 +26,5 @@ struct Weights {
 
 Weights weightsOf(const Scores& scores);
 
-/** What the weights make of values v[0], v[stride], .. */
-Wanted mixed(const Weights& weights, const Scores& scores, const double* v, size_t stride);
+/** What the weights make of values v[0], v[stride], ..; packed ones are multiples, up to 127, of what a weight is multiplied with. */
+Wanted mixed(const Weights& weights, const Scores& scores, const double* v, size_t stride, bool packed);

@@ -11,6 +11,12 @@
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /** Half a unit in the last place of float32, relative to the value; and the least step between two floats. */
 constexpr double kUnit = 0x1p-24, kLeast = 0x1p-149;
+/**
+ * What a product or quotient loses where it ends below the normal floats, however small it is: fl(x y) = x y (1 + d) + e with
+ * |d| <= kUnit and |e| <= kLost, while sums there are exact (Higham, Accuracy and Stability, 2nd ed., 2.8). A bound counts this for
+ * every such rounding, times what the rounded value is multiplied by afterwards.
+ */
+constexpr double kLost = kLeast / 2;
 /** Sums of larger terms may pass float32's range on the way. */
 constexpr double kSafe = 1.5e38;
 
@@ -62,7 +68,7 @@ struct Bounds {
 /** Those of the instruction set that runs: the table of what differs between them is here. */
 const Bounds& bounds();
 
-/** A sum's value with its bound: `floor` counts the results that may have come down to the least float. */
+/** A sum's value with its bound: two losses a term, of its product and of the sum so far, and `floor` times two more. */
 Wanted wantedOf(const Sum& sum, double steps, double floor = 0);
 
 /** An array's elements, row-major. */
