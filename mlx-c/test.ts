@@ -20,11 +20,11 @@ export const kernelPaths: Readonly<Record<Platform, readonly string[]>> = {
   "darwin-arm64": ["neon", "neonf"],
 };
 
-/** Where the sanitizers stop: at the first finding, with a status that a test sees. */
+/** Where the sanitizers stop: at the first finding, with a status that a test sees. The file says what is none, and why. */
 const stopping: Readonly<Record<string, string>> = {
   ASAN_OPTIONS: "abort_on_error=0:halt_on_error=1",
   UBSAN_OPTIONS: "print_stacktrace=1",
-  TSAN_OPTIONS: "halt_on_error=1",
+  TSAN_OPTIONS: `halt_on_error=1:suppressions=${join(import.meta.dir, "shim", "test", "thread.supp")}`,
 };
 
 interface Where {
