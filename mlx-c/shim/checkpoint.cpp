@@ -35,11 +35,6 @@ size_t pageBytes() {
 /** Smaller tensors are read: a page for each would cost more than the copy. */
 constexpr size_t kLeastMapped = size_t{1} << 16;
 
-#ifdef MADV_HUGEPAGE
-/** The size of a large page on the processors that have them; advice, so another size does no harm. */
-constexpr uintptr_t kLargePage = uintptr_t{1} << 21;
-#endif
-
 /** MLX's CPU allocator finds a buffer's size in the word before its first byte; this is that word alone. */
 struct Header {
   size_t size;
@@ -76,6 +71,7 @@ File::File(const char* path) : path_(path), descriptor_(::open(path, O_RDONLY | 
     throw error;
   }
   size_ = static_cast<size_t>(facts.st_size);
+  arena_ = std::make_unique<Arena>(size_);
 }
 
 File::~File() {
@@ -101,20 +97,6 @@ void File::read(void* to, size_t bytes, size_t offset) const {
     bytes -= static_cast<size_t>(got);
     offset += static_cast<size_t>(got);
   }
-}
-
-mx::allocator::Buffer room(size_t bytes) {
-  auto buffer = mx::allocator::malloc(bytes);
-  // MLX does not look whether memory was to be had.
-  if (buffer.ptr() == nullptr) throw std::runtime_error("no memory for " + std::to_string(bytes) + " bytes of weights");
-#ifdef MADV_HUGEPAGE
-  // Weights are read from end to end at every step: large pages cost fewer faults now and fewer look-ups then. Only
-  // whole ones inside are asked for, so the memory held does not grow.
-  const auto start = reinterpret_cast<uintptr_t>(buffer.raw_ptr());
-  const auto first = (start + kLargePage - 1) / kLargePage * kLargePage, end = (start + bytes) / kLargePage * kLargePage;
-  if (first < end) ::madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
-#endif
-  return buffer;
 }
 
 std::unique_ptr<mx::array> File::mapped(size_t offset, mx::Shape shape, mx::Dtype dtype) const {
@@ -182,9 +164,8 @@ std::vector<Span> spansOf(const exo_file* files, size_t files_num, const int64_t
   return spans;
 }
 
-mx::array gathered(const std::vector<Span>& spans, mx::Shape shape, mx::Dtype dtype, size_t bytes) {
-  auto buffer = room(bytes);
-  mx::array result(buffer, std::move(shape), dtype);
+mx::array gathered(const std::vector<Span>& spans, mx::Shape shape, mx::Dtype dtype) {
+  auto result = spans.empty() ? mx::zeros(std::move(shape), dtype) : spans[0].file->arena().empty(std::move(shape), dtype);
   auto* to = result.data<std::byte>();
   for (const auto& span : spans) {
     for (size_t piece = 0; piece < span.count; piece++, to += span.bytes) {
@@ -233,6 +214,6 @@ extern "C" int exo_file_array(
         return;
       }
     }
-    mlx_array_set_(*res, exo::gathered(parts, std::move(dims), type, wanted));
+    mlx_array_set_(*res, exo::gathered(parts, std::move(dims), type));
   });
 }

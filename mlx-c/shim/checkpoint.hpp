@@ -6,8 +6,8 @@
 #include <memory>
 #include <string>
 
+#include "arena.hpp"
 #include "guarded.hpp"
-#include "mlx/allocator.h"
 #include "mlx/array.h"
 
 namespace exo {
@@ -24,6 +24,10 @@ class File {
   size_t size() const {
     return size_;
   }
+  /** Where weights that are read from here go; they may stay longer than the file is open. */
+  Arena& arena() {
+    return *arena_;
+  }
   /** Fills `to`, or throws naming the file and the byte. */
   void read(void* to, size_t bytes, size_t offset) const;
   /** Throws unless the file reaches that far. */
@@ -35,9 +39,7 @@ class File {
   std::string path_;
   int descriptor_;
   size_t size_;
+  std::unique_ptr<Arena> arena_;
 };
-
-/** Memory of MLX for that many bytes of weights; throws where there is none. */
-mlx::core::allocator::Buffer room(size_t bytes);
 
 } // namespace exo

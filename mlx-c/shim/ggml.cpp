@@ -221,26 +221,24 @@ void unpack(const File& file, const Range& r, const Type& type, Target& target) 
 }
 
 /** An array not yet filled; `bytes` receives where to write. */
-mx::array empty(const Range& r, bool stacked, size_t columns, mx::Dtype dtype, uint8_t*& bytes) {
+mx::array empty(File& file, const Range& r, bool stacked, size_t columns, mx::Dtype dtype, uint8_t*& bytes) {
   const auto rows = static_cast<mx::ShapeElem>(r.endRow - r.row), last = static_cast<mx::ShapeElem>(columns);
   const auto matrices = static_cast<mx::ShapeElem>(r.endMatrix - r.matrix);
   if (!stacked && matrices != 1) throw std::invalid_argument("a stack of matrices is asked for as one");
-  const size_t size = size_t(matrices) * size_t(rows) * columns * mx::size_of(dtype);
-  auto buffer = room(size);
-  mx::array result(buffer, stacked ? mx::Shape{matrices, rows, last} : mx::Shape{rows, last}, dtype);
+  auto result = file.arena().empty(stacked ? mx::Shape{matrices, rows, last} : mx::Shape{rows, last}, dtype);
   bytes = result.data<uint8_t>();
   return result;
 }
 
-std::vector<mx::array> arrays(const File& file, const Range& r, bool stacked) {
+std::vector<mx::array> arrays(File& file, const Range& r, bool stacked) {
   const Type& type = typeOf(r.type);
   check(r, type, file);
   Target target;
   const size_t columns = r.endColumn - r.column;
   std::vector<mx::array> result;
-  result.push_back(empty(r, stacked, type.bits > 0 ? columns / kGroup * type.bits : columns, type.element, target.weight));
-  if (type.bits > 0) result.push_back(empty(r, stacked, columns / kGroup, type.biases ? mx::float16 : mx::uint8, target.scales));
-  if (type.biases) result.push_back(empty(r, stacked, columns / kGroup, mx::float16, target.biases));
+  result.push_back(empty(file, r, stacked, type.bits > 0 ? columns / kGroup * type.bits : columns, type.element, target.weight));
+  if (type.bits > 0) result.push_back(empty(file, r, stacked, columns / kGroup, type.biases ? mx::float16 : mx::uint8, target.scales));
+  if (type.biases) result.push_back(empty(file, r, stacked, columns / kGroup, mx::float16, target.biases));
   unpack(file, r, type, target);
   if (target.overflow) throw std::runtime_error(std::string("a scale of this ") + type.name + " tensor is not a number that float16 can hold");
   return result;

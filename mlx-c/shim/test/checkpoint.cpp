@@ -45,6 +45,16 @@ std::vector<float> valuesOf(mlx_array array) {
   return result;
 }
 
+/** Memory of this process, from proc(5); 0 where there is no such file. */
+int64_t residentBytes() {
+  long long pages = 0;
+  if (FILE* file = std::fopen("/proc/self/statm", "r")) {
+    if (std::fscanf(file, "%*s %lld", &pages) != 1) pages = 0;
+    std::fclose(file);
+  }
+  return pages * sysconf(_SC_PAGESIZE);
+}
+
 mlx_array part(mlx_vector_array parts, size_t index) {
   mlx_array found = mlx_array_new();
   CHECK_EQUAL(mlx_vector_array_get(&found, parts, index), 0);
@@ -75,6 +85,34 @@ TEST(pieces_far_apart_are_gathered_in_order) {
   CHECK_EQUAL(exo_file_array(&array, &weights.file, 1, spans, 2, shape, 1, MLX_FLOAT32), 0);
   CHECK(valuesOf(array) == (std::vector<float>{500, 501, 600, 601, 1}));
   mlx_array_free(array);
+}
+
+TEST(weights_of_a_large_file_outlive_it_and_give_their_memory_back_one_by_one) {
+  constexpr size_t kCount = size_t{1} << 22;
+  const auto all = numbers(kCount);
+  const int half[] = {kCount / 2};
+  const std::vector<float> even(all.begin(), all.begin() + kCount / 2), odd(all.begin() + kCount / 2, all.end());
+  mlx_array arrays[] = {mlx_array_new(), mlx_array_new()};
+  {
+    Weights weights(all.data(), all.size() * 4);
+    for (int64_t i = 0; i < 2; i++) {
+      // In two pieces, so that it is read and not mapped.
+      const int64_t quarter = kCount, spans[] = {0, i * 2 * quarter, quarter, 2, quarter};
+      CHECK_EQUAL(exo_file_array(&arrays[i], &weights.file, 1, spans, 1, half, 1, MLX_FLOAT32), 0);
+    }
+  }
+  CHECK(valuesOf(arrays[0]) == even);
+  CHECK(valuesOf(arrays[1]) == odd);
+  const int64_t filled = residentBytes();
+  mlx_array_free(arrays[0]);
+  const int64_t one = residentBytes();
+  mlx_array_free(arrays[1]);
+  const int64_t none = residentBytes();
+  if (filled == 0) return;
+  // 8 MiB each; what else the process does to its memory is little beside that.
+  constexpr int64_t kMostOf = 6 << 20;
+  CHECK(filled - one > kMostOf);
+  CHECK(one - none > kMostOf);
 }
 
 TEST(bytes_beyond_the_file_and_shapes_that_do_not_fit_are_errors) {
