@@ -136,7 +136,8 @@ class Udp implements Datagrams {
     this.#ways = waysOf(addresses);
     for (const way of this.#ways) {
       const name = `${way.to} ${way.via}`;
-      if (way.via !== undefined && !this.#joined.has(name) && this.#join(way, way.via)) this.#joined.add(name);
+      if (way.via !== undefined && !this.#joined.has(name) && this.#join(way, way.via))
+        this.#joined.add(name);
     }
     for (const held of this.#joined)
       if (!this.#ways.some(({ to, via }) => `${to} ${via}` === held)) this.#joined.delete(held);

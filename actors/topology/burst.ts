@@ -30,7 +30,7 @@ export function sendBurst(
   let window = WINDOW_FIRST_BYTES;
   const { promise, resolve } = Promise.withResolvers<void>();
   const turn = () => {
-    if (link.waitingBytes === 0) window = Math.min(WINDOW_LAST_BYTES, 2 * window);
+    if (sent > 0 && link.waitingBytes === 0) window = Math.min(WINDOW_LAST_BYTES, 2 * window);
     for (let filled = link.waitingBytes; filled < window && sent < BURST_BYTES_MAX; filled += PART_BYTES) {
       if (!link.sendBody(envelope, part)) break;
       sent += PART_BYTES;

@@ -35,13 +35,13 @@ export interface TopologyOptions {
 
 export interface TopologyFace {
   readonly address: Address;
-  /** Resolves when this node knows itself, but for what is dear to ask. */
-  readonly ready: Promise<void>;
   /** A control link is open; call before its first message is passed on. */
   linkUp(link: Pick<Link, "peer" | "remote" | "local">): void;
   linkDown(node: NodeId): void;
   /** The node is a member no more. */
   forget(node: NodeId): void;
+  /** Whether a burst from the node was allowed: any other data link for this actor is not wanted. */
+  expects(node: NodeId): boolean;
   /** A body for this actor came on a data link; false where it was not asked for: the link should be closed. */
   body(envelope: Envelope, bytes: Uint8Array): boolean;
   /** As last heard, and of this node as it is now. */
@@ -67,7 +67,6 @@ export const topology = (system: ActorSystem, options: TopologyOptions): Topolog
 
 class TopologyActor implements TopologyFace {
   readonly address: Address;
-  readonly ready: Promise<void>;
   readonly #system: ActorSystem;
   readonly #clock: Clock;
   readonly #options: TopologyOptions;
@@ -107,7 +106,7 @@ class TopologyActor implements TopologyFace {
     });
     this.#meter.start();
     this.#refresh();
-    this.ready = this.#sensors.start();
+    this.#sensors.start();
   }
 
   stop(): void {
@@ -144,6 +143,10 @@ class TopologyActor implements TopologyFace {
   body({ from, message }: Envelope, bytes: Uint8Array): boolean {
     const part = message as TopologyMessage;
     return part.type === "Topology.BurstPart" && this.#meter.part(nodeOf(from), part.burst, bytes.length);
+  }
+
+  expects(node: NodeId): boolean {
+    return this.#meter.expects(node);
   }
 
   facts(node: NodeId): NodeFacts | undefined {

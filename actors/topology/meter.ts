@@ -122,6 +122,10 @@ export class LinkMeter {
     return TopologyReply.BurstAllowed({});
   }
 
+  expects(from: NodeId): boolean {
+    return this.#receiving?.from === from;
+  }
+
   /** A part of a burst came; false where it was not allowed, and its link should be closed. */
   part(from: NodeId, burst: string, bytes: number): boolean {
     const receiving = this.#receiving;

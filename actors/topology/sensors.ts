@@ -50,16 +50,14 @@ export class Sensors {
     return this.#facts;
   }
 
-  /** Resolves once every group but the dear one has told what it knows. */
-  async start(): Promise<void> {
+  /** Nothing waits for it: a share that is gone or a command that hangs delays only what it would tell. */
+  start(): void {
     const probe = this.#probe;
     this.#time = probe.time();
-    await Promise.all([
-      this.#round("fixed", () => probe.fixed()),
-      this.#round("quick", () => this.#quick(), QUICK_MS),
-      this.#round("slow", () => probe.slow(), SLOW_MS),
-      this.#round("disk", () => this.#disk(), SLOW_MS),
-    ]);
+    void this.#round("fixed", () => probe.fixed());
+    void this.#round("quick", () => this.#quick(), QUICK_MS);
+    void this.#round("slow", () => probe.slow(), SLOW_MS);
+    void this.#round("disk", () => this.#disk(), SLOW_MS);
     void this.#round("dear", () => probe.dear(), DEAR_MS);
   }
 

@@ -94,7 +94,7 @@ async function factsOf(machine: Machine, later: (time: VirtualTime) => Promise<v
     modelsFolder: "/home/me/models",
     changed: () => {},
   });
-  await sensors.start();
+  sensors.start();
   await time.pass(10);
   await later(time);
   sensors.stop();

@@ -128,7 +128,7 @@ async function factsOf(outputs: Readonly<Record<string, string>>) {
     changed: () => {},
   };
   const sensors = new Sensors(options);
-  await sensors.start();
+  sensors.start();
   await time.pass(10_500);
   sensors.stop();
   return sensors.facts;

@@ -16,12 +16,7 @@ export interface Machines {
 
 export type MachinesOptions = Pick<TopologyOptions, "machine" | "name" | "version" | "modelsFolder" | "busy">;
 
-/** The first facts of this node are there when the promise resolves. */
-export async function openMachines(
-  system: ActorSystem,
-  cluster: Cluster,
-  options: MachinesOptions,
-): Promise<Machines> {
+export function openMachines(system: ActorSystem, cluster: Cluster, options: MachinesOptions): Machines {
   const face = topology(system, {
     ...options,
     self: cluster.self,
@@ -29,6 +24,7 @@ export async function openMachines(
     changed: (node, facts) => cluster.learnFacts(node, facts),
   });
   cluster.onLane("data", (link) => {
+    if (!face.expects(link.peer.node)) return link.close();
     link.onBody = (envelope, bytes) => {
       if (!face.body(envelope, bytes)) link.close();
     };
@@ -36,7 +32,6 @@ export async function openMachines(
   const follow = follower(cluster, face);
   const end = cluster.changed(follow);
   follow();
-  await face.ready;
   return {
     get links() {
       return face.graph().links;

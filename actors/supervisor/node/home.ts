@@ -28,7 +28,7 @@ export async function openHome(system: ActorSystem, options: HomeOptions): Promi
   /** Whether a model computes or is being loaded. */
   const busy = async () =>
     (await loaded()).some(({ state, requests }) => requests > 0 || state === "loading");
-  const machines = await openMachines(system, cluster, { name, version, modelsFolder, busy });
+  const machines = openMachines(system, cluster, { name, version, modelsFolder, busy });
   const pairing = await openPairing(system, cluster, options.cluster);
   return {
     cluster,
