@@ -158,6 +158,7 @@ const watchOver = (peers: Peers, beacons: Beacons | undefined, named: readonly E
     for (const node of nodes) peers.hinted(node, named);
   },
   learn: (node, endpoint) => peers.learn(node, endpoint),
+  heard: (node) => peers.heard(node),
   accept: (link) => peers.accept(link),
   stop: () => {
     beacons?.stop();

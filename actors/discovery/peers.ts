@@ -10,6 +10,8 @@ import type { Watch, WatchPorts } from "./ports.ts";
 const LATE_MS = 150;
 const DOUBT_MS = 400;
 const DIALS_PER_SECOND = 5;
+/** Below a heartbeat's interval, so that somebody who falls silent after his last word is not missed by that. */
+const SPOKEN_MS = 200;
 /** Two heartbeats: who is dead was not heard for longer by the time that anybody asks. */
 const FRESH_MS = 500;
 /** The ways that worked last are worth passing on. */
@@ -152,7 +154,8 @@ export class Peers implements Watch {
     const nowMs = clock.nowMs();
     if (nowMs - this.#beatMs > BEAT_MS + LATE_MS) this.#doubtUntilMs = nowMs + DOUBT_MS;
     this.#beatMs = nowMs;
-    for (const [node, link] of this.#links) link.send(this.#envelope(node, Discovery.Beat({})));
+    for (const [node, link] of this.#links)
+      if (nowMs - this.#ports.saidMs(node) > SPOKEN_MS) link.send(this.#envelope(node, Discovery.Beat({})));
     if (nowMs >= this.#doubtUntilMs) for (const peer of this.all) peer.check();
     this.#cancel = clock.after(BEAT_MS, () => this.#beat());
   }

@@ -25,6 +25,8 @@ export interface WatchPorts {
   /** A control link is open: the only one to this node from now on. */
   readonly linked: (node: NodeId, link: Link) => void;
   readonly unlinked: (node: NodeId) => void;
+  /** When others last said something to the member over its control link, by the clock: a heartbeat would say no more. */
+  readonly saidMs: (node: NodeId) => number;
   readonly changed: (node: NodeId, state: NodeState) => void;
   /** Where this node can be dialled now, `host:port`. */
   readonly here: () => readonly string[];
@@ -51,6 +53,8 @@ export interface Watch {
   setMembers(nodes: readonly NodeId[]): void;
   /** Somewhere a member may be reached. */
   learn(node: NodeId, endpoint: Endpoint): void;
+  /** A member said something, whatever it was. */
+  heard(node: NodeId): void;
   /** A member opened a control link. */
   accept(link: Link): void;
   /** Says goodbye and closes the control links. */

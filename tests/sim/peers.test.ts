@@ -41,6 +41,7 @@ class Home {
       },
       unlinked: () => {},
       changed: () => {},
+      saidMs: () => Number.NEGATIVE_INFINITY,
       here: () => [],
       located: () => {},
     });

@@ -2,22 +2,17 @@ import { expect, test } from "bun:test";
 import type { Address, NodeId } from "#protocol/ids";
 import { DOORS, refusal } from "./access.ts";
 
-const ports = { self: "me" as NodeId, leader: () => "boss" as NodeId, refused: () => {} };
+const ports = { self: "me" as NodeId };
 
-/** What becomes of one message from `from` to an actor of this node. */
-const fate = (
-  type: string,
-  to: string,
-  { from = "other", re }: { from?: string; re?: number } = {},
-): string =>
+/** What becomes of one message of another member to an actor of this node. */
+const fate = (type: string, to: string, re?: number): string =>
   refusal(
-    { to: to as Address, from: `${from}/x` as Address, message: { type }, ...(re !== undefined && { re }) },
-    from as NodeId,
+    { to: to as Address, from: "other/x" as Address, message: { type }, ...(re !== undefined && { re }) },
     ports,
   ) ?? "in";
 
 test("T28 members reach the actors that the table names, with the messages that it names, and nothing else", () => {
-  const doors = Object.entries(DOORS).map(([type, { actor }]) => fate(type, `me/${actor}`, { from: "boss" }));
+  const doors = Object.entries(DOORS).map(([type, actor]) => fate(type, `me/${actor}`));
   expect({
     doors: [...new Set(doors)],
     supervisor: fate("Supervisor.Stop", "me/supervisor"),
@@ -27,10 +22,8 @@ test("T28 members reach the actors that the table names, with the messages that 
     otherNode: fate("Discovery.Beat", "third/discovery"),
     list: fate("Discovery.List", "me/discovery"),
     inherited: fate("constructor", "me/discovery"),
-    keyFromLeader: fate("Cluster.Key", "me/cluster", { from: "boss" }),
-    keyFromOther: fate("Cluster.Key", "me/cluster"),
-    answer: fate("ClusterReply.Done", "me/cluster", { re: 4 }),
-    noAnswer: fate("SupervisorReply.Stopped", "me/command", { re: 4 }),
+    answer: fate("ClusterReply.Done", "me/cluster", 4),
+    noAnswer: fate("SupervisorReply.Stopped", "me/command", 4),
   }).toEqual({
     doors: ["in"],
     supervisor: "Supervisor.Stop is not for other machines",
@@ -40,8 +33,6 @@ test("T28 members reach the actors that the table names, with the messages that 
     otherNode: "Discovery.Beat is not for discovery",
     list: "Discovery.List is not for other machines",
     inherited: "constructor is not for other machines",
-    keyFromLeader: "in",
-    keyFromOther: "Cluster.Key is only for who leads",
     answer: "in",
     noAnswer: "SupervisorReply.Stopped is no answer",
   });

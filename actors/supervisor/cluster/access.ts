@@ -8,43 +8,36 @@ import type { Transport } from "#actors/runtime/transport/transport";
 import type { Envelope } from "#protocol/codec";
 import type { NodeId } from "#protocol/ids";
 
-/** Who may say it: any member, or only who leads as far as this node knows. */
-type Role = "member" | "leader";
-
-interface Door {
-  readonly actor: string;
-  readonly by: Role;
-}
-
-const door = (actor: string, by: Role = "member"): Door => ({ actor, by });
-
-/** By message type. A new message between nodes needs its line here. */
-export const DOORS: Readonly<Record<string, Door>> = {
-  "Runtime.Watch": door("system"),
-  "Runtime.Unwatch": door("system"),
-  "Runtime.Down": door("system"),
-  "Discovery.Beat": door("discovery"),
-  "Discovery.Goodbye": door("discovery"),
-  "Discovery.Missed": door("discovery"),
-  "Discovery.Heard": door("discovery"),
-  "Discovery.Here": door("discovery"),
-  "Discovery.Known": door("discovery"),
-  "Raft.Vote": door("raft"),
-  "Raft.VoteReply": door("raft"),
-  "Raft.Append": door("raft"),
-  "Raft.AppendReply": door("raft"),
-  "Raft.Install": door("raft"),
-  "Raft.Stand": door("raft"),
-  "Topology.Facts": door("topology"),
-  "Topology.Ping": door("topology"),
-  "Topology.Pong": door("topology"),
-  "Topology.Burst": door("topology"),
-  "Topology.BurstEnd": door("topology"),
-  "Topology.Measure": door("topology"),
-  "Cluster.Propose": door("cluster"),
-  "Cluster.Change": door("cluster"),
-  "Cluster.Key": door("cluster", "leader"),
-  "Cluster.Forgotten": door("cluster"),
+/**
+ * The actor that a message of this type is for. All members are alike here: what only who leads may order is refused by the log's own
+ * rules, and a key or a list carries its own proof. A new message between nodes needs its line.
+ */
+export const DOORS: Readonly<Record<string, string>> = {
+  "Runtime.Watch": "system",
+  "Runtime.Unwatch": "system",
+  "Runtime.Down": "system",
+  "Discovery.Beat": "discovery",
+  "Discovery.Goodbye": "discovery",
+  "Discovery.Missed": "discovery",
+  "Discovery.Heard": "discovery",
+  "Discovery.Here": "discovery",
+  "Discovery.Known": "discovery",
+  "Raft.Vote": "raft",
+  "Raft.VoteReply": "raft",
+  "Raft.Append": "raft",
+  "Raft.AppendReply": "raft",
+  "Raft.Install": "raft",
+  "Raft.Stand": "raft",
+  "Topology.Facts": "topology",
+  "Topology.Ping": "topology",
+  "Topology.Pong": "topology",
+  "Topology.Burst": "topology",
+  "Topology.BurstEnd": "topology",
+  "Topology.Measure": "topology",
+  "Cluster.Propose": "cluster",
+  "Cluster.Change": "cluster",
+  "Cluster.Key": "cluster",
+  "Cluster.Forgotten": "cluster",
 };
 
 /** Answers to questions that this node asked; the system drops those that it did not ask of the sender. */
@@ -60,38 +53,44 @@ export const ANSWERS: ReadonlySet<string> = new Set([
 
 export interface AccessPorts {
   readonly self: NodeId;
-  readonly leader: () => NodeId | undefined;
   /** A member said what it may not; its link is closed. */
   readonly refused: (node: NodeId, why: string) => void;
+  /** Something was said to it, or heard from it. */
+  readonly said: (node: NodeId) => void;
+  readonly heard: (node: NodeId) => void;
 }
 
-/** Whether the envelope, which came over `from`'s link, may go in; else why not. */
+/** Whether the envelope, which came over a member's link, may go in; else why not. */
 export function refusal(
   { to, re, message }: Envelope,
-  from: NodeId,
-  { self, leader }: AccessPorts,
+  { self }: Pick<AccessPorts, "self">,
 ): string | undefined {
   const { type } = message;
   if (re !== undefined) return ANSWERS.has(type) ? undefined : `${type} is no answer`;
   const known = Object.hasOwn(DOORS, type) ? DOORS[type] : undefined;
   if (!known) return `${type} is not for other machines`;
-  if (to !== `${self}/${known.actor}`) return `${type} is not for ${to.slice(to.indexOf("/") + 1)}`;
-  // A newcomer hears from who leads before it knows that: what comes is checked by its own proof.
-  const leads = leader() ?? from;
-  if (known.by === "leader" && leads !== from) return `${type} is only for who leads`;
+  if (to !== `${self}/${known}`) return `${type} is not for ${to.slice(to.indexOf("/") + 1)}`;
   return undefined;
 }
 
 /** The link as the actor system may have it: nothing comes through that is not allowed. */
 export function guarded(link: Link, ports: AccessPorts): Transport {
+  const { node } = link.peer;
   return {
-    send: (envelope) => link.send(envelope),
+    send(envelope) {
+      ports.said(node);
+      return link.send(envelope);
+    },
     close: () => link.close(),
     set onReceive(receive: (envelope: Envelope) => void) {
       link.onReceive = (envelope) => {
-        const why = refusal(envelope, link.peer.node, ports);
-        if (why === undefined) return receive(envelope);
-        ports.refused(link.peer.node, why);
+        const why = refusal(envelope, ports);
+        if (why === undefined) {
+          ports.heard(node);
+          receive(envelope);
+          return;
+        }
+        ports.refused(node, why);
         link.close();
       };
     },

@@ -19,7 +19,6 @@ export interface LinksPorts {
   readonly keys: WatchPorts["keys"];
   /** Hosts by which this machine can be reached. */
   readonly hosts: () => readonly string[];
-  readonly leader: () => NodeId | undefined;
   readonly located: WatchPorts["located"];
   readonly changed: () => void;
   /** A member opened a link for tensors or files. */
@@ -32,6 +31,7 @@ export class Links {
   readonly #network: Network;
   readonly #watch: Watch;
   readonly #open = new Map<NodeId, Link>();
+  readonly #saidMs = new Map<NodeId, number>();
 
   /** Throws Problem when the port cannot be had. */
   constructor(ports: LinksPorts) {
@@ -46,6 +46,7 @@ export class Links {
       keys,
       located,
       changed,
+      saidMs: (node) => this.#saidMs.get(node) ?? Number.NEGATIVE_INFINITY,
       here: () => this.here,
       linked: (node, link) => this.#linked(node, link),
       unlinked: (node) => this.#unlinked(node),
@@ -105,9 +106,11 @@ export class Links {
   }
 
   #linked(node: NodeId, link: Link): void {
-    const { self, leader, refused, system, changed } = this.#ports;
+    const { self, refused, system, changed } = this.#ports;
     this.#open.set(node, link);
-    system.connect(node, guarded(link, { self, leader, refused }));
+    const said = () => void this.#saidMs.set(node, system.clock.nowMs());
+    const heard = () => this.#watch.heard(node);
+    system.connect(node, guarded(link, { self, refused, said, heard }));
     changed();
   }
 

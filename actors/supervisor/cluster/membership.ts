@@ -202,7 +202,6 @@ export class Membership {
       probe,
       keys: () => this.#record.discoveryKeys,
       hosts,
-      leader: () => this.#replica.raft.leader,
       located: (node, endpoints) => {
         this.#save({ addresses: { ...this.#record.addresses, [node]: endpoints.map(endpointText) } });
         shown();
