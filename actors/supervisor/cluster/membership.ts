@@ -68,7 +68,7 @@ export class Membership {
       send: (to, message) => void system.send(`${to}/raft` as Address, message, from),
       changed: () => this.#follow(),
       failed: (error) =>
-        ports.troubled(`this machine cannot keep the cluster's log any more: ${String(error)}`),
+        ports.troubled(`this machine cannot keep the cluster's log any more: ${reason(error)}`),
     });
     this.#making = new Making(this.#replica, system.clock, () => this.clusterKey);
     this.#tending = new Tending({
@@ -265,7 +265,12 @@ export class Membership {
     const next = { ...this.#record, ...part };
     if (Bun.deepEquals(next, this.#record)) return;
     this.#record = next;
-    this.#ports.store.saveRecord(next);
+    try {
+      this.#ports.store.saveRecord(next);
+    } catch (error) {
+      // It goes on with what it knows; the next start begins with what could be kept.
+      this.#ports.troubled(`what is new about the home could not be kept: ${reason(error)}`);
+    }
   }
 }
 
@@ -278,3 +283,5 @@ function keyIn(pem: string): Identity | undefined {
     throw error;
   }
 }
+
+const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -88,6 +88,20 @@ describe("the cluster's file", () => {
     ]);
   });
 
+  test("belongs to one process at a time, and tells a full disk and a closed folder from damage", () => {
+    const path = freshPath();
+    const store = new SqliteStore(path);
+    store.saveRecord(record);
+    expect(() => new SqliteStore(path)).toThrow(
+      "is in use: another exo of this home is the one that others know",
+    );
+    store.close();
+    new SqliteStore(path).close();
+    expect(() => new SqliteStore(join(path, "below", "cluster.db"))).toThrow(
+      "could not be written (ENOTDIR)",
+    );
+  });
+
   test("refuses a file that is no database, and says what to do", async () => {
     const path = freshPath();
     await Bun.write(path, "not a database, but long enough to be one".repeat(100));

@@ -9,6 +9,7 @@ import type { Persisted, RaftStore } from "#actors/runtime/raft/log";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { RaftEntry, RaftSnapshot } from "#protocol/raft";
+import { homeProblem } from "../home/home-problem.ts";
 import type { ClusterRecord, ClusterStore } from "./record.ts";
 
 const SCHEMA = `
@@ -55,6 +56,11 @@ export class SqliteStore implements ClusterStore, RaftStore {
       this.#db.run(SCHEMA);
     } catch (error) {
       if (isBusy(error)) throw inUse(path);
+      const closed = homeProblem(
+        error,
+        `${path}, which says what home this machine belongs to, could not be written`,
+      );
+      if (closed instanceof Problem) throw closed;
       throw this.#damaged(error instanceof Error ? error.message : String(error));
     }
   }

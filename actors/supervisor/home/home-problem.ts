@@ -1,9 +1,12 @@
 /** What the system says when a file cannot be put into EXO_HOME, as a Problem. */
 import { Problem } from "#protocol/problem";
 
-const FULL = ["ENOSPC", "EDQUOT"];
-/** Where a folder should be lies something else, nothing can be made, or others own it: errno(3). */
-const CLOSED = ["EACCES", "EPERM", "EROFS", "ENOTDIR", "ENOENT", "EEXIST", "ELOOP", "ENAMETOOLONG"];
+const FULL = ["ENOSPC", "EDQUOT", "SQLITE_FULL"];
+/** Where a folder should be lies something else, nothing can be made, or others own it: errno(3), https://www.sqlite.org/rescode.html. */
+const CLOSED = [
+  ...["EACCES", "EPERM", "EROFS", "ENOTDIR", "ENOENT", "EEXIST", "ELOOP", "ENAMETOOLONG"],
+  ...["SQLITE_READONLY", "SQLITE_CANTOPEN"],
+];
 
 /** `failed` says what could not be done, with the path. An error of another kind comes back as it is. */
 export function homeProblem(error: unknown, failed: string): unknown {
