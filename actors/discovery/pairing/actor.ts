@@ -12,6 +12,8 @@ export type PairingOptions = Omit<PairingPorts, "clock" | "random" | "listen" | 
 
 export interface PairingHandle {
   readonly address: Address;
+  /** Whether this node may let others in may be another now. */
+  settle(): void;
   stop(): void;
 }
 
@@ -48,6 +50,7 @@ export async function spawnPairing(system: ActorSystem, options: PairingOptions)
   await desk.start();
   return {
     address,
+    settle: () => desk.resettle(),
     stop() {
       system.stop(address);
       desk.stop();

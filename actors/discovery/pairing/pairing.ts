@@ -22,6 +22,9 @@ export class PairingDesk {
   #invite: Invite | undefined;
   #secret: SharedSecret | undefined;
   #listener: StrangerListener | undefined;
+  #shownPort = 0;
+  #settling: Promise<void> = Promise.resolve();
+  #stopped = false;
   #sessions = 0;
   #joining = false;
   #changes = 0;
@@ -43,6 +46,7 @@ export class PairingDesk {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#invite?.stop();
     this.#secret?.stop();
     this.#listener?.close();
@@ -61,7 +65,7 @@ export class PairingDesk {
       clock,
       ttlMs,
       changed: () => this.#changed(),
-      over: () => void this.settle(),
+      over: () => this.resettle(),
     });
     this.#invite = invite;
     await this.settle();
@@ -135,7 +139,7 @@ export class PairingDesk {
       return joined;
     } finally {
       this.#joining = false;
-      void this.settle();
+      this.resettle();
     }
   }
 
@@ -153,7 +157,8 @@ export class PairingDesk {
     const known = open.filter((each) =>
       placesOf(each).some((place) => hints.some((hint) => same(hint, place))),
     );
-    if (hints.length > 0) return [...hints, ...known.flatMap(placesOf)];
+    // By an address where the machine was just heard it answers sooner than by one that it only has.
+    if (hints.length > 0) return [...known.flatMap(placesOf), ...hints];
     const [first, second] = open;
     if (!first) throw nobody();
     if (!second) return placesOf(first);
@@ -188,12 +193,28 @@ export class PairingDesk {
 
   /** A port is open exactly while somebody may come in, or may ask why not. */
   async settle(): Promise<void> {
-    const wanted = (this.#invite && this.#invite.state.state !== "none") || this.#secret?.isOpen === true;
-    if (!wanted) {
+    const settled = this.#settling.then(() => this.#settle());
+    this.#settling = settled.catch(() => {}); // Who called hears of it; who comes after tries anew.
+    await settled;
+  }
+
+  /** As `settle`, for when no user waits for it. */
+  resettle(): void {
+    this.settle().catch((error: unknown) =>
+      this.#ports.troubled(error instanceof Error ? error.message : String(error)),
+    );
+  }
+
+  async #settle(): Promise<void> {
+    const invites = this.#invite !== undefined && this.#invite.state.state !== "none";
+    if (this.#stopped || !(invites || this.#secret?.isOpen)) {
       this.#listener?.close();
       this.#listener = undefined;
     } else this.#listener ??= await this.#ports.listen((channel) => this.#opened(channel));
-    this.#ports.announce(this.#listener?.port ?? 0);
+    const port = this.#listener?.port ?? 0;
+    if (port === this.#shownPort) return;
+    this.#shownPort = port;
+    this.#ports.announce(port);
   }
 
   #opened(channel: StrangerChannel): void {

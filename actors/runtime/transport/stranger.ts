@@ -95,12 +95,17 @@ export async function listenForStrangers(
   };
 }
 
-/** Rejects with Problem `network`, or `cancelled` by the signal. */
+/** Rejects with Problem `network`, also when the signal ends it. */
 export function dialStranger(to: Endpoint, clock: Clock, signal: AbortSignal): Promise<StrangerChannel> {
   const { promise, resolve, reject } = Promise.withResolvers<StrangerChannel>();
   const where = to.host.includes(":") ? `[${to.host}]:${to.port}` : `${to.host}:${to.port}`;
-  const fail = (why: string) => reject(new Problem("network", `${where} does not answer: ${why}`));
   let socket: TlsSocket | undefined;
+  let over = false;
+  const fail = (why: string) => {
+    over = true;
+    cancel();
+    reject(new Problem("network", `${where} does not answer: ${why}`));
+  };
   const end = () => {
     fail(signal.aborted ? "given up" : `no answer within ${HANDSHAKE_MS / 1000} s`);
     socket?.terminate();
@@ -111,22 +116,19 @@ export function dialStranger(to: Endpoint, clock: Clock, signal: AbortSignal): P
     cancelTimer();
     signal.removeEventListener("abort", end);
   };
-  const data: Start = { ready: resolve, failed: fail, cancel };
   Bun.connect<Start>({
     hostname: to.host,
     port: to.port,
-    data,
+    data: { ready: resolve, failed: fail, cancel },
     tls: { ...COMMON, serverName: "pairing.exo" },
     socket: handlers(() => {}),
   }).then(
     (opened) => {
       socket = opened;
-      if (signal.aborted) opened.terminate();
+      // A machine that answers after all finds nobody waiting.
+      if (over) opened.terminate();
     },
-    (error: unknown) => {
-      cancel();
-      fail(error instanceof Error ? error.message : String(error));
-    },
+    (error: unknown) => fail(error instanceof Error ? error.message : String(error)),
   );
   return promise;
 }

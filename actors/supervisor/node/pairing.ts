@@ -28,7 +28,7 @@ export async function openPairing(
   cluster: OpenCluster,
   { identity, name, port, secret, troubled }: ClusterOptions,
 ): Promise<OpenPairing> {
-  const { address, stop } = await pairing(system, {
+  const { address, settle, stop } = await pairing(system, {
     node: identity.node,
     publicKey: identity.publicKey,
     name: () => name,
@@ -41,7 +41,14 @@ export async function openPairing(
     troubled,
     ...(secret !== undefined && { secret }),
   });
-  return { port: portOf(system, address, system.address("command")), stop };
+  const forget = cluster.changed(settle);
+  return {
+    port: portOf(system, address, system.address("command")),
+    stop() {
+      forget();
+      stop();
+    },
+  };
 }
 
 function portOf(system: ActorSystem, to: Address, me: Address): PairingPort {
