@@ -2,8 +2,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freshFolder } from "../cli/exo.ts";
+import { segment } from "./namespaces.ts";
 import { type Running, started } from "./processes.ts";
-import { segment } from "./segment.ts";
 
 export interface Discovered {
   readonly nodes: number;
@@ -30,14 +30,14 @@ export async function discovering(
     const home = join(folder.path, name);
     mkdirSync(join(home, "exo"), { recursive: true });
     writeFileSync(join(home, "exo", "exo.yaml"), `cluster:\n  name: ${name}\n`);
-    const how = { prefix: net.prefix(node), args: [], ...(command && { command }) };
+    const how = { prefix: net.on(node), args: [], ...(command && { command }) };
     return stack.use(await started({ name, folder: home }, how));
   };
   const running = await Promise.all(Array.from({ length: nodes }, start));
   const startMs = performance.now();
   const ask = async (node: number) => {
     const url = `${running[node]?.url}/exo/v1/cluster`;
-    const child = Bun.spawn([...net.prefix(node), "curl", "-s", url]);
+    const child = Bun.spawn([...net.on(node), "curl", "-s", url]);
     const { nodes: seen }: { nodes: readonly object[] } = JSON.parse(await new Response(child.stdout).text());
     return seen.length;
   };

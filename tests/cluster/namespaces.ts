@@ -8,9 +8,25 @@ export interface Segment extends AsyncDisposable {
   on(machine: number): readonly string[];
   address(machine: number): string;
   plug(machine: number, isIn: boolean): Promise<void>;
+  /** Bytes that went over the machine's network card since it exists. */
+  bytes(machine: number): Promise<{ readonly sent: number; readonly received: number }>;
+  /** What a shell script on that machine prints; throws when it fails. */
+  run(machine: number, script: string): Promise<string>;
 }
 
 const HELD = ["sh", "-c", "echo ready; exec sleep 3600"];
+
+/** Whether this machine lets us make one. */
+export async function canMakeSegments(): Promise<boolean> {
+  if (process.platform !== "linux" || ["ip", "unshare", "nsenter"].some((tool) => Bun.which(tool) === null))
+    return false;
+  try {
+    await using _ = await segment(1);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** `count` machines, 10.77.0.1 and on, and fd77::1 and on. Throws where namespaces are not allowed. */
 export async function segment(count: number): Promise<Segment> {
@@ -23,7 +39,8 @@ export async function segment(count: number): Promise<Segment> {
     return ["nsenter", "-t", String(child.pid), "-U", "-n", "--preserve-credentials"];
   };
   const wall = await hold(["unshare", "--map-root-user", "--net"]);
-  await sh(wall, "ip link set lo up; ip link add switch type bridge; ip link set switch up");
+  // A switch that learns who wants a multicast group would keep the first shout from whoever has just begun to listen.
+  await sh(wall, "ip link set lo up; ip link add switch type bridge mcast_snooping 0; ip link set switch up");
   const machines: (readonly string[])[] = [];
   for (let i = 1; i <= count; i++) {
     const inside = await hold([...wall, "unshare", "--net"]);
@@ -36,10 +53,20 @@ export async function segment(count: number): Promise<Segment> {
     await sh(inside, `ip link set lo up; ip addr add 10.77.0.${i}/24 brd + dev eth0`);
     await sh(inside, `ip addr add fd77::${i}/64 dev eth0 nodad; ip link set eth0 up`);
   }
+  const on = (machine: number) => machines[machine] ?? [];
   return {
-    on: (machine) => machines[machine] ?? [],
+    on,
     address: (machine) => `10.77.0.${machine + 1}`,
-    plug: (machine, isIn) => sh(wall, `ip link set v${machine + 1} ${isIn ? "up" : "down"}`),
+    run: (machine, script) => sh(on(machine), script),
+    async plug(machine, isIn) {
+      await sh(wall, `ip link set v${machine + 1} ${isIn ? "up" : "down"}`);
+    },
+    async bytes(machine) {
+      // /proc/net is that of who reads it: cards of the machine, bytes received first and bytes sent ninth (proc(5)).
+      const [, line = ""] = /eth0:(.*)/.exec(await sh(on(machine), "cat /proc/self/net/dev")) ?? [];
+      const counts = line.trim().split(/\s+/).map(Number);
+      return { sent: counts[8] ?? 0, received: counts[0] ?? 0 };
+    },
     async [Symbol.asyncDispose]() {
       for (const holder of holders.reverse()) holder.kill("SIGKILL");
       await Promise.all(holders.map(({ exited }) => exited));
@@ -47,7 +74,12 @@ export async function segment(count: number): Promise<Segment> {
   };
 }
 
-async function sh(prefix: readonly string[], script: string): Promise<void> {
-  const child = Bun.spawn([...prefix, "sh", "-ec", script], { stdout: "ignore", stderr: "pipe" });
-  if ((await child.exited) !== 0) throw new Error(`${script}: ${await new Response(child.stderr).text()}`);
+async function sh(prefix: readonly string[], script: string): Promise<string> {
+  const child = Bun.spawn([...prefix, "sh", "-ec", script], { stdout: "pipe", stderr: "pipe" });
+  const [out, err] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
+  if ((await child.exited) !== 0) throw new Error(`${script}: ${err}`);
+  return out;
 }

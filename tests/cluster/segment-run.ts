@@ -1,6 +1,6 @@
 /**
  * How soon the nodes of one segment see each other, and what they say at rest: bun run segment [nodes] [seconds of rest].
- * Linux, as root; the compiled binary. Ends with 1 above the limits.
+ * Linux with user namespaces; the compiled binary. Ends with 1 above the limits.
  */
 import { compiled } from "../cli/exo.ts";
 import { discovering } from "./discovering.ts";

@@ -4,8 +4,8 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { environmentOf, freshFolder, fromSource } from "../cli/exo.ts";
 import { discovering } from "./discovering.ts";
+import { canMakeSegments, type Segment, segment } from "./namespaces.ts";
 import { type Running, started } from "./processes.ts";
-import { canMakeSegments, type Segment, segment } from "./segment.ts";
 
 setDefaultTimeout(60_000);
 
@@ -25,7 +25,7 @@ class Home implements AsyncDisposable {
     const [name, folder] = [`node${node}`, this.#homeOf(node)];
     const lines = Object.entries({ name, ...cluster }).map(([key, value]) => `  ${key}: ${value}\n`);
     await Bun.write(join(folder, "exo", "exo.yaml"), `cluster:\n${lines.join("")}`);
-    this.#running.set(node, await started({ name, folder }, { prefix: this.#net.prefix(node), args }));
+    this.#running.set(node, await started({ name, folder }, { prefix: this.#net.on(node), args }));
   }
 
   async end(node: number): Promise<void> {
@@ -37,7 +37,7 @@ class Home implements AsyncDisposable {
     const home = this.#homeOf(node);
     mkdirSync(home, { recursive: true });
     const env = environmentOf(home);
-    return Bun.spawn([...this.#net.prefix(node), ...fromSource, ...words], {
+    return Bun.spawn([...this.#net.on(node), ...fromSource, ...words], {
       env,
       cwd: home,
       stderr: "pipe",
