@@ -1,9 +1,13 @@
 /** Whole nodes of one home in this process, on virtual time and a simulated network: the classes of production, wired as there. */
 import { discovery } from "#actors/discovery/index";
 import type { Persisted, RaftStore } from "#actors/runtime/raft/log";
-import { freshIdentity, type Identity } from "#actors/runtime/security/identity";
+import { nodeCertificate } from "#actors/runtime/security/certificate";
+import { type Identity, identityFromPem } from "#actors/runtime/security/identity";
+import { signMemberList } from "#actors/runtime/security/member-list";
 import { ActorSystem } from "#actors/runtime/system";
 import { ClusterNode } from "#actors/supervisor/cluster/cluster-node";
+import { firstSnapshot, freshCluster } from "#actors/supervisor/cluster/genesis";
+import { changed } from "#actors/supervisor/cluster/member-changes";
 import type { ClusterRecord, ClusterStore } from "#actors/supervisor/cluster/record";
 import type { NodeId } from "#protocol/ids";
 import type { RaftEntry, RaftSnapshot } from "#protocol/raft";
@@ -52,6 +56,16 @@ const NONE: RaftSnapshot = {
   state: new Uint8Array(),
 };
 
+/** The header of an Ed25519 private key in PKCS #8 (RFC 8410, section 7). */
+const PKCS8_HEADER = Buffer.from("302e020100300506032b657004220420", "hex");
+
+/** One seed, one identity: ids decide ties, so that they belong to the history. */
+function seededIdentity(random: () => number): Identity {
+  const seed = Buffer.from(Array.from({ length: 32 }, () => Math.floor(random() * 256)));
+  const der = Buffer.concat([PKCS8_HEADER, seed]).toString("base64");
+  return identityFromPem(`-----BEGIN PRIVATE KEY-----\n${der}\n-----END PRIVATE KEY-----\n`);
+}
+
 interface Machine {
   readonly name: string;
   readonly identity: Identity;
@@ -72,10 +86,37 @@ export class SimulatedHome {
     this.wire = new SimulatedWire(this.time, this.random);
   }
 
+  /** Gives machines the records of one home, as if they had paired; the first one votes. They are started by `start`. */
+  async pair(first: string, ...others: readonly string[]): Promise<void> {
+    const { identity, disk } = this.machine(first);
+    const founded = await freshCluster(identity, first, 0);
+    const clusterKey = identityFromPem(founded.clusterKeyPem ?? "");
+    const members = others.reduce((list, name) => {
+      const next = changed(list, { type: "admit", key: this.machine(name).identity.publicKey, name }, 0);
+      return next ? signMemberList(next, clusterKey) : list;
+    }, founded.members);
+    const addresses = Object.fromEntries(
+      [first, ...others].map((name) => [this.id(name), [`${this.id(name)}:1`]]),
+    );
+    const record = { ...founded, members, addresses };
+    disk.begin(record, firstSnapshot(record, identity));
+    const { clusterKeyPem: _, ...shared } = record;
+    for (const name of others) {
+      const machine = this.machine(name);
+      const nodePem = await nodeCertificate(machine.identity, clusterKey, record.clusterPem);
+      machine.disk.begin({ ...shared, nodePem });
+    }
+  }
+
   machine(name: string): Machine {
     const known = this.machines.get(name);
     if (known) return known;
-    const made: Machine = { name, identity: freshIdentity(), disk: new MemoryDisk(), node: undefined };
+    const made: Machine = {
+      name,
+      identity: seededIdentity(this.random),
+      disk: new MemoryDisk(),
+      node: undefined,
+    };
     this.machines.set(name, made);
     return made;
   }
