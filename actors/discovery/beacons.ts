@@ -8,7 +8,6 @@ import type { Endpoint } from "#actors/runtime/transport/network";
 import { MEMBERS_MAX } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import { type Beacon, type DiscoveryKey, decodeBeacon, encodeBeacon } from "./datagram.ts";
-import { SourceLimits } from "./source-limits.ts";
 import type { Datagrams } from "./udp.ts";
 
 export interface BeaconPorts {
@@ -34,7 +33,6 @@ const ELSEWHERE_EVERY = 3;
 
 export class Beacons {
   readonly #ports: BeaconPorts;
-  readonly #limits: SourceLimits;
   /** The highest counter of each node's last boot. */
   readonly #last = new Map<NodeId, { readonly boot: string; readonly counter: number }>();
   #counter = 0;
@@ -45,7 +43,6 @@ export class Beacons {
 
   constructor(ports: BeaconPorts) {
     this.#ports = ports;
-    this.#limits = new SourceLimits(ports.clock);
   }
 
   start(): void {
@@ -74,7 +71,6 @@ export class Beacons {
 
   /** A datagram came in; anything but a fresh beacon of this cluster is passed over. */
   receive(bytes: Uint8Array, from: Endpoint): void {
-    if (!this.#limits.allows(from.host)) return;
     const beacon = decodeBeacon(bytes, this.#ports.keys());
     if (!beacon || beacon.goodbye || Buffer.compare(beacon.node, this.#ports.self().node) === 0) return;
     const node = base32(beacon.node) as NodeId;

@@ -14,6 +14,7 @@ import { Nearby, type Neighbour } from "./nearby.ts";
 import { type PairingHandle, type PairingOptions, spawnPairing } from "./pairing/actor.ts";
 import { Peers } from "./peers.ts";
 import type { LocalAddress, Watch, WatchPorts } from "./ports.ts";
+import { SourceLimits } from "./source-limits.ts";
 import { type Datagrams, isOnNetwork, openUdp } from "./udp.ts";
 
 export interface DiscoveryOptions {
@@ -48,12 +49,14 @@ export interface DiscoveryHandle {
 export async function discovery(system: ActorSystem, options: DiscoveryOptions): Promise<DiscoveryHandle> {
   const { clock, presence } = options;
   const datagrams = await datagramsOf(options);
+  const limits = new SourceLimits(clock);
   const elsewhere = new Elsewhere({ ...options, port: options.port ?? 0 });
   const nearby = datagrams && nearbyOn(datagrams, options, elsewhere);
   let peers: Peers | undefined;
   let beacons: Beacons | undefined;
   if (datagrams)
     datagrams.onReceive = (bytes, from) => {
+      if (!limits.allows(from.host)) return;
       nearby?.receive(bytes, from);
       beacons?.receive(bytes, from);
     };

@@ -6,7 +6,6 @@ import type { Clock } from "#actors/runtime/clock";
 import { base32 } from "#actors/runtime/security/identity";
 import type { Endpoint } from "#actors/runtime/transport/network";
 import { decodePresence, encodePresence, type Presence } from "./datagram.ts";
-import { SourceLimits } from "./source-limits.ts";
 import type { Datagrams } from "./udp.ts";
 
 /** A machine nearby, and where it was heard from. */
@@ -46,7 +45,6 @@ const ADDRESSES_MAX = 8;
 
 export class Nearby {
   readonly #options: NearbyOptions;
-  readonly #limits: SourceLimits;
   readonly #neighbours = new Map<string, Neighbour>();
   readonly #cancels = new Set<() => void>();
   readonly #answered = new Map<string, number>();
@@ -55,7 +53,6 @@ export class Nearby {
 
   constructor(options: NearbyOptions) {
     this.#options = options;
-    this.#limits = new SourceLimits(options.clock);
   }
 
   start(): void {
@@ -83,7 +80,6 @@ export class Nearby {
 
   /** A datagram came in; anything but a presence of this namespace is passed over. */
   receive(bytes: Uint8Array, from: Endpoint): void {
-    if (!this.#limits.allows(from.host)) return;
     const presence = decodePresence(bytes, this.#options.namespace);
     if (!presence) return;
     const own = this.#options.presence();

@@ -1,6 +1,6 @@
 /** Machines of one network segment, in network namespaces where this machine allows that. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync } from "node:fs";
+import { cpSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { environmentOf, freshFolder, fromSource } from "../cli/exo.ts";
 import { discovering } from "./discovering.ts";
@@ -26,6 +26,18 @@ class Home implements AsyncDisposable {
     const lines = Object.entries({ name, ...cluster }).map(([key, value]) => `  ${key}: ${value}\n`);
     await Bun.write(join(folder, "exo", "exo.yaml"), `cluster:\n${lines.join("")}`);
     this.#running.set(node, await started({ name, folder }, { prefix: this.#net.on(node), args }));
+  }
+
+  /** As a copied disk: the same key and membership. */
+  copyIdentity(from: number, to: number): void {
+    cpSync(join(this.#homeOf(from), "exo", "node"), join(this.#homeOf(to), "exo", "node"), {
+      recursive: true,
+    });
+  }
+
+  /** What `exo serve` there said so far. */
+  log(node: number): Promise<string> {
+    return Bun.file(join(this.#homeOf(node), "log")).text();
   }
 
   async end(node: number): Promise<void> {
@@ -128,6 +140,18 @@ describe.if(await canMakeSegments())("in a segment", () => {
     await two.serve(0, { port: "53001" }, ["--no-discovery"]);
     await two.serve(1, { port: "53002" }, ["--no-discovery", "--peers", "10.77.0.1:53001"]);
     await two.whole(0, 1);
+  });
+
+  test("two machines with a copied identity are both told, with what to do", async () => {
+    await using two = await home(2);
+    await two.serve(0);
+    await two.end(0);
+    two.copyIdentity(0, 1);
+    await two.serve(0);
+    await two.serve(1);
+    const isTold = async (node: number) =>
+      /has the identity of this one.*exo node reset-identity/.test(await two.log(node));
+    while (!((await isTold(0)) && (await isTold(1)))) await Bun.sleep(20);
   });
 
   test("who is near is listed without serving", async () => {
