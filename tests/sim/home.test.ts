@@ -119,6 +119,17 @@ describe("a home of whole nodes", () => {
     expect(await leaders(home, "a", "b", "c", "d")).toHaveLength(1);
   });
 
+  test("who leads hands over when it ends in order, and is away, not dead", async () => {
+    const home = await homeOf("a", "b", "c");
+    await home.settled(home.node("a").stop());
+    home.machine("a").node = undefined;
+    const ledMs = await home.msUntil(
+      async () => (await leaders(home, "b", "c")).every((name) => /^[bc]$/.test(name)),
+      5000,
+    );
+    expect({ soon: ledMs < 500, a: (await home.view("b")).a }).toEqual({ soon: true, a: "away+" });
+  });
+
   test("T34 closes the links of a forgotten machine at once, and gives the others another discovery key", async () => {
     const home = await homeOf("a", "b", "c");
     const key = () => home.machine("b").disk.record?.discoveryKeys.at(-1)?.number;
