@@ -130,6 +130,19 @@ describe("a home of whole nodes", () => {
     expect({ soon: ledMs < 500, a: (await home.view("b")).a }).toEqual({ soon: true, a: "away+" });
   });
 
+  test("one that missed more changes than the log keeps is sent the state as a whole", async () => {
+    const home = await homeOf("a", "b", "c");
+    home.kill("c");
+    for (let count = 0; count < 30; count++) {
+      const asked = Array.from({ length: 20 }, (_, i) => home.node("a").set(`s${i}`, String(count)));
+      await home.settled(Promise.all(asked));
+    }
+    await home.start("c");
+    await home.time.pass(3000);
+    const all = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`s${i}`, "29"]));
+    expect([home.node("c").settings, home.node("b").settings]).toEqual([all, all]);
+  });
+
   test("T34 closes the links of a forgotten machine at once, and gives the others another discovery key", async () => {
     const home = await homeOf("a", "b", "c");
     const key = () => home.machine("b").disk.record?.discoveryKeys.at(-1)?.number;

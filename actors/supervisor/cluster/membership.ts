@@ -15,6 +15,7 @@ import { Cluster, type ClusterMessage, type MemberChange, type MemberList } from
 import type { Address, NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { RaftMessage } from "#protocol/raft";
+import { AcceptedKeys } from "./accepted-keys.ts";
 import { answered, led } from "./leading.ts";
 import { Links } from "./links.ts";
 import { Making } from "./making.ts";
@@ -193,6 +194,7 @@ export class Membership {
 
   #open(): Links {
     const { system, identity, openNetwork, watch, probe, hosts, lane, changed: shown, refused } = this.#ports;
+    const accepted = new AcceptedKeys(system.clock);
     const links = new Links({
       system,
       self: identity.node,
@@ -200,7 +202,7 @@ export class Membership {
       open: openNetwork,
       watch,
       probe,
-      keys: () => this.#record.discoveryKeys,
+      keys: () => accepted.of(this.#record.discoveryKeys),
       hosts,
       located: (node, endpoints) => {
         this.#save({ addresses: { ...this.#record.addresses, [node]: endpoints.map(endpointText) } });
