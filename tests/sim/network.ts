@@ -36,6 +36,10 @@ export class SimulatedWire {
   /** Machines whose kernel is gone as well: no refusal, only silence. */
   readonly #dark = new Set<NodeId>();
   readonly #links = new Set<SimLink>();
+  readonly #clogged = new Map<string, number>();
+  readonly #paused = new Set<NodeId>();
+  /** Hears every envelope that is sent: for invariants and the trace. */
+  heard: (from: NodeId, envelope: Envelope) => void = () => {};
 
   constructor(time: VirtualTime, random: () => number) {
     this.time = time;
@@ -68,6 +72,34 @@ export class SimulatedWire {
 
   heal(): void {
     this.#cut.clear();
+    this.#clogged.clear();
+    this.#paused.clear();
+  }
+
+  /** Whatever goes from one to the other takes so much longer from now on. */
+  clog(from: NodeId, to: NodeId, ms: number): void {
+    this.#clogged.set(`${from}>${to}`, ms);
+  }
+
+  clogMs(from: NodeId, to: NodeId): number {
+    return this.#clogged.get(`${from}>${to}`) ?? 0;
+  }
+
+  /** The machine stands still, as in a debugger or asleep: its kernel answers, its process does not. */
+  pause(node: NodeId): void {
+    this.#paused.add(node);
+  }
+
+  resume(node: NodeId): void {
+    this.#paused.delete(node);
+  }
+
+  isPaused(node: NodeId): boolean {
+    return this.#paused.has(node);
+  }
+
+  delivers(from: NodeId, to: NodeId): boolean {
+    return this.passes(from, to) && !this.#paused.has(to);
   }
 
   passes(from: NodeId, to: NodeId): boolean {
@@ -181,6 +213,7 @@ class SimLink implements Link {
   #open = true;
   /** A stream does not overtake itself. */
   #lastArrivalMs = 0;
+  readonly #coming: { readonly atMs: number; readonly run: () => void }[] = [];
 
   constructor(wire: SimulatedWire, self: NodeId, peer: Peer, lane: Lane, dialled: boolean) {
     this.#wire = wire;
@@ -194,6 +227,7 @@ class SimLink implements Link {
   send(envelope: Envelope): boolean {
     if (!this.#open) return false;
     const bytes = encode(envelope);
+    this.#wire.heard(this.self, envelope);
     this.#arrive(() => this.other?.onReceive(decode(bytes)));
     return true;
   }
@@ -231,16 +265,27 @@ class SimLink implements Link {
     return this.#open;
   }
 
-  /** Delivers after the wire's delay; what a cut holds back is tried again until the link ends or the cut heals. */
+  /** Delivers after the wire's delay, in order: what a cut or a pause holds back is tried again until the link ends. */
   #arrive(run: () => void): void {
-    const atMs = Math.max(this.#lastArrivalMs, this.#wire.time.nowMs + this.#wire.delayMs());
+    const wire = this.#wire;
+    const delayMs = wire.delayMs() + wire.clogMs(this.self, this.peer.node);
+    const atMs = Math.max(this.#lastArrivalMs, wire.time.nowMs + delayMs);
     this.#lastArrivalMs = atMs;
-    const deliver = () => {
-      if (!this.other?.open) return;
-      if (this.#wire.passes(this.self, this.peer.node)) run();
-      else this.#lastArrivalMs = Math.max(this.#lastArrivalMs, this.#wire.time.nowMs + RETRANSMIT_MS);
-      if (!this.#wire.passes(this.self, this.peer.node)) this.#wire.time.after(RETRANSMIT_MS, deliver);
-    };
-    this.#wire.time.after(atMs - this.#wire.time.nowMs, deliver);
+    this.#coming.push({ atMs, run });
+    if (this.#coming.length === 1) this.#pumpAt(atMs);
+  }
+
+  #pumpAt(atMs: number): void {
+    this.#wire.time.after(atMs - this.#wire.time.nowMs, () => this.#pump());
+  }
+
+  #pump(): void {
+    const { time } = this.#wire;
+    const held = !this.#wire.delivers(this.self, this.peer.node);
+    while (!held && this.other?.open && this.#coming[0] && this.#coming[0].atMs <= time.nowMs)
+      this.#coming.shift()?.run();
+    if (!this.other?.open) this.#coming.length = 0;
+    const [next] = this.#coming;
+    if (next) this.#pumpAt(held ? time.nowMs + RETRANSMIT_MS : next.atMs);
   }
 }
