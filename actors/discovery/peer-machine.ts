@@ -62,12 +62,17 @@ export const peerMachine = setup({
       entry: ["probe", "ask", { type: "announce", params: { state: "suspect" } }],
       on: {
         Heard: "up",
-        HeardElsewhere: { target: "suspect", reenter: true },
+        HeardElsewhere: "vouched",
         KernelAnswers: "stuck",
         LinkDown: "lost",
         Goodbye: "away",
       },
       after: { [CONFIRM_MS]: "dead" },
+    },
+    /** Suspected here, heard by others: asked again after a while only, as each answer would else cause the next question. */
+    vouched: {
+      on: { Heard: "up", KernelAnswers: "stuck", LinkDown: "lost", Goodbye: "away" },
+      after: { [CONFIRM_MS]: "suspect" },
     },
     stuck: {
       entry: { type: "announce", params: { state: "stuck" } },

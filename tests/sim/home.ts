@@ -1,10 +1,12 @@
 /** Whole nodes of one home in this process, on virtual time and a simulated network: the classes of production, wired as there. */
 import { discovery } from "#actors/discovery/index";
+import type { Clock } from "#actors/runtime/clock";
 import type { Persisted, RaftStore } from "#actors/runtime/raft/log";
 import { nodeCertificate } from "#actors/runtime/security/certificate";
 import { type Identity, identityFromPem } from "#actors/runtime/security/identity";
 import { signMemberList } from "#actors/runtime/security/member-list";
 import { ActorSystem } from "#actors/runtime/system";
+import { Trace } from "#actors/runtime/trace";
 import { ClusterNode } from "#actors/supervisor/cluster/cluster-node";
 import { firstSnapshot, freshCluster } from "#actors/supervisor/cluster/genesis";
 import { changed } from "#actors/supervisor/cluster/member-changes";
@@ -56,6 +58,8 @@ const NONE: RaftSnapshot = {
   state: new Uint8Array(),
 };
 
+/** A machine that stands still is looked at again so often. */
+const PAUSED_TURN_MS = 20;
 /** The header of an Ed25519 private key in PKCS #8 (RFC 8410, section 7). */
 const PKCS8_HEADER = Buffer.from("302e020100300506032b657004220420", "hex");
 
@@ -69,8 +73,10 @@ function seededIdentity(random: () => number): Identity {
 interface Machine {
   readonly name: string;
   readonly identity: Identity;
-  readonly disk: MemoryDisk;
+  disk: MemoryDisk;
   node: ClusterNode | undefined;
+  /** How far its wall clock is off. */
+  clockJumpSeconds: number;
 }
 
 export class SimulatedHome {
@@ -81,7 +87,11 @@ export class SimulatedHome {
   readonly troubles: string[] = [];
   #boots = 0;
 
+  /** Of every node's messages and states; two runs of one seed have one digest. */
+  readonly trace: Trace;
+
   constructor(seed: number) {
+    this.trace = new Trace({ nowMs: () => this.time.nowMs, digest: true });
     this.random = seeded(seed);
     this.wire = new SimulatedWire(this.time, this.random);
   }
@@ -111,12 +121,8 @@ export class SimulatedHome {
   machine(name: string): Machine {
     const known = this.machines.get(name);
     if (known) return known;
-    const made: Machine = {
-      name,
-      identity: seededIdentity(this.random),
-      disk: new MemoryDisk(),
-      node: undefined,
-    };
+    const identity = seededIdentity(this.random);
+    const made: Machine = { name, identity, disk: new MemoryDisk(), node: undefined, clockJumpSeconds: 0 };
     this.machines.set(name, made);
     return made;
   }
@@ -136,8 +142,8 @@ export class SimulatedHome {
     const { identity, disk: store } = machine;
     this.#boots += 1;
     const boot = String(this.#boots);
-    const clock = this.time.clock(this.random);
-    const system = new ActorSystem(identity.node, clock);
+    const clock = this.#clockOf(machine);
+    const system = new ActorSystem(identity.node, clock, { trace: this.trace, yieldTo: queueMicrotask });
     const { watch } = await discovery(system, {
       clock,
       port: undefined,
@@ -169,6 +175,25 @@ export class SimulatedHome {
       refused: (from, why) => note(`refused ${from.slice(0, 8)}: ${why}`),
     });
     return machine.node;
+  }
+
+  /** Its own wall clock; its timers wait while it stands still. */
+  #clockOf(machine: Machine): Clock {
+    const clock = this.time.clock(this.random);
+    const { node } = machine.identity;
+    return {
+      ...clock,
+      epochSeconds: () => clock.epochSeconds() + machine.clockJumpSeconds,
+      after: (ms, run) => {
+        let cancel = () => {};
+        const fire = () => {
+          if (this.wire.isPaused(node)) cancel = this.time.after(PAUSED_TURN_MS, fire);
+          else run();
+        };
+        cancel = this.time.after(ms, fire);
+        return () => cancel();
+      },
+    };
   }
 
   /** The process ends without a word. */

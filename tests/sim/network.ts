@@ -38,8 +38,8 @@ export class SimulatedWire {
   readonly #links = new Set<SimLink>();
   readonly #clogged = new Map<string, number>();
   readonly #paused = new Set<NodeId>();
-  /** Hears every envelope that is sent: for invariants and the trace. */
-  heard: (from: NodeId, envelope: Envelope) => void = () => {};
+  /** Hears every envelope that is sent: for invariants and the trace. False: it is lost. */
+  heard: (from: NodeId, envelope: Envelope) => boolean = () => true;
 
   constructor(time: VirtualTime, random: () => number) {
     this.time = time;
@@ -227,8 +227,7 @@ class SimLink implements Link {
   send(envelope: Envelope): boolean {
     if (!this.#open) return false;
     const bytes = encode(envelope);
-    this.#wire.heard(this.self, envelope);
-    this.#arrive(() => this.other?.onReceive(decode(bytes)));
+    if (this.#wire.heard(this.self, envelope)) this.#arrive(() => this.other?.onReceive(decode(bytes)));
     return true;
   }
 

@@ -106,4 +106,22 @@ export const PLANTED: readonly Planted[] = [
     "[Math.floor(voters.length / 2)] ?? 0",
     "[Math.floor(voters.length / 2) - 1] ?? 0",
   ),
+  {
+    bug: "each answer about a missed machine causes the next question",
+    file: "actors/discovery/peer-machine.ts",
+    from: 'HeardElsewhere: "vouched",',
+    to: 'HeardElsewhere: { target: "suspect", reenter: true },',
+    world: "home",
+    nodes: 5,
+    seed: 1,
+  },
+  {
+    bug: "a machine that came back stays dead",
+    file: "actors/discovery/peer-machine.ts",
+    from: 'entry: ["closeLinks", "dial", { type: "announce", params: { state: "dead" } }],\n      on: { LinkUp: "up", Goodbye: "away" },',
+    to: 'entry: ["closeLinks", "rest", { type: "announce", params: { state: "dead" } }],\n      on: { Goodbye: "away" },',
+    world: "home",
+    nodes: 5,
+    seed: 1,
+  },
 ];

@@ -25,14 +25,8 @@ export async function raftStorm(seed: number, size: number): Promise<Storm> {
 }
 
 async function badSecond(world: RaftWorld): Promise<void> {
-  const { random, faults } = world;
-  const often = (part: number) => random() < part;
-  const calm = often(0.3);
-  faults.loss = calm ? 0 : random() * 0.3;
-  faults.double = often(0.5) ? random() * 0.5 : 0;
-  faults.delayMs = calm ? 5 : 5 + random() * 200;
-  faults.late = often(0.4) ? random() * 0.1 : 0;
-  faults.crash = often(0.5) ? random() * 0.05 : 0;
+  const often = (part: number) => world.random() < part;
+  turn(world, often);
   if (often(0.2)) partition(world);
   if (often(0.25)) world.cut.clear();
   if (often(0.1)) world.kill(anyOf(world));
@@ -43,6 +37,16 @@ async function badSecond(world: RaftWorld): Promise<void> {
     await world.time.pass(STEP_MS);
     world.check();
   }
+}
+
+/** The weather turns. */
+function turn({ random, faults }: RaftWorld, often: (part: number) => boolean): void {
+  const calm = often(0.3);
+  faults.loss = calm ? 0 : random() * 0.3;
+  faults.double = often(0.5) ? random() * 0.5 : 0;
+  faults.delayMs = calm ? 5 : 5 + random() * 200;
+  faults.late = often(0.4) ? random() * 0.1 : 0;
+  faults.crash = often(0.5) ? random() * 0.05 : 0;
 }
 
 const anyOf = ({ names, random }: RaftWorld): NodeId => names[Math.floor(random() * names.length)] as NodeId;
