@@ -40,16 +40,21 @@ describe("a home of whole nodes", () => {
     const before = [await home.view("a"), await home.view("b")];
     expect(() => home.node("b").takeOver()).toThrow("a is up and votes: this home needs no takeover");
     home.kill("a");
-    await home.time.pass(5000);
+    const deadMs = await home.msUntil(async () => (await home.view("b")).a?.startsWith("dead") === true, 5000);
+    const dead = await home.view("b");
+    await home.time.pass(5000 - deadMs);
+    const alone = await home.view("b");
     const asked = refusal(home.node("b").set("x", "1"));
     const refused = await home.settled(asked);
     home.node("b").takeOver();
     await home.settled(home.node("b").change({ type: "rename", node: home.id("a"), name: "old" }));
-    expect({ before, refused, after: await home.view("b") }).toEqual({
+    expect({ before, dead, alone, refused, after: await home.view("b") }).toEqual({
       before: [
         { a: "self*+", b: "up" },
         { a: "up*+", b: "self" },
       ],
+      dead: { a: "dead+", b: "self" },
+      alone: { a: "dead+", b: "self" },
       refused: "no machine leads this home now: too few of those that vote are up",
       after: { old: "dead", b: "self*+" },
     });

@@ -1,7 +1,7 @@
 /** How people see machines and links: hostile names, narrow terminals, every state. */
 import { expect, test } from "bun:test";
 import { linkTable } from "#actors/supervisor/commands/links";
-import { type Cluster, nodeTable } from "#actors/supervisor/commands/nodes";
+import { type Cluster, nodeTable, stalled } from "#actors/supervisor/commands/nodes";
 import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import type { NodeFacts } from "#protocol/node";
@@ -110,4 +110,33 @@ test("a matrix has a row and a column for each linked machine", () => {
 
 test("a machine alone has no links to show", () => {
   expect(linkTable({ nodes: home.nodes.slice(0, 1), links: [] }, { nowSeconds: 0 })).toBeUndefined();
+});
+
+test("a home of two whose voter is gone is told how the other comes to lead; one that can elect is not", () => {
+  const machine = (name: string, state: NodeView["state"], voter: boolean, leader = false): NodeView => ({
+    node: name as NodeId,
+    name,
+    state,
+    leader,
+    voter,
+    drained: false,
+    excluded: false,
+    labels: {},
+    addresses: [],
+  });
+  const home = (...nodes: readonly NodeView[]) => stalled({ nodes });
+  expect([
+    home(machine("mini", "self", false), machine("studio", "dead", true)),
+    home(machine("mini", "self", true, true), machine("studio", "dead", false)),
+    home(machine("mini", "self", true), machine("studio", "dead", true), machine("tower", "up", true)),
+    home(machine("mini", "self", false), machine("studio", "up", true)),
+  ]).toEqual([
+    `
+No machine leads this home while studio is away: what is loaded goes on, but no machine can be let in or changed.
+If that is for good, let this one lead: exo node 'mini' takeover
+`,
+    "",
+    "",
+    "",
+  ]);
 });

@@ -284,7 +284,7 @@ export class Raft {
 
   #awaitLeader(): void {
     this.#setTimer(electionMs(this.#ports.random), () =>
-      this.#isVoter() ? this.#askAround() : this.#awaitLeader(),
+      this.#isVoter() ? this.#askAround() : this.#become("follower", this.#term, undefined),
     );
   }
 

@@ -1,7 +1,7 @@
 /** What people and programs see of the home: the member list, how each member is from here, and who else is near. */
 import type { Seen } from "#actors/discovery/ports";
 import { endpointText } from "#actors/runtime/transport/endpoint";
-import type { Member, NodeView } from "#protocol/cluster";
+import type { Member, NodeState, NodeView } from "#protocol/cluster";
 import type { Neighbour } from "#protocol/discovery";
 import type { NodeId } from "#protocol/ids";
 import type { NodeFacts } from "#protocol/node";
@@ -20,6 +20,8 @@ export interface Sight {
   readonly facts: ReadonlyMap<NodeId, NodeFacts>;
   readonly near: readonly Neighbour[];
 }
+
+const GONE: readonly NodeState[] = ["dead", "away"];
 
 /** This machine first, then the other members, then strangers, each by name. */
 export function nodeViews(sight: Sight): readonly NodeView[] {
@@ -40,12 +42,14 @@ function memberView(member: Member, { self, seen, leader, voters, facts }: Sight
   const own = node === self.node;
   const peer = seen.find((each) => each.node === node);
   const version = own ? self.version : known?.version;
+  const state = own ? "self" : (peer?.state ?? "connecting");
   return {
     node,
     name,
     ...(version !== undefined && { version }),
-    state: own ? "self" : (peer?.state ?? "connecting"),
-    leader: leader === node,
+    state,
+    // Who voted for it may not have missed its word yet when its death is known.
+    leader: leader === node && !GONE.includes(state),
     voter: voters.includes(node),
     drained,
     excluded,

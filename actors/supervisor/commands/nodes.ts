@@ -30,7 +30,7 @@ export async function nodes(session: Session, { watch = false }: NodesFlags): Pr
     if (now !== before) {
       if (terminal.outIsTerminal && !json && drawn > 0) terminal.out(`\x1b[${drawn}A\x1b[J`);
       show(session, cluster);
-      drawn = cluster.nodes.length + 1;
+      drawn = cluster.nodes.length + 1 + stalled(cluster).split("\n").length - 1;
     }
     before = now;
     await new Promise<void>((resolve) => {
@@ -44,7 +44,21 @@ function show(session: Session, found: Cluster): void {
   const { terminal, json, quiet } = session;
   if (json) printJson(session, "nodes", found);
   else if (quiet) terminal.out(found.nodes.map(({ node }) => `${node}\n`).join(""));
-  else terminal.out(nodeTable(found, terminal.outIsTerminal ? terminal.columns() : undefined));
+  else terminal.out(nodeTable(found, terminal.outIsTerminal ? terminal.columns() : undefined) + stalled(found));
+}
+
+/** What to do where too few that vote are left for anybody to lead: a home of two whose first machine is gone. */
+export function stalled({ nodes: found }: Pick<Cluster, "nodes">): string {
+  const voters = found.filter(({ voter }) => voter);
+  const gone = voters.filter(({ state }) => state === "dead" || state === "away");
+  const self = found.find(({ state }) => state === "self");
+  if (!self || found.some(({ leader }) => leader) || gone.length * 2 < voters.length || gone.length === 0)
+    return "";
+  const names = gone.map(({ name }) => cell(name)).join(" and ");
+  return `
+No machine leads this home while ${names} ${gone.length === 1 ? "is" : "are"} away: what is loaded goes on, but no machine can be let in or changed.
+If that is for good, let this one lead: exo node '${cell(self.name)}' takeover
+`;
 }
 
 /** Given up first where a terminal is too narrow for all: --json and a wider one have them. */
