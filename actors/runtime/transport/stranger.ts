@@ -65,9 +65,9 @@ export async function listenForStrangers(
   const open = new Set<TlsSocket>();
   const socket = handlers((ended) => open.delete(ended));
   const accept = (stranger: TlsSocket) => {
-    if (!limits.enter(stranger.remoteAddress)) return void stranger.terminate();
+    const leave = limits.enter(stranger.remoteAddress, () => stranger.terminate());
+    if (!leave) return void stranger.terminate();
     open.add(stranger);
-    const leave = once(() => limits.leave());
     const cancel = clock.after(HANDSHAKE_MS, () => stranger.terminate());
     stranger.data = {
       ready(channel) {
@@ -248,12 +248,4 @@ function orIpv4(listen: (hostname: string) => TCPSocketListener<Start>): TCPSock
     }
   }
   throw new Error("unreachable");
-}
-
-function once(run: () => void): () => void {
-  let done = false;
-  return () => {
-    if (!done) run();
-    done = true;
-  };
 }

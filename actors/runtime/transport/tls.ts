@@ -15,12 +15,11 @@ import { endpointText as at } from "./endpoint.ts";
 import { FrameKind, FrameReader } from "./framing.ts";
 import { HandshakeLimits } from "./handshake-limits.ts";
 import type { Endpoint, Lane, Link, Network, Peer } from "./network.ts";
-import { helloFrame, StreamLink } from "./tls-link.ts";
+import { type ByteStream, helloFrame, StreamLink } from "./tls-link.ts";
+import { type Certificates, PROTOCOL, tlsSettings } from "./tls-settings.ts";
 
 /** What a node believes now; asked anew for each connection, so that a revoked key is refused at once. */
-export interface Trust {
-  readonly clusterPem: string;
-  readonly nodePem: string;
+export interface Trust extends Certificates {
   isMember(node: NodeId): boolean;
   /** Members may not speak an older minor version than this. */
   readonly minimumMinor: number;
@@ -43,12 +42,12 @@ export interface TlsOptions {
 
 /** TLS and both hellos; a machine under load answers within it. */
 const GREETING_MS = 5000;
-const TLS_1_3 = 0x0304;
-/** The major protocol version, as TLS negotiates it (RFC 7301): a length, then the name. */
-const ALPN = new Uint8Array([5, ...new TextEncoder().encode("exo/1")]).buffer;
+/** What was said last is on its way within it; a peer that takes nothing any more, or keeps its side open, is not waited for. */
+const LINGER_MS = 500;
 
 interface Connection {
   readonly dialled: boolean;
+  readonly to?: Endpoint;
   readonly lane?: Lane;
   readonly expect?: NodeId;
   readonly resolve?: (link: Link) => void;
@@ -87,7 +86,7 @@ export class TlsNetwork implements Network {
     { expect, lane, signal }: { expect?: NodeId; lane: Lane; signal: AbortSignal },
   ): Promise<Link> {
     const { promise, resolve, reject } = Promise.withResolvers<Link>();
-    const connection = this.#connection({ dialled: true, lane, resolve, reject, ...(expect && { expect }) });
+    const connection = this.#connection({ dialled: true, to, lane, resolve, reject, ...(expect && { expect }) });
     const giveUp = (problem: Problem) => {
       connection.problem ??= problem;
       reject(problem);
@@ -137,17 +136,7 @@ export class TlsNetwork implements Network {
   }
 
   #tls() {
-    const { identity, trust } = this.#options;
-    return {
-      key: identity.pem,
-      cert: trust.nodePem,
-      ca: trust.clusterPem,
-      requestCert: true,
-      rejectUnauthorized: true,
-      minVersion: TLS_1_3,
-      maxVersion: TLS_1_3,
-      ALPNProtocols: ALPN,
-    };
+    return tlsSettings(this.#options.identity, this.#options.trust);
   }
 
   #connection(start: Omit<Connection, "reader" | "settle">): Connection {
@@ -162,7 +151,9 @@ export class TlsNetwork implements Network {
   }
 
   #accept(socket: TlsSocket): void {
-    if (!this.#limits.enter(socket.remoteAddress)) {
+    const tooMany = () => this.#refuse(socket, "others came after it, and it had not proved itself yet");
+    const leave = this.#limits.enter(socket.remoteAddress, tooMany);
+    if (!leave) {
       socket.terminate();
       return;
     }
@@ -172,7 +163,7 @@ export class TlsNetwork implements Network {
     const settle = connection.settle;
     connection.settle = () => {
       settle();
-      this.#limits.leave();
+      leave();
       connection.settle = () => {};
     };
   }
@@ -203,7 +194,7 @@ export class TlsNetwork implements Network {
   #greet(socket: TlsSocket): void {
     const { data } = socket;
     const node = nodeIdOf(keyOf(socket.getPeerX509Certificate()));
-    if (socket.alpnProtocol !== "exo/1") this.#refuse(socket, "the protocol's major version is another");
+    if (socket.alpnProtocol !== PROTOCOL) this.#refuse(socket, "the protocol's major version is another");
     else if (!this.#options.trust.isMember(node)) this.#refuse(socket, `${node} is not a member`);
     else if (data.expect && data.expect !== node)
       this.#refuse(socket, `${node} answers where ${data.expect} should`);
@@ -247,7 +238,7 @@ export class TlsNetwork implements Network {
     const { localAddress: local } = socket;
     const link = new StreamLink(
       { self: this.#options.identity.node, peer, lane, remote, local, dialled: data.dialled },
-      socket,
+      this.#stream(socket),
     );
     data.link = link;
     link.readFrom(data.reader);
@@ -255,6 +246,19 @@ export class TlsNetwork implements Network {
     this.#open.add(link);
     if (data.dialled) data.resolve?.(link);
     else this.onLink(link);
+  }
+
+  #stream(socket: TlsSocket): ByteStream {
+    return {
+      write: (bytes) => socket.write(bytes),
+      end: () => {
+        // After Bun's `end` with bytes that still wait, `terminate` does nothing.
+        socket.shutdown();
+        socket.data.settle = this.#options.clock.after(LINGER_MS, () => socket.terminate());
+      },
+      pause: () => socket.pause(),
+      resume: () => socket.resume(),
+    };
   }
 
   #receive(socket: TlsSocket, bytes: Uint8Array): void {
@@ -270,7 +274,7 @@ export class TlsNetwork implements Network {
 
   #refuse(socket: TlsSocket, why: string): void {
     const { data } = socket;
-    const from = socket.remoteAddress;
+    const from = socket.remoteAddress ?? (data?.to ? at(data.to) : "a machine that is gone");
     if (data && !data.problem) {
       data.problem = new Problem("forbidden", `the connection with ${from} was refused: ${why}`);
       this.#options.refused(from, why);

@@ -1,0 +1,24 @@
+/** What both sides of a link between members demand of TLS. */
+import type { Identity } from "../security/identity.ts";
+
+const TLS_1_3 = 0x0304;
+/** The major protocol version, as TLS negotiates it (RFC 7301). */
+export const PROTOCOL = "exo/1";
+/** As it goes over the wire: a length, then the name. */
+const ALPN = new Uint8Array([PROTOCOL.length, ...new TextEncoder().encode(PROTOCOL)]).buffer;
+
+export interface Certificates {
+  readonly clusterPem: string;
+  readonly nodePem: string;
+}
+
+export const tlsSettings = ({ pem }: Pick<Identity, "pem">, { clusterPem, nodePem }: Certificates) => ({
+  key: pem,
+  cert: nodePem,
+  ca: clusterPem,
+  requestCert: true,
+  rejectUnauthorized: true,
+  minVersion: TLS_1_3,
+  maxVersion: TLS_1_3,
+  ALPNProtocols: ALPN,
+});
