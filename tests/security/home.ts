@@ -17,7 +17,6 @@ import { encodeHello, SPOKEN } from "#protocol/hello";
 import type { Address, ClusterId, NodeId } from "#protocol/ids";
 import { Supervisor } from "#protocol/supervisor";
 
-
 const ALPN = (name: string) => new Uint8Array([name.length, ...new TextEncoder().encode(name)]).buffer;
 const TLS = { "1.2": 0x0303, "1.3": 0x0304 } as const;
 const DIAL_MS = 10_000;

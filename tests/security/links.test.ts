@@ -2,8 +2,8 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { systemClock } from "#actors/runtime/clock";
-import { freshIdentity } from "#actors/runtime/security/identity";
 import { nodeCertificate } from "#actors/runtime/security/certificate";
+import { freshIdentity } from "#actors/runtime/security/identity";
 import { HandshakeLimits } from "#actors/runtime/transport/handshake-limits";
 import type { Link } from "#actors/runtime/transport/network";
 import type { Address } from "#protocol/ids";
@@ -150,17 +150,20 @@ describe("T8 a flood of dials", () => {
     }).reduce((sum: number, one) => sum + one, 0);
     const member = limits.enter("10.0.1.1", () => ended.push("member"));
     member?.();
-    expect({ begun, ended: ended.length, member: member !== undefined && !ended.includes("member") }).toEqual({
-      begun: 500,
-      ended: 500 - 64 + 1,
-      member: true,
-    });
+    expect({ begun, ended: ended.length, member: member !== undefined && !ended.includes("member") }).toEqual(
+      {
+        begun: 500,
+        ended: 500 - 64 + 1,
+        member: true,
+      },
+    );
   });
 
   test("counts all addresses of one IPv6 network as one caller, and IPv4 within IPv6 by itself", () => {
     const limits = new HandshakeLimits({ ...systemClock, nowMs: () => 0 });
     const many = (address: (i: number) => string) =>
-      Array.from({ length: 20 }, (_, i) => limits.enter(address(i), () => {}) !== undefined).filter(Boolean).length;
+      Array.from({ length: 20 }, (_, i) => limits.enter(address(i), () => {}) !== undefined).filter(Boolean)
+        .length;
     expect([
       many((i) => `2001:db8::${i}`),
       many((i) => `2001:db8:0:1:${i}::1`),

@@ -40,7 +40,10 @@ describe("a home of whole nodes", () => {
     const before = [await home.view("a"), await home.view("b")];
     expect(() => home.node("b").takeOver()).toThrow("a is up and votes: this home needs no takeover");
     home.kill("a");
-    const deadMs = await home.msUntil(async () => (await home.view("b")).a?.startsWith("dead") === true, 5000);
+    const deadMs = await home.msUntil(
+      async () => (await home.view("b")).a?.startsWith("dead") === true,
+      5000,
+    );
     const dead = await home.view("b");
     await home.time.pass(5000 - deadMs);
     const alone = await home.view("b");

@@ -14,8 +14,9 @@ import { type Identity, nodeIdOf } from "../security/identity.ts";
 import { endpointText as at } from "./endpoint.ts";
 import { FrameKind, FrameReader } from "./framing.ts";
 import { HandshakeLimits } from "./handshake-limits.ts";
+import { lingering } from "./lingering.ts";
 import type { Endpoint, Lane, Link, Network, Peer } from "./network.ts";
-import { type ByteStream, helloFrame, StreamLink } from "./tls-link.ts";
+import { helloFrame, StreamLink } from "./tls-link.ts";
 import { type Certificates, PROTOCOL, tlsSettings } from "./tls-settings.ts";
 
 /** What a node believes now; asked anew for each connection, so that a revoked key is refused at once. */
@@ -42,9 +43,6 @@ export interface TlsOptions {
 
 /** TLS and both hellos; a machine under load answers within it. */
 const GREETING_MS = 5000;
-/** What was said last is on its way within it; a peer that takes nothing any more, or keeps its side open, is not waited for. */
-const LINGER_MS = 500;
-
 interface Connection {
   readonly dialled: boolean;
   readonly to?: Endpoint;
@@ -86,7 +84,14 @@ export class TlsNetwork implements Network {
     { expect, lane, signal }: { expect?: NodeId; lane: Lane; signal: AbortSignal },
   ): Promise<Link> {
     const { promise, resolve, reject } = Promise.withResolvers<Link>();
-    const connection = this.#connection({ dialled: true, to, lane, resolve, reject, ...(expect && { expect }) });
+    const connection = this.#connection({
+      dialled: true,
+      to,
+      lane,
+      resolve,
+      reject,
+      ...(expect && { expect }),
+    });
     const giveUp = (problem: Problem) => {
       connection.problem ??= problem;
       reject(problem);
@@ -238,7 +243,7 @@ export class TlsNetwork implements Network {
     const { localAddress: local } = socket;
     const link = new StreamLink(
       { self: this.#options.identity.node, peer, lane, remote, local, dialled: data.dialled },
-      this.#stream(socket),
+      lingering(socket, this.#options.clock),
     );
     data.link = link;
     link.readFrom(data.reader);
@@ -246,19 +251,6 @@ export class TlsNetwork implements Network {
     this.#open.add(link);
     if (data.dialled) data.resolve?.(link);
     else this.onLink(link);
-  }
-
-  #stream(socket: TlsSocket): ByteStream {
-    return {
-      write: (bytes) => socket.write(bytes),
-      end: () => {
-        // After Bun's `end` with bytes that still wait, `terminate` does nothing.
-        socket.shutdown();
-        socket.data.settle = this.#options.clock.after(LINGER_MS, () => socket.terminate());
-      },
-      pause: () => socket.pause(),
-      resume: () => socket.resume(),
-    };
   }
 
   #receive(socket: TlsSocket, bytes: Uint8Array): void {

@@ -44,7 +44,8 @@ function show(session: Session, found: Cluster): void {
   const { terminal, json, quiet } = session;
   if (json) printJson(session, "nodes", found);
   else if (quiet) terminal.out(found.nodes.map(({ node }) => `${node}\n`).join(""));
-  else terminal.out(nodeTable(found, terminal.outIsTerminal ? terminal.columns() : undefined) + stalled(found));
+  else
+    terminal.out(nodeTable(found, terminal.outIsTerminal ? terminal.columns() : undefined) + stalled(found));
 }
 
 /** What to do where too few that vote are left for anybody to lead: a home of two whose first machine is gone. */
