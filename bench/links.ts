@@ -127,7 +127,7 @@ async function streamTls(link: Link, to: Address, from: Address, body: Uint8Arra
     link.onReceive = () => resolve();
   });
   for (let sent = 0; sent < STREAM_BYTES; ) {
-    if (link.sendBody(envelope, body)) sent += body.length;
+    if (link.sendBody(envelope, body, true)) sent += body.length;
     else await new Promise<void>((resolve) => (link.onDrain = resolve));
   }
   await counted;

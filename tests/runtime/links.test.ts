@@ -137,4 +137,29 @@ describe("a stream of tensors", () => {
       whole: numbers.every((number, i) => number === i % 256),
     }).toEqual({ before: 0, bounded: true, whole: true });
   });
+
+  test("arrives whole, copied or given away, small and large in turn", async () => {
+    const [here, there] = [await nodes.start(), await nodes.start()];
+    const { near, far } = await nodes.link(here, there, "data");
+    const digest = (bytes: Uint8Array) => `${bytes.length} ${Bun.hash(bytes)}`;
+    const got: string[] = [];
+    far.onBody = (_, body) => got.push(digest(body));
+    const envelope = {
+      to: there.system.address("sink"),
+      from: here.system.address("me"),
+      message: Supervisor.List({}),
+    };
+    const sent: string[] = [];
+    for (let i = 0; i < 24; i++) {
+      const body = new Uint8Array(i % 3 === 0 ? 3000 + i : 900_000 + 17 * i).map(
+        (_, at) => (at * 31 + i) % 251,
+      );
+      sent.push(digest(body));
+      const isGiven = i % 2 === 0;
+      while (!near.sendBody(envelope, body, isGiven)) await turn();
+      if (!isGiven) body.fill(0);
+    }
+    while (got.length < sent.length) await turn();
+    expect(got).toEqual(sent);
+  });
 });

@@ -34,8 +34,11 @@ export interface Link extends Transport {
   readonly dialled: boolean;
   /** Bytes that wait to be sent; `send` refuses above the lane's limit. */
   readonly waitingBytes: number;
-  /** An envelope with bytes that are not msgpack (hidden states, file parts); false when refused. The bytes may be reused at once after true. */
-  sendBody(envelope: Envelope, body: Uint8Array): boolean;
+  /**
+   * An envelope with bytes that are not msgpack (hidden states, file parts); false when refused. The bytes may be reused at once after
+   * true, unless they are given away (`isGiven`): then they are never copied, and must not change any more.
+   */
+  sendBody(envelope: Envelope, body: Uint8Array, isGiven?: boolean): boolean;
   /** Set by who uses bodies; the bytes are valid until it returns. */
   onBody: (envelope: Envelope, body: Uint8Array) => void;
   /** Called when a link that refused takes more again. */

@@ -31,6 +31,8 @@ const FRAME_LIMIT: Readonly<Record<Lane, number>> = {
 };
 /** Frames of one turn that are smaller than this together go out as one: one system call, and whole TLS records. */
 const GATHER_BYTES = 128 * 1024;
+/** Above this a call of its own costs less than one more copy. */
+const SMALL_BYTES = 16 * 1024;
 /** The largest buffer that is kept for the rest of the next body. */
 const SPARE_BYTES_MAX = 16 * 1024 * 1024;
 
@@ -64,6 +66,8 @@ export class StreamLink implements Link {
   #refused = false;
   #open = true;
   #spare: Uint8Array = new Uint8Array(0);
+  /** The memory of the last copy that waits: what is others' is never written into. */
+  #copy: ArrayBufferLike | undefined;
   readonly #flushSoon = () => {
     this.#flush();
     this.#tellOfRoom();
@@ -92,7 +96,7 @@ export class StreamLink implements Link {
     return true;
   }
 
-  sendBody(envelope: Envelope, body: Uint8Array): boolean {
+  sendBody(envelope: Envelope, body: Uint8Array, isGiven = false): boolean {
     const head = bodyHead(envelope, body.length);
     const total = head.length + body.length;
     if (total > FRAME_LIMIT[this.lane])
@@ -101,7 +105,7 @@ export class StreamLink implements Link {
       );
     if (!this.#mayTake()) return false;
     if (total <= GATHER_BYTES) this.#queue(joined(head, body));
-    else this.#sendLarge(head, body);
+    else this.#sendLarge(head, body, isGiven);
     return true;
   }
 
@@ -203,8 +207,8 @@ export class StreamLink implements Link {
     queueMicrotask(this.#flushSoon);
   }
 
-  /** Straight from the caller's memory as far as the socket takes it; the caller may reuse it at once, so that the rest is copied. */
-  #sendLarge(head: Uint8Array, body: Uint8Array): void {
+  /** Straight from the caller's memory as far as the socket takes it; the rest is copied, unless the caller gave it away. */
+  #sendLarge(head: Uint8Array, body: Uint8Array, isGiven: boolean): void {
     const first = Math.min(body.length, GATHER_BYTES - head.length);
     this.#waiting.push(joined(head, body.subarray(0, first)));
     this.#waitingBytes += head.length + first;
@@ -212,7 +216,8 @@ export class StreamLink implements Link {
     const taken = this.#blocked ? first : first + this.#stream.write(body.subarray(first));
     if (taken === body.length) return;
     this.#blocked = true;
-    this.#waiting.push(this.#copied(body.subarray(taken)));
+    const rest = body.subarray(taken);
+    this.#waiting.push(isGiven ? rest : this.#copied(rest));
     this.#waitingBytes += body.length - taken;
   }
 
@@ -235,7 +240,7 @@ export class StreamLink implements Link {
     let count = 0;
     let bytes = 0;
     for (const part of this.#waiting) {
-      if (count > 0 && bytes + part.length > GATHER_BYTES) break;
+      if (count > 0 && (part.length > SMALL_BYTES || bytes + part.length > GATHER_BYTES)) break;
       bytes += part.length;
       count += 1;
     }
@@ -248,10 +253,13 @@ export class StreamLink implements Link {
     const spare = this.#spare.length >= bytes.length ? this.#spare : new Uint8Array(bytes.length);
     this.#spare = new Uint8Array(0);
     spare.set(bytes);
+    this.#copy = spare.buffer;
     return spare.subarray(0, bytes.length);
   }
 
   #keepSpare({ buffer }: Uint8Array): void {
+    if (buffer !== this.#copy) return;
+    this.#copy = undefined;
     const isWorthIt = buffer.byteLength > GATHER_BYTES && buffer.byteLength > this.#spare.length;
     if (isWorthIt && buffer.byteLength <= SPARE_BYTES_MAX) this.#spare = new Uint8Array(buffer);
   }
