@@ -68,6 +68,7 @@ export class Membership {
       clusterKey: this.#clusterPublicKey,
       send: (to, message) => void system.send(`${to}/raft` as Address, message, from),
       changed: () => this.#follow(),
+      lied: ports.refused,
       failed: (error) =>
         ports.troubled(`this machine cannot keep the cluster's log any more: ${reason(error)}`),
     });

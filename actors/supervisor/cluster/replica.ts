@@ -7,6 +7,7 @@ import { Raft } from "#actors/runtime/raft/raft";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { RaftMessage } from "#protocol/raft";
+import { lieIn } from "./lies.ts";
 import { applied, type ClusterState, decodeState, encodeState } from "./state.ts";
 
 export interface ReplicaPorts {
@@ -22,6 +23,8 @@ export interface ReplicaPorts {
   readonly changed: () => void;
   /** The log cannot be kept: the disk is full or gone. Nothing is decided here any more. */
   readonly failed: (error: unknown) => void;
+  /** A member said what cannot be; it was passed over. */
+  readonly lied: (from: NodeId, why: string) => void;
 }
 
 /** Refusals whose proposers may still ask. */
@@ -87,7 +90,11 @@ export class Replica {
   }
 
   receive(from: NodeId, message: RaftMessage): void {
-    this.#guarded(() => this.raft.receive(from, message));
+    const { clusterKey, lied } = this.#ports;
+    const { term, committed } = this.raft;
+    const why = lieIn(message, { clusterKey, term, lastIndex: committed });
+    if (why === undefined) this.#guarded(() => this.raft.receive(from, message));
+    else lied(from, `${message.type}: ${why}`);
   }
 
   #known(): ClusterState {
