@@ -1,17 +1,17 @@
 /** What a member that lies can do to the others (reliability.md 2.4): it has its own key, and says whatever it likes. */
 import { expect, test } from "bun:test";
+import { X509Certificate } from "node:crypto";
+import { keyOf } from "#actors/runtime/security/certificate";
 import { freshIdentity } from "#actors/runtime/security/identity";
 import { isSigned, signMemberList } from "#actors/runtime/security/member-list";
-import { keyOf } from "#actors/runtime/security/certificate";
 import type { Link } from "#actors/runtime/transport/network";
 import { encodeCommand, encodeState } from "#actors/supervisor/cluster/state";
-import { X509Certificate } from "node:crypto";
 import { Cluster, type MemberList } from "#protocol/cluster";
+import { Discovery } from "#protocol/discovery";
 import type { Address, NodeId } from "#protocol/ids";
 import { type AnyMessage, declared } from "#protocol/message";
-import { Discovery } from "#protocol/discovery";
-import { Runtime } from "#protocol/runtime";
 import { Raft } from "#protocol/raft";
+import { Runtime } from "#protocol/runtime";
 import { samples } from "../protocol/samples.ts";
 import { spoken } from "../protocol/spoken.ts";
 import { SimulatedHome } from "../sim/home.ts";
@@ -118,13 +118,24 @@ test("T27 T28 a member that proposes, expels, hands out keys and says that other
   const { members: list } = home.machine("a").disk.record ?? {};
   if (!list) throw new Error("a has a record");
   const thief = freshIdentity();
-  const mine = signMemberList({ ...list, version: list.version + 1, members: list.members.slice(0, 1) }, thief);
+  const mine = signMemberList(
+    { ...list, version: list.version + 1, members: list.members.slice(0, 1) },
+    thief,
+  );
   for (const to of HONEST) {
-    await inside.say(to, "cluster", Cluster.Propose({ command: encodeCommand({ type: "list", list: mine }) }));
+    await inside.say(
+      to,
+      "cluster",
+      Cluster.Propose({ command: encodeCommand({ type: "list", list: mine }) }),
+    );
     await inside.say(to, "cluster", Cluster.Forgotten({ list: mine }));
     await inside.say(to, "cluster", Cluster.Key({ pem: thief.pem }));
     await inside.say(to, "discovery", Discovery.Heard({ node: home.id("b") }));
-    await inside.say(to, "system", Runtime.Down({ actor: `${home.id("b")}/raft` as Address, watch: 1, how: "lost", why: "" }));
+    await inside.say(
+      to,
+      "system",
+      Runtime.Down({ actor: `${home.id("b")}/raft` as Address, watch: 1, how: "lost", why: "" }),
+    );
   }
   const names = (await home.node("a").nodes()).filter(({ state }) => state === "up").map(({ name }) => name);
   expect({ ...(await inside.outcome()), names: names.filter((name) => name !== "liar") }).toEqual({
@@ -157,6 +168,10 @@ test("T30 T31 a member that names terms beyond any, and floods, keeps the others
     );
   }
   for (let i = 0; i < 2000; i++)
-    await inside.say("b", "discovery", Discovery.Known({ node: freshIdentity().node, endpoints: [`10.0.0.1:${i + 1}`] }));
+    await inside.say(
+      "b",
+      "discovery",
+      Discovery.Known({ node: freshIdentity().node, endpoints: [`10.0.0.1:${i + 1}`] }),
+    );
   expect(await inside.outcome()).toEqual(UNHARMED);
 });

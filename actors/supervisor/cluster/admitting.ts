@@ -7,7 +7,7 @@ import { endpointFrom } from "#actors/runtime/transport/endpoint";
 import { Problem } from "#protocol/problem";
 import type { Joiner } from "./admission.ts";
 import type { Membership } from "./membership.ts";
-import type { ClusterRecord } from "./record.ts";
+import { BEGIN_ANEW, type ClusterRecord } from "./record.ts";
 
 /** What a new member keeps: everything but the cluster's key. */
 export async function recordFor(
@@ -33,7 +33,7 @@ export function checkRecord(record: ClusterRecord, { node, publicKey }: Identity
   const wrong = faultIn(record, publicKey);
   if (wrong !== undefined)
     throw new Problem("invalid", `the membership of ${node.slice(0, 8)} does not hold: ${wrong}`, {
-      remedy: "pair again: exo invite on a machine of the home, exo join here",
+      remedy: BEGIN_ANEW,
     });
 }
 

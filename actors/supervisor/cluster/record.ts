@@ -25,6 +25,10 @@ export interface ClusterRecord {
   readonly addresses: Readonly<Record<string, readonly string[]>>;
 }
 
+/** What mends a membership or an identity that is damaged. */
+export const BEGIN_ANEW =
+  "end exo, then exo node reset-identity --yes: this machine begins anew; exo invite on another machine and exo join CODE here pair it again";
+
 /** Where the record lies. Calls are durable when they return; half-written or damaged content is refused by `loadRecord`, never used. */
 export interface ClusterStore {
   /** Undefined at the first start. Throws Problem when what is there is damaged: the node goes on alone and says so. */

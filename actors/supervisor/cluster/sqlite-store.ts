@@ -3,19 +3,23 @@
  * SQLite notices a torn write, not a flipped bit (https://www.sqlite.org/atomiccommit.html, section 5).
  */
 import { Database } from "bun:sqlite";
-import { chmodSync, closeSync, openSync } from "node:fs";
+import { chmodSync, closeSync, openSync, statSync } from "node:fs";
 import { decode, Encoder } from "@msgpack/msgpack";
 import type { Persisted, RaftStore } from "#actors/runtime/raft/log";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { RaftEntry, RaftSnapshot } from "#protocol/raft";
 import { homeProblem } from "../home/home-problem.ts";
-import type { ClusterRecord, ClusterStore } from "./record.ts";
+import { BEGIN_ANEW, type ClusterRecord, type ClusterStore } from "./record.ts";
 
 const SCHEMA = `
   create table if not exists facts (name text primary key, bytes blob not null, checksum text not null) strict, without rowid;
   create table if not exists entries (position integer primary key, bytes blob not null, checksum text not null) strict;
 `;
+/** In the file's header once a record was written: one without a record is then no first start. */
+const HAS_RECORD = 1;
+/** The smallest page of SQLite (https://www.sqlite.org/fileformat.html, section 1.3.2). */
+const PAGE_BYTES_MIN = 512;
 /** Another process that ends just now lets go within this. */
 const BUSY_MS = 1000;
 
@@ -44,17 +48,17 @@ export class SqliteStore implements ClusterStore, RaftStore {
   /** Throws Problem when the file is no database, cannot be opened, or is another process's (`unavailable`). */
   constructor(path: string) {
     this.#path = path;
+    let opened: Database | undefined;
     try {
       closeSync(openSync(path, "a", 0o600));
       chmodSync(path, 0o600);
-      this.#db = new Database(path, { strict: true });
-      this.#db.run(`pragma busy_timeout = ${BUSY_MS}`);
-      // Two processes that both were this node would vote twice: the lock is held until this one ends, however it ends.
-      this.#db.run("pragma locking_mode = exclusive");
-      this.#db.run("pragma journal_mode = wal");
-      this.#db.run("pragma synchronous = full");
-      this.#db.run(SCHEMA);
+      const { size } = statSync(path);
+      if (size > 0 && size < PAGE_BYTES_MIN) throw new Error(`it ends after ${size} bytes`); // SQLite would begin anew.
+      opened = new Database(path, { strict: true });
+      prepare(opened);
+      this.#db = opened;
     } catch (error) {
+      opened?.close();
       if (isBusy(error)) throw inUse(path);
       const closed = homeProblem(
         error,
@@ -70,7 +74,9 @@ export class SqliteStore implements ClusterStore, RaftStore {
   }
 
   loadRecord(): ClusterRecord | undefined {
-    return this.#fact<ClusterRecord>("record");
+    const record = this.#reading(() => this.#fact<ClusterRecord>("record"));
+    if (record || this.#mark() === 0) return record;
+    throw this.#damaged("the record of its membership is gone");
   }
 
   saveRecord(record: ClusterRecord): void {
@@ -80,6 +86,7 @@ export class SqliteStore implements ClusterStore, RaftStore {
   begin(record: ClusterRecord, snapshot: RaftSnapshot = NO_SNAPSHOT): void {
     this.#db.transaction(() => {
       this.#put("record", record);
+      this.#db.run(`pragma user_version = ${HAS_RECORD}`);
       this.#put("vote", { term: snapshot.term });
       this.#put("snapshot", snapshot);
       this.#db.run("delete from entries");
@@ -87,6 +94,10 @@ export class SqliteStore implements ClusterStore, RaftStore {
   }
 
   load(): Persisted {
+    return this.#reading(() => this.#load());
+  }
+
+  #load(): Persisted {
     const { term, votedFor }: Vote = this.#fact<Vote>("vote") ?? { term: 0 };
     const snapshot = this.#fact<RaftSnapshot>("snapshot") ?? NO_SNAPSHOT;
     const rows = this.#db
@@ -142,12 +153,34 @@ export class SqliteStore implements ClusterStore, RaftStore {
     return decode(bytes) as T;
   }
 
-  #damaged(why: string): Problem {
-    return new Problem("invalid", `${this.#path} is damaged: ${why}`, {
-      remedy:
-        "move the file away; this machine then joins again as a new one (exo invite on another, exo join here)",
-    });
+  #mark(): number {
+    return this.#db.query<{ user_version: number }, []>("pragma user_version").get()?.user_version ?? 0;
   }
+
+  /** What SQLite cannot read is damaged as well. */
+  #reading<T>(read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      if (error instanceof Problem) throw error;
+      throw this.#damaged(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  #damaged(why: string): Problem {
+    return new Problem("invalid", `${this.#path} is damaged: ${why}`, { remedy: BEGIN_ANEW });
+  }
+}
+
+function prepare(db: Database): void {
+  db.run(`pragma busy_timeout = ${BUSY_MS}`);
+  // Two processes that both were this node would vote twice: the lock is held until this one ends, however it ends.
+  db.run("pragma locking_mode = exclusive");
+  // Not a write-ahead log: where one is damaged, SQLite takes what follows for never written, a vote that was given included.
+  db.run("pragma journal_mode = truncate");
+  db.run("pragma synchronous = full");
+  db.run("begin exclusive; commit");
+  db.run(SCHEMA);
 }
 
 const isBusy = (error: unknown): boolean =>

@@ -3,6 +3,7 @@ import { mkdir, open, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { freshIdentity, type Identity, identityFromPem } from "#actors/runtime/security/identity";
 import { Problem } from "#protocol/problem";
+import { BEGIN_ANEW } from "../cluster/record.ts";
 import { homeProblem } from "./home-problem.ts";
 import { filled, refuseMode } from "./own-files.ts";
 
@@ -36,6 +37,6 @@ async function created(path: string): Promise<string | undefined> {
 
 function damaged(problem: Problem, path: string): Problem {
   if (problem.kind !== "invalid") return problem;
-  const remedy = `restore ${path} from a backup; without it this machine is a new one: move the file away and pair again`;
+  const remedy = `restore ${path} from a backup; without one: ${BEGIN_ANEW}`;
   return new Problem("invalid", `${path}: ${problem.message}`, { remedy, cause: problem });
 }
