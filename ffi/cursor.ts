@@ -6,7 +6,15 @@ import { embeddingLayer } from "./nn/embedding.ts";
 import { expertLayer } from "./nn/experts.ts";
 import { linearLayer } from "./nn/linear.ts";
 import { rmsNormLayer } from "./nn/norm.ts";
-import type { Embedding, ExpertLayer, Layer, Norm, TensorSlice, TensorSource, Weights } from "./weights.ts";
+import type {
+  Embedding,
+  ExpertLayer,
+  Norm,
+  Projection,
+  TensorSlice,
+  TensorSource,
+  Weights,
+} from "./weights.ts";
 
 export interface CursorOptions {
   /** What computation runs in. */
@@ -71,14 +79,14 @@ class Cursor implements Weights {
     return this.root.source.has(path) || this.root.source.has(`${path}.weight`);
   }
 
-  column(name: string): Layer {
+  column(name: string): Projection {
     return linearLayer(this.load(name, "column"), this.bias(name, "column"));
   }
-  row(name: string): Layer {
+  row(name: string): Projection {
     // The ranks' results are summed, so exactly one of them adds the bias.
     return linearLayer(this.load(name, "row"), this.rank === 0 ? this.bias(name, "row") : undefined);
   }
-  linear(name: string): Layer {
+  linear(name: string): Projection {
     return linearLayer(this.load(name, "whole"), this.bias(name, "whole"));
   }
   embedding(name: string): Embedding {

@@ -27,8 +27,17 @@ export interface TensorSource {
 /** A layer is a function; its weights live as long as the source that made them. */
 export type Layer = (x: MxArray) => MxArray;
 
+/** A product with a weight [out, in], and what it is made of. */
+export interface Projection {
+  (x: MxArray): MxArray;
+  readonly weight: MxArray | Packed;
+  readonly bias: MxArray | undefined;
+}
+
 /** A norm, of rows or of a residual: then both the sum and its norm are wanted. */
 export interface Norm {
+  readonly weight: MxArray;
+  readonly eps: number;
   readonly of: Layer;
   readonly ofSum: (x: MxArray, y: MxArray) => readonly [sum: MxArray, normed: MxArray];
 }
@@ -53,11 +62,11 @@ export interface Weights {
   at(name: string | number): Weights;
   has(name: string): boolean;
   /** Output rows split over ranks. */
-  column(name: string): Layer;
+  column(name: string): Projection;
   /** Input columns split over ranks; the caller's all-sum follows (identity while world is 1), bias after it. */
-  row(name: string): Layer;
+  row(name: string): Projection;
   /** Whole on every rank. */
-  linear(name: string): Layer;
+  linear(name: string): Projection;
   embedding(name: string): Embedding;
   rmsNorm(name: string, eps: number): Norm;
   /** Experts under `name` (stacked), sliced like column or row inside each expert. */

@@ -28,8 +28,8 @@ export class Words {
     if (list[count - 1] !== 1) list.fill(1);
     return list;
   }
-  /** Handles as C lays them out; valid until the next call. */
-  handles(arrays: readonly { readonly handle: number }[]): Uint32Array {
+  /** Handles as C lays them out, null for what is not there; valid until the next call. */
+  handles(arrays: readonly ({ readonly handle: number } | undefined)[]): Uint32Array {
     const room = arrays.length <= COMMON_HANDLES ? this.addresses : new Uint32Array(2 * arrays.length);
     for (let i = 0; i < arrays.length; i++) {
       const handle = arrays[i]?.handle ?? 0;

@@ -1,12 +1,9 @@
 // Products with weights as primitives of MLX.
-#include <algorithm>
-
 #include "guarded.hpp"
 #include "kernels.h"
-#include "kernels_matrix.hpp"
+#include "kernels_products.hpp"
 #include "mlx/c/private/mlx.h"
 #include "mlx/ops.h"
-#include "pool.hpp"
 
 namespace mx = mlx::core;
 
@@ -28,41 +25,13 @@ struct Linear {
     Matrix matrix{ordered(w, weights), nullptr, nullptr, rows, columns, bits, group, inputs[bits ? 2 : 1].type(), mode};
     if (bits) matrix.scales = ordered(inputs[2], scales);
     if (bits && inputs.size() > 3) matrix.biases = ordered(inputs[3], biases);
-    size_t count = inputs[0].rows();
     bool direct = out.dtype == mx::float32;
     std::vector<float> made(direct ? 0 : out.size());
     float* to = direct ? reinterpret_cast<float*>(out.data) : made.data();
     std::vector<float> added;
     const float* bias = bits == 0 && inputs.size() > 2 ? inputs[2].floats(0, added) : nullptr;
-    auto finish = [&](size_t first, size_t last) {
-      if (!bias) return;
-      for (size_t m = 0; m < count; ++m)
-        for (size_t n = first; n < last; ++n) to[m * rows + n] += bias[n];
-    };
-    if (count > kFewRows) {
-      PackedRows x(matrix, {{0, count}}, [&](size_t m, std::vector<float>& space) { return inputs[0].floats(m, space); });
-      parallel(rows, rowsPerPiece(columns * count, x.tile()), [&](size_t first, size_t last) {
-        x.multiply(matrix, {0, count}, to, rows, first, last);
-        finish(first, last);
-      });
-    } else {
-      Factors x(matrix, count);
-      if (!x.lie(inputs[0])) set(x, inputs[0]);
-      parallel(rows, rowsPerPiece(columns * count), [&](size_t first, size_t last) {
-        x.multiply(matrix, 0, count, to, rows, first, last);
-        finish(first, last);
-      });
-    }
+    multiply(inputs[0], {{matrix, bias, to}});
     if (!direct) kernels().write(out.type(), to, out.size(), out.data);
-  }
-
- private:
-  static void set(Factors& to, const View& x) {
-    to.make();
-    parallel(x.rows(), grainOf(x.columns()), [&](size_t first, size_t last) {
-      std::vector<float> row;
-      for (size_t m = first; m < last; ++m) to.set(m, x.floats(m, row));
-    });
   }
 };
 

@@ -174,6 +174,50 @@ int exo_cached_attention(
     const mlx_stream s);
 
 /**
+ * What a layer does between two sums of the residual while tokens are decoded, as one node each: the same bits as the operations
+ * above one after another, without the way through the graph between them. Both begin with x + y (or x, where y is null), which is
+ * `sum`, and its norm with `eps`; `made` is what is added next. `arrays` are the norm's weight and then each weight [rows, columns]
+ * as what exo_quantized_linear takes (weight, scales, for affine ones biases; of dense ones the weight alone) and its bias [rows]
+ * where it has one. `packings` are four numbers for each weight: bits (0: dense), group size, the mode (0 affine, 1 mxfp4, 2 mxfp8,
+ * 3 nvfp4), and whether there is a bias. x, y, norms and biases are float32. Where the shapes, types or packings are others, both
+ * results stay as they are and the status is 0: whoever asks makes the operations one by one.
+ *
+ * exo_gated_step: down(silu(gate n) * (up n)) of the norm n, for the weights gate, up and down.
+ */
+int exo_gated_step(
+    mlx_array* sum,
+    mlx_array* made,
+    const mlx_array x,
+    const mlx_array y /* may be null */,
+    const mlx_array* arrays,
+    const int* packings,
+    float eps,
+    const mlx_stream s);
+
+/**
+ * The same for the weights q, k, v and out: out(exo_cached_attention(q n, k n, v n)). In `arrays` there follow the norms of each
+ * head's q and k (with `head_eps`; or one null) and the caches of `count` sequences; the rest is as in exo_cached_attention.
+ */
+int exo_attention_step(
+    mlx_array* sum,
+    mlx_array* made,
+    const mlx_array x,
+    const mlx_array y /* may be null */,
+    const mlx_array* arrays,
+    const int* packings,
+    float eps,
+    float head_eps,
+    const int* places,
+    size_t count,
+    float scale,
+    int dims,
+    bool traditional,
+    mlx_optional_float base,
+    float rope_scale,
+    const mlx_array freqs /* may be null */,
+    const mlx_stream s);
+
+/**
  * Rows x [.., D] in a byte a value, for caches: uint8 [.., D + 2 * ceil(D / 32)]. Of each 32 values the nearest multiples of a
  * scale, plus 128; after them the scales as bfloat16.
  */

@@ -4,8 +4,7 @@
 
 #include "guarded.hpp"
 #include "kernels.h"
-#include "kernels_attention.hpp"
-#include "kernels_rope.hpp"
+#include "kernels_cached.hpp"
 #include "mlx/c/private/mlx.h"
 #include "pool.hpp"
 
@@ -13,13 +12,6 @@ namespace mx = mlx::core;
 
 namespace exo {
 namespace {
-
-/** Of one sequence: its token's position, the row of its cache that is written, and how many rows are seen then. */
-struct Place {
-  int position, row, seen;
-
-  bool operator==(const Place&) const = default;
-};
 
 /** All elements as floats in row-major order: in place, or copied. */
 const float* flat(const View& of, std::vector<float>& space) {
@@ -31,80 +23,22 @@ const float* flat(const View& of, std::vector<float>& space) {
   return space.data();
 }
 
-/** Inputs: q, k, v, each sequence's keys and values in turn, perhaps the rotation's periods. */
-struct CachedAttention {
-  static constexpr const char* name = "ExoCachedAttention";
-  Rotation rotation;
-  float scale;
-  std::vector<Place> places;
+char* rowOf(const View& cache, size_t head, size_t row) {
+  int64_t offset = static_cast<int64_t>(head) * cache.strides[1] + static_cast<int64_t>(row) * cache.strides[2];
+  return cache.data + offset * static_cast<int64_t>(mx::size_of(cache.dtype));
+}
 
-  bool operator==(const CachedAttention&) const = default;
+void write(const View& cache, size_t head, size_t row, const float* from, size_t dims) {
+  char* to = rowOf(cache, head, row);
+  if (cache.dtype == mx::uint8) kernels().pack(from, dims, reinterpret_cast<uint8_t*>(to));
+  else kernels().write(cache.type(), from, dims, to);
+}
 
-  void operator()(const std::vector<View>& inputs, const View& out) const {
-    std::vector<float> spaces[3];
-    const float* fresh[3];
-    for (size_t i = 0; i < 3; ++i) fresh[i] = flat(inputs[i], spaces[i]);
-    const View& first = inputs[3];
-    size_t kvHeads = first.shape[1], dims = heldDims(first), valueDims = heldDims(inputs[4]), count = places.size();
-    size_t heads = inputs[0].size() / (count * dims), group = heads / kvHeads;
-    const Angles* angles = anglesFor(inputs);
-    std::vector<float> queries(count * heads * dims), key(dims);
-    std::vector<Sight> sights;
-    sights.reserve(count * group);
-    std::vector<Group> groups;
-    groups.reserve(count * kvHeads);
-    for (size_t b = 0; b < count; ++b) {
-      const View &keys = inputs[3 + 2 * b], &values = inputs[4 + 2 * b];
-      size_t seen = places[b].seen;
-      for (size_t i = 0; i < group; ++i) sights.push_back({seen, nullptr, 0});
-      for (size_t h = 0; h < kvHeads; ++h) {
-        size_t at = b * kvHeads + h;
-        turned(angles, b, fresh[1] + at * dims, dims, key.data());
-        write(keys, h, places[b].row, key.data(), dims);
-        write(values, h, places[b].row, fresh[2] + at * valueDims, valueDims);
-        float* query = queries.data() + at * group * dims;
-        for (size_t i = 0; i < group; ++i) turned(angles, b, fresh[0] + (at * group + i) * dims, dims, query + i * dims);
-        for (size_t d = 0; d < group * dims; ++d) query[d] *= scale;
-        groups.push_back({headOf(keys, values, h), {query, sights.data() + b * group, group}, seen});
-      }
-    }
-    attendGroups(groups, [&](size_t g, size_t row, const float* mixed) {
-      kernels().write(out.type(), mixed, valueDims, out.data + (g * group + row) * valueDims * mx::size_of(out.dtype));
-    });
-  }
-
- private:
-  const Angles* anglesFor(const std::vector<View>& inputs) const {
-    if (rotation.dims == 0) return nullptr;
-    std::vector<int> positions;
-    for (const Place& place : places) positions.push_back(place.position);
-    return &anglesOf(rotation, inputs.size() % 2 == 0 ? &inputs.back() : nullptr, positions);
-  }
-
-  void turned(const Angles* angles, size_t b, const float* from, size_t dims, float* to) const {
-    size_t half = static_cast<size_t>(rotation.dims) / 2;
-    if (angles)
-      kernels().rotate(from, angles->cosines.data() + b * half, angles->sines.data() + b * half, half, rotation.traditional, to);
-    std::copy(from + 2 * half, from + dims, to + 2 * half);
-  }
-
-  static char* rowOf(const View& cache, size_t head, size_t row) {
-    int64_t offset = static_cast<int64_t>(head) * cache.strides[1] + static_cast<int64_t>(row) * cache.strides[2];
-    return cache.data + offset * static_cast<int64_t>(mx::size_of(cache.dtype));
-  }
-
-  static void write(const View& cache, size_t head, size_t row, const float* from, size_t dims) {
-    char* to = rowOf(cache, head, row);
-    if (cache.dtype == mx::uint8) kernels().pack(from, dims, reinterpret_cast<uint8_t*>(to));
-    else kernels().write(cache.type(), from, dims, to);
-  }
-
-  static KeyValueHead headOf(const View& keys, const View& values, size_t head) {
-    auto stride = [](const View& of) { return of.strides[2] * static_cast<ptrdiff_t>(mx::size_of(of.dtype)); };
-    return {rowOf(keys, head, 0), rowOf(values, head, 0), heldAs(keys), heldAs(values),
-            stride(keys),         stride(values),         heldDims(keys), heldDims(values)};
-  }
-};
+KeyValueHead headOf(const View& keys, const View& values, size_t head) {
+  auto stride = [](const View& of) { return of.strides[2] * static_cast<ptrdiff_t>(mx::size_of(of.dtype)); };
+  return {rowOf(keys, head, 0), rowOf(values, head, 0), heldAs(keys), heldAs(values),
+          stride(keys),         stride(values),         heldDims(keys), heldDims(values)};
+}
 
 /** Packs rows for a cache: x [.., D] to bytes [.., packedBytes(D)]. */
 struct PackRows {
@@ -126,33 +60,84 @@ void require(bool holds, const char* what) {
   if (!holds) throw std::invalid_argument(what);
 }
 
-/** Throws what does not fit: memory is written here, so that nothing may be left to chance. */
-void check(const std::vector<mx::array>& inputs, const CachedAttention& asked) {
-  int count = static_cast<int>(asked.places.size());
-  const auto &q = inputs[0], &k = inputs[1], &v = inputs[2], &first = inputs[3];
-  require(isFloat(q) && isFloat(k) && isFloat(v), "queries, keys and values must be floats");
-  require(first.ndim() == 4 && first.shape(1) > 0, "a cache has four axes and a head");
-  int heads = first.shape(1), dims = static_cast<int>(heldDims(first)), valueDims = static_cast<int>(heldDims(inputs[4]));
+} // namespace
+
+void CachedAttention::operator()(const std::vector<View>& inputs, const View& out) const {
+  std::vector<float> spaces[3];
+  const float* fresh[3];
+  for (size_t i = 0; i < 3; ++i) fresh[i] = flat(inputs[i], spaces[i]);
+  const View& first = inputs[3];
+  size_t kvHeads = first.shape[1], dims = heldDims(first), valueDims = heldDims(inputs[4]), count = places.size();
+  size_t heads = inputs[0].size() / (count * dims), group = heads / kvHeads;
+  const Angles* angles = anglesFor(inputs);
+  std::vector<float> queries(count * heads * dims), key(dims);
+  std::vector<Sight> sights;
+  sights.reserve(count * group);
+  std::vector<Group> groups;
+  groups.reserve(count * kvHeads);
+  for (size_t b = 0; b < count; ++b) {
+    const View &keys = inputs[3 + 2 * b], &values = inputs[4 + 2 * b];
+    size_t seen = places[b].seen;
+    for (size_t i = 0; i < group; ++i) sights.push_back({seen, nullptr, 0});
+    for (size_t h = 0; h < kvHeads; ++h) {
+      size_t at = b * kvHeads + h;
+      turned(angles, b, fresh[1] + at * dims, dims, key.data());
+      write(keys, h, places[b].row, key.data(), dims);
+      write(values, h, places[b].row, fresh[2] + at * valueDims, valueDims);
+      float* query = queries.data() + at * group * dims;
+      for (size_t i = 0; i < group; ++i) turned(angles, b, fresh[0] + (at * group + i) * dims, dims, query + i * dims);
+      for (size_t d = 0; d < group * dims; ++d) query[d] *= scale;
+      groups.push_back({headOf(keys, values, h), {query, sights.data() + b * group, group}, seen});
+    }
+  }
+  attendGroups(groups, [&](size_t g, size_t row, const float* mixed) {
+    kernels().write(out.type(), mixed, valueDims, out.data + (g * group + row) * valueDims * mx::size_of(out.dtype));
+  });
+}
+
+const Angles* CachedAttention::anglesFor(const std::vector<View>& inputs) const {
+  if (rotation.dims == 0) return nullptr;
+  std::vector<int> positions;
+  for (const Place& place : places) positions.push_back(place.position);
+  return &anglesOf(rotation, inputs.size() % 2 == 0 ? &inputs.back() : nullptr, positions);
+}
+
+void CachedAttention::turned(const Angles* angles, size_t b, const float* from, size_t dims, float* to) const {
+  size_t half = static_cast<size_t>(rotation.dims) / 2;
+  if (angles)
+    kernels().rotate(from, angles->cosines.data() + b * half, angles->sines.data() + b * half, half, rotation.traditional, to);
+  std::copy(from + 2 * half, from + dims, to + 2 * half);
+}
+
+std::vector<Place> placesOf(const int* numbers, size_t count) {
+  std::vector<Place> places(count);
+  for (size_t b = 0; b < count; ++b) places[b] = {numbers[3 * b], numbers[3 * b + 1], numbers[3 * b + 2]};
+  return places;
+}
+
+void CachedAttention::check(size_t q, size_t k, size_t v, const std::vector<mx::array>& caches) const {
+  int count = static_cast<int>(places.size());
+  const auto& first = caches[0];
+  require(first.ndim() == 4 && first.shape(1) > 0 && caches[1].ndim() == 4, "a cache has four axes and a head");
+  int heads = first.shape(1), dims = static_cast<int>(heldDims(first)), valueDims = static_cast<int>(heldDims(caches[1]));
   size_t rows = static_cast<size_t>(count) * heads;
-  require(dims > 0 && valueDims > 0 && k.size() == rows * dims && v.size() == rows * valueDims && q.size() > 0 &&
-              q.size() % (rows * dims) == 0, "queries, keys, values and caches differ in their heads");
+  require(dims > 0 && valueDims > 0 && k == rows * dims && v == rows * valueDims && q > 0 && q % (rows * dims) == 0,
+          "queries, keys, values and caches differ in their heads");
   for (int b = 0; b < count; ++b) {
-    const Place& place = asked.places[b];
-    for (int i : {3 + 2 * b, 4 + 2 * b}) {
-      const auto& cache = inputs[i];
-      require(cache.ndim() == 4 && cache.shape(0) == 1 && cache.shape(1) == heads && isHeld(cache, i % 2 ? dims : valueDims),
+    const Place& place = places[b];
+    for (int i : {2 * b, 2 * b + 1}) {
+      const auto& cache = caches[i];
+      require(cache.ndim() == 4 && cache.shape(0) == 1 && cache.shape(1) == heads && isHeld(cache, i % 2 ? valueDims : dims),
               "the caches differ");
       require(place.row >= 0 && place.row < cache.shape(2) && place.seen > 0 && place.seen <= cache.shape(2), "no such row in a cache");
     }
   }
-  const Rotation& rotation = asked.rotation;
   require(rotation.dims >= 0 && rotation.dims % 2 == 0 && rotation.dims <= dims, "so many channels cannot be rotated");
-  bool periods = inputs.size() % 2 == 0;
+  bool periods = caches.size() % 2 == 1;
   require(rotation.dims == 0 || periods != (rotation.base > 0), "give exactly one of base and freqs");
-  if (periods) require(inputs.back().dtype() == mx::float32 && inputs.back().size() * 2 == static_cast<size_t>(rotation.dims), "freqs");
+  if (periods) require(caches.back().dtype() == mx::float32 && caches.back().size() * 2 == static_cast<size_t>(rotation.dims), "freqs");
 }
 
-} // namespace
 } // namespace exo
 
 extern "C" int exo_cached_attention(
@@ -172,16 +157,18 @@ extern "C" int exo_cached_attention(
     const mlx_stream s) {
   return exo::guarded([&] {
     std::vector<mx::array> inputs{mlx_array_get_(q), mlx_array_get_(k), mlx_array_get_(v)};
-    if (count == 0) throw std::invalid_argument("no sequence to decode");
-    for (size_t i = 0; i < 2 * count; ++i) inputs.push_back(mlx_array_get_(caches[i]));
-    if (freqs.ctx) inputs.push_back(mlx_array_get_(freqs));
-    exo::CachedAttention attention{{dims, traditional, base.has_value ? base.value : 0, rope_scale}, scale, {}};
-    for (size_t b = 0; b < count; ++b) attention.places.push_back({places[3 * b], places[3 * b + 1], places[3 * b + 2]});
-    exo::check(inputs, attention);
+    for (const auto& fresh : inputs) exo::require(exo::isFloat(fresh), "queries, keys and values must be floats");
+    exo::require(count > 0, "no sequence to decode");
+    std::vector<mx::array> held;
+    for (size_t i = 0; i < 2 * count; ++i) held.push_back(mlx_array_get_(caches[i]));
+    if (freqs.ctx) held.push_back(mlx_array_get_(freqs));
+    exo::CachedAttention attention{{dims, traditional, base.has_value ? base.value : 0, rope_scale}, scale, exo::placesOf(places, count)};
+    attention.check(inputs[0].size(), inputs[1].size(), inputs[2].size(), held);
     int rows = static_cast<int>(count);
-    size_t made = inputs[0].size() / exo::heldDims(inputs[3]) * exo::heldDims(inputs[4]);
+    size_t made = inputs[0].size() / exo::heldDims(held[0]) * exo::heldDims(held[1]);
     mx::Shape shape{rows, 1, static_cast<int>(made / count)};
     mx::Dtype type = inputs[0].dtype();
+    inputs.insert(inputs.end(), held.begin(), held.end());
     mlx_array_set_(*res, exo::lazy(std::move(shape), type, mlx_stream_get_(s), std::move(attention), std::move(inputs)));
   });
 }

@@ -30,6 +30,12 @@ View::View(const mx::array& of)
       strides(of.strides()),
       adjoining(isRowMajor(shape, strides)) {}
 
+View::View(float* of, mx::Shape sizes) : data(reinterpret_cast<char*>(of)), dtype(mx::float32), shape(std::move(sizes)), adjoining(true) {
+  strides.resize(shape.size());
+  int64_t stride = 1;
+  for (size_t axis = shape.size(); axis-- > 0; stride *= shape[axis]) strides[axis] = stride;
+}
+
 Float View::type() const {
   return dtype == mx::float32 ? Float::f32 : dtype == mx::float16 ? Float::f16 : Float::bf16;
 }

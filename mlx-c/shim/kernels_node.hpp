@@ -26,6 +26,8 @@ struct View {
   bool adjoining;
 
   explicit View(const mlx::core::array& of);
+  /** Floats of our own, in row-major order. */
+  View(float* of, mlx::core::Shape shape);
 
   Float type() const;
   size_t size() const;
@@ -49,6 +51,15 @@ inline size_t grainOf(size_t work) {
   return work >= kWorthHandingOver ? 1 : (kWorthHandingOver + work - 1) / (work + 1);
 }
 
+/** Gives an array memory to be computed into. */
+inline void allocate(mlx::core::array& out) {
+  auto buffer = mlx::core::allocator::malloc(out.nbytes());
+  // MLX does not look whether memory was to be had.
+  if (buffer.ptr() == nullptr && out.nbytes() > 0)
+    throw std::runtime_error("no memory for " + std::to_string(out.nbytes()) + " bytes");
+  out.set_data(buffer);
+}
+
 /** `Operation` is a value with `name`, equality, and `operator()(inputs, out)` over views, called on the stream's thread. */
 template <class Operation>
 class Node : public mlx::core::UnaryPrimitive {
@@ -56,11 +67,7 @@ class Node : public mlx::core::UnaryPrimitive {
   Node(mlx::core::Stream stream, Operation operation) : UnaryPrimitive(stream), operation_(operation) {}
 
   void eval_cpu(const std::vector<mlx::core::array>& inputs, mlx::core::array& out) override {
-    auto buffer = mlx::core::allocator::malloc(out.nbytes());
-    // MLX does not look whether memory was to be had.
-    if (buffer.ptr() == nullptr && out.nbytes() > 0)
-      throw std::runtime_error("no memory for " + std::to_string(out.nbytes()) + " bytes");
-    out.set_data(buffer);
+    allocate(out);
     if (out.size() == 0) return;
     auto& encoder = mlx::core::cpu::get_command_encoder(stream());
     std::vector<View> views;
@@ -92,18 +99,19 @@ class Node : public mlx::core::UnaryPrimitive {
   Operation operation_;
 };
 
-/** The same with two results of one shape: `operator()(inputs, first, second)`. */
+/** The same with two results of one shape: `operator()(inputs, first, second)`, which counts its parts itself if it has `parts`. */
 template <class Operation>
 class PairNode : public mlx::core::Primitive {
  public:
   PairNode(mlx::core::Stream stream, Operation operation) : Primitive(stream), operation_(operation) {}
 
   void eval_cpu(const std::vector<mlx::core::array>& inputs, std::vector<mlx::core::array>& outs) override {
-    for (auto& out : outs) out.set_data(mlx::core::allocator::malloc(out.nbytes()));
+    for (auto& out : outs) allocate(out);
     if (outs[0].size() == 0) return;
     std::vector<View> views(inputs.begin(), inputs.end());
     auto& encoder = mlx::core::cpu::get_command_encoder(stream());
     encoder.dispatch([operation = operation_, views = std::move(views), one = View(outs[0]), two = View(outs[1])] {
+      if constexpr (requires { Operation::parts; }) return operation(views, one, two);
       Timed timed(Operation::name, one.rows(), one.columns());
       operation(views, one, two);
     });
@@ -133,6 +141,15 @@ mlx::core::array lazy(
     Operation operation,
     std::vector<mlx::core::array> inputs) {
   return mlx::core::array(std::move(shape), dtype, std::make_shared<Node<Operation>>(stream, operation), std::move(inputs));
+}
+
+/** The same for two results. */
+template <class Operation>
+std::vector<mlx::core::array> lazyPair(
+    const mlx::core::array& like, mlx::core::Stream stream, Operation operation, std::vector<mlx::core::array> inputs) {
+  return mlx::core::array::make_arrays(
+      {like.shape(), like.shape()}, {like.dtype(), like.dtype()}, std::make_shared<PairNode<Operation>>(stream, std::move(operation)),
+      std::move(inputs));
 }
 
 } // namespace exo

@@ -5,7 +5,7 @@
 
 #include "guarded.hpp"
 #include "kernels.h"
-#include "kernels_node.hpp"
+#include "kernels_rows.hpp"
 #include "mlx/c/private/mlx.h"
 #include "mlx/fast.h"
 #include "mlx/ops.h"
@@ -34,53 +34,6 @@ class Made {
   std::vector<float> scratch_;
 };
 
-struct RmsNorm {
-  static constexpr const char* name = "ExoRmsNorm";
-  float eps;
-
-  bool operator==(const RmsNorm&) const = default;
-
-  void operator()(const std::vector<View>& inputs, const View& out) const {
-    const View& x = inputs[0];
-    std::vector<float> space;
-    const float* weight = inputs[1].floats(0, space);
-    parallel(x.rows(), grainOf(x.columns()), [&](size_t first, size_t last) {
-      std::vector<float> row;
-      Made made(out);
-      for (size_t i = first; i < last; ++i) {
-        kernels().norm(x.floats(i, row), weight, x.columns(), eps, made.at(i));
-        made.finish(i);
-      }
-    });
-  }
-};
-
-/** x + y, rounded to their type, and the norm of that. */
-struct AddRmsNorm {
-  static constexpr const char* name = "ExoAddRmsNorm";
-  float eps;
-
-  bool operator==(const AddRmsNorm&) const = default;
-
-  void operator()(const std::vector<View>& inputs, const View& sums, const View& normed) const {
-    size_t columns = sums.columns();
-    std::vector<float> space;
-    const float* weight = inputs[2].floats(0, space);
-    parallel(sums.rows(), grainOf(columns), [&](size_t first, size_t last) {
-      std::vector<float> one, two, rounded;
-      Made sum(sums), made(normed);
-      for (size_t i = first; i < last; ++i) {
-        const float *x = inputs[0].floats(i, one), *y = inputs[1].floats(i, two);
-        float* to = sum.at(i);
-        for (size_t d = 0; d < columns; ++d) to[d] = x[d] + y[d];
-        sum.finish(i);
-        kernels().norm(sums.floats(i, rounded), weight, columns, eps, made.at(i));
-        made.finish(i);
-      }
-    });
-  }
-};
-
 struct SiluMul {
   static constexpr const char* name = "ExoSiluMul";
 
@@ -100,6 +53,39 @@ struct SiluMul {
 };
 
 } // namespace
+
+void RmsNorm::operator()(const std::vector<View>& inputs, const View& out) const {
+  const View& x = inputs[0];
+  std::vector<float> space;
+  const float* weight = inputs[1].floats(0, space);
+  parallel(x.rows(), grainOf(x.columns()), [&](size_t first, size_t last) {
+    std::vector<float> row;
+    Made made(out);
+    for (size_t i = first; i < last; ++i) {
+      kernels().norm(x.floats(i, row), weight, x.columns(), eps, made.at(i));
+      made.finish(i);
+    }
+  });
+}
+
+void AddRmsNorm::operator()(const std::vector<View>& inputs, const View& sums, const View& normed) const {
+  size_t columns = sums.columns();
+  std::vector<float> space;
+  const float* weight = inputs[2].floats(0, space);
+  parallel(sums.rows(), grainOf(columns), [&](size_t first, size_t last) {
+    std::vector<float> one, two, rounded;
+    Made sum(sums), made(normed);
+    for (size_t i = first; i < last; ++i) {
+      const float *x = inputs[0].floats(i, one), *y = inputs[1].floats(i, two);
+      float* to = sum.at(i);
+      for (size_t d = 0; d < columns; ++d) to[d] = x[d] + y[d];
+      sum.finish(i);
+      kernels().norm(sums.floats(i, rounded), weight, columns, eps, made.at(i));
+      made.finish(i);
+    }
+  });
+}
+
 } // namespace exo
 
 extern "C" int exo_rms_norm(mlx_array* res, const mlx_array x, const mlx_array weight, float eps, const mlx_stream s) {
@@ -123,8 +109,7 @@ extern "C" int exo_add_rms_norm(
     bool ours = exo::isFloat(one) && two.dtype() == one.dtype() && w.dtype() == one.dtype() && one.ndim() > 0 &&
         one.shape() == two.shape() && w.ndim() == 1 && w.shape(0) == one.shape(-1);
     if (ours) {
-      auto node = std::make_shared<exo::PairNode<exo::AddRmsNorm>>(stream, exo::AddRmsNorm{eps});
-      auto made = mx::array::make_arrays({one.shape(), one.shape()}, {one.dtype(), one.dtype()}, node, {one, two, w});
+      auto made = exo::lazyPair(one, stream, exo::AddRmsNorm{eps}, {one, two, w});
       mlx_array_set_(*res, std::move(made[0]));
       mlx_array_set_(*normed, std::move(made[1]));
       return;

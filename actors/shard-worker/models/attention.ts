@@ -1,10 +1,11 @@
 /** Grouped-query attention: the same for a prompt and for a token of each of several sequences, which take different ways. */
-import type { CacheSlot, MxArray } from "#ffi/array";
-import type { Layer, Weights } from "#ffi/weights";
+import type { CacheSlot, MxArray, Rotation } from "#ffi/array";
+import { attentionStep } from "#ffi/steps";
+import type { Layer, Norm, Weights } from "#ffi/weights";
 import { Problem } from "#protocol/problem";
 import type { Cache } from "../cache/cache.ts";
+import { normOf, type Pass, type ResidualBlock } from "./residual.ts";
 import type { Rope } from "./rope.ts";
-import type { Block } from "./transformer.ts";
 
 export interface AttentionOptions {
   readonly heads: number;
@@ -17,53 +18,99 @@ export interface AttentionOptions {
   readonly qkNorm?: number;
 }
 
-/** Grouped-query attention (https://arxiv.org/abs/2305.13245) with rotary positions. */
-export function attention(w: Weights, options: AttentionOptions): Block {
+/** Grouped-query attention (https://arxiv.org/abs/2305.13245) with rotary positions, of what `norm` makes of the residual. */
+export function attention(w: Weights, norm: Norm, options: AttentionOptions): ResidualBlock {
   const { headDims, rope, biases = [], qkNorm } = options;
   const heads = share(options.heads, w, "num_attention_heads");
   const kvHeads = share(options.kvHeads, w, "num_key_value_heads");
   needBiases(w, biases);
   const [q, k, v, out] = [w.column("q_proj"), w.column("k_proj"), w.column("v_proj"), w.row("o_proj")];
-  const qNorm = qkNorm === undefined ? undefined : w.rmsNorm("q_norm", qkNorm).of;
-  const kNorm = qkNorm === undefined ? undefined : w.rmsNorm("k_norm", qkNorm).of;
-  const scale = headDims ** -0.5;
+  const norms =
+    qkNorm === undefined ? undefined : ([w.rmsNorm("q_norm", qkNorm), w.rmsNorm("k_norm", qkNorm)] as const);
+  const parts: Parts = {
+    q,
+    k,
+    v,
+    out,
+    heads,
+    kvHeads,
+    headDims,
+    rope,
+    qNorm: norms?.[0].of,
+    kNorm: norms?.[1].of,
+  };
   const row = { heads: kvHeads, keyDims: headDims, valueDims: headDims, dtype: w.dtype };
+  // Ranks sum their parts before anything is added to the residual.
+  const fused = w.world > 1 || rope.prepare ? undefined : attentionStep(norm, [q, k, v, out], norms);
 
-  /** One token of each sequence: rotated, written into its cache and mixed in one step for all of them. */
-  const decodeStep: Block = (x, { batch, caches }) => {
-    const prepared = (y: MxArray, count: number, norm?: Layer): MxArray => {
-      if (!norm && !rope.prepare) return y;
-      const rows = y.reshape(batch, count, 1, headDims);
-      const normed = norm ? norm(rows) : rows;
-      return rope.prepare?.(normed) ?? normed;
-    };
-    const [queries, keys, values] = [prepared(q(x), heads, qNorm), prepared(k(x), kvHeads, kNorm), v(x)];
-    const slots = caches.map((cache) => cache.append(row, x.mlx));
-    return out(mixedAlike(queries, keys, values, slots, { scale, rope }));
+  return (residual, pass) => {
+    const { batch, length, caches } = pass;
+    const { mlx } = residual.trunk;
+    if (length > 1 || caches.length !== batch || mlx.kernels !== "exo") {
+      const [trunk, x] = normOf(norm, residual);
+      return { trunk, branch: ofCaches(parts, x, pass) };
+    }
+    const slots = caches.map((cache) => cache.append(row, mlx));
+    const rotation = commonRotation(slots, rope);
+    const pair =
+      rotation && fused?.(residual.trunk, residual.branch, slots, { scale: scaleOf(parts), rotation });
+    if (pair) return { trunk: pair[0], branch: pair[1] };
+    const [trunk, x] = normOf(norm, residual);
+    return { trunk, branch: ofSlots(parts, x, slots) };
   };
+}
 
-  return (x, pass) => {
-    const { batch, length, caches, mask } = pass;
-    if (length === 1 && caches.length === batch && x.mlx.kernels === "exo") return decodeStep(x, pass);
-    // A single token's rows lie in memory as if already transposed.
-    const split = (y: MxArray, count: number, norm?: Layer) => {
-      const rows =
-        length === 1 ? y.reshape(batch, count, 1, headDims) : y.reshape(batch, length, count, headDims);
-      const normed = norm ? norm(rows) : rows;
-      return length === 1 ? normed : normed.transpose(0, 2, 1, 3);
-    };
-    const queries = split(q(x), heads, qNorm);
-    const keys = split(k(x), kvHeads, kNorm);
-    const values = split(v(x), kvHeads);
-    const mixed = perCache(caches, [queries, keys, values], (cache, [asked, key, value]) => {
-      const { offset } = cache;
-      const turned = rope.rotate(asked, offset);
-      const [seenKeys, seenValues] = cache.update(rope.rotate(key, offset), value);
-      return turned.attention(seenKeys, seenValues, { scale, mask });
-    });
-    const joined = length === 1 ? mixed : mixed.transpose(0, 2, 1, 3);
-    return out(joined.reshape(batch, length, heads * headDims));
+interface Parts extends Pick<AttentionOptions, "heads" | "kvHeads" | "headDims" | "rope"> {
+  readonly q: Layer;
+  readonly k: Layer;
+  readonly v: Layer;
+  readonly out: Layer;
+  readonly qNorm: Layer | undefined;
+  readonly kNorm: Layer | undefined;
+}
+
+const scaleOf = ({ headDims }: Parts): number => headDims ** -0.5;
+
+/** One token of each sequence: rotated, written into its cache and mixed in one step for all of them. */
+function ofSlots(parts: Parts, x: MxArray, slots: readonly CacheSlot[]): MxArray {
+  const { q, k, v, out, heads, kvHeads, headDims, rope, qNorm, kNorm } = parts;
+  const prepared = (y: MxArray, count: number, norm: Layer | undefined): MxArray => {
+    if (!norm && !rope.prepare) return y;
+    const rows = y.reshape(slots.length, count, 1, headDims);
+    const normed = norm ? norm(rows) : rows;
+    return rope.prepare?.(normed) ?? normed;
   };
+  const [queries, keys, values] = [prepared(q(x), heads, qNorm), prepared(k(x), kvHeads, kNorm), v(x)];
+  return out(mixedAlike(queries, keys, values, slots, { scale: scaleOf(parts), rope }));
+}
+
+/** Any number of tokens: their keys and values are added to the caches first. */
+function ofCaches(parts: Parts, x: MxArray, { batch, length, caches, mask }: Pass): MxArray {
+  const { q, k, v, out, heads, kvHeads, headDims, rope, qNorm, kNorm } = parts;
+  // A single token's rows lie in memory as if already transposed.
+  const split = (y: MxArray, count: number, norm?: Layer) => {
+    const rows =
+      length === 1 ? y.reshape(batch, count, 1, headDims) : y.reshape(batch, length, count, headDims);
+    const normed = norm ? norm(rows) : rows;
+    return length === 1 ? normed : normed.transpose(0, 2, 1, 3);
+  };
+  const queries = split(q(x), heads, qNorm);
+  const keys = split(k(x), kvHeads, kNorm);
+  const values = split(v(x), kvHeads);
+  const mixed = perCache(caches, [queries, keys, values], (cache, [asked, key, value]) => {
+    const { offset } = cache;
+    const turned = rope.rotate(asked, offset);
+    const [seenKeys, seenValues] = cache.update(rope.rotate(key, offset), value);
+    return turned.attention(seenKeys, seenValues, { scale: scaleOf(parts), mask });
+  });
+  const joined = length === 1 ? mixed : mixed.transpose(0, 2, 1, 3);
+  return out(joined.reshape(batch, length, heads * headDims));
+}
+
+/** How all sequences' tokens turn, where they turn alike. */
+function commonRotation(slots: readonly CacheSlot[], rope: Rope): Rotation | undefined {
+  const [rotation, ...others] = slots.map(({ position }) => rope.rotation(position + 1));
+  return rotation && others.every(({ base }) => base === rotation.base) ? rotation : undefined;
 }
 
 /** The attention of one token of each sequence. Where a rotation depends on the sequence's length, each goes by itself. */
@@ -74,17 +121,12 @@ function mixedAlike(
   slots: readonly CacheSlot[],
   { scale, rope }: { readonly scale: number; readonly rope: Rope },
 ): MxArray {
-  const rotations = slots.map(({ position }) => rope.rotation(position + 1));
-  const [rotation, ...others] = rotations;
-  if (rotation && others.every(({ base }) => base === rotation.base))
-    return queries.cachedAttention(keys, values, slots, { scale, rotation });
+  const common = commonRotation(slots, rope);
+  if (common) return queries.cachedAttention(keys, values, slots, { scale, rotation: common });
   const [first, ...rest] = slots.map((slot, i) => {
     const of = (y: MxArray): MxArray => y.slice(0, i, i + 1);
-    const rotation = rotations[i];
-    return of(queries).cachedAttention(of(keys), of(values), [slot], {
-      scale,
-      ...(rotation && { rotation }),
-    });
+    const rotation = rope.rotation(slot.position + 1);
+    return of(queries).cachedAttention(of(keys), of(values), [slot], { scale, rotation });
   });
   if (!first) throw new Error("no sequence to decode");
   return first.concat(rest, 0);

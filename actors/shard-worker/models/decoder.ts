@@ -1,11 +1,11 @@
 /** The Llama line: what its members share, so that each of their files says only its difference. */
-import type { Layer, Weights } from "#ffi/weights";
+import type { Weights } from "#ffi/weights";
 import type { LayerRange } from "#protocol/shard";
 import { type AttentionOptions, attention } from "./attention.ts";
 import { type DecoderConfig, headDimsOf, kvHeadsOf, windowByType } from "./config.ts";
 import type { Model } from "./model.ts";
 import { contextLengthOf, createRope } from "./rope.ts";
-import { mlp, residualBlock, transformer } from "./transformer.ts";
+import { type FeedForward, mlp, residualBlock, transformer } from "./transformer.ts";
 
 export interface Difference {
   /** Biases that the attention must have. */
@@ -17,7 +17,7 @@ export interface Difference {
   /** Absent: a window only where `layer_types` names it. */
   readonly window?: (layer: number) => number | undefined;
   /** What follows attention in a layer, from the layer's weights. Absent: SwiGLU without biases. */
-  readonly feedForward?: (w: Weights, layer: number) => Layer;
+  readonly feedForward?: (w: Weights, layer: number) => FeedForward;
 }
 
 /** A decoder of the Llama line. Without `tie_word_embeddings` the checkpoint decides: a head of its own is used. */
@@ -49,7 +49,7 @@ export function decoder(
       block: (w, layer) =>
         residualBlock(w, {
           normEps,
-          attention: (within) => attention(within, options),
+          attention: (within, norm) => attention(within, norm, options),
           feedForward: (within) => feedForward(within, layer),
         }),
     },

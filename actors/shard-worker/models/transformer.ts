@@ -1,6 +1,7 @@
 /** The blocks that decoder-only transformers share; a model's file says only its difference. */
 import type { MxArray } from "#ffi/array";
 import { isPacked } from "#ffi/nn/linear";
+import { type GatedStep, gatedStep } from "#ffi/steps";
 import type { Layer, Norm, Weights } from "#ffi/weights";
 import { Problem } from "#protocol/problem";
 import type { LayerRange } from "#protocol/shard";
@@ -10,29 +11,7 @@ import { RotatingCache } from "../cache/rotating.ts";
 import { needBiases } from "./attention.ts";
 import { misfit } from "./fit.ts";
 import type { Model, Wanted } from "./model.ts";
-
-/** What all layers of one forward pass have in common. */
-export interface Pass {
-  readonly batch: number;
-  readonly length: number;
-  /** One for all rows, or with a single token each, every row's own. */
-  readonly caches: readonly Cache[];
-  readonly mask: AttentionMask;
-}
-
-/** Hidden state [B, L, hidden] in and out. */
-export type Block = (x: MxArray, pass: Pass) => MxArray;
-
-/** Hidden state as the sum of two, which whoever normalises it adds up; `branch` absent: nothing is left to add. */
-export interface Residual {
-  readonly trunk: MxArray;
-  readonly branch?: MxArray;
-}
-export type ResidualBlock = (x: Residual, pass: Pass) => Residual;
-
-const whole = ({ trunk, branch }: Residual): MxArray => (branch ? trunk.add(branch) : trunk);
-const normOf = (norm: Norm, { trunk, branch }: Residual): readonly [x: MxArray, normed: MxArray] =>
-  branch ? norm.ofSum(trunk, branch) : [trunk, norm.of(trunk)];
+import { normOf, type Pass, type Residual, type ResidualBlock, whole } from "./residual.ts";
 
 export interface Blueprint {
   readonly layers: number;
@@ -165,26 +144,38 @@ function head({ normEps, tied }: Blueprint, weights: Weights) {
 
 export interface BlockOptions {
   readonly normEps: number;
-  readonly attention: (w: Weights) => Block;
-  readonly feedForward: (w: Weights) => Layer;
+  readonly attention: (w: Weights, norm: Norm) => ResidualBlock;
+  readonly feedForward: (w: Weights) => FeedForward;
+}
+
+/** A layer over normalised rows; `fused`, where there is one, gives the same of a residual and its norm in one step. */
+export interface FeedForward {
+  (x: MxArray): MxArray;
+  readonly fused?: (norm: Norm) => GatedStep;
 }
 
 /** Pre-norm residual block, as in Llama: x + attention(norm(x)), then x + feedForward(norm(x)). */
 export function residualBlock(w: Weights, { normEps, attention, feedForward }: BlockOptions): ResidualBlock {
-  const attend = attention(w.at("self_attn"));
+  const attend = attention(w.at("self_attn"), w.rmsNorm("input_layernorm", normEps));
   const think = feedForward(w);
-  const before = w.rmsNorm("input_layernorm", normEps);
   const between = w.rmsNorm("post_attention_layernorm", normEps);
+  const fused = think.fused?.(between);
   return (residual, pass) => {
-    const [x, toAttend] = normOf(before, residual);
-    const [trunk, toThink] = between.ofSum(x, attend(toAttend, pass));
+    const attended = attend(residual, pass);
+    const pair = pass.length === 1 && fused?.(attended.trunk, attended.branch);
+    if (pair) return { trunk: pair[0], branch: pair[1] };
+    const [trunk, toThink] = normOf(between, attended);
     return { trunk, branch: think(toThink) };
   };
 }
 
 /** SwiGLU (https://arxiv.org/abs/2002.05202). `biases` says that all three projections must have one. */
-export function mlp(w: Weights, biases = false): Layer {
+export function mlp(w: Weights, biases = false): FeedForward {
   needBiases(w, biases ? ["gate_proj", "up_proj", "down_proj"] : []);
   const [gate, up, down] = [w.column("gate_proj"), w.column("up_proj"), w.row("down_proj")];
-  return (x) => down(gate(x).siluMul(up(x)));
+  const layer: Layer = (x) => down(gate(x).siluMul(up(x)));
+  // Ranks sum their parts before anything is added to the residual.
+  return w.world > 1
+    ? layer
+    : Object.assign(layer, { fused: (norm: Norm) => gatedStep(norm, [gate, up, down]) });
 }

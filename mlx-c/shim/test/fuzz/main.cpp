@@ -34,6 +34,8 @@ constexpr Kind kKinds[] = {
     {"cached-attention", fuzzCachedAttention},
     {"pack-rows", fuzzPackRows},
     {"vocabulary", fuzzVocabulary},
+    {"gated-step", fuzzGatedStep},
+    {"attention-step", fuzzAttentionStep},
 };
 constexpr size_t kKindCount = sizeof kKinds / sizeof *kKinds;
 

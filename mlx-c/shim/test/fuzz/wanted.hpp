@@ -105,3 +105,5 @@ void fuzzAttention(Case&);
 void fuzzCachedAttention(Case&);
 void fuzzPackRows(Case&);
 void fuzzVocabulary(Case&);
+void fuzzGatedStep(Case&);
+void fuzzAttentionStep(Case&);

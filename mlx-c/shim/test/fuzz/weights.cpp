@@ -83,12 +83,13 @@ Made denseWeight(Case& of, int matrices, int rows, int columns) {
   return {std::move(plain), std::move(weight), std::nullopt, std::nullopt};
 }
 
-Made packedWeight(Case& of, int matrices, int rows) {
+Made packedWeight(Case& of, int matrices, int rows, int columns, const Made* like) {
   Random& random = of.random;
-  Packing packing = packingOf(random);
+  Packing packing = like ? Packing{like->mode, like->bits, like->group} : packingOf(random);
+  while (columns > 0 && columns % packing.group) packing = packingOf(random);
   auto [mode, bits, group] = packing;
-  int groups = random.chance(0.02) ? 0 : random.chance(0.04) ? random.between(1000 / group, 2100 / group) : random.between(1, 320 / group);
-  int columns = groups * group;
+  int groups = columns > 0 ? columns / group : random.chance(0.02) ? 0 : random.chance(0.04) ? random.between(1000 / group, 2100 / group) : random.between(1, 320 / group);
+  columns = groups * group;
   of.say(std::string(mode) + " bits " + std::to_string(bits) + " group " + std::to_string(group));
   auto shaped = [&](int last) { return matrices ? Shape{matrices, rows, last} : Shape{rows, last}; };
   Shape grouped = shaped(groups);
@@ -106,7 +107,7 @@ Made packedWeight(Case& of, int matrices, int rows) {
     plain.biases.resize(plain.scales.size());
     return {std::move(plain), std::move(words), std::move(scales), std::nullopt, group, bits, mode};
   }
-  mlx_dtype type = of.floatType();
+  mlx_dtype type = like ? like->scales->type : of.floatType();
   Operand scales = of.floats("scales", grouped, type), biases = of.floats("biases", grouped, type);
   plain.scales = scales.values;
   plain.biases = biases.values;

@@ -43,5 +43,5 @@ int denseColumns(Random& random);
 /** `matrices` 0: a weight without that axis. */
 Made denseWeight(Case& of, int matrices, int rows, int columns);
 
-/** In any packing that the kernels know. */
-Made packedWeight(Case& of, int matrices, int rows);
+/** In any packing that the kernels know, or in that of `like`. `columns`: so many, a multiple of 32; 0: any number. */
+Made packedWeight(Case& of, int matrices, int rows, int columns = 0, const Made* like = nullptr);
