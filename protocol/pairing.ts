@@ -15,6 +15,8 @@ export const Admitted = t.Object({
   clusterPem: pem,
   nodePem: pem,
   members: MemberList,
+  /** How many takeovers came before this list; absent: none. */
+  history: t.Optional(t.Integer({ minimum: 0 })),
   discoveryKeys: t.Array(
     t.Object({
       number: t.Integer({ minimum: 1, maximum: 2 ** 32 }),

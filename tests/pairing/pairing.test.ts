@@ -55,6 +55,15 @@ describe("a machine with the code", () => {
     expect(await guest.join(code)).toBe("joined studio as mini");
   });
 
+  test("is told of the takeovers before, so that it takes no older list for a newer one", async () => {
+    using home = await pair();
+    const { host, guest } = home;
+    host.admit = async (record) => ({ ...record, history: 2 });
+    const { code } = await host.invite();
+    await guest.join(code);
+    expect(guest.adopted?.history).toBe(2);
+  });
+
   test("may ask for its record again when the first one was lost on the way", async () => {
     using home = await pair();
     const { host, guest } = home;

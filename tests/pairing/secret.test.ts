@@ -1,5 +1,6 @@
 /** Machines that were given one secret: they become one home without anybody's help, and nobody else comes in. */
 import { expect, test } from "bun:test";
+import { Problem } from "#protocol/problem";
 import { type Machine, Network } from "./machines.ts";
 
 const SECRET = "k5q2vuf3m7xw4nht6zrc2ydj5baelsgo";
@@ -27,6 +28,26 @@ test("three machines with one secret become one home, a fourth with another stay
     stranger: 1,
   });
   expect(stranger.adopted).toBeUndefined();
+});
+
+test("a machine that cannot look around goes on looking, until it ends", async () => {
+  using network = new Network();
+  const lookings: PromiseWithResolvers<readonly []>[] = [];
+  const neighbours = () => {
+    const looking = Promise.withResolvers<readonly []>();
+    lookings.push(looking);
+    return looking.promise;
+  };
+  const machine = network.start("a", { secret: SECRET, neighbours });
+  await machine.desk.start();
+  await machine.time.pass(5000);
+  lookings[0]?.reject(new Problem("unavailable", "nobody answers here"));
+  await machine.time.pass(5000);
+  const whileRunning = lookings.length;
+  machine.desk.stop();
+  lookings[1]?.resolve([]);
+  await machine.time.pass(5000);
+  expect([whileRunning, lookings.length, machine.told]).toEqual([2, 2, []]);
 });
 
 test("a machine with a secret lets in by code as well, and one without is no door for secrets", async () => {

@@ -172,13 +172,15 @@ class HostSession {
   }
 
   #handOver(): void {
-    const { cluster, clusterPem, nodePem, members, discoveryKeys, addresses } = this.#record as Membership;
+    const { cluster, clusterPem, nodePem, members, history, discoveryKeys, addresses } = this
+      .#record as Membership;
     // The cluster's key stays here whatever the record holds.
     const record = {
       cluster,
       clusterPem,
       nodePem,
       members,
+      ...(history !== undefined && { history }),
       discoveryKeys: [...discoveryKeys],
       addresses: Object.fromEntries(Object.entries(addresses).map(([node, list]) => [node, [...list]])),
     };

@@ -210,11 +210,18 @@ export class PairingDesk {
     if (this.#stopped || !(invites || this.#secret?.isOpen)) {
       this.#listener?.close();
       this.#listener = undefined;
-    } else this.#listener ??= await this.#ports.listen((channel) => this.#opened(channel));
+    } else this.#listener ??= await this.#listen();
     const port = this.#listener?.port ?? 0;
     if (port === this.#shownPort) return;
     this.#shownPort = port;
     this.#ports.announce(port);
+  }
+
+  async #listen(): Promise<StrangerListener | undefined> {
+    const listener = await this.#ports.listen((channel) => this.#opened(channel));
+    if (!this.#stopped) return listener;
+    listener.close();
+    return undefined;
   }
 
   #opened(channel: StrangerChannel): void {

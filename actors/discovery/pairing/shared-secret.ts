@@ -4,7 +4,7 @@ import type { Endpoint } from "#actors/runtime/transport/network";
 import type { Neighbour } from "#protocol/discovery";
 import type { NodeId } from "#protocol/ids";
 import type { Refusal } from "#protocol/pairing";
-import { Problem } from "#protocol/problem";
+import { Problem, type ProblemKind } from "#protocol/problem";
 import type { Door } from "./host.ts";
 import type { PairingPorts } from "./ports.ts";
 
@@ -19,6 +19,7 @@ const TOLD_MAX = 16;
 const YIELD_MS = 8000;
 /** All have shown themselves by then, so that all ask the same one: two homes of one secret never become one. */
 const SETTLE_MS = 3000;
+const PASSING: readonly ProblemKind[] = ["notFound", "network", "overloaded", "unavailable"];
 
 export class SharedSecret implements Door {
   readonly #ports: PairingPorts;
@@ -28,6 +29,7 @@ export class SharedSecret implements Door {
   readonly #told = new Set<string>();
   #startMs = 0;
   #busy = false;
+  #stopped = false;
   #cancel = () => {};
 
   static async open(
@@ -55,6 +57,7 @@ export class SharedSecret implements Door {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#cancel();
   }
 
@@ -82,7 +85,9 @@ export class SharedSecret implements Door {
 
   #later(): void {
     this.#cancel = this.#ports.clock.after(LOOK_MS, () => {
-      void this.#look().finally(() => this.#later());
+      void this.#look()
+        .catch((error: unknown) => this.#failed(error))
+        .finally(() => this.#stopped || this.#later());
     });
   }
 
@@ -95,11 +100,14 @@ export class SharedSecret implements Door {
     if (!next || host === undefined) return;
     if (this.#asked.size >= ASKED_MAX) this.#asked.clear();
     this.#asked.set(next.node, clock.nowMs());
-    await this.#join({ host, port: next.pairingPort }).catch((error: unknown) => {
-      // Another home's invite, a machine that went away or is busy: asked again in a while. The rest the user should know.
-      const expected = error instanceof Problem && /^(notFound|network|overloaded)$/.test(error.kind);
-      if (!expected) this.#ports.troubled(error instanceof Error ? error.message : String(error));
-    });
+    await this.#join({ host, port: next.pairingPort });
+  }
+
+  /** Another home's invite, a machine that went away or is busy: asked again in a while. The rest the user should know. */
+  #failed(error: unknown): void {
+    const isPassing = error instanceof Problem && PASSING.includes(error.kind);
+    if (!isPassing && !this.#stopped)
+      this.#ports.troubled(error instanceof Error ? error.message : String(error));
   }
 
   #mayAsk({ node, pairingPort }: Neighbour): boolean {
