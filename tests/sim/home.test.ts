@@ -1,6 +1,7 @@
 /** Whole nodes on virtual time: joining, losing who leads, cuts, and what each sees of the others. */
 import { describe, expect, test } from "bun:test";
 import { ordered } from "#actors/supervisor/cluster/orders";
+import { Problem } from "#protocol/problem";
 import { SimulatedHome } from "./home.ts";
 
 async function homeOf(...names: readonly string[]): Promise<SimulatedHome> {
@@ -188,10 +189,49 @@ describe("a home of whole nodes", () => {
     ]);
   });
 
+  test("a machine that cannot keep its new membership stays what it was", async () => {
+    const home = await homeOf("a");
+    const full = () => {
+      throw new Problem("doesNotFit", "the disk is full");
+    };
+    const { disk } = home.machine("z");
+    await home.start("z");
+    disk.begin = full;
+    const { publicKey } = home.machine("z").identity;
+    const record = await home.settled(home.node("a").admit({ publicKey, name: "z", addresses: [] }));
+    const refused = await home.settled(refusal(home.node("z").adopt(record)));
+    await home.settled(home.node("z").set("still.mine", "1"));
+    expect([refused, await home.view("z"), home.node("z").settings]).toEqual([
+      "the disk is full",
+      { z: "self*+" },
+      { "still.mine": "1" },
+    ]);
+  });
+
+  test("a machine that was forgotten while its disk is full is on its own when there is room", async () => {
+    const home = await homeOf("a", "b");
+    const { disk } = home.machine("b");
+    const begin = disk.begin.bind(disk);
+    disk.begin = () => {
+      throw new Problem("doesNotFit", "the disk is full");
+    };
+    await home.settled(home.node("a").change({ type: "forget", node: home.id("b") }));
+    await home.until(() => home.troubles.length > 1);
+    disk.begin = begin;
+    await home.until(async () => (await home.view("b")).b === "self*+");
+    expect([await home.view("b"), home.troubles.slice(0, 2)]).toEqual([
+      { b: "self*+" },
+      [
+        "b: this machine was taken off its home's list of machines, and is on its own again",
+        "b: the disk is full",
+      ],
+    ]);
+  });
+
   test("a forgotten machine is told so, and is on its own again", async () => {
     const home = await homeOf("a", "b", "c");
     await home.settled(home.node("a").change({ type: "forget", node: home.id("c") }));
-    await home.passed(3000);
+    await home.until(async () => (await home.view("c")).c === "self*+");
     expect({ view: await home.view("c"), said: home.troubles }).toEqual({
       view: { c: "self*+" },
       said: ["c: this machine was taken off its home's list of machines, and is on its own again"],
@@ -201,6 +241,7 @@ describe("a home of whole nodes", () => {
   test("a machine that leads may leave, and the others go on", async () => {
     const home = await homeOf("a", "b", "c");
     await home.settled(ordered(home.node("a"), "a", { action: "forget" }));
+    await home.until(async () => (await home.view("a")).a === "self*+");
     await home.passed(6000);
     await home.settled(ordered(home.node("c"), "b", { action: "label", labels: { room: "attic" } }));
     const labels = (await home.node("c").nodes()).find(({ name }) => name === "b")?.labels;

@@ -236,6 +236,11 @@ export class SimulatedHome {
     }
   }
 
+  /** Time passes until it is so, however long cryptography takes on a busy machine. */
+  async until(isSo: () => boolean | Promise<boolean>): Promise<void> {
+    for (let turn = 0; !(await isSo()) && turn < 5000; turn++) await this.passed(20);
+  }
+
   /** What `viewer` sees of each machine: state, `*` for who leads, `+` for who votes. */
   async view(viewer: string): Promise<Record<string, string>> {
     const views = await this.node(viewer).nodes();

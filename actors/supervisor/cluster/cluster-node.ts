@@ -17,6 +17,7 @@ import { Membership, type MembershipPorts } from "./membership.ts";
 import type { Cluster } from "./ports.ts";
 import type { ClusterRecord, ClusterStore } from "./record.ts";
 import { encodeCommand } from "./state.ts";
+import { until } from "./until.ts";
 import { nodeViews } from "./views.ts";
 
 export interface ClusterNodePorts
@@ -32,6 +33,8 @@ export interface ClusterNodePorts
 
 /** Time for the others to hear that this node, which leads, is forgotten. */
 const FAREWELL_MS = 2000;
+/** A home that could not be left, as the disk is full, is left when there is room. */
+const LEAVE_AGAIN_MS = 10_000;
 const ADMITTED_MS = 5000;
 /** Who leads tells all members four times a second what is agreed. */
 const HEARD_MS = 2000;
@@ -44,6 +47,8 @@ export class ClusterNode implements Cluster {
   #membership: Membership;
   #telling = false;
   #leaving = false;
+  #stopped = false;
+  #cancelLeave = () => {};
 
   private constructor(ports: ClusterNodePorts, record: ClusterRecord) {
     this.#ports = ports;
@@ -53,17 +58,15 @@ export class ClusterNode implements Cluster {
   /** Goes on as what the store holds, or begins a cluster of one. Throws Problem when what the store holds is damaged. */
   static async open(ports: ClusterNodePorts): Promise<ClusterNode> {
     const { store, identity } = ports;
-    const record = store.loadRecord() ?? (await ClusterNode.#begin(ports));
+    let record = store.loadRecord();
+    if (!record) {
+      record = await freshCluster(identity, ports.name, ports.system.clock.epochSeconds());
+      store.begin(record, firstSnapshot(record, identity));
+    }
     checkRecord(record, identity);
     const node = new ClusterNode(ports, record);
     node.#membership.start();
     return node;
-  }
-
-  static async #begin({ store, identity, name, system }: ClusterNodePorts): Promise<ClusterRecord> {
-    const record = await freshCluster(identity, name, system.clock.epochSeconds());
-    store.begin(record, firstSnapshot(record, identity));
-    return record;
   }
 
   get self(): NodeId {
@@ -145,7 +148,9 @@ export class ClusterNode implements Cluster {
   async #heard(agreed: Promise<Epoch>): Promise<Epoch> {
     const epoch = await agreed;
     const { raft } = this.#membership.replica;
-    await this.#until(HEARD_MS, () => raft.committed >= epoch.index).catch(() => {}); // A link that broke just now delays it.
+    await until(this, this.#ports.system.clock, HEARD_MS, () => raft.committed >= epoch.index).catch(
+      () => {},
+    ); // A link that broke just now delays it.
     return epoch;
   }
 
@@ -164,6 +169,7 @@ export class ClusterNode implements Cluster {
 
   learnFacts(node: NodeId, facts: NodeFacts): void {
     if (!this.isMember(node)) return;
+    for (const known of this.#facts.keys()) if (!this.isMember(known)) this.#facts.delete(known);
     this.#facts.set(node, facts);
     this.touch();
   }
@@ -180,17 +186,18 @@ export class ClusterNode implements Cluster {
 
   async admit(joiner: Joiner): Promise<ClusterRecord> {
     const membership = this.#membership;
-    const { clusterKey } = membership;
+    const { clusterKey, replica } = membership;
+    const voters = replica.raft.config.voters.map((node) => this.#nameOf(node)).join(", ");
     if (!clusterKey)
       throw new Problem(
         "forbidden",
         "this machine cannot let others in: it does not hold the cluster's key",
         {
-          remedy: `invite on a machine that votes: ${this.#voterNames() || "exo nodes shows which"}`,
+          remedy: `invite on a machine that votes: ${voters || "exo nodes shows which"}`,
         },
       );
     await membership.change({ type: "admit", key: joiner.publicKey, name: joiner.name });
-    await this.#until(ADMITTED_MS, () =>
+    await until(this, this.#ports.system.clock, ADMITTED_MS, () =>
       membership.list.members.some(({ key }) => Buffer.compare(key, joiner.publicKey) === 0),
     );
     return await recordFor(joiner, membership, clusterKey);
@@ -207,21 +214,30 @@ export class ClusterNode implements Cluster {
 
   async leave(): Promise<void> {
     this.#leaving = true;
-    await this.#membership.stop();
-    const record = await ClusterNode.#begin(this.#ports);
-    await this.#restart(record, () => {});
-    this.#leaving = false;
+    const { identity, name, store, system } = this.#ports;
+    try {
+      const record = await freshCluster(identity, name, system.clock.epochSeconds());
+      await this.#restart(record, () => store.begin(record, firstSnapshot(record, identity)));
+    } finally {
+      this.#leaving = this.#stopped;
+    }
   }
 
   async stop(): Promise<void> {
-    this.#leaving = true;
+    this.#end();
     await this.#membership.stop();
   }
 
   /** Ends at once and without a word, as a killed process does. */
   silence(): void {
-    this.#leaving = true;
+    this.#end();
     this.#membership.silence();
+  }
+
+  #end(): void {
+    this.#stopped = true;
+    this.#leaving = true;
+    this.#cancelLeave();
   }
 
   #member(record: ClusterRecord): Membership {
@@ -243,41 +259,39 @@ export class ClusterNode implements Cluster {
   /** Alone again, under the same identity: the next invite may bring it back. */
   #expelled(): void {
     if (this.#leaving) return;
-    const { troubled, system } = this.#ports;
-    troubled("this machine was taken off its home's list of machines, and is on its own again");
+    this.#ports.troubled("this machine was taken off its home's list of machines, and is on its own again");
     this.#leaving = true;
-    const isLeading = this.#membership.replica.leads;
-    system.clock.after(isLeading ? FAREWELL_MS : 0, () => void this.leave());
+    this.#leaveIn(this.#membership.replica.leads ? FAREWELL_MS : 0);
   }
 
-  async #restart(record: ClusterRecord, store: () => void): Promise<void> {
+  #leaveIn(ms: number): void {
+    const { troubled, system } = this.#ports;
+    const failed = (error: unknown) => {
+      if (!(error instanceof Problem)) throw error;
+      troubled(error.remedy === undefined ? error.message : `${error.message}; ${error.remedy}`);
+      this.#leaving = true;
+      if (!this.#stopped) this.#leaveIn(LEAVE_AGAIN_MS);
+    };
+    this.#cancelLeave = system.clock.after(ms, () => void this.leave().catch(failed));
+  }
+
+  /** A member by `record` from now on; where that cannot be kept, as before, and the error is thrown. */
+  async #restart(record: ClusterRecord, keep: () => void): Promise<void> {
+    let now = this.#membership.record;
     await this.#membership.stop();
-    store();
-    for (const node of this.#facts.keys()) if (node !== this.self) this.#facts.delete(node);
-    this.#membership = this.#member(record);
-    this.#membership.start();
-    this.touch();
-  }
-
-  async #until(ms: number, isSo: () => boolean): Promise<void> {
-    if (isSo()) return;
-    const { clock } = this.#ports.system;
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const cancel = clock.after(ms, () =>
-      reject(new Problem("unavailable", "the change was not heard of in time")),
-    );
-    const end = this.changed(() => isSo() && resolve());
-    await promise.finally(() => {
-      cancel();
-      end();
-    });
+    if (this.#stopped) return;
+    try {
+      keep();
+      now = record;
+      for (const node of this.#facts.keys()) if (node !== this.self) this.#facts.delete(node);
+    } finally {
+      this.#membership = this.#member(now);
+      this.#membership.start();
+      this.touch();
+    }
   }
 
   #nameOf(node: NodeId): string {
     return this.#membership.list.members.find((member) => member.node === node)?.name ?? node.slice(0, 8);
-  }
-
-  #voterNames(): string {
-    return this.#membership.replica.raft.config.voters.map((node) => this.#nameOf(node)).join(", ");
   }
 }

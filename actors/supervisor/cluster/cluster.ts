@@ -61,15 +61,17 @@ export async function openCluster(system: ActorSystem, options: ClusterOptions):
     pairingPort,
   });
   const found = await openDiscovery(system, options, { presence, changed: () => node?.touch() });
+  let store: SqliteStore | undefined;
   try {
-    const store = new SqliteStore(join(options.folder, "cluster.db"));
+    const kept = new SqliteStore(join(options.folder, "cluster.db"));
+    store = kept;
     const { clock } = system;
     const refused = (from: string, why: string) => troubled(`refused ${from}: ${why}`);
     const network = { identity, boot: boot.toString("hex"), clock, port, troubled, refused };
     const opened = await ClusterNode.open({
       system,
       identity,
-      store,
+      store: kept,
       name,
       version,
       troubled,
@@ -88,9 +90,10 @@ export async function openCluster(system: ActorSystem, options: ClusterOptions):
     };
     return closing(opened, { showPairing }, async () => {
       await found.stop();
-      store.close();
+      kept.close();
     });
   } catch (error) {
+    store?.close();
     await found.stop();
     throw error;
   }

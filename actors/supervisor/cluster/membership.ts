@@ -180,7 +180,7 @@ export class Membership {
       history: Math.max(this.#replica.history, this.#record.history ?? 0),
       discoveryKeys: this.#replica.state?.discoveryKeys ?? this.#record.discoveryKeys,
     });
-    if (!list.members.some((member) => member.node === node)) {
+    if (!this.#has(node)) {
       this.#ports.expelled();
       return;
     }
@@ -206,7 +206,10 @@ export class Membership {
       keys: () => accepted.of(this.#record.discoveryKeys),
       hosts,
       located: (node, endpoints) => {
-        this.#save({ addresses: { ...this.#record.addresses, [node]: endpoints.map(endpointText) } });
+        const known = Object.entries(this.#record.addresses).filter(([member]) =>
+          this.#has(member as NodeId),
+        );
+        this.#save({ addresses: { ...Object.fromEntries(known), [node]: endpoints.map(endpointText) } });
         shown();
       },
       changed: shown,
@@ -226,11 +229,15 @@ export class Membership {
     return {
       clusterPem,
       nodePem,
-      isMember: (node) => list().members.some((member) => member.node === node),
+      isMember: (node) => this.#has(node),
       get minimumMinor() {
         return list().minimumMinor;
       },
     };
+  }
+
+  #has(node: NodeId): boolean {
+    return this.list.members.some((member) => member.node === node);
   }
 
   #entrust(to: NodeId): void {

@@ -60,10 +60,7 @@ export class SqliteStore implements ClusterStore, RaftStore {
     } catch (error) {
       opened?.close();
       if (isBusy(error)) throw inUse(path);
-      const closed = homeProblem(
-        error,
-        `${path}, which says what home this machine belongs to, could not be written`,
-      );
+      const closed = unwritten(path, error);
       if (closed instanceof Problem) throw closed;
       throw this.#damaged(error instanceof Error ? error.message : String(error));
     }
@@ -80,17 +77,17 @@ export class SqliteStore implements ClusterStore, RaftStore {
   }
 
   saveRecord(record: ClusterRecord): void {
-    this.#put("record", record);
+    this.#write(() => this.#put("record", record));
   }
 
   begin(record: ClusterRecord, snapshot: RaftSnapshot = NO_SNAPSHOT): void {
-    this.#db.transaction(() => {
+    this.#write(() => {
       this.#put("record", record);
       this.#db.run(`pragma user_version = ${HAS_RECORD}`);
       this.#put("vote", { term: snapshot.term });
       this.#put("snapshot", snapshot);
       this.#db.run("delete from entries");
-    })();
+    });
   }
 
   load(): Persisted {
@@ -114,26 +111,35 @@ export class SqliteStore implements ClusterStore, RaftStore {
   }
 
   saveVote(term: number, votedFor: NodeId | undefined): void {
-    this.#put("vote", { term, votedFor });
+    this.#write(() => this.#put("vote", { term, votedFor }));
   }
 
   write(index: number, entries: readonly RaftEntry[]): void {
-    this.#db.transaction(() => {
+    this.#write(() => {
       this.#db.query("delete from entries where position >= ?").run(index);
       const insert = this.#db.query("insert into entries (position, bytes, checksum) values (?, ?, ?)");
       entries.forEach((entry, i) => {
         const bytes = this.#encoder.encode(entry);
         insert.run(index + i, bytes, checksum(bytes));
       });
-    })();
+    });
   }
 
   compact(snapshot: RaftSnapshot, keepAfter: boolean): void {
-    this.#db.transaction(() => {
+    this.#write(() => {
       this.#put("snapshot", snapshot);
       if (keepAfter) this.#db.query("delete from entries where position <= ?").run(snapshot.index);
       else this.#db.run("delete from entries");
-    })();
+    });
+  }
+
+  /** All of it or nothing. Throws Problem where the disk is full or closed. */
+  #write(change: () => void): void {
+    try {
+      this.#db.transaction(change)();
+    } catch (error) {
+      throw unwritten(this.#path, error);
+    }
   }
 
   #put(name: string, value: unknown): void {
@@ -185,6 +191,9 @@ function prepare(db: Database): void {
 
 const isBusy = (error: unknown): boolean =>
   error instanceof Error && "code" in error && String(error.code).startsWith("SQLITE_BUSY");
+
+const unwritten = (path: string, error: unknown): unknown =>
+  homeProblem(error, `${path}, which says what home this machine belongs to, could not be written`);
 
 const inUse = (path: string): Problem =>
   new Problem("unavailable", `${path} is in use: another exo of this home is the one that others know`, {
