@@ -6,6 +6,8 @@
 export interface Segment extends AsyncDisposable {
   /** Put before a command, it runs on that machine. */
   on(machine: number): readonly string[];
+  /** Put before a command, it runs on the switch, which all packets pass. */
+  readonly onSwitch: readonly string[];
   address(machine: number): string;
   plug(machine: number, isIn: boolean): Promise<void>;
   /** Bytes that went over the machine's network card since it exists. */
@@ -56,6 +58,7 @@ export async function segment(count: number): Promise<Segment> {
   const on = (machine: number) => machines[machine] ?? [];
   return {
     on,
+    onSwitch: wall,
     address: (machine) => `10.77.0.${machine + 1}`,
     run: (machine, script) => sh(on(machine), script),
     async plug(machine, isIn) {
