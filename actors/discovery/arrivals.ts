@@ -26,7 +26,9 @@ export class Arrivals {
     return nowMs - this.#lastMs;
   }
 
+  /** 0 where the silence is no longer than any heartbeat takes, which is what is asked nearly always. */
   phi(nowMs: number): number {
+    if (this.silenceMs(nowMs) <= this.#expectedMs) return 0;
     const mean = Math.max(this.#expectedMs, average(this.#intervals));
     const variance = average(this.#intervals.map((interval) => (interval - mean) ** 2));
     const distance = (this.silenceMs(nowMs) - mean) / Math.max(DEVIATION_MIN_MS, Math.sqrt(variance));

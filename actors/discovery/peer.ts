@@ -136,7 +136,7 @@ export class Peer {
   }
 
   heardElsewhere(): void {
-    this.#chart.send({ type: "HeardElsewhere" });
+    if (this.state === "suspect") this.#chart.send({ type: "HeardElsewhere" });
   }
 
   goodbye(): void {

@@ -17,6 +17,9 @@ const FRESH_MS = 500;
 /** The ways that worked last are worth passing on. */
 const HINTS_MAX = 3;
 
+const addressOf = (node: NodeId) => `${node}/discovery` as Address;
+const BEAT = Discovery.Beat({});
+
 type PeersPorts = Omit<WatchPorts, "keys">;
 type PeersMessage = Exclude<DiscoveryMessage, { type: "Discovery.List" }>;
 
@@ -24,6 +27,7 @@ export class Peers implements Watch {
   readonly #ports: PeersPorts;
   readonly #peers = new Map<NodeId, Peer>();
   readonly #links = new Map<NodeId, Link>();
+  readonly #address: Address;
   #dials: number[] = [];
   #beatMs: number;
   #doubtUntilMs = 0;
@@ -31,6 +35,7 @@ export class Peers implements Watch {
 
   constructor(ports: PeersPorts) {
     this.#ports = ports;
+    this.#address = addressOf(ports.self);
     this.#beatMs = ports.clock.nowMs();
   }
 
@@ -155,14 +160,13 @@ export class Peers implements Watch {
     if (nowMs - this.#beatMs > BEAT_MS + LATE_MS) this.#doubtUntilMs = nowMs + DOUBT_MS;
     this.#beatMs = nowMs;
     for (const [node, link] of this.#links)
-      if (nowMs - this.#ports.saidMs(node) > SPOKEN_MS) link.send(this.#envelope(node, Discovery.Beat({})));
+      if (nowMs - this.#ports.saidMs(node) > SPOKEN_MS) link.send(this.#envelope(node, BEAT));
     if (nowMs >= this.#doubtUntilMs) for (const peer of this.all) peer.check();
     this.#cancel = clock.after(BEAT_MS, () => this.#beat());
   }
 
   #envelope(node: NodeId, message: PeersMessage) {
-    const actor = (of: NodeId) => `${of}/discovery` as Address;
-    return { to: actor(node), from: actor(this.#ports.self), message };
+    return { to: addressOf(node), from: this.#address, message };
   }
 
   #mayDial(): boolean {

@@ -58,8 +58,6 @@ const NONE: RaftSnapshot = {
   state: new Uint8Array(),
 };
 
-/** A machine that stands still is looked at again so often. */
-const PAUSED_TURN_MS = 20;
 /** The header of an Ed25519 private key in PKCS #8 (RFC 8410, section 7). */
 const PKCS8_HEADER = Buffer.from("302e020100300506032b657004220420", "hex");
 
@@ -180,18 +178,21 @@ export class SimulatedHome {
   /** Its own wall clock; its timers wait while it stands still. */
   #clockOf(machine: Machine): Clock {
     const clock = this.time.clock(this.random);
-    const { node } = machine.identity;
+    const site = this.wire.site(machine.identity.node);
     return {
       ...clock,
       epochSeconds: () => clock.epochSeconds() + machine.clockJumpSeconds,
       after: (ms, run) => {
-        let cancel = () => {};
+        let cancelled = false;
         const fire = () => {
-          if (this.wire.isPaused(node)) cancel = this.time.after(PAUSED_TURN_MS, fire);
-          else run();
+          if (site.paused) site.due.push(fire);
+          else if (!cancelled) run();
         };
-        cancel = this.time.after(ms, fire);
-        return () => cancel();
+        const cancel = this.time.after(ms, fire);
+        return () => {
+          cancelled = true;
+          cancel();
+        };
       },
     };
   }

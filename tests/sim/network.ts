@@ -4,9 +4,10 @@
  */
 
 import type { Endpoint, Lane, Link, Network, Peer } from "#actors/runtime/transport/network";
-import { decode, type Envelope, encode } from "#protocol/codec";
+import type { Envelope } from "#protocol/codec";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
+import { RETRANSMIT_MS, SimLink } from "./link.ts";
 import type { VirtualTime } from "./time.ts";
 
 export interface Weather {
@@ -22,7 +23,24 @@ interface Host {
   readonly network: SimNetwork;
 }
 
-const RETRANSMIT_MS = 200;
+/** What one machine does to all that goes there: shared by the links that end at it. */
+export interface Site {
+  /** It stands still, as in a debugger or asleep: its kernel answers, its process does not. */
+  paused: boolean;
+  /** Its kernel is gone as well: no refusal, only silence. */
+  dark: boolean;
+  /** What came due while it stood still, in order. */
+  readonly due: (() => void)[];
+}
+
+/** From one machine to another, whatever links there are. */
+export interface Way {
+  /** Nothing passes. */
+  cut: boolean;
+  /** Whatever goes there takes so much longer. */
+  clogMs: number;
+}
+
 /** How long a system goes on trying to reach a silent machine. */
 const DIAL_MS = 5000;
 
@@ -31,13 +49,9 @@ export class SimulatedWire {
   readonly time: VirtualTime;
   readonly #random: () => number;
   readonly #hosts = new Map<NodeId, Host>();
-  /** `from>to` that nothing passes. */
-  readonly #cut = new Set<string>();
-  /** Machines whose kernel is gone as well: no refusal, only silence. */
-  readonly #dark = new Set<NodeId>();
+  readonly #sites = new Map<NodeId, Site>();
+  readonly #ways = new Map<NodeId, Map<NodeId, Way>>();
   readonly #links = new Set<SimLink>();
-  readonly #clogged = new Map<string, number>();
-  readonly #paused = new Set<NodeId>();
   /** Hears every envelope that is sent: for invariants and the trace. False: it is lost. */
   heard: (from: NodeId, envelope: Envelope) => boolean = () => true;
 
@@ -49,7 +63,7 @@ export class SimulatedWire {
   attach(node: NodeId, boot: string): SimNetwork {
     const network = new SimNetwork(this, node, boot);
     this.#hosts.set(node, { node, boot, network });
-    this.#dark.delete(node);
+    this.site(node).dark = false;
     return network;
   }
 
@@ -62,48 +76,54 @@ export class SimulatedWire {
   /** The machine is gone: others hear nothing any more. */
   unplug(node: NodeId): void {
     this.#hosts.delete(node);
-    this.#dark.add(node);
+    this.site(node).dark = true;
     for (const link of [...this.#links]) if (link.self === node) link.forget();
   }
 
+  site(node: NodeId): Site {
+    const known = this.#sites.get(node);
+    if (known) return known;
+    const made: Site = { paused: false, dark: false, due: [] };
+    this.#sites.set(node, made);
+    return made;
+  }
+
+  way(from: NodeId, to: NodeId): Way {
+    let ways = this.#ways.get(from);
+    if (!ways) this.#ways.set(from, (ways = new Map()));
+    let way = ways.get(to);
+    if (!way) ways.set(to, (way = { cut: false, clogMs: 0 }));
+    return way;
+  }
+
   cut(from: NodeId, to: NodeId): void {
-    this.#cut.add(`${from}>${to}`);
+    this.way(from, to).cut = true;
   }
 
   heal(): void {
-    this.#cut.clear();
-    this.#clogged.clear();
-    this.#paused.clear();
+    for (const ways of this.#ways.values())
+      for (const way of ways.values()) Object.assign(way, { cut: false, clogMs: 0 });
+    for (const node of this.#sites.keys()) this.resume(node);
   }
 
-  /** Whatever goes from one to the other takes so much longer from now on. */
   clog(from: NodeId, to: NodeId, ms: number): void {
-    this.#clogged.set(`${from}>${to}`, ms);
+    this.way(from, to).clogMs = ms;
   }
 
-  clogMs(from: NodeId, to: NodeId): number {
-    return this.#clogged.get(`${from}>${to}`) ?? 0;
-  }
-
-  /** The machine stands still, as in a debugger or asleep: its kernel answers, its process does not. */
   pause(node: NodeId): void {
-    this.#paused.add(node);
+    this.site(node).paused = true;
   }
 
+  /** What came due meanwhile happens now, in order. */
   resume(node: NodeId): void {
-    this.#paused.delete(node);
+    const site = this.site(node);
+    site.paused = false;
+    for (const run of site.due.splice(0)) this.time.after(0, run);
   }
 
-  isPaused(node: NodeId): boolean {
-    return this.#paused.has(node);
-  }
-
-  delivers(from: NodeId, to: NodeId): boolean {
-    return this.passes(from, to) && !this.#paused.has(to);
-  }
-
-  passes(from: NodeId, to: NodeId): boolean {
-    return !this.#cut.has(`${from}>${to}`);
+  /** Open ends of links, by whose they are. */
+  get links(): Iterable<SimLink> {
+    return this.#links;
   }
 
   /** Time that a packet needs now, with its retransmissions. */
@@ -116,7 +136,7 @@ export class SimulatedWire {
 
   /** Whether the machine's kernel answers `from`: told after a round trip, or not at all. */
   probe(from: NodeId, to: NodeId): Promise<boolean> {
-    const reachable = !this.#dark.has(to) && this.passes(from, to) && this.passes(to, from);
+    const reachable = this.#reaches(from, to);
     return new Promise((resolve) =>
       this.time.after(reachable ? 2 * this.delayMs() : 500, () => resolve(reachable)),
     );
@@ -128,7 +148,7 @@ export class SimulatedWire {
     signal.addEventListener("abort", () => reject(new Problem("cancelled", "dialling was given up")), {
       once: true,
     });
-    if (this.#dark.has(to) || !this.passes(from, to) || !this.passes(to, from)) {
+    if (!this.#reaches(from, to)) {
       fail(DIAL_MS, new Problem("network", "no answer"));
       return promise;
     }
@@ -147,9 +167,20 @@ export class SimulatedWire {
     return promise;
   }
 
+  #reaches(from: NodeId, to: NodeId): boolean {
+    return !(this.site(to).dark || this.way(from, to).cut || this.way(to, from).cut);
+  }
+
   #pair(from: { node: NodeId; boot: string }, host: Host, lane: Lane): readonly [SimLink, SimLink] {
-    const near = new SimLink(this, from.node, peerOf(host), lane, true);
-    const far = new SimLink(this, host.node, peerOf(from), lane, false);
+    const end = (self: NodeId, peer: Peer) => ({
+      self,
+      peer,
+      remote: endpointOf(peer.node),
+      way: this.way(self, peer.node),
+      there: this.site(peer.node),
+    });
+    const near = new SimLink(this, end(from.node, peerOf(host)), lane, true);
+    const far = new SimLink(this, end(host.node, peerOf(from)), lane, false);
     near.other = far;
     far.other = near;
     this.#links.add(near).add(far);
@@ -194,97 +225,5 @@ export class SimNetwork implements Network {
 
   async close(): Promise<void> {
     this.#wire.kill(this.#node);
-  }
-}
-
-class SimLink implements Link {
-  onReceive: (envelope: Envelope) => void = () => {};
-  onBody: (envelope: Envelope, body: Uint8Array) => void = () => {};
-  onClose: (reason: string) => void = () => {};
-  onDrain: () => void = () => {};
-  readonly self: NodeId;
-  readonly peer: Peer;
-  readonly lane: Lane;
-  readonly dialled: boolean;
-  readonly remote: Endpoint;
-  readonly waitingBytes = 0;
-  other: SimLink | undefined;
-  readonly #wire: SimulatedWire;
-  #open = true;
-  /** A stream does not overtake itself. */
-  #lastArrivalMs = 0;
-  readonly #coming: { readonly atMs: number; readonly run: () => void }[] = [];
-
-  constructor(wire: SimulatedWire, self: NodeId, peer: Peer, lane: Lane, dialled: boolean) {
-    this.#wire = wire;
-    this.self = self;
-    this.peer = peer;
-    this.lane = lane;
-    this.dialled = dialled;
-    this.remote = endpointOf(peer.node);
-  }
-
-  send(envelope: Envelope): boolean {
-    if (!this.#open) return false;
-    const bytes = encode(envelope);
-    if (this.#wire.heard(this.self, envelope)) this.#arrive(() => this.other?.onReceive(decode(bytes)));
-    return true;
-  }
-
-  sendBody(envelope: Envelope, body: Uint8Array): boolean {
-    if (!this.#open) return false;
-    const [bytes, copy] = [encode(envelope), body.slice()];
-    this.#arrive(() => this.other?.onBody(decode(bytes), copy));
-    return true;
-  }
-
-  close(): void {
-    if (!this.#open) return;
-    const { other } = this;
-    this.#arrive(() => other?.breakNow("the other side closed"));
-    this.forget();
-  }
-
-  /** Ends here, and the other side hears of it if anything passes. */
-  breakNow(reason: string): void {
-    if (!this.#open) return;
-    this.close();
-    this.onClose(reason);
-  }
-
-  pause(): void {}
-  resume(): void {}
-
-  forget(): void {
-    this.#open = false;
-    this.#wire.drop(this);
-  }
-
-  get open(): boolean {
-    return this.#open;
-  }
-
-  /** Delivers after the wire's delay, in order: what a cut or a pause holds back is tried again until the link ends. */
-  #arrive(run: () => void): void {
-    const wire = this.#wire;
-    const delayMs = wire.delayMs() + wire.clogMs(this.self, this.peer.node);
-    const atMs = Math.max(this.#lastArrivalMs, wire.time.nowMs + delayMs);
-    this.#lastArrivalMs = atMs;
-    this.#coming.push({ atMs, run });
-    if (this.#coming.length === 1) this.#pumpAt(atMs);
-  }
-
-  #pumpAt(atMs: number): void {
-    this.#wire.time.after(atMs - this.#wire.time.nowMs, () => this.#pump());
-  }
-
-  #pump(): void {
-    const { time } = this.#wire;
-    const held = !this.#wire.delivers(this.self, this.peer.node);
-    while (!held && this.other?.open && this.#coming[0] && this.#coming[0].atMs <= time.nowMs)
-      this.#coming.shift()?.run();
-    if (!this.other?.open) this.#coming.length = 0;
-    const [next] = this.#coming;
-    if (next) this.#pumpAt(held ? time.nowMs + RETRANSMIT_MS : next.atMs);
   }
 }

@@ -32,6 +32,7 @@ const nodes = Number(option("nodes") ?? 5);
 const wanted = option("world") ?? "all";
 const worlds = Object.entries(WORLDS).filter(([name]) => wanted === "all" || wanted === name);
 const startMs = performance.now();
+const cpu = process.cpuUsage();
 let virtualMs = 0;
 let runs = 0;
 let bad = 0;
@@ -49,6 +50,8 @@ for (const seed of seeds())
     );
     if (process.argv.includes("--first")) process.exit(1);
   }
+const used = process.cpuUsage(cpu);
+console.log(`cpu x ${((virtualMs / (used.user + used.system)) * 1000).toFixed(0)}`);
 const realMs = performance.now() - startMs;
 console.log(
   `${runs} runs, ${bad} with violations, ${((virtualMs * nodes) / 3_600_000).toFixed(1)} node-hours (${(virtualMs / 3_600_000).toFixed(2)} cluster-hours) at ${(virtualMs / realMs).toFixed(0)} x real time`,

@@ -1,4 +1,5 @@
 /** Virtual time: a heap of timers and a clock that jumps from one to the next. The same seed gives the same order. */
+import { drainMicrotasks } from "bun:jsc";
 import type { Clock } from "#actors/runtime/clock";
 
 interface Timer {
@@ -6,9 +7,6 @@ interface Timer {
   readonly order: number;
   run: (() => void) | undefined;
 }
-
-/** Turns of promises that settle before time goes on; a handler that needs more is not made of awaits but of waits. */
-const SETTLE_TURNS = 12;
 
 export class VirtualTime {
   nowMs = 0;
@@ -36,13 +34,14 @@ export class VirtualTime {
     };
   }
 
+  /** Timers fire in order until then; what each brings about is settled, promises included, before the next. */
   async pass(ms: number): Promise<void> {
     const endMs = this.nowMs + ms;
-    await settle();
+    drainMicrotasks();
     for (let next = this.#pop(endMs); next; next = this.#pop(endMs)) {
       this.nowMs = next.atMs;
       next.run?.();
-      await settle();
+      drainMicrotasks();
     }
     this.nowMs = endMs;
   }
@@ -75,7 +74,8 @@ export class VirtualTime {
     if (heap.length === 0) return;
     let at = 0;
     for (;;) {
-      const [left, right] = [2 * at + 1, 2 * at + 2];
+      const left = 2 * at + 1;
+      const right = left + 1;
       let least = left;
       if (right < heap.length && before(heap[right] as Timer, heap[left] as Timer)) least = right;
       if (least >= heap.length || !before(heap[least] as Timer, last)) break;
@@ -84,10 +84,6 @@ export class VirtualTime {
     }
     heap[at] = last;
   }
-}
-
-async function settle(): Promise<void> {
-  for (let turn = 0; turn < SETTLE_TURNS; turn++) await Promise.resolve();
 }
 
 const before = (a: Timer, b: Timer): boolean => a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);

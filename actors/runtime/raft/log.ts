@@ -25,6 +25,8 @@ export class RaftLog {
   readonly #store: RaftStore;
   #snapshot: RaftSnapshot;
   #entries: RaftEntry[];
+  /** The configuration in force, while it is known. */
+  #config: RaftConfig | undefined;
 
   constructor(store: RaftStore, persisted: Persisted) {
     this.#store = store;
@@ -65,18 +67,23 @@ export class RaftLog {
 
   /** The configuration in force: the last one in the log, committed or not. */
   get config(): RaftConfig {
-    return this.configAt(this.lastIndex);
+    this.#config ??= this.configAt(this.lastIndex);
+    return this.#config;
   }
 
   /** The configuration that was in force once entry `index` lay in the log. */
   configAt(index: number): RaftConfig {
-    const held = this.#entries.slice(0, index - this.#snapshot.index);
-    return held.findLast((entry) => entry.config)?.config ?? this.#snapshot.config;
+    for (let at = Math.min(index - this.#snapshot.index, this.#entries.length) - 1; at >= 0; at--) {
+      const config = this.#entries[at]?.config;
+      if (config) return config;
+    }
+    return this.#snapshot.config;
   }
 
   append(entry: RaftEntry): void {
     this.#store.write(this.lastIndex + 1, [entry]);
     this.#entries.push(entry);
+    this.#config = undefined;
   }
 
   /** Takes a leader's entries after `prevIndex`; what conflicts is replaced, what is there already is left. */
@@ -89,6 +96,7 @@ export class RaftLog {
     const added = entries.slice(fresh);
     this.#store.write(index, added);
     this.#entries.splice(index - this.#snapshot.index - 1, Number.POSITIVE_INFINITY, ...added);
+    this.#config = undefined;
   }
 
   /** Covers entries up to the snapshot's; those after it stay if the log holds the snapshot's own entry. */
@@ -98,5 +106,6 @@ export class RaftLog {
     this.#store.compact(snapshot, keep);
     this.#entries = after;
     this.#snapshot = snapshot;
+    this.#config = undefined;
   }
 }

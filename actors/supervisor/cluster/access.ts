@@ -69,7 +69,8 @@ export function refusal(
   if (re !== undefined) return ANSWERS.has(type) ? undefined : `${type} is no answer`;
   const known = Object.hasOwn(DOORS, type) ? DOORS[type] : undefined;
   if (!known) return `${type} is not for other machines`;
-  if (to !== `${self}/${known}`) return `${type} is not for ${to.slice(to.indexOf("/") + 1)}`;
+  const isThere = to.length === self.length + 1 + known.length && to[self.length] === "/";
+  if (!isThere || !to.startsWith(self) || !to.endsWith(known)) return `${type} is not for ${to.slice(to.indexOf("/") + 1)}`;
   return undefined;
 }
 
