@@ -89,10 +89,9 @@ export class SimulatedWire {
   }
 
   way(from: NodeId, to: NodeId): Way {
-    let ways = this.#ways.get(from);
-    if (!ways) this.#ways.set(from, (ways = new Map()));
-    let way = ways.get(to);
-    if (!way) ways.set(to, (way = { cut: false, clogMs: 0 }));
+    const ways = this.#ways.get(from) ?? new Map<NodeId, Way>();
+    const way = ways.get(to) ?? { cut: false, clogMs: 0 };
+    this.#ways.set(from, ways.set(to, way));
     return way;
   }
 

@@ -70,7 +70,8 @@ export function refusal(
   const known = Object.hasOwn(DOORS, type) ? DOORS[type] : undefined;
   if (!known) return `${type} is not for other machines`;
   const isThere = to.length === self.length + 1 + known.length && to[self.length] === "/";
-  if (!isThere || !to.startsWith(self) || !to.endsWith(known)) return `${type} is not for ${to.slice(to.indexOf("/") + 1)}`;
+  if (!isThere || !to.startsWith(self) || !to.endsWith(known))
+    return `${type} is not for ${to.slice(to.indexOf("/") + 1)}`;
   return undefined;
 }
 
