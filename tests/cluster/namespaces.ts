@@ -16,7 +16,8 @@ export interface Segment extends AsyncDisposable {
   run(machine: number, script: string): Promise<string>;
 }
 
-const HELD = ["sh", "-c", "echo ready; exec sleep 3600"];
+/** An hour of what is watched, and its beginning and end: whoever was killed hard leaves nothing behind for longer. */
+const HELD = ["sh", "-c", "echo ready; exec sleep 5400"];
 
 /** Whether this machine lets us make one. */
 export async function canMakeSegments(): Promise<boolean> {

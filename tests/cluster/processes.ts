@@ -33,6 +33,8 @@ export interface Start {
   readonly prefix?: readonly string[];
   readonly command?: readonly string[];
   readonly args?: readonly string[];
+  /** False: nobody looks at its view all the time, which costs more than the node does. */
+  readonly watched?: boolean;
 }
 
 /** Prepares homes below `folder`, the first of which holds the cluster's key and votes. */
@@ -100,7 +102,7 @@ function freePorts(count: number): number[] {
 /** `exo serve`, ready. */
 export async function started(
   { name, folder }: Pick<Machine, "name" | "folder">,
-  { prefix = [], command = fromSource, args = ["--no-discovery"] }: Start = {},
+  { prefix = [], command = fromSource, args = ["--no-discovery"], watched: isWatched = true }: Start = {},
 ): Promise<Running> {
   const child = Bun.spawn([...prefix, ...command, "serve", "--port", "0", "--json", ...args], {
     env: environmentOf(folder),
@@ -118,7 +120,7 @@ export async function started(
     const { nodes: found }: { readonly nodes: readonly NodeView[] } = JSON.parse(await answer.text());
     return found;
   };
-  const watched = prefix.length === 0 ? undefined : watcher(prefix, url);
+  const watched = prefix.length === 0 || !isWatched ? undefined : watcher(prefix, url);
   return {
     name,
     pid: child.pid,
