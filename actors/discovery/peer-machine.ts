@@ -26,6 +26,10 @@ const STUCK_MS = 10_000;
 /** A process that is gone may be coming back at once: a restart, a cut that heals. */
 const REDIAL_MS = 1000;
 
+/** The verdict, or the question once more from the state that asks it. */
+const unlessLate = <State extends string>(ms: number, again: State) =>
+  [{ guard: { type: "late", params: { ms } }, target: again, reenter: true }, { target: "dead" }] as const;
+
 export const peerMachine = setup({
   types: { events: {} as PeerEvent },
   actions: {
@@ -37,10 +41,16 @@ export const peerMachine = setup({
     /** Asks the other members whether they hear it. */
     ask: unbound,
     closeLinks: unbound,
+    /** A wait for a verdict begins. */
+    begin: unbound,
     /** Tells the others what this peer is now. */
     announce: (_, _state: { readonly state: string }) => unbound(),
   },
-  guards: { refused: ({ event }) => event.type === "LinkDown" && event.refused },
+  guards: {
+    refused: ({ event }) => event.type === "LinkDown" && event.refused,
+    /** This process itself slept through the wait's end: what came meanwhile is not read yet. */
+    late: (_, _wait: { readonly ms: number }) => unbound(),
+  },
 }).createMachine({
   id: "Peer",
   initial: "connecting",
@@ -54,12 +64,12 @@ export const peerMachine = setup({
       on: { Silent: "suspect", LinkDown: "lost", Goodbye: "away" },
     },
     lost: {
-      entry: ["dial", { type: "announce", params: { state: "suspect" } }],
+      entry: ["dial", "begin", { type: "announce", params: { state: "suspect" } }],
       on: { LinkUp: "up", LinkDown: { guard: "refused", target: "dead" }, Goodbye: "away" },
-      after: { [REDIAL_MS]: "dead" },
+      after: { [REDIAL_MS]: unlessLate(REDIAL_MS, "lost") },
     },
     suspect: {
-      entry: ["probe", "ask", { type: "announce", params: { state: "suspect" } }],
+      entry: ["probe", "ask", "begin", { type: "announce", params: { state: "suspect" } }],
       on: {
         Heard: "up",
         HeardElsewhere: "vouched",
@@ -67,7 +77,7 @@ export const peerMachine = setup({
         LinkDown: "lost",
         Goodbye: "away",
       },
-      after: { [CONFIRM_MS]: "dead" },
+      after: { [CONFIRM_MS]: unlessLate(CONFIRM_MS, "suspect") },
     },
     /** Suspected here, heard by others: asked again after a while only, as each answer would else cause the next question. */
     vouched: {
@@ -75,9 +85,9 @@ export const peerMachine = setup({
       after: { [CONFIRM_MS]: "suspect" },
     },
     stuck: {
-      entry: { type: "announce", params: { state: "stuck" } },
+      entry: ["begin", { type: "announce", params: { state: "stuck" } }],
       on: { Heard: "up", KernelSilent: "dead", LinkDown: "lost", Goodbye: "away" },
-      after: { [STUCK_MS]: "dead" },
+      after: { [STUCK_MS]: unlessLate(STUCK_MS, "suspect") },
     },
     dead: {
       entry: ["closeLinks", "dial", { type: "announce", params: { state: "dead" } }],

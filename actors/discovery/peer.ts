@@ -25,6 +25,8 @@ export interface PeerPorts {
 }
 
 export const BEAT_MS = 250;
+/** A process that was itself late may not accuse others: their messages wait in its own queues. */
+export const LATE_MS = 150;
 const PHI_SUSPECT = 8;
 const SILENCE_SUSPECT_MS = 1000;
 const ENDPOINTS_MAX = 8;
@@ -45,6 +47,7 @@ export class Peer {
   readonly #ports: PeerPorts;
   readonly #chart: Actor<typeof peerMachine>;
   #endpoints: readonly Endpoint[] = [];
+  #waitingSinceMs = 0;
   #link: Link | undefined;
   #arrivals: Arrivals;
   #dialling: AbortController | undefined;
@@ -66,8 +69,12 @@ export class Peer {
         probe: () => void this.#probe(),
         ask: () => ports.ask(node),
         closeLinks: () => this.#drop(),
+        begin: () => {
+          this.#waitingSinceMs = ports.clock.nowMs();
+        },
         announce: (_, { state }) => this.#announce(state as NodeState),
       },
+      guards: { late: (_, { ms }) => ports.clock.nowMs() - this.#waitingSinceMs > ms + LATE_MS },
     });
     this.#chart = createActor(chart, { clock: chartClock(ports.clock) });
   }

@@ -3,15 +3,21 @@ import { endpointText } from "#actors/runtime/transport/endpoint";
 import type { Endpoint, Link } from "#actors/runtime/transport/network";
 import { Discovery, type DiscoveryMessage } from "#protocol/discovery";
 import type { Address, NodeId } from "#protocol/ids";
-import { BEAT_MS, Peer } from "./peer.ts";
+import { BEAT_MS, LATE_MS, Peer } from "./peer.ts";
 import type { Watch, WatchPorts } from "./ports.ts";
 
-/** A process that was itself late may not accuse others: its messages wait in its own queues. */
-const LATE_MS = 150;
 const DOUBT_MS = 400;
 const DIALS_PER_SECOND = 5;
 /** Below a heartbeat's interval, so that somebody who falls silent after his last word is not missed by that. */
 const SPOKEN_MS = 200;
+/** Whoever was told something so long ago is told the next soon: the leader's own round has the same interval. */
+const SPEAKS_MS = 290;
+const SPEAKS_SOON_MS = 60;
+/** This node's round follows the first word that it hears once it is so old: all its work for others is done in one waking. */
+const ROUND_MIN_MS = 200;
+const AFTER_WORD_MS = 1;
+/** Where nobody speaks first. Longer than the interval of those that do, or both would wake it. */
+const ROUND_MAX_MS = BEAT_MS + 30;
 /** Two heartbeats: who is dead was not heard for longer by the time that anybody asks. */
 const FRESH_MS = 500;
 /** The ways that worked last are worth passing on. */
@@ -29,7 +35,12 @@ export class Peers implements Watch {
   readonly #links = new Map<NodeId, Link>();
   readonly #address: Address;
   #dials: number[] = [];
+  /** When each was sent a heartbeat last. */
+  readonly #beatsMs = new WeakMap<Link, number>();
   #beatMs: number;
+  /** When the next round is due; a later one means that this process was late. */
+  #dueMs: number;
+  #isNear = false;
   #doubtUntilMs = 0;
   #cancel = () => {};
 
@@ -37,6 +48,7 @@ export class Peers implements Watch {
     this.#ports = ports;
     this.#address = addressOf(ports.self);
     this.#beatMs = ports.clock.nowMs();
+    this.#dueMs = this.#beatMs + ROUND_MAX_MS;
   }
 
   get all(): readonly Peer[] {
@@ -44,7 +56,7 @@ export class Peers implements Watch {
   }
 
   start(): void {
-    this.#cancel = this.#ports.clock.after(BEAT_MS, () => this.#beat());
+    this.#after(ROUND_MAX_MS);
   }
 
   /** Tells members that this node leaves, so that nobody looks for it. */
@@ -101,6 +113,10 @@ export class Peers implements Watch {
 
   heard(from: NodeId): void {
     this.#peers.get(from)?.heard();
+    if (this.#isNear || this.#ports.clock.nowMs() - this.#beatMs < ROUND_MIN_MS) return;
+    this.#isNear = true;
+    this.#cancel();
+    this.#cancel = this.#ports.clock.after(AFTER_WORD_MS, () => this.#beat());
   }
 
   goodbye(from: NodeId): void {
@@ -155,14 +171,34 @@ export class Peers implements Watch {
   }
 
   #beat(): void {
-    const { clock } = this.#ports;
-    const nowMs = clock.nowMs();
-    if (nowMs - this.#beatMs > BEAT_MS + LATE_MS) this.#doubtUntilMs = nowMs + DOUBT_MS;
+    const nowMs = this.#ports.clock.nowMs();
+    if (nowMs - this.#dueMs > LATE_MS) this.#doubtUntilMs = nowMs + DOUBT_MS;
     this.#beatMs = nowMs;
-    for (const [node, link] of this.#links)
-      if (nowMs - this.#ports.saidMs(node) > SPOKEN_MS) link.send(this.#envelope(node, BEAT));
+    let speaksSoon = false;
+    for (const [node, link] of this.#links) {
+      const [saidMs, beatMs] = [
+        this.#ports.saidMs(node),
+        this.#beatsMs.get(link) ?? Number.NEGATIVE_INFINITY,
+      ];
+      const silentMs = nowMs - Math.max(saidMs, beatMs);
+      if (silentMs <= SPOKEN_MS) continue;
+      if (saidMs > beatMs && silentMs < SPEAKS_MS) speaksSoon = true;
+      else this.#beatTo(node, link, nowMs);
+    }
     if (nowMs >= this.#doubtUntilMs) for (const peer of this.all) peer.check();
-    this.#cancel = clock.after(BEAT_MS, () => this.#beat());
+    this.#after(speaksSoon ? SPEAKS_SOON_MS : ROUND_MAX_MS);
+  }
+
+  #beatTo(node: NodeId, link: Link, nowMs: number): void {
+    this.#beatsMs.set(link, nowMs);
+    link.send(this.#envelope(node, BEAT));
+  }
+
+  #after(ms: number): void {
+    const { clock } = this.#ports;
+    this.#isNear = false;
+    this.#dueMs = clock.nowMs() + ms;
+    this.#cancel = clock.after(ms, () => this.#beat());
   }
 
   #envelope(node: NodeId, message: PeersMessage) {

@@ -4,7 +4,8 @@
  */
 import { ProtocolError } from "#protocol/message";
 
-export const FrameKind = { hello: 0, envelope: 1, body: 2 } as const;
+/** `beat` has no payload: a member at rest says little else, to all others, four times a second. */
+export const FrameKind = { hello: 0, envelope: 1, body: 2, beat: 3 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 
 const LENGTH_BYTES = 4;

@@ -5,6 +5,7 @@ import type { NodeId } from "#protocol/ids";
 import { ProtocolError } from "#protocol/message";
 import { Runtime } from "#protocol/runtime";
 import { FrameKind, type FrameReader, frame, HEAD_BYTES, putHead, putUint32, uint32 } from "./framing.ts";
+import { LinkNames } from "./link-names.ts";
 import type { Endpoint, Lane, Link, Peer } from "./network.ts";
 
 /** The calls of a socket that a link makes; Bun's are these. */
@@ -33,6 +34,7 @@ const FRAME_LIMIT: Readonly<Record<Lane, number>> = {
 const GATHER_BYTES = 128 * 1024;
 /** Above this a call of its own costs less than one more copy. */
 const SMALL_BYTES = 16 * 1024;
+const BEAT = frame(FrameKind.beat, new Uint8Array(0));
 /** The largest buffer that is kept for the rest of the next body. */
 const SPARE_BYTES_MAX = 16 * 1024 * 1024;
 
@@ -55,9 +57,7 @@ export class StreamLink implements Link {
   onBody: (envelope: Envelope, body: Uint8Array) => void = () => {};
   onClose: (reason: string) => void = () => {};
   onDrain: () => void = () => {};
-  /** How addresses of this side and of the other begin. */
-  readonly #own: string;
-  readonly #theirs: string;
+  readonly #names: LinkNames;
   readonly #stream: ByteStream;
   #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
@@ -74,8 +74,7 @@ export class StreamLink implements Link {
   };
 
   constructor({ self, peer, lane, remote, local, dialled }: LinkFacts, stream: ByteStream) {
-    this.#own = `${self}/`;
-    this.#theirs = `${peer.node}/`;
+    this.#names = new LinkNames(self, peer.node);
     this.peer = peer;
     this.lane = lane;
     this.remote = remote;
@@ -90,14 +89,17 @@ export class StreamLink implements Link {
 
   send(envelope: Envelope): boolean {
     if (!this.#mayTake()) return false;
-    const bytes = encode(envelope, HEAD_BYTES);
-    putHead(bytes, FrameKind.envelope);
-    this.#queue(bytes);
+    if (envelope.message.type === this.#names.beat.message.type) this.#queue(BEAT);
+    else {
+      const bytes = encode(this.#names.shortened(envelope), HEAD_BYTES);
+      putHead(bytes, FrameKind.envelope);
+      this.#queue(bytes);
+    }
     return true;
   }
 
   sendBody(envelope: Envelope, body: Uint8Array, isGiven = false): boolean {
-    const head = bodyHead(envelope, body.length);
+    const head = bodyHead(this.#names.shortened(envelope), body.length);
     const total = head.length + body.length;
     if (total > FRAME_LIMIT[this.lane])
       throw new ProtocolError(
@@ -149,6 +151,7 @@ export class StreamLink implements Link {
     if (!this.#open) return;
     if (kind === FrameKind.envelope) this.#takeEnvelope(payload);
     else if (kind === FrameKind.body) this.#takeBody(payload);
+    else if (kind === FrameKind.beat) this.onReceive(this.#names.beat);
     else throw new ProtocolError(`a frame of kind ${kind} is not known after hello`);
   }
 
@@ -167,23 +170,14 @@ export class StreamLink implements Link {
   /** Nothing for a message that is not known here: of a newer version, whose question is refused by name. */
   #read(bytes: Uint8Array): Envelope | undefined {
     try {
-      return this.#checked(decode(bytes));
+      return this.#names.checked(decode(bytes));
     } catch (error) {
       if (!(error instanceof UnknownMessage)) throw error;
-      const { id, from, to } = this.#checked(error.envelope);
-      const problem = { kind: "invalid" as const, message: `${this.#own.slice(0, -1)}: ${error.message}` };
+      const { id, from, to } = this.#names.checked(error.envelope);
+      const problem = { kind: "invalid" as const, message: `${this.#names.self}: ${error.message}` };
       if (id !== undefined) this.send({ to: from, from: to, re: id, message: Runtime.Refused({ problem }) });
       return undefined;
     }
-  }
-
-  /** Nobody speaks for others: the sender is the connection's. */
-  #checked(envelope: Envelope): Envelope {
-    if (!envelope.from.startsWith(this.#theirs))
-      throw new ProtocolError(`${envelope.message.type} names another sender than the link's`);
-    if (!envelope.to.startsWith(this.#own))
-      throw new ProtocolError(`${envelope.message.type} is addressed to another node`);
-    return envelope;
   }
 
   #tellOfRoom(): void {

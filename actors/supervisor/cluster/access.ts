@@ -40,6 +40,8 @@ export const DOORS: Readonly<Record<string, string>> = {
   "Cluster.Forgotten": "cluster",
 };
 
+const HEARTBEAT = "Discovery.Beat";
+
 /** Answers to questions that this node asked; the system drops those that it did not ask of the sender. */
 export const ANSWERS: ReadonlySet<string> = new Set([
   "Runtime.Refused",
@@ -89,7 +91,8 @@ export function guarded(link: Link, ports: AccessPorts): Transport {
         const why = refusal(envelope, ports);
         if (why === undefined) {
           ports.heard(node);
-          receive(envelope);
+          // A heartbeat says nothing more.
+          if (envelope.message.type !== HEARTBEAT) receive(envelope);
           return;
         }
         ports.refused(node, why);
