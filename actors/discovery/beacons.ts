@@ -16,6 +16,8 @@ export interface BeaconPorts {
   readonly elsewhere: () => readonly Endpoint[];
   /** Which start of that member this node is linked with now. */
   readonly linkedBoot: (node: NodeId) => string | undefined;
+  /** All members have the keys, so that each could shout for machines that there are not. */
+  readonly isMember: (node: NodeId) => boolean;
   readonly clock: Clock;
   /** The newest last. */
   readonly keys: () => readonly DiscoveryKey[];
@@ -74,6 +76,7 @@ export class Beacons {
     const beacon = decodeBeacon(bytes, this.#ports.keys());
     if (!beacon || beacon.goodbye || Buffer.compare(beacon.node, this.#ports.self().node) === 0) return;
     const node = base32(beacon.node) as NodeId;
+    if (!this.#ports.isMember(node)) return;
     const boot = Buffer.from(beacon.boot).toString("hex");
     const last = this.#last.get(node);
     if (last?.boot === boot && beacon.counter <= last.counter) return;

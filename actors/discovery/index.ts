@@ -85,6 +85,7 @@ export async function discovery(system: ActorSystem, options: DiscoveryOptions):
         self: presence,
         elsewhere: () => elsewhere.places,
         linkedBoot: (node) => made.linkedBoot(node),
+        isMember: (node) => made.has(node),
         heard: (node, at) => made.learn(node, at),
       });
     [peers, beacons] = [made, seen];

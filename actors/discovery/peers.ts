@@ -95,6 +95,10 @@ export class Peers implements Watch {
     }
   }
 
+  has(node: NodeId): boolean {
+    return this.#peers.has(node);
+  }
+
   /** Which start of that member this node is linked with now. */
   linkedBoot(node: NodeId): string | undefined {
     return this.#links.get(node)?.peer.boot;

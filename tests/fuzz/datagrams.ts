@@ -127,6 +127,7 @@ export function listening(key: DiscoveryKey, linked: ReadonlyMap<string, string>
     keys: () => [key],
     self: () => self,
     elsewhere: () => [],
+    isMember: () => true,
     linkedBoot: (node: NodeId) => linked.get(node),
     heard: (node, { host, port }) => dials.push(`${node} at ${host}:${port}`),
   });

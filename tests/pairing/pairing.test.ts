@@ -204,7 +204,7 @@ describe("a wrong step", () => {
     ]);
   });
 
-  test("T1 somebody in the middle of the connection learns nothing and is let in nowhere", async () => {
+  test("T1 T5 somebody in the middle of the connection learns nothing and is let in nowhere", async () => {
     using home = await pair();
     const { host, guest } = home;
     const { code } = await host.invite();

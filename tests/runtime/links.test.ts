@@ -30,7 +30,7 @@ describe("nodes of different versions", () => {
     expect([up.near, up.far, down.near, down.far].map(({ peer }) => peer.minor)).toEqual([2, 2, 2, 2]);
   });
 
-  test("too far apart are refused by name, whoever dials", async () => {
+  test("T7 too far apart are refused by name, whoever dials", async () => {
     const [old, fresh] = [
       await nodes.start({ minor: 2, oldest: 1 }),
       await nodes.start({ minor: 4, oldest: 3 }),

@@ -170,7 +170,7 @@ describe("a home of whole nodes", () => {
     });
   });
 
-  test("a machine of a home with others joins no other", async () => {
+  test("T1 a machine of a home with others joins no other, nor with a certificate of another", async () => {
     const home = await homeOf("a", "b");
     for (const name of ["y", "z"]) await home.start(name);
     const recordOf = (name: string) => {
@@ -254,7 +254,7 @@ describe("a home of whole nodes", () => {
     });
   });
 
-  test("a cut home changes on the side of the majority alone, and agrees within 5 s after it heals", async () => {
+  test("T33 a cut home changes on the side of the majority alone, and agrees within 5 s after it heals", async () => {
     const home = await homeOf("a", "b", "c", "d", "e");
     const [few, many] = [
       ["a", "d"],

@@ -171,7 +171,7 @@ async function storm(seed: number, names: readonly NodeId[]) {
 }
 
 describe("a replicated log", () => {
-  test("keeps every confirmed change through losses, cuts, crashes and restarts, and all agree after", async () => {
+  test("T33 keeps every confirmed change through losses, cuts, crashes and restarts, and all agree after", async () => {
     const [three, five] = [["a", "b", "c"] as NodeId[], ["a", "b", "c", "d", "e"] as NodeId[]];
     const outcomes = [];
     for (let seed = 1; seed <= 40; seed++) outcomes.push(await storm(seed, seed % 2 ? three : five));

@@ -98,7 +98,7 @@ class Storm {
   }
 }
 
-test("what was confirmed survives every storm, and all agree after it", async () => {
+test("T33 what was confirmed survives every storm, and all agree after it", async () => {
   const wrong: object[] = [];
   let confirmed = 0;
   for (const seed of seeds) {

@@ -102,7 +102,7 @@ describe("links between nodes", () => {
     });
   });
 
-  test("close when a message names another sender", async () => {
+  test("T27 close when a message names another sender", async () => {
     const home = await cluster();
     const [a, b] = [await node(home), await node(home)];
     const link = await a.network.dial(b.endpoint, { ...control, expect: b.id });

@@ -63,7 +63,7 @@ describe("the cluster's state", () => {
     });
   });
 
-  test("refuses what is not signed, skips a version, or is no command", () => {
+  test("T7 T27 refuses what is not signed, skips a version, or is no command", () => {
     const next = { ...record.members, version: 2 };
     const signed = (list: object) =>
       encodeCommand({ type: "list", list: signMemberList({ ...next, ...list }, clusterKey) });
