@@ -3,14 +3,13 @@ import { expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freshIdentity } from "#actors/runtime/security/identity";
+import { freshIdentity, identityFromPem } from "#actors/runtime/security/identity";
 import { signMemberList } from "#actors/runtime/security/member-list";
 import { freshCluster, freshDiscoveryKey } from "#actors/supervisor/cluster/genesis";
 import { changed } from "#actors/supervisor/cluster/member-changes";
 import { applied, type ClusterState, encodeCommand, encodeState } from "#actors/supervisor/cluster/state";
 import { nodeIdentity } from "#actors/supervisor/home/node-key";
-import { identityFromPem } from "#actors/runtime/security/identity";
-import { type MemberChange, type MemberList, MEMBERS_MAX } from "#protocol/cluster";
+import { MEMBERS_MAX, type MemberChange, type MemberList } from "#protocol/cluster";
 import { Problem } from "#protocol/problem";
 
 const self = freshIdentity();
@@ -84,9 +83,15 @@ test("T31 ten thousand settings, keys and labels leave a state of bounded size",
 
 test("T7 T34 no list may be older than the one that is known, allow older protocols, or come from another home", () => {
   const second = after(start.list, { type: "admit", key: keyOf(1), name: "mini" });
-  const state = applied({ ...start, list: { ...start.list, minimumMinor: 3 } }, listed(second, 3), clusterKey.publicKey);
-  const fate = (list: MemberList) => refusal(() => applied(state, encodeCommand({ type: "list", list }), clusterKey.publicKey));
-  const signed = (part: Partial<MemberList>) => signMemberList({ ...second, minimumMinor: 3, version: 3, ...part }, clusterKey);
+  const state = applied(
+    { ...start, list: { ...start.list, minimumMinor: 3 } },
+    listed(second, 3),
+    clusterKey.publicKey,
+  );
+  const fate = (list: MemberList) =>
+    refusal(() => applied(state, encodeCommand({ type: "list", list }), clusterKey.publicKey));
+  const signed = (part: Partial<MemberList>) =>
+    signMemberList({ ...second, minimumMinor: 3, version: 3, ...part }, clusterKey);
   expect([
     fate(signed({ minimumMinor: 2 })),
     fate(signed({ version: 1, members: start.list.members })),

@@ -71,7 +71,15 @@ test("a beacon counts with the key before the newest one as well, with an older 
 test("T31 a member that shouts for machines of its own invention takes no other's place", async () => {
   const time = new VirtualTime();
   const listed = base32(bytes(32, 1)) as NodeId;
-  const [a, b] = [member(1, () => [keyed(1)], time), member(2, () => [keyed(1)], time, (id) => id === listed)];
+  const [a, b] = [
+    member(1, () => [keyed(1)], time),
+    member(
+      2,
+      () => [keyed(1)],
+      time,
+      (id) => id === listed,
+    ),
+  ];
   for (let i = 0; i < 10_000; i++) {
     const node = new Uint8Array(32).fill(200);
     node[0] = i;

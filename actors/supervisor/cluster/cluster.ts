@@ -14,6 +14,7 @@ import { Problem } from "#protocol/problem";
 import { ClusterNode } from "./cluster-node.ts";
 import { localAddresses, openNetwork, reachableHosts } from "./open-network.ts";
 import type { Cluster } from "./ports.ts";
+import { Refusals } from "./refusals.ts";
 import { SqliteStore } from "./sqlite-store.ts";
 
 export interface ClusterOptions {
@@ -66,7 +67,8 @@ export async function openCluster(system: ActorSystem, options: ClusterOptions):
     const kept = new SqliteStore(join(options.folder, "cluster.db"));
     store = kept;
     const { clock } = system;
-    const refused = (from: string, why: string) => troubled(`refused ${from}: ${why}`);
+    const refusals = new Refusals(clock, troubled);
+    const refused = (from: string, why: string) => refusals.add(from, why);
     const network = { identity, boot: boot.toString("hex"), clock, port, troubled, refused };
     const opened = await ClusterNode.open({
       system,
