@@ -116,9 +116,9 @@ describe.if(await canMakeSegments())("machines", () => {
   });
 
   test.if(Bun.which("faketime") !== null)(
-    "whose clocks are a day, and twenty years, apart pair and see each other",
+    "whose clocks are a day, twenty years, or all time since 1970 apart pair and see each other",
     async () => {
-      for (const by of ["-1d", "+20y"]) {
+      for (const by of ["-1d", "+20y", "-56y"]) {
         await using two = await home(2);
         const off = ["env", "FAKETIME_DONT_FAKE_MONOTONIC=1", "faketime", "-f", by];
         await two.serve(0);

@@ -11,7 +11,10 @@ test("who leads and dies is shown to lead no more, and the other leads by the co
   if (!ada || !bob) throw new Error("two machines");
   await using first = await started(ada);
   await using second = await started(bob);
-  await msUntil([first, second], ({ ada: one, bob: two }) => /^(self|up)\*\+$/.test(one ?? "") && two !== undefined);
+  await msUntil(
+    [first, second],
+    ({ ada: one, bob: two }) => /^(self|up)\*\+$/.test(one ?? "") && two !== undefined,
+  );
   await msUntil([second], ({ ada: state }) => state === "up*+");
   await first.kill("SIGKILL");
   const deadMs = await msUntil([second], ({ ada: state }) => state === "dead+");

@@ -7,7 +7,8 @@ import type { ClusterId, NodeId } from "#protocol/ids";
 import { type Identity, rawKey } from "./identity.ts";
 
 const ED25519 = { name: "Ed25519" };
-const NOT_BEFORE = new Date("2020-01-01T00:00:00Z");
+/** The clock of a machine whose battery is empty begins here. */
+const NOT_BEFORE = new Date("1970-01-01T00:00:00Z");
 const NOT_AFTER = new Date("2120-01-01T00:00:00Z");
 
 /**

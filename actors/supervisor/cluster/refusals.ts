@@ -31,7 +31,6 @@ export class Refusals {
   }
 
   #makeRoom(nowMs: number): void {
-    for (const [source, { atMs }] of this.#said)
-      if (nowMs - atMs >= AGAIN_MS) this.#said.delete(source);
+    for (const [source, { atMs }] of this.#said) if (nowMs - atMs >= AGAIN_MS) this.#said.delete(source);
   }
 }
