@@ -55,6 +55,8 @@ export interface TopologyFace {
 /** Facts are told so often at most, and without news so rarely. */
 const TELL_MS = 2000;
 const REFRESH_MS = 30_000;
+/** Asking the system for its addresses is dear, and links that move to another are new links. */
+const ADDRESSES_MS = 10_000;
 /** All links of one node, one after the other. */
 const MEASURE_MS = 30_000;
 const MEASURE_EVERY_MS = 5000;
@@ -80,6 +82,7 @@ class TopologyActor implements TopologyFace {
   #told: NodeRecord | undefined;
   #toldMs = Number.NEGATIVE_INFINITY;
   #askedMs = Number.NEGATIVE_INFINITY;
+  #addresses: { readonly list: ReturnType<Machine["addresses"]>; readonly atMs: number } | undefined;
   #cancelTell: (() => void) | undefined;
   #cancelRefresh = () => {};
 
@@ -122,6 +125,7 @@ class TopologyActor implements TopologyFace {
     if (this.#boots.get(node) !== boot) this.#graph = without(this.#graph, node);
     this.#boots.set(node, boot);
     this.#linked.add(node);
+    this.#addresses = undefined;
     this.#meter.linkUp(node, { remote: remote.host, ...(local !== undefined && { local }) });
     this.#sendTo(node, this.#told ?? this.#record());
     this.#tellSoon();
@@ -219,12 +223,17 @@ class TopologyActor implements TopologyFace {
   /** This node as it is now. */
   #record(): NodeRecord {
     const { facts } = this.#sensors;
-    let addresses: ReturnType<Machine["addresses"]> | undefined;
-    const links = this.#meter.table.facts((way) => {
-      addresses ??= this.#machine.addresses();
-      return exitOf(way, { addresses, interfaces: facts.interfaces });
-    });
+    const links = this.#meter.table.facts((way) =>
+      exitOf(way, { addresses: this.#ownAddresses(), interfaces: facts.interfaces }),
+    );
     return { version: this.#told?.version ?? 0, facts, links };
+  }
+
+  #ownAddresses(): ReturnType<Machine["addresses"]> {
+    const nowMs = this.#clock.nowMs();
+    if (!this.#addresses || nowMs - this.#addresses.atMs > ADDRESSES_MS)
+      this.#addresses = { list: this.#machine.addresses(), atMs: nowMs };
+    return this.#addresses.list;
   }
 
   /** At once if the last time was long enough ago, else when it is. */

@@ -25,8 +25,8 @@ interface Entry {
   wanted: boolean;
 }
 
-/** A minute of samples at one each four seconds: one slow answer moves nothing. */
-const SAMPLES = 15;
+/** A minute of samples at one each twelve seconds: one slow answer moves nothing. */
+const SAMPLES = 5;
 /** A new link first carries what it was opened for. */
 const SETTLE_MS = 2000;
 /** The two ends of a link begin at different times, so that they rarely ask each other at once. */

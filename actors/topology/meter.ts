@@ -24,7 +24,7 @@ export interface MeterPorts {
   readonly changed: () => void;
 }
 
-const PING_MS = 4000;
+const PING_MS = 12_000;
 /** A new link is known within a second. */
 const FIRST_PINGS_MS = [0, 200, 400, 600, 800];
 const ASK_MS = 2000;

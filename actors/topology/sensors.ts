@@ -20,7 +20,8 @@ export interface SensorOptions {
   readonly changed: () => void;
 }
 
-const QUICK_MS = 2000;
+/** Often enough for who looks on, seldom enough for a machine that rests. */
+const QUICK_MS = 5000;
 const SLOW_MS = 10_000;
 const DEAR_MS = 300_000;
 

@@ -184,11 +184,11 @@ test("a node at rest tells its facts each half minute; news goes out at most eac
   await time.pass(300_000);
   const atRest = listener.heard - before;
   before = listener.heard;
-  for (let second = 0; second < 20; second++) {
-    teller.freeBytes = second % 6 < 3 ? 1e9 : 8e9;
+  for (let second = 0; second < 40; second++) {
+    teller.freeBytes = second % 12 < 6 ? 1e9 : 8e9;
     await time.pass(1000);
   }
-  expect([atRest, listener.heard - before <= 11, listener.heard - before >= 4]).toEqual([10, true, true]);
+  expect([atRest, listener.heard - before <= 21, listener.heard - before >= 4]).toEqual([10, true, true]);
 });
 
 test("a link that breaks is shown no more; the facts of its node stay until it is forgotten", async () => {
