@@ -33,3 +33,40 @@ test("an interface that was away for a while is used again, and nobody is troubl
   await udp.close();
   expect(said).toEqual([]);
 });
+
+test("T2 a flood goes unread for the rest of its second, then others are heard again", async () => {
+  const waits = new Map<number, () => void>();
+  const after: Clock["after"] = (ms, run) => {
+    waits.set(ms, run);
+    return () => {};
+  };
+  const clock: Clock = { ...systemClock, nowMs: () => 1, after };
+  const free = await Bun.udpSocket({});
+  const { port } = free;
+  free.close();
+  const udp = await openUdp({ port, clock, addresses: () => [], excluded: [], troubled: () => {} });
+  let heard = 0;
+  let word = () => {};
+  udp.onReceive = () => {
+    heard += 1;
+    word();
+  };
+  const stranger = await Bun.udpSocket({});
+  const flood = Array.from({ length: 64 }, () => ["x", port, "127.0.0.1"]).flat();
+  const SECOND_MS = 999;
+  while (!waits.has(SECOND_MS)) {
+    stranger.sendMany(flood as Parameters<typeof stranger.sendMany>[0]);
+    await new Promise(setImmediate);
+  }
+  const inFlood = heard;
+  const again = new Promise<void>((resolve) => {
+    word = resolve;
+  });
+  waits.get(SECOND_MS)?.();
+  const knocking = setInterval(() => stranger.send("y", port, "127.0.0.1"), 1);
+  await again;
+  clearInterval(knocking);
+  stranger.close();
+  await udp.close();
+  expect({ inFlood, heardAgain: heard > inFlood }).toEqual({ inFlood: 9_999, heardAgain: true });
+});

@@ -23,6 +23,12 @@ export interface Datagrams {
 const GROUP_4 = "239.255.101.120";
 const GROUP_6 = "ff02::6578:6f";
 const REFRESH_MS = 5000;
+/**
+ * A flood beyond this goes unread for the rest of its second, at the price that shouts of others do as well: looking at each would
+ * cost more of this machine than it costs the sender. All shouts of the largest home together are a tenth of it.
+ */
+const HEARD_MAX = 10_000;
+const WINDOW_MS = 1000;
 
 export interface UdpOptions {
   readonly port: number;
@@ -43,12 +49,22 @@ interface Way {
 
 type Socket = ReturnType<typeof DgramAsPromised.createSocket>;
 
+interface Sockets {
+  readonly four: Socket;
+  readonly six: Socket | undefined;
+}
+
 export async function openUdp(options: UdpOptions): Promise<Datagrams> {
-  const four = await bound("udp4", options.port).catch((error) => refuse(options, error));
-  const six = await bound("udp6", options.port).catch(() => undefined); // Machines without IPv6 are common.
-  const udp = new Udp(options, four, six);
+  const udp = new Udp(options, await socketsOf(options));
   udp.refresh();
   return udp;
+}
+
+/** Throws Problem. */
+async function socketsOf(options: UdpOptions): Promise<Sockets> {
+  const four = await bound("udp4", options.port).catch((error) => refuse(options, error));
+  const six = await bound("udp6", options.port).catch(() => undefined); // Machines without IPv6 are common.
+  return { four, six };
 }
 
 function refuse({ port }: UdpOptions, error: unknown): never {
@@ -76,29 +92,70 @@ async function bound(type: "udp4" | "udp6", port: number): Promise<Socket> {
 class Udp implements Datagrams {
   onReceive: (bytes: Uint8Array, from: Endpoint) => void = () => {};
   readonly #options: UdpOptions;
-  readonly #four: Socket;
-  readonly #six: Socket | undefined;
   readonly #joined = new Set<string>();
   readonly #told = new Set<string>();
+  /** None while a flood goes unread. */
+  #sockets: Sockets | undefined;
   #ways: readonly Way[] = [];
   #cancel = () => {};
+  #cancelDeaf = () => {};
+  #isClosed = false;
+  #heard = 0;
+  #windowMs = 0;
 
-  constructor(options: UdpOptions, four: Socket, six: Socket | undefined) {
+  constructor(options: UdpOptions, sockets: Sockets) {
     this.#options = options;
-    this.#four = four;
-    this.#six = six;
-    this.#four.socket.setBroadcast(true);
-    for (const socket of [four, six]) {
+    this.#listen(sockets);
+  }
+
+  #listen(sockets: Sockets): void {
+    this.#sockets = sockets;
+    sockets.four.socket.setBroadcast(true);
+    for (const socket of [sockets.four, sockets.six]) {
       socket?.socket.on("message", (bytes, { address, port }) => {
+        if (this.#sockets !== sockets || this.#isFlooded()) return;
         if (bytes.length <= DATAGRAM_BYTES_MAX) this.onReceive(bytes, { host: address, port });
       });
       socket?.socket.on("error", (error) => this.#tell(error.message));
     }
   }
 
+  #isFlooded(): boolean {
+    this.#heard += 1;
+    if (this.#heard < HEARD_MAX) return false;
+    const passedMs = this.#options.clock.nowMs() - this.#windowMs;
+    this.#heard = 0;
+    this.#windowMs += passedMs;
+    if (passedMs >= WINDOW_MS) return false;
+    this.#deafen(WINDOW_MS - passedMs);
+    return true;
+  }
+
+  #deafen(ms: number): void {
+    const { four, six } = this.#sockets ?? {};
+    this.#sockets = undefined;
+    void four?.close();
+    void six?.close();
+    this.#cancelDeaf = this.#options.clock.after(ms, () => void this.#hearAgain());
+  }
+
+  async #hearAgain(): Promise<void> {
+    try {
+      const sockets = await socketsOf(this.#options);
+      this.#windowMs = this.#options.clock.nowMs();
+      this.#joined.clear();
+      this.#listen(sockets);
+      if (this.#isClosed) await this.close();
+      else this.#look();
+    } catch (error) {
+      this.#tell(reason(error));
+      if (!this.#isClosed) this.#deafen(WINDOW_MS);
+    }
+  }
+
   shout(bytes: Uint8Array): void {
     for (const { socket, to, via } of this.#ways) {
-      const udp = socket === 4 ? this.#four : this.#six;
+      const udp = this.#sockets?.[socket === 4 ? "four" : "six"];
       if (!udp) continue;
       try {
         if (via !== undefined) udp.socket.setMulticastInterface(via);
@@ -115,7 +172,7 @@ class Udp implements Datagrams {
   }
 
   send(bytes: Uint8Array, to: Endpoint): void {
-    const udp = to.host.includes(":") ? this.#six : this.#four;
+    const udp = this.#sockets?.[to.host.includes(":") ? "six" : "four"];
     try {
       udp?.socket.send(
         bytes,
@@ -130,6 +187,11 @@ class Udp implements Datagrams {
 
   /** Looks which interfaces there are, joins their groups, and looks again after a while. */
   refresh(): void {
+    this.#look();
+    this.#cancel = this.#options.clock.after(REFRESH_MS, () => this.refresh());
+  }
+
+  #look(): void {
     const addresses = this.#options
       .addresses()
       .filter((address) => !this.#options.excluded.includes(address.interface));
@@ -141,13 +203,13 @@ class Udp implements Datagrams {
     }
     for (const held of this.#joined)
       if (!this.#ways.some(({ to, via }) => `${to} ${via}` === held)) this.#joined.delete(held);
-    this.#cancel = this.#options.clock.after(REFRESH_MS, () => this.refresh());
   }
 
   #join({ socket, to }: Way, via: string): boolean {
     try {
-      (socket === 4 ? this.#four : this.#six)?.socket.addMembership(to, via);
-      return true;
+      const udp = this.#sockets?.[socket === 4 ? "four" : "six"];
+      udp?.socket.addMembership(to, via);
+      return udp !== undefined;
     } catch (error) {
       // Linux keeps the membership of an interface that only lost its cable (ip(7)).
       if (error instanceof Error && "code" in error && error.code === "EADDRINUSE") return true;
@@ -157,9 +219,11 @@ class Udp implements Datagrams {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#cancel();
-    await this.#four.close();
-    await this.#six?.close();
+    this.#cancelDeaf();
+    await this.#sockets?.four.close();
+    await this.#sockets?.six?.close();
   }
 
   #tell(why: string): void {
