@@ -2,6 +2,22 @@
 import { type Static, Type as t } from "@sinclair/typebox";
 import { NodeId } from "./ids.ts";
 
+/** Letters of a machine's name, as a schema counts them: UTF-16 units. */
+export const NAME_MAX = 64;
+
+/**
+ * Text that can go to terminals and pages as it is, whatever machine it comes from: without control characters, marks that turn
+ * the direction of writing, and line breaks; `most` UTF-16 units, no sign cut in the middle. Empty when nothing is left.
+ */
+export function plainName(text: string, most: number = NAME_MAX): string {
+  let plain = "";
+  for (const sign of text.replaceAll(/[\p{C}\p{Z}]+/gu, " ").trimStart()) {
+    if (plain.length + sign.length > most) break;
+    plain += sign;
+  }
+  return plain.trimEnd();
+}
+
 /** Names come from other machines: short, so that a table of them stays a table. */
 const name = (maxLength: number) => t.String({ maxLength });
 const bytes = t.Integer({ minimum: 0 });

@@ -95,9 +95,12 @@ export type InviteState = Static<typeof InviteState>;
 export const Pairing = inbox("Pairing", {
   /** Opens an invite; one that was open ends. */
   Invite: { ttlMs: t.Number({ minimum: 1 }) },
-  /** Answered at once when the state differs from `seen`, else when it changes or after a while. */
-  Watch: { seen: t.Optional(t.String()) },
-  Close: {},
+  /**
+   * Answered at once when the state differs from `seen`, else when it changes or after a while. `code`: only of the invite with it,
+   * which is closed once another took its place.
+   */
+  Watch: { seen: t.Optional(t.String()), code: t.Optional(t.String()) },
+  Close: { code: t.Optional(t.String()) },
   /** `at`: `host:port`, or a machine's name, where the code's own hints and discovery do not suffice. */
   Join: {
     code: t.String({ maxLength: 1024 }),

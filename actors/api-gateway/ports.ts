@@ -25,12 +25,18 @@ export interface ModelListing {
 
 type Reply<Type extends PairingReply["type"]> = Promise<Extract<PairingReply, { readonly type: Type }>>;
 
+/** `code`: of that invite only, however many came after it. */
+export interface Watched {
+  readonly seen?: string;
+  readonly code?: string;
+}
+
 /** Letting machines in, and joining others. All throw Problem. */
 export interface PairingPort {
   invite(ttlMs: number): Reply<"PairingReply.Invited">;
   /** Answers when the invite is in another state than the one seen, or after a while. */
-  watch(seen: string | undefined): Reply<"PairingReply.Invite">;
-  close(): Reply<"PairingReply.Invite">;
+  watch(which: Watched): Reply<"PairingReply.Invite">;
+  close(which: Pick<Watched, "code">): Reply<"PairingReply.Invite">;
   join(
     application: Omit<Extract<PairingMessage, { readonly type: "Pairing.Join" }>, "type">,
   ): Reply<"PairingReply.Joined">;

@@ -59,7 +59,7 @@ describe("a presence", () => {
 
   test("T47 never carries what a terminal would obey", () => {
     const shown = decodePresence(encodePresence({ ...presence, name: "a\u001b[2Jb\u202ec" }, home), home);
-    expect(shown?.name).toBe("a[2Jbc");
+    expect(shown?.name).toBe("a [2Jb c");
   });
 });
 

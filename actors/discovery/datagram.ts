@@ -6,6 +6,7 @@
  */
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { Decoder, Encoder } from "@msgpack/msgpack";
+import { plainName } from "#protocol/node";
 
 /** Below every path's packet size, so that nothing is cut. */
 export const DATAGRAM_BYTES_MAX = 512;
@@ -71,8 +72,8 @@ export function encodePresence(presence: Presence, namespace: Uint8Array): Uint8
     namespace,
     node,
     boot,
-    shortened(name, NAME_MAX),
-    shortened(version, VERSION_MAX),
+    plainName(name, NAME_MAX),
+    plainName(version, VERSION_MAX),
     port,
     pairingPort,
   ];
@@ -139,5 +140,3 @@ const isCount = (value: unknown, max: number): value is number =>
 /** Letters that can go to a terminal as they are. */
 const isPlain = (value: unknown, max: number): value is string =>
   typeof value === "string" && [...value].length <= max && !/[\p{C}\p{Zl}\p{Zp}]/u.test(value);
-const shortened = (text: string, max: number): string =>
-  [...text.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, "")].slice(0, max).join("");

@@ -84,6 +84,21 @@ describe("a machine with the code", () => {
 });
 
 describe("a wrong step", () => {
+  test("a second invite ends the first, whose user neither hears of it as his own nor closes it", async () => {
+    using home = await pair();
+    const { host, guest } = home;
+    const [first, second] = [await host.invite(), await host.invite()];
+    const told = await new Promise((resolve) =>
+      host.desk.watch(undefined, ({ invite }) => resolve([invite.state, invite.trouble]), first.code),
+    );
+    host.desk.closeInvite(first.code);
+    const joined = [await guest.join(first.code), await guest.join(second.code)];
+    expect({ told, joined }).toEqual({
+      told: ["closed", "another invite took its place"],
+      joined: ["the code is wrong; 2 tries are left", "joined studio as mini"],
+    });
+  });
+
   test("a slip of the pen costs no try", async () => {
     using home = await pair();
     const { host, guest } = home;

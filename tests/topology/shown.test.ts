@@ -78,6 +78,15 @@ test("machines in a pipe have every column, and no name moves the cursor", () =>
   `);
 });
 
+test("who votes, and who takes no work, stands beside the state", () => {
+  const [self, tower, guest] = home.nodes;
+  const nodes = [self, { ...tower, voter: true, drained: true, excluded: true }, guest] as NodeView[];
+  const states = nodeTable({ nodes, links: [] }, undefined)
+    .split("\n")
+    .map((line) => line.split(/ {2,}/)[2]);
+  expect(states).toEqual(["STATE", "this machine", "up, votes, drained, excluded", "not paired", undefined]);
+});
+
 test("in a narrow terminal the columns that matter stay whole", () => {
   expect(`\n${nodeTable(home, 100)}`).toMatchInlineSnapshot(`
     "
@@ -101,7 +110,7 @@ test("a pair is one row: the slower medium, both directions", () => {
 test("a matrix has a row and a column for each linked machine", () => {
   expect(`\n${linkTable(home, { nowSeconds: 0, matrix: true })}`).toMatchInlineSnapshot(`
     "
-    FROM \\ TO  STUDIO   TOWER�[2J
+    FROM \\ TO  studio   tower�[2J
     studio              0.31 ms 112 MB/s
     tower�[2J  11 ms -
     "

@@ -65,7 +65,7 @@ function describe(schema: TSchema): string {
     case "Integer":
       return `a whole number${range(schema)}`;
     case "String":
-      return schema.minLength ? "a text that is not empty" : "a text";
+      return text(schema);
     case "Boolean":
       return "true or false";
     case "Array":
@@ -73,6 +73,13 @@ function describe(schema: TSchema): string {
     default:
       return "an object";
   }
+}
+
+function text({ minLength = 0, maxLength }: TSchema): string {
+  if (maxLength === undefined) return minLength > 0 ? "a text that is not empty" : "a text";
+  return minLength > 0
+    ? `a text of ${minLength} to ${maxLength} characters`
+    : `a text of at most ${maxLength} characters`;
 }
 
 function range({ minimum, maximum, exclusiveMinimum }: TSchema): string {

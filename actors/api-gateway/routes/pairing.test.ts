@@ -12,8 +12,8 @@ const asked: unknown[] = [];
 const port: PairingPort = {
   invite: async (ttlMs) =>
     PairingReply.Invited({ code: "K7QM-2XTP", long: "exo:K7QM2XTP", port: 4, ttlMs, tries: 3 }),
-  watch: async (seen) => {
-    asked.push(seen);
+  watch: async (which) => {
+    asked.push(which);
     const invite = { state: "used", triesLeft: 2, leftMs: 1499, joined: { node, name: "mini" } } as const;
     return PairingReply.Invite({ invite, seen: "2" });
   },
@@ -36,7 +36,7 @@ test("invite, watch, close and join in the spelling of the API", async () => {
   asked.length = 0;
   expect([
     await answer("invite", { ttl_seconds: 60 }),
-    await answer("invite/watch", { seen: "1" }),
+    await answer("invite/watch", { seen: "1", code: "K7QM-2XTP" }),
     await answer("invite/close", {}),
     await answer("join", { code: "K7QM-2XTP", address: "studio", name: "mini" }),
     asked,
@@ -45,7 +45,10 @@ test("invite, watch, close and join in the spelling of the API", async () => {
     [200, { state: "used", tries_left: 2, seconds_left: 1, joined: { node, name: "mini" }, seen: "2" }],
     [200, { state: "closed", tries_left: 3, seconds_left: 0, trouble: "x", seen: "3" }],
     [200, { node, name: "studio", as: "mini" }],
-    ["1", { code: "K7QM-2XTP", at: "studio", name: "mini" }],
+    [
+      { seen: "1", code: "K7QM-2XTP" },
+      { code: "K7QM-2XTP", at: "studio", name: "mini" },
+    ],
   ]);
 });
 
@@ -59,8 +62,8 @@ test("what is wrong is said; an exo that works alone says so", async () => {
     await answer("join", { code: "wrong" }),
     [response.status, error.message],
   ]).toEqual([
-    [400, expect.stringContaining("ttl_seconds: Expected number to be greater or equal to 1")],
-    [400, expect.stringContaining("code: ")],
+    [400, "`ttl_seconds` must be a number from 1 to 86400, not 0"],
+    [400, "`code` is missing; it is a text of at most 1024 characters"],
     [403, "the code is wrong; 2 tries are left"],
     [503, expect.stringContaining("this exo works alone: it neither lets others in nor joins them")],
   ]);

@@ -1,27 +1,32 @@
 /** Letting machines in and joining others, for `exo invite`, `exo join` and for programs. */
-import { type Static, type TSchema, Type as t } from "@sinclair/typebox";
-import { Value } from "@sinclair/typebox/value";
+import { Type as t } from "@sinclair/typebox";
+import { NAME_MAX } from "#protocol/node";
 import { Problem } from "#protocol/problem";
+import { bodyOf, present } from "../dialects/body.ts";
 import type { GatewayPorts, PairingPort } from "../ports.ts";
-import type { Route, RouteRequest } from "./route.ts";
+import type { Route } from "./route.ts";
 
 const DAY_SECONDS = 24 * 3600;
 
-const Invite = t.Object({ ttl_seconds: t.Number({ minimum: 1, maximum: DAY_SECONDS }) });
-const Watch = t.Object({ seen: t.Optional(t.String({ maxLength: 32 })) });
-const Join = t.Object({
-  code: t.String({ maxLength: 1024 }),
-  address: t.Optional(t.String({ maxLength: 256 })),
-  name: t.Optional(t.String({ minLength: 1, maxLength: 64 })),
-});
+const code = t.String({ maxLength: 1024 });
+const inviteIn = bodyOf(t.Object({ ttl_seconds: t.Number({ minimum: 1, maximum: DAY_SECONDS }) }));
+const watchIn = bodyOf(t.Object({ seen: t.Optional(t.String({ maxLength: 32 })), code: t.Optional(code) }));
+const closeIn = bodyOf(t.Object({ code: t.Optional(code) }));
+const joinIn = bodyOf(
+  t.Object({
+    code,
+    address: t.Optional(t.String({ maxLength: 256 })),
+    name: t.Optional(t.String({ minLength: 1, maxLength: NAME_MAX })),
+  }),
+);
 
 export const pairingRoutes = (ports: GatewayPorts): readonly Route[] => [
   {
     method: "POST",
     path: "/exo/v1/invite",
     access: "cluster.admin",
-    async handle(request) {
-      const { ttl_seconds } = await body(request, Invite);
+    async handle({ json }) {
+      const { ttl_seconds } = inviteIn(await json());
       const { code, long, port, ttlMs, tries } = await door(ports).invite(ttl_seconds * 1000);
       return { code, long, port, expires_in_seconds: ttlMs / 1000, tries };
     },
@@ -31,28 +36,27 @@ export const pairingRoutes = (ports: GatewayPorts): readonly Route[] => [
     method: "POST",
     path: "/exo/v1/invite/watch",
     access: "cluster.admin",
-    async handle(request) {
-      const { seen } = await body(request, Watch);
-      return shown(await door(ports).watch(seen));
+    handle: async ({ json }) => {
+      const { seen, code } = watchIn(await json());
+      return shown(await door(ports).watch(present({ seen, code })));
     },
   },
   {
     method: "POST",
     path: "/exo/v1/invite/close",
     access: "cluster.admin",
-    handle: async () => shown(await door(ports).close()),
+    handle: async ({ json }) => {
+      const { code } = closeIn(await json());
+      return shown(await door(ports).close(present({ code })));
+    },
   },
   {
     method: "POST",
     path: "/exo/v1/join",
     access: "cluster.admin",
-    async handle(request) {
-      const { code, address, name } = await body(request, Join);
-      const joined = await door(ports).join({
-        code,
-        ...(address !== undefined && { at: address }),
-        ...(name !== undefined && { name }),
-      });
+    async handle({ json }) {
+      const { code, address: at, name } = joinIn(await json());
+      const joined = await door(ports).join({ code, ...present({ at, name }) });
       return { node: joined.node, name: joined.name, as: joined.as };
     },
   },
@@ -75,15 +79,5 @@ function door(ports: GatewayPorts): PairingPort {
   if (pairing) return pairing;
   throw new Problem("unavailable", "this exo works alone: it neither lets others in nor joins them", {
     remedy: "start one that does: exo serve",
-  });
-}
-
-async function body<Schema extends TSchema>(request: RouteRequest, schema: Schema): Promise<Static<Schema>> {
-  const given = await request.json();
-  if (Value.Check(schema, given)) return given;
-  const fault = Value.Errors(schema, given).First();
-  const param = fault?.path.slice(1).replaceAll("/", ".") ?? "";
-  throw new Problem("invalid", `${param === "" ? "the body" : param}: ${fault?.message ?? "is wrong"}`, {
-    param,
   });
 }

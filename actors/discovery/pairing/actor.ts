@@ -34,11 +34,11 @@ export async function spawnPairing(system: ActorSystem, options: PairingOptions)
         desk.invite(message.ttlMs).then(reply, refuse);
         break;
       case "Pairing.Watch":
-        desk.watch(message.seen, reply);
+        desk.watch(message.seen, reply, message.code);
         break;
       case "Pairing.Close":
-        desk.closeInvite();
-        desk.watch(undefined, reply);
+        desk.closeInvite(message.code);
+        desk.watch(undefined, reply, message.code);
         break;
       case "Pairing.Join":
         desk

@@ -11,7 +11,7 @@ import { Problem, problemOf } from "#protocol/problem";
 import { type ApplicantEvent, applicantMachine } from "./applicant-machine.ts";
 import { shownEndpoint } from "./code.ts";
 import type { PairingPorts } from "./ports.ts";
-import { plainName } from "./shown.ts";
+import { shownName } from "./shown.ts";
 import { type Wire, wireOn } from "./wire.ts";
 
 export interface Attempt {
@@ -127,7 +127,7 @@ class Application {
   }
 
   #note(event: ApplicantEvent | { readonly type: "error"; readonly error: unknown }): void {
-    if (event.type === "Host.Welcome") this.#host = { node: event.node, name: plainName(event.name) };
+    if (event.type === "Host.Welcome") this.#host = { node: event.node, name: shownName(event.name) };
     else if (event.type === "Host.Admitted") this.#admitted = event;
     else if (event.type === "Host.Refused") {
       this.#fail(refusal(event.reason, this.#whom(), event.triesLeft ?? this.#triesLeft));

@@ -11,7 +11,7 @@ import { Problem, problemBody } from "#protocol/problem";
 import { shownEndpoint } from "./code.ts";
 import { type HostEvent, hostMachine } from "./host-machine.ts";
 import type { Membership, PairingPorts } from "./ports.ts";
-import { plainName } from "./shown.ts";
+import { shownName } from "./shown.ts";
 import { type Wire, wireOn } from "./wire.ts";
 
 /** What a machine proves its code against: an invite, or the home's shared secret. */
@@ -135,7 +135,7 @@ class HostSession {
   #acceptable(apply: Apply): boolean {
     this.#proved = true;
     const node = nodeIdOf(apply.key);
-    const name = plainName(apply.name);
+    const name = shownName(apply.name);
     this.#who = { node, name, apply };
     const { ports, problem } = { ports: this.#ports, problem: this.#reasonAgainst(node, name, apply) };
     if (!problem) return true;

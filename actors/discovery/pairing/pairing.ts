@@ -67,6 +67,8 @@ export class PairingDesk {
       changed: () => this.#changed(),
       over: () => this.resettle(),
     });
+    // Another may have been asked for in the meantime.
+    this.#invite?.stop();
     this.#invite = invite;
     await this.settle();
     const port = this.#listener?.port ?? 0;
@@ -81,8 +83,9 @@ export class PairingDesk {
     });
   }
 
-  closeInvite(): void {
-    this.#invite?.close();
+  /** Only the one with this code, where one is given: whoever asked for it may be late. */
+  closeInvite(code?: string): void {
+    if (!this.#isReplaced(code)) this.#invite?.close();
   }
 
   /** Whether a machine is just being let in here, or this one elsewhere. */
@@ -95,8 +98,13 @@ export class PairingDesk {
   }
 
   /** Calls `tell` once with the state: at once when it is another than the one `seen`, else at the next change or after a while. */
-  watch(seen: string | undefined, tell: (reply: ReturnType<typeof PairingReply.Invite>) => void): void {
-    const answer = () => tell(PairingReply.Invite({ invite: this.state, seen: String(this.#changes) }));
+  watch(
+    seen: string | undefined,
+    tell: (reply: ReturnType<typeof PairingReply.Invite>) => void,
+    code?: string,
+  ): void {
+    const state = () => (this.#isReplaced(code) ? replaced : this.state);
+    const answer = () => tell(PairingReply.Invite({ invite: state(), seen: String(this.#changes) }));
     if (seen !== String(this.#changes)) {
       answer();
       return;
@@ -108,6 +116,10 @@ export class PairingDesk {
     };
     const cancel = this.#ports.clock.after(WATCH_MS, once);
     this.#watchers.add(once);
+  }
+
+  #isReplaced(code: string | undefined): boolean {
+    return code !== undefined && this.#invite !== undefined && shownCode(this.#invite.code) !== code;
   }
 
   /** Brings this machine into the home whose invite has this code. */
@@ -144,10 +156,10 @@ export class PairingDesk {
   }
 
   #refuseWithOthers(): void {
-    const { admission, name } = this.#ports;
+    const { admission, node } = this.#ports;
     if (admission.others === 0) return;
     throw new Problem("forbidden", "this machine belongs to a home with other machines already", {
-      remedy: `take it out there first, on another of its machines: exo node ${name()} forget`,
+      remedy: `leave that home first: exo node ${node.slice(0, 8)} forget`,
     });
   }
 
@@ -246,6 +258,13 @@ export class PairingDesk {
     for (const tell of [...this.#watchers]) tell();
   }
 }
+
+const replaced: InviteState = {
+  ...noInvite,
+  state: "closed",
+  triesLeft: 0,
+  trouble: "another invite took its place",
+};
 
 const FRESH = { remedy: "make a new code there: exo invite" };
 

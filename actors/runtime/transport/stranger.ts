@@ -104,7 +104,8 @@ export function dialStranger(to: Endpoint, clock: Clock, signal: AbortSignal): P
   const fail = (why: string) => {
     over = true;
     cancel();
-    reject(new Problem("network", `${where} does not answer: ${why}`));
+    const remedy = "see that exo invite still waits there, and that this is an address which it shows";
+    reject(new Problem("network", `${where} does not answer: ${why}`, { remedy }));
   };
   const end = () => {
     fail(signal.aborted ? "given up" : `no answer within ${HANDSHAKE_MS / 1000} s`);

@@ -207,7 +207,7 @@ export class ClusterNode implements Cluster {
     checkRecord(record, this.#ports.identity);
     if (this.others > 0)
       throw new Problem("forbidden", "this machine belongs to a home with other machines already", {
-        remedy: `leave that home first: exo node ${this.#nameOf(this.self)} forget`,
+        remedy: `leave that home first: exo node ${this.self.slice(0, 8)} forget`,
       });
     await this.#restart(record, () => this.#ports.store.begin(record));
   }

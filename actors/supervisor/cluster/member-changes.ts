@@ -2,10 +2,13 @@
 import { nodeIdOf } from "#actors/runtime/security/identity";
 import { MEMBERS_MAX, type Member, type MemberChange, type MemberList } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
+import { NAME_MAX, plainName } from "#protocol/node";
 import { Problem } from "#protocol/problem";
 
 const LABELS_MAX = 16;
-const NAME_MAX = 64;
+const LABEL_NAME = /^[\w.-]{1,32}$/;
+/** For the number that tells two of one name apart: `-256`. */
+const COUNT_ROOM = 4;
 
 type Unsigned = Omit<MemberList, "signature">;
 
@@ -26,7 +29,7 @@ function changedMembers(
       return admitted(members, change, nowSeconds);
     case "rename":
       return replaced(members, change.node, {
-        name: uniqueName(members, plainName(change.name), change.node),
+        name: uniqueName(members, visibleName(change.name), change.node),
       });
     case "label":
       return relabelled(members, change.node, change.labels);
@@ -52,7 +55,7 @@ function admitted(
     throw new Problem("doesNotFit", `${MEMBERS_MAX} machines belong to this home already`, {
       remedy: "forget one that is gone: exo node NAME forget",
     });
-  const unique = uniqueName(members, plainName(name), node);
+  const unique = uniqueName(members, visibleName(name), node);
   return [...members, { node, key, name: unique, joinedAt, labels: {}, drained: false, excluded: false }];
 }
 
@@ -63,12 +66,23 @@ function forgotten(members: readonly Member[], node: NodeId): readonly Member[] 
 }
 
 function relabelled(members: readonly Member[], node: NodeId, labels: Readonly<Record<string, string>>) {
+  for (const [name, value] of Object.entries(labels)) checkLabel(name, value);
   const merged = Object.entries({ ...known(members, node).labels, ...labels }).filter(
     ([, value]) => value !== "",
   );
   if (merged.length > LABELS_MAX)
     throw new Problem("invalid", `${merged.length} labels; a machine may have ${LABELS_MAX}`);
   return replaced(members, node, { labels: Object.fromEntries(merged) });
+}
+
+function checkLabel(name: string, value: string): void {
+  if (!LABEL_NAME.test(name))
+    throw new Problem("invalid", `${JSON.stringify(name)} is no name for a label`, {
+      param: "labels",
+      remedy: "use up to 32 letters, digits and . _ -",
+    });
+  if (/\p{Cc}/u.test(value))
+    throw new Problem("invalid", `the label ${name} has control characters`, { param: `labels.${name}` });
 }
 
 function replaced(members: readonly Member[], node: NodeId, change: Partial<Member>): readonly Member[] {
@@ -86,12 +100,8 @@ function known(members: readonly Member[], node: NodeId): Member {
   });
 }
 
-/** Goes to terminals and pages as it is. */
-function plainName(name: string): string {
-  const plain = name
-    .replaceAll(/[\p{C}\p{Z}]+/gu, " ")
-    .trim()
-    .slice(0, NAME_MAX - 4);
+function visibleName(name: string): string {
+  const plain = plainName(name, NAME_MAX - COUNT_ROOM);
   if (plain !== "") return plain;
   throw new Problem("invalid", "a machine's name must have a letter that can be seen", { param: "name" });
 }

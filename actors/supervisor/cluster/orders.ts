@@ -15,7 +15,7 @@ export async function ordered(
 ): Promise<NodeView | undefined> {
   const { node, state } = named(await cluster.nodes(), name);
   const own = state === "self";
-  if (order.action === "takeover") takeOver(cluster, own, name);
+  if (order.action === "takeover") takeOver(cluster, own, name, node);
   else if (order.action === "forget" && own) await left(cluster);
   else await cluster.change(changeOf(node, order));
   return (await cluster.nodes()).find((each) => each.node === node);
@@ -40,10 +40,10 @@ function named(all: readonly NodeView[], name: string): NodeView {
   });
 }
 
-function takeOver(cluster: Cluster, own: boolean, name: string): void {
+function takeOver(cluster: Cluster, own: boolean, name: string, node: NodeId): void {
   if (!own)
     throw new Problem("invalid", `${name} is another machine: it can only take over by itself`, {
-      remedy: `run it there: exo node ${name} takeover`,
+      remedy: `run it there: exo node ${node.slice(0, 8)} takeover`,
     });
   cluster.takeOver();
 }

@@ -63,6 +63,23 @@ describe("the cluster's state", () => {
     });
   });
 
+  test("cuts no sign of a name in two, and takes no label that moves a cursor", () => {
+    const named = after(start, { type: "rename", node: me.node, name: `${"x".repeat(59)}\u{1f5a5}` });
+    const label = (labels: Record<string, string>) =>
+      refusal(() => after(start, { type: "label", node: me.node, labels }));
+    expect([
+      named.list.members[0]?.name,
+      label({ a: "\u001b[31m" }),
+      label({ "a b": "x" }),
+      label({ room: "Büro" }),
+    ]).toEqual([
+      "x".repeat(59),
+      "the label a has control characters",
+      '"a b" is no name for a label',
+      "taken",
+    ]);
+  });
+
   test("T7 T27 refuses what is not signed, skips a version, or is no command", () => {
     const next = { ...record.members, version: 2 };
     const signed = (list: object) =>

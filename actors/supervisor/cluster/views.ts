@@ -71,7 +71,7 @@ const strangerView = ({ node, name, addresses, silentMs, version }: Neighbour): 
   excluded: false,
   labels: {},
   addresses,
-  silentMs,
+  silentMs: Math.round(silentMs),
 });
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

@@ -5,7 +5,7 @@ import { base32 } from "#actors/runtime/security/identity";
 import { Problem } from "#protocol/problem";
 import type { Client } from "../daemon/client.ts";
 import { needDaemon } from "../daemon/daemon.ts";
-import { CommandProblem, EXIT } from "../exit-code.ts";
+import { CommandProblem, EXIT, usageProblem } from "../exit-code.ts";
 import { printJson, type Session } from "../session.ts";
 import { safeText } from "../terminal/safe-text.ts";
 
@@ -36,19 +36,27 @@ interface Seen {
 }
 
 const TTL_MS = 15 * 60_000;
+const TTL_LEAST_MS = 1000;
+const TTL_MOST_MS = 24 * 3600_000;
 /** As long as the keys that it opens: trying is no way to it. */
 const SECRET_BYTES = 32;
 
 export async function invite(session: Session, { ttl = TTL_MS, qr, secret }: InviteFlags): Promise<void> {
   if (secret) return showSecret(session);
+  if (ttl < TTL_LEAST_MS || ttl > TTL_MOST_MS)
+    throw usageProblem(
+      `an invite cannot be good for ${ttl / 1000} s`,
+      "from 1s to 24h: exo invite --ttl 15m",
+    );
   const daemon = await needDaemon(session);
   const invited = await daemon.post<Invited>("/exo/v1/invite", { ttl_seconds: ttl / 1000 }, session.signal);
   show(session, invited, qr);
   try {
-    await outcome(session, daemon);
+    await outcome(session, daemon, invited.code);
   } finally {
     // Whoever stops waiting wants nobody to come in any more.
-    if (session.signal.aborted) await daemon.post("/exo/v1/invite/close", {}).catch(() => {});
+    if (session.signal.aborted)
+      await daemon.post("/exo/v1/invite/close", { code: invited.code }).catch(() => {});
   }
 }
 
@@ -64,25 +72,30 @@ function show(
   if (json || quiet) return;
   if (qr ?? (terminal.outIsTerminal && !config.terminal.accessible))
     terminal.out(`${renderUnicodeCompact(long, { border: 2 })}\n`);
-  const minutes = Math.round(expires_in_seconds / 6) / 10;
   progress.milestone(`on the other machine: exo join ${code}`);
   progress.milestone(`where they do not see each other: exo join ${long}`);
-  progress.milestone(`for one machine, three tries, ${minutes} minutes; Ctrl-C ends it`);
+  progress.milestone(`for one machine, three tries, ${shownTime(expires_in_seconds)}; Ctrl-C ends it`);
+}
+
+function shownTime(seconds: number): string {
+  const [count, unit] = seconds < 120 ? [seconds, "second"] : [seconds / 60, "minute"];
+  return `${Math.round(count)} ${unit}${Math.round(count) === 1 ? "" : "s"}`;
 }
 
 /** Waits for the invite's end; throws Problem when nobody came in. */
-async function outcome(session: Session, daemon: Client): Promise<void> {
+async function outcome(session: Session, daemon: Client, code: string): Promise<void> {
   const { terminal, json, progress, signal } = session;
   let told: string | undefined;
   for (let seen: Seen | undefined; ; ) {
-    seen = await daemon.post<Seen>("/exo/v1/invite/watch", seen ? { seen: seen.seen } : {}, signal);
+    const asked = { code, ...(seen && { seen: seen.seen }) };
+    seen = await daemon.post<Seen>("/exo/v1/invite/watch", asked, signal);
     const { state, trouble, joined, tries_left } = seen;
-    if (trouble !== undefined && trouble !== told) {
+    if ((state === "open" || joined) && trouble !== undefined && trouble !== told) {
       told = trouble;
       progress.milestone(`${safeText(trouble)} (${tries_left} tries left)`);
     }
     if (state === "open") continue;
-    if (!joined) throw ending(state, told);
+    if (!joined) throw ending(state, trouble);
     if (json) return printJson(session, "invite", { event: "joined", ...joined });
     return progress.milestone(
       `${terminal.errStyle("green", "✓")} ${safeText(joined.name)} (${joined.node.slice(0, 8)}) came in`,
@@ -94,7 +107,7 @@ function ending(state: Seen["state"], trouble: string | undefined): Problem {
   const remedy = "make a new one: exo invite";
   if (state === "expired")
     return new CommandProblem(EXIT.failed, "nobody came: the invite has expired", { remedy });
-  const why = trouble === undefined ? "" : ` after ${trouble}`;
+  const why = trouble === undefined ? "" : `: ${safeText(trouble)}`;
   return new Problem("forbidden", `the invite was closed${why}`, { remedy });
 }
 

@@ -1,5 +1,6 @@
 /** `exo join`: brings this machine into another's home. */
 import { needDaemon } from "../daemon/daemon.ts";
+import { usageProblem } from "../exit-code.ts";
 import { printJson, type Session } from "../session.ts";
 import { safeText } from "../terminal/safe-text.ts";
 
@@ -7,6 +8,9 @@ export interface JoinFlags {
   /** How this machine wants to be called there. */
   readonly name?: string;
 }
+
+/** The long form with its addresses is shorter. */
+const CODE_MAX = 1024;
 
 interface Joined {
   readonly node: string;
@@ -22,6 +26,11 @@ export async function join(
   { name }: JoinFlags,
 ): Promise<void> {
   const { progress, terminal, signal, json } = session;
+  if (code.length > CODE_MAX)
+    throw usageProblem(
+      `a code has 8 signs, not ${code.length}`,
+      "exo join K7QM-2XTP, as exo invite shows it",
+    );
   const daemon = await needDaemon(session);
   progress.status("looking for the machine that invites");
   const asked = { code, ...(at !== undefined && { address: at }), ...(name !== undefined && { name }) };

@@ -96,5 +96,5 @@ function matrixOf({ nodes, links: all }: Cluster, width: { readonly width?: numb
       return link ? `${shownLatency(link.latencyMs)} ${shownRate(link.bytesPerSecond)}` : "";
     }),
   ]);
-  return table(["from \\ to", ...linked.map(({ name }) => cell(name))], rows, width);
+  return table(["FROM \\ TO", ...linked.map(({ name }) => cell(name))], rows, { ...width, namesAbove: true });
 }

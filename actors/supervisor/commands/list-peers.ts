@@ -27,7 +27,8 @@ interface Peer {
   readonly name: string;
   readonly version: string;
   readonly addresses: readonly string[];
-  readonly inviting: boolean;
+  /** Not known of those that another exo of this machine tells of. */
+  readonly inviting?: boolean;
 }
 
 export async function listPeers(session: Session): Promise<void> {
@@ -38,13 +39,7 @@ export async function listPeers(session: Session): Promise<void> {
   const peers = daemon
     ? (await daemon.get<{ nodes: readonly NodeView[] }>("/exo/v1/cluster", session.signal)).nodes
         .filter(({ state }) => state !== "self")
-        .map(({ node, name, version = "-", addresses }) => ({
-          node,
-          name,
-          version,
-          addresses,
-          inviting: false,
-        }))
+        .map(({ node, name, version = "-", addresses }) => ({ node, name, version, addresses }))
     : (await heard(session, config.cluster.discoveryPort)).map(peerOf);
   if (json) printJson(session, "peers", { peers });
   else if (quiet) terminal.out(peers.map(({ node }) => `${node}\n`).join(""));
@@ -91,7 +86,7 @@ async function heard(session: Session, port: number): Promise<readonly Neighbour
       pairingPort: 0,
     }),
     changed: () => {},
-    troubled: (why) => progress.milestone(`finding other machines: ${why}`),
+    troubled: (why) => progress.milestone(`other machines: ${why}`),
   });
   progress.status("listening for other machines");
   await new Promise<void>((resolve) => {

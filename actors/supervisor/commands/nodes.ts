@@ -1,4 +1,5 @@
 /** `exo nodes`: the machines of this home, and those nearby that are not paired. */
+import type { Clock } from "#actors/runtime/clock";
 import type { NodeView } from "#protocol/cluster";
 import type { LinkView } from "#protocol/node";
 import { needDaemon } from "../daemon/daemon.ts";
@@ -33,11 +34,17 @@ export async function nodes(session: Session, { watch = false }: NodesFlags): Pr
       drawn = cluster.nodes.length + 1 + stalled(cluster).split("\n").length - 1;
     }
     before = now;
-    await new Promise<void>((resolve) => {
-      clock.after(LOOK_EVERY_MS, resolve);
-      signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    await pause(clock, LOOK_EVERY_MS, signal);
   }
+}
+
+/** Over at once when the signal is given. */
+function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const cancel = clock.after(ms, resolve);
+  const end = () => resolve(cancel());
+  signal.addEventListener("abort", end, { once: true });
+  return promise.finally(() => signal.removeEventListener("abort", end));
 }
 
 function show(session: Session, found: Cluster): void {
@@ -112,13 +119,13 @@ const SHORT_ID = 8;
 function rowsOf({ nodes: found, links }: Cluster): string[][] {
   const self = found.find(({ state }) => state === "self")?.node;
   return found.map((each) => {
-    const { node, name, leader, state, facts, version, addresses } = each;
+    const { node, name, leader, facts, version, addresses } = each;
     const there = links.find(({ from, to }) => from === self && to === node);
     const back = links.find(({ from, to }) => from === node && to === self);
     return [
       cell(`${name}${leader ? "*" : ""}`),
       node.slice(0, SHORT_ID),
-      STATES[state],
+      shownState(each),
       cell(facts?.os ?? "-"),
       cell(facts?.chip ?? "-"),
       facts ? String(facts.cores) : "-",
@@ -130,6 +137,15 @@ function rowsOf({ nodes: found, links }: Cluster): string[][] {
     ];
   });
 }
+
+/** `up, votes, drained`: who leads, marked at its name, votes as well. */
+const shownState = ({ state, leader, voter, drained, excluded }: NodeView): string =>
+  [
+    STATES[state],
+    ...(voter && !leader ? ["votes"] : []),
+    ...(drained ? ["drained"] : []),
+    ...(excluded ? ["excluded"] : []),
+  ].join(", ");
 
 const STATES: Readonly<Record<NodeView["state"], string>> = {
   self: "this machine",

@@ -91,7 +91,8 @@ async function* lines(bytes: ReadableStream<Uint8Array>): AsyncGenerator<string>
 }
 
 const unreachable = (url: string, error: unknown): Problem => {
-  const why = error instanceof Error ? error.message : String(error);
+  // Bun adds advice for who wrote the program.
+  const [why] = (error instanceof Error ? error.message : String(error)).split(". For more information");
   const remedy = "see whether it still runs: exo ps";
   return new CommandProblem(EXIT.noDaemon, `the exo at ${url} does not answer (${why})`, {
     remedy,

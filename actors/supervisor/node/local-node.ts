@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { hostname, networkInterfaces } from "node:os";
 import { join, resolve } from "node:path";
 import type { ServerCertificate } from "#actors/runtime/security/server-certificate";
+import { plainName } from "#protocol/node";
 import { Problem } from "#protocol/problem";
 import type { ClusterOptions } from "../cluster/cluster.ts";
 import { madeCertificate, ownCertificate } from "../home/api-certificate.ts";
@@ -87,7 +88,7 @@ async function clusterOptions({
   const cluster: ClusterOptions = {
     identity,
     folder: join(config.home, "node"),
-    name: name ?? hostname(),
+    name: plainName(name ?? "") || plainName(hostname()),
     version: build.version,
     namespace,
     port,
@@ -95,7 +96,7 @@ async function clusterOptions({
     excludedInterfaces,
     peers,
     ...(secret !== undefined && { secret }),
-    troubled: (why) => progress.milestone(`finding other machines: ${why}`),
+    troubled: (why) => progress.milestone(`other machines: ${why}`),
   };
   return { cluster };
 }

@@ -64,9 +64,8 @@ function portOf(system: ActorSystem, to: Address, me: Address): PairingPort {
   }
   return {
     invite: (ttlMs) => ask(Pairing.Invite({ ttlMs }), "PairingReply.Invited", INVITE_MS),
-    watch: (seen) =>
-      ask(Pairing.Watch({ ...(seen !== undefined && { seen }) }), "PairingReply.Invite", WATCH_MS),
-    close: () => ask(Pairing.Close({}), "PairingReply.Invite", INVITE_MS),
+    watch: (which) => ask(Pairing.Watch(which), "PairingReply.Invite", WATCH_MS),
+    close: (which) => ask(Pairing.Close(which), "PairingReply.Invite", INVITE_MS),
     join: (application) => ask(Pairing.Join(application), "PairingReply.Joined", JOIN_MS),
   };
 }

@@ -3,6 +3,8 @@
 export interface TableOptions {
   /** Columns of the terminal; absent where nothing is cut (pipes). */
   readonly width?: number;
+  /** Headers are names, left as they are. */
+  readonly namesAbove?: boolean;
 }
 
 const GAP = 2;
@@ -15,7 +17,7 @@ export function table(
   rows: readonly (readonly string[])[],
   options: TableOptions = {},
 ): string {
-  const all = [headers.map((each) => each.toUpperCase()), ...rows];
+  const all = [options.namesAbove ? headers : headers.map((each) => each.toUpperCase()), ...rows];
   const widths = headers.map((_, column) =>
     Math.max(...all.map((row) => Bun.stringWidth(row[column] ?? ""))),
   );
