@@ -2,7 +2,7 @@
 import type { Address } from "./ids.ts";
 import { type AnyMessage, accept, isDeclared, ProtocolError } from "./message.ts";
 import { readMsgpack } from "./msgpack.ts";
-import { MsgpackWriter } from "./msgpack-writer.ts";
+import { MsgpackWriter, type Outbox } from "./msgpack-writer.ts";
 
 /** Rises only when an old peer could misread a frame. */
 export const PROTOCOL_VERSION = 1;
@@ -22,20 +22,40 @@ export interface Envelope {
 const writer = new MsgpackWriter(FRAME_BYTES_MAX);
 
 /** The frame's body (its length travels outside), behind `room` bytes that are left free for a head. Throws ProtocolError when it would be too long. */
-export function encode({ to, from, id = 0, re = 0, message }: Envelope, room = 0): Uint8Array<ArrayBuffer> {
+export function encode(envelope: Envelope, room = 0): Uint8Array<ArrayBuffer> {
   try {
-    return writer.write([PROTOCOL_VERSION, to, from, id, re, message], room);
+    return writer.write(partsOf(envelope), room);
   } catch (error) {
-    if (error instanceof ProtocolError) throw new ProtocolError(`${message.type}: ${error.message}`);
-    throw error;
+    throw named(envelope, error);
   }
 }
 
-/** Decodes and checks one frame; throws ProtocolError that names what is wrong, `UnknownMessage` for one that is whole but not of ours. */
-export function decode(bytes: Uint8Array): Envelope {
-  if (bytes.length > FRAME_BYTES_MAX)
-    throw new ProtocolError(`a frame of ${bytes.length} bytes is over the limit`);
-  const frame = readMsgpack(bytes);
+/** As `encode`, behind what `out` holds already; one that throws leaves it as it was. */
+export function encodeInto(envelope: Envelope, out: Outbox, room: number): void {
+  try {
+    writer.append(partsOf(envelope), out, room);
+  } catch (error) {
+    throw named(envelope, error);
+  }
+}
+
+const partsOf = ({ to, from, id = 0, re = 0, message }: Envelope): readonly unknown[] => [
+  PROTOCOL_VERSION,
+  to,
+  from,
+  id,
+  re,
+  message,
+];
+
+const named = ({ message }: Envelope, error: unknown): unknown =>
+  error instanceof ProtocolError ? new ProtocolError(`${message.type}: ${error.message}`) : error;
+
+/** Decodes and checks one frame, the bytes from `start` to `end`; throws ProtocolError that names what is wrong, `UnknownMessage` for one that is whole but not of ours. */
+export function decode(bytes: Uint8Array, start = 0, end = bytes.length): Envelope {
+  if (end - start > FRAME_BYTES_MAX)
+    throw new ProtocolError(`a frame of ${end - start} bytes is over the limit`);
+  const frame = readMsgpack(bytes, start, end);
   if (!Array.isArray(frame) || frame.length < 6) throw new ProtocolError("a frame must be an array of six");
   const parts: readonly unknown[] = frame;
   if (parts[0] !== PROTOCOL_VERSION)

@@ -8,10 +8,19 @@ const KEPT_BYTES = 1024 * 1024;
 /** Up to here text is cheaper letter by letter than by a call: addresses and names. */
 const SHORT_TEXT = 96;
 
+/** Bytes that grow: those before `end` are written. */
+export interface Outbox {
+  bytes: Uint8Array<ArrayBuffer>;
+  end: number;
+}
+
 export class MsgpackWriter {
   readonly #limit: number;
-  #bytes = new Uint8Array(START_BYTES);
+  #own = new Uint8Array(START_BYTES);
+  #bytes = this.#own;
   #at = 0;
+  /** Where the value may end. */
+  #end = 0;
 
   /** `limit`: the most bytes that one value may take. */
   constructor(limit: number) {
@@ -23,11 +32,24 @@ export class MsgpackWriter {
    * bytes. Throws ProtocolError for what a message cannot carry: too long, too deep, functions, symbols, bigints.
    */
   write(value: unknown, room = 0): Uint8Array<ArrayBuffer> {
-    this.#at = room;
+    this.#begin(this.#own, room, this.#limit);
     this.#value(value, 0);
-    const made = this.#bytes.slice(0, this.#at);
-    if (this.#bytes.length > KEPT_BYTES) this.#bytes = new Uint8Array(START_BYTES);
-    return made;
+    this.#own = this.#bytes.length > KEPT_BYTES ? new Uint8Array(START_BYTES) : this.#bytes;
+    return this.#bytes.slice(0, this.#at);
+  }
+
+  /** As `write`, behind what `out` holds already; a value that is refused leaves it as it was. */
+  append(value: unknown, out: Outbox, room: number): void {
+    this.#begin(out.bytes, out.end + room, out.end + this.#limit);
+    this.#value(value, 0);
+    out.bytes = this.#bytes;
+    out.end = this.#at;
+  }
+
+  #begin(bytes: Uint8Array<ArrayBuffer>, at: number, end: number): void {
+    this.#bytes = bytes;
+    this.#at = at;
+    this.#end = end;
   }
 
   #value(value: unknown, depth: number): void {
@@ -172,8 +194,9 @@ export class MsgpackWriter {
   #reserve(count: number): void {
     const needed = this.#at + count;
     if (needed <= this.#bytes.length) return;
-    if (needed > this.#limit) throw new ProtocolError(`${needed} bytes is over the frame limit`);
-    const grown = new Uint8Array(Math.min(this.#limit, Math.max(needed, 2 * this.#bytes.length)));
+    if (needed > this.#end)
+      throw new ProtocolError(`${needed - this.#end + this.#limit} bytes is over the frame limit`);
+    const grown = new Uint8Array(Math.min(this.#end, Math.max(needed, 2 * this.#bytes.length)));
     grown.set(this.#bytes);
     this.#bytes = grown;
   }

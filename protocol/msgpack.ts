@@ -10,29 +10,33 @@ export const DEPTH_MAX = 32;
 /** Maps and lists of one value: each costs some 50 bytes once built, and one byte on the wire. */
 const CONTAINERS_MAX = 1 << 20;
 
-/** Throws ProtocolError unless `bytes` are exactly one value. Byte strings are copies, as `bytes` may be read into again; extensions are refused. */
-export function readMsgpack(bytes: Uint8Array): unknown {
-  return new Reader(bytes).whole();
-}
+/**
+ * Throws ProtocolError unless the bytes from `from` to `to` are exactly one value. Byte strings are copies, as `bytes` may be read into
+ * again; extensions are refused.
+ */
+export const readMsgpack = (bytes: Uint8Array, from = 0, to = bytes.length): unknown =>
+  reader.whole(bytes, from, to);
 
 class Reader {
-  readonly #bytes: Uint8Array;
+  #bytes: Uint8Array = new Uint8Array(0);
   /** Made for numbers of 8 bytes and floats alone: it costs more than most messages. */
   #dataView: DataView | undefined;
-  readonly #length: number;
+  /** Where the value ends. */
+  #end = 0;
   #at = 0;
   /** Values still to come: each takes a byte at least. */
   #owed = 1;
   #containers = 0;
 
-  constructor(bytes: Uint8Array) {
+  whole(bytes: Uint8Array, from: number, to: number): unknown {
     this.#bytes = bytes;
-    this.#length = bytes.length;
-  }
-
-  whole(): unknown {
+    this.#dataView = undefined;
+    this.#at = from;
+    this.#end = to;
+    this.#owed = 1;
+    this.#containers = 0;
     const value = this.#value(0);
-    if (this.#at !== this.#length) throw new ProtocolError("not msgpack: something follows its value");
+    if (this.#at !== this.#end) throw new ProtocolError("not msgpack: something follows its value");
     return value;
   }
 
@@ -121,7 +125,7 @@ class Reader {
   /** Where `count` bytes begin that are there. */
   #take(count: number): number {
     const at = this.#at;
-    if (count > this.#length - at) throw new ProtocolError("not msgpack: it ends before what it announces");
+    if (count > this.#end - at) throw new ProtocolError("not msgpack: it ends before what it announces");
     this.#at = at + count;
     return at;
   }
@@ -136,7 +140,7 @@ class Reader {
   #enter(values: number, depth: number): void {
     if (depth >= DEPTH_MAX) throw new ProtocolError(`nested deeper than ${DEPTH_MAX}`);
     this.#owed += values;
-    if (this.#owed > this.#length - this.#at)
+    if (this.#owed > this.#end - this.#at)
       throw new ProtocolError("not msgpack: it ends before what it announces");
     this.#containers += 1;
     if (this.#containers > CONTAINERS_MAX)
@@ -207,6 +211,9 @@ class Reader {
     return this.#bytes.slice(at, at + length);
   }
 }
+
+/** One for all: a value is read in one go, and an object for each would cost as much as a short message. */
+const reader = new Reader();
 
 function finite(value: number): number {
   if (Number.isFinite(value)) return value;

@@ -9,15 +9,22 @@ const QUESTIONS_MAX = 4096;
 
 interface Question {
   readonly to: Address;
+  readonly type: string;
+  readonly timeoutMs: number;
+  readonly endsMs: number;
   readonly resolve: (message: AnyMessage) => void;
   readonly reject: (problem: Problem) => void;
-  readonly cancel: () => void;
 }
 
 export class Questions {
   readonly #clock: Clock;
   readonly #open = new Map<number, Question>();
   #last = 0;
+  /**
+   * One timer for all: most questions are answered long before their end, and a timer for each would cost more than its promise. It is
+   * left as it is when the question it was set for is answered.
+   */
+  #timer: { readonly endsMs: number; readonly cancel: () => void } | undefined;
   /** Answers that came after their deadline, or from somebody who was not asked: they are dropped. */
   late = 0;
 
@@ -44,14 +51,10 @@ export class Questions {
     const { promise, resolve, reject } = Promise.withResolvers<R>();
     this.#last += 1;
     const id = this.#last;
-    const tooLate = () =>
-      this.fail(id, new Problem("unavailable", `${to} did not answer ${type} within ${timeoutMs} ms`));
-    this.#open.set(id, {
-      to,
-      resolve: resolve as (message: AnyMessage) => void,
-      reject,
-      cancel: this.#clock.after(timeoutMs, tooLate),
-    });
+    const endsMs = this.#clock.nowMs() + timeoutMs;
+    const answered = resolve as (message: AnyMessage) => void;
+    this.#open.set(id, { to, type, timeoutMs, endsMs, resolve: answered, reject });
+    if (this.#timer === undefined || endsMs < this.#timer.endsMs) this.#wakeAt(endsMs, timeoutMs);
     return promise;
   }
 
@@ -68,7 +71,7 @@ export class Questions {
   fail(id: number, problem: Problem): void {
     const question = this.#open.get(id);
     if (!question) return;
-    this.#close(id, question);
+    this.#open.delete(id);
     question.reject(problem);
   }
 
@@ -83,13 +86,26 @@ export class Questions {
       this.late += 1;
       return false;
     }
-    this.#close(id, question);
+    this.#open.delete(id);
     how(question);
     return true;
   }
 
-  #close(id: number, question: Question): void {
-    this.#open.delete(id);
-    question.cancel();
+  #wakeAt(endsMs: number, inMs: number): void {
+    this.#timer?.cancel();
+    this.#timer = { endsMs, cancel: this.#clock.after(inMs, () => this.#expire(endsMs)) };
+  }
+
+  #expire(dueMs: number): void {
+    this.#timer = undefined;
+    // A timer may come a little before its time, and what it was set for has ended all the same.
+    const now = Math.max(dueMs, this.#clock.nowMs());
+    let next = Number.POSITIVE_INFINITY;
+    for (const [id, { to, type, timeoutMs, endsMs }] of this.#open) {
+      if (endsMs <= now)
+        this.fail(id, new Problem("unavailable", `${to} did not answer ${type} within ${timeoutMs} ms`));
+      else next = Math.min(next, endsMs);
+    }
+    if (next < Number.POSITIVE_INFINITY) this.#wakeAt(next, next - now);
   }
 }

@@ -91,7 +91,9 @@ function hostileFrame(random: () => number, whole: (below: number) => number): U
 /** A channel that ends as the real one does: at the first thing that breaks the protocol. */
 function fakeChannel(): StrangerChannel & { receive(bytes: Uint8Array, end?: boolean): void } {
   let open = true;
-  const reader = new FrameReader(4096, (kind, payload) => channel.onFrame(kind, payload));
+  const reader = new FrameReader(4096, (kind, bytes, from, to) =>
+    channel.onFrame(kind, bytes.subarray(from, to)),
+  );
   const end = (why: string) => {
     if (!open) return;
     open = false;

@@ -11,17 +11,17 @@ export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 const LENGTH_BYTES = 4;
 export const HEAD_BYTES = LENGTH_BYTES + 1;
 
-/** Writes its head into the first HEAD_BYTES of a frame whose payload follows them. */
-export function putHead(frame: Uint8Array, kind: FrameKind, extraBytes = 0): void {
-  putUint32(frame, 0, frame.length - LENGTH_BYTES + extraBytes);
-  frame[LENGTH_BYTES] = kind;
+/** Writes the head of a frame that has `length` bytes with it, at `at`. */
+export function putHead(bytes: Uint8Array, at: number, kind: FrameKind, length: number): void {
+  putUint32(bytes, at, length - LENGTH_BYTES);
+  bytes[at + LENGTH_BYTES] = kind;
 }
 
 /** A whole small frame. */
 export function frame(kind: FrameKind, payload: Uint8Array): Uint8Array {
   const made = new Uint8Array(HEAD_BYTES + payload.length);
   made.set(payload, HEAD_BYTES);
-  putHead(made, kind);
+  putHead(made, 0, kind, made.length);
   return made;
 }
 
@@ -39,12 +39,15 @@ export function putUint32(bytes: Uint8Array, at: number, value: number): void {
   bytes[at + 3] = value;
 }
 
-/** Cuts what arrives into frames. The payload given to `onFrame` is valid until it returns: the next frame may lie in its place. */
+/** A frame's payload lies in `bytes` from `from` to `to`, and is valid until this returns: the next frame may lie in its place. */
+export type TakeFrame = (kind: number, bytes: Uint8Array, from: number, to: number) => void;
+
+/** Cuts what arrives into frames, where it lies if it came whole: for short messages a view costs as much as their reading. */
 export class FrameReader {
   /** The most that a frame may have, without its length; may rise once a peer has said hello. */
   limit: number;
   /** May be replaced by what it is called for: the frames behind a hello are another's. */
-  onFrame: (kind: number, payload: Uint8Array) => void;
+  onFrame: TakeFrame;
   #head = new Uint8Array(HEAD_BYTES);
   #headBytes = 0;
   #kind = 0;
@@ -53,7 +56,7 @@ export class FrameReader {
   #payloadBytes = 0;
   #filled = 0;
 
-  constructor(limit: number, onFrame: (kind: number, payload: Uint8Array) => void) {
+  constructor(limit: number, onFrame: TakeFrame) {
     this.limit = limit;
     this.onFrame = onFrame;
   }
@@ -93,19 +96,19 @@ export class FrameReader {
   #takePayload(chunk: Uint8Array, from: number): number {
     const missing = this.#payloadBytes - this.#filled;
     if (this.#filled === 0 && chunk.length - from >= missing) {
-      this.#finish(chunk.subarray(from, from + missing));
+      this.#finish(chunk, from, from + missing);
       return from + missing;
     }
     if (this.#space.length < this.#payloadBytes) this.#space = new Uint8Array(this.#payloadBytes);
     const count = Math.min(missing, chunk.length - from);
     this.#space.set(chunk.subarray(from, from + count), this.#filled);
     this.#filled += count;
-    if (count === missing) this.#finish(this.#space.subarray(0, this.#payloadBytes));
+    if (count === missing) this.#finish(this.#space, 0, this.#payloadBytes);
     return from + count;
   }
 
-  #finish(payload: Uint8Array): void {
+  #finish(bytes: Uint8Array, from: number, to: number): void {
     this.#headBytes = 0;
-    this.onFrame(this.#kind, payload);
+    this.onFrame(this.#kind, bytes, from, to);
   }
 }

@@ -172,7 +172,9 @@ class Channel implements StrangerChannel {
   onFrame: (kind: number, payload: Uint8Array) => void = () => {};
   onClose: (why: string) => void = () => {};
   readonly #socket: TlsSocket;
-  readonly #reader = new FrameReader(FIRST_FRAMES_BYTES_MAX, (kind, payload) => this.onFrame(kind, payload));
+  readonly #reader = new FrameReader(FIRST_FRAMES_BYTES_MAX, (kind, bytes, from, to) =>
+    this.onFrame(kind, bytes.subarray(from, to)),
+  );
   #waiting: Uint8Array[] = [];
   #closing = false;
   #over = false;

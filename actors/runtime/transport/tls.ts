@@ -205,7 +205,7 @@ export class TlsNetwork implements Network {
       this.#refuse(socket, `${node} answers where ${data.expect} should`);
     else {
       data.node = node;
-      data.reader.onFrame = (kind, payload) => this.#hello(socket, kind, payload);
+      data.reader.onFrame = (kind, bytes, from, to) => this.#hello(socket, kind, bytes.subarray(from, to));
       const { boot, capabilities } = this.#options;
       // Who accepts answers with the lane that was asked for, once it knows.
       if (data.lane) socket.write(helloFrame({ ...this.#spoken, boot, capabilities, lane: data.lane }));
