@@ -7,6 +7,8 @@ import { systemClock } from "#actors/runtime/clock";
 import { clusterCertificate, nodeCertificate } from "#actors/runtime/security/certificate";
 import { freshIdentity, identityFromPem } from "#actors/runtime/security/identity";
 import { ActorSystem } from "#actors/runtime/system";
+import { HEAD_BYTES } from "#actors/runtime/transport/framing";
+import { LinkNames } from "#actors/runtime/transport/link-names";
 import type { Lane, Link } from "#actors/runtime/transport/network";
 import { TlsNetwork } from "#actors/runtime/transport/tls";
 import { encode } from "#protocol/codec";
@@ -153,7 +155,9 @@ async function main(): Promise<void> {
   system.connect(there.node, await dial("control"));
   const [to, from] = [`${there.node}/echo` as Address, system.address("bench")];
   const question = Supervisor.Stop({ model: MODEL });
-  const bytes = encode({ to, from, id: 1000, message: question }).length + 5;
+  // As the link sends it: without the nodes, which it says itself.
+  const sent = new LinkNames(here.node, there.node).shortened({ to, from, id: 1000, message: question });
+  const bytes = encode(sent).length + HEAD_BYTES;
   const plain = await dialPlain(echo, sink, bytes);
   const latency = await latencies(() => system.ask(to, question, from, ASK_MS), plain.echo);
   const data = await dial("data");

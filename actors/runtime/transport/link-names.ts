@@ -8,37 +8,69 @@ export class LinkNames {
   readonly self: NodeId;
   /** What a heartbeat's frame stands for. */
   readonly beat: Envelope;
-  readonly #peer: NodeId;
+  readonly #ours: Side;
+  readonly #theirs: Side;
 
   constructor(self: NodeId, peer: NodeId) {
     this.self = self;
-    this.#peer = peer;
+    this.#ours = new Side(self);
+    this.#theirs = new Side(peer);
     const actor = (node: NodeId) => `${node}/discovery` as Address;
     this.beat = { to: actor(self), from: actor(peer), message: Discovery.Beat({}) };
   }
 
   /** As it is sent: the link itself says which nodes speak, whose ids are half of a small message. */
-  shortened(envelope: Envelope): Envelope {
-    const [to, from] = [after(this.#peer, envelope.to), after(this.self, envelope.from)];
-    return to === undefined || from === undefined ? envelope : { ...envelope, to, from };
+  shortened({ to, from, id = 0, re = 0, message }: Envelope): Envelope {
+    const [short, sender] = [this.#theirs.short(to), this.#ours.short(from)];
+    const whole = short === undefined || sender === undefined;
+    return whole ? { to, from, id, re, message } : { to: short, from: sender, id, re, message };
   }
 
   /** As it came, with whole addresses. Nobody speaks for others: throws ProtocolError where it names another node. */
-  checked({ to, from, ...envelope }: Envelope): Envelope {
-    const [whole, sender] = [begun(this.self, to), begun(this.#peer, from)];
-    if (after(this.#peer, sender) === undefined)
+  checked(envelope: Envelope): Envelope {
+    const [to, from] = [this.#ours.whole(envelope.to), this.#theirs.whole(envelope.from)];
+    if (from === undefined)
       throw new ProtocolError(`${envelope.message.type} names another sender than the link's`);
-    if (after(this.self, whole) === undefined)
-      throw new ProtocolError(`${envelope.message.type} is addressed to another node`);
-    return { ...envelope, to: whole, from: sender };
+    if (to === undefined) throw new ProtocolError(`${envelope.message.type} is addressed to another node`);
+    return { ...envelope, to, from };
   }
 }
 
-/** What follows the node in an address, from its stroke on. */
-const after = (node: NodeId, address: Address): Address | undefined =>
-  address.startsWith(node) && address[node.length] === "/"
-    ? (address.slice(node.length) as Address)
-    : undefined;
+/** Addresses that are remembered of one node: few are in use, and to put one together costs as much as to read a message. */
+const ADDRESSES_MAX = 256;
+/** None of ours is longer. */
+const REMEMBERED_MAX = 256;
 
-const begun = (node: NodeId, address: Address): Address =>
-  address.startsWith("/") ? (`${node}${address}` as Address) : address;
+/** The addresses of one node: whole, and from the stroke behind the node on. */
+class Side {
+  readonly #begin: string;
+  readonly #wholes = new Map<Address, Address>();
+  readonly #shorts = new Map<Address, Address>();
+
+  constructor(node: NodeId) {
+    this.#begin = `${node}/`;
+  }
+
+  /** Undefined for one of another node. */
+  short(address: Address): Address | undefined {
+    const known = this.#shorts.get(address);
+    if (known !== undefined || !address.startsWith(this.#begin)) return known;
+    return remembered(this.#shorts, address, address.slice(this.#begin.length - 1) as Address);
+  }
+
+  /** The same for one that is whole already; undefined for one of another node. */
+  whole(address: Address): Address | undefined {
+    const known = this.#wholes.get(address);
+    if (known !== undefined) return known;
+    if (address.startsWith(this.#begin)) return address;
+    if (!address.startsWith("/")) return undefined;
+    return remembered(this.#wholes, address, `${this.#begin}${address.slice(1)}` as Address);
+  }
+}
+
+function remembered(known: Map<Address, Address>, address: Address, other: Address): Address {
+  if (address.length > REMEMBERED_MAX) return other;
+  if (known.size >= ADDRESSES_MAX) known.clear();
+  known.set(address, other);
+  return other;
+}
