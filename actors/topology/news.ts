@@ -6,9 +6,10 @@ import { canonical } from "./graph.ts";
 /** Of the machine's memory. */
 const MEMORY_PART = 0.02;
 const DISK_BYTES = 1e9;
-const BUSY_PART = 0.15;
-const LATENCY_PART = 0.3;
-const LATENCY_MS = 0.3;
+/** Less is told with the next refresh: in a large home each telling goes to all, with every link in it. */
+const BUSY_PART = 0.25;
+const LATENCY_PART = 0.5;
+const LATENCY_MS = 1;
 
 export function isNews(told: NodeRecord, now: NodeRecord): boolean {
   return (
