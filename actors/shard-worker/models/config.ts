@@ -21,7 +21,7 @@ export const decoderFields = {
   layer_types: t.Optional(t.Array(t.String())),
   ...ropeFields,
 };
-const DecoderConfig = t.Object(decoderFields);
+export const DecoderConfig = t.Object(decoderFields);
 export type DecoderConfig = Static<typeof DecoderConfig>;
 
 /** Checks a parsed config.json. A key that is null counts as absent, as transformers has it. Throws Problem. */

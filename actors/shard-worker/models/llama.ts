@@ -1,5 +1,5 @@
 import { Type as t } from "@sinclair/typebox";
-import { decoderFields, readConfig, windowByType } from "./config.ts";
+import { type DecoderConfig, decoderFields, readConfig, windowByType } from "./config.ts";
 import { decoder } from "./decoder.ts";
 import type { Builder } from "./model.ts";
 import { mlp } from "./transformer.ts";
@@ -25,6 +25,10 @@ export const mistral: Builder = (given, weights, range) => {
   const config = readConfig(LlamaConfig, given);
   return decoder(config, weights, {
     range,
-    window: (layer) => (config.layer_types ? windowByType(config, layer) : config.sliding_window),
+    window: (layer) => mistralWindow(config, layer),
   });
 };
+
+/** The window of a layer: by `layer_types`, else the same for all. */
+export const mistralWindow = (config: DecoderConfig, layer: number): number | undefined =>
+  config.layer_types ? windowByType(config, layer) : config.sliding_window;

@@ -25,7 +25,7 @@ export const qwen3Moe: Builder = (given, weights, range) => {
     range,
     qkNorm: true,
     biases: config.attention_bias ? ["q_proj", "k_proj", "v_proj", "o_proj"] : [],
-    window: () => (config.use_sliding_window ? config.sliding_window : undefined),
+    window: () => qwen3MoeWindow(config),
     feedForward: (w, layer) =>
       isSparse(config, layer) ? mixture(w.at("mlp"), router(w.at("mlp"), config)) : mlp(w.at("mlp")),
   });
@@ -46,3 +46,6 @@ function router(w: Weights, config: Qwen3MoeConfig): Router {
     return { experts, weights: config.norm_topk_prob ? chosen.div(chosen.sum(-1, true)) : chosen };
   };
 }
+
+export const qwen3MoeWindow = (config: Static<typeof QwenConfig>): number | undefined =>
+  config.use_sliding_window ? config.sliding_window : undefined;

@@ -4,6 +4,7 @@ import type { QuantisationRules } from "./config-quantisation.ts";
 import { quantisationAt } from "./config-quantisation.ts";
 import type { GgmlType } from "./ggml-types.ts";
 import type { GgufNamed } from "./gguf-names.ts";
+import type { SizedTensor } from "./model-shape.ts";
 import type { NamedTensor } from "./names.ts";
 
 export interface CheckpointFacts {
@@ -39,12 +40,37 @@ export function ggufFacts(tensors: ReadonlyMap<string, GgufNamed>): CheckpointFa
 
 /** Bytes of a GGUF tensor once unpacked. */
 export function heldBytes(shape: readonly number[], { held, values, bytes }: GgmlType): number {
-  const count = shape.reduce((size, n) => size * n, 1);
+  const count = product(shape);
   if (held?.kind !== "packed") return (count / values) * bytes;
   const { bits, groupSize, mode } = held.as;
   // A scale and a bias in float16, or one scale of 8 bits.
   return (count * bits) / 8 + (count / groupSize) * (mode === "affine" ? 4 : 1);
 }
+
+const product = (shape: readonly number[]): number => shape.reduce((size, n) => size * n, 1);
+
+/** Bits of one word of MLX's packed matrices. */
+const WORD_BITS = 32;
+
+/** For planning. Values are counted unpacked: a word holds as many as its bits allow. */
+export const sizedFolder = (
+  tensors: ReadonlyMap<string, NamedTensor>,
+  rules: QuantisationRules | undefined,
+): readonly SizedTensor[] =>
+  [...tensors.values()].map(({ name, bytes, shape }) => {
+    const module = name.replace(/\.weight$/, "");
+    const as = quantisationAt(rules, module, tensors.has(`${module}.scales`));
+    const values = as ? (product(shape) * WORD_BITS) / as.bits : product(shape);
+    return { name, bytes, values, group: as?.groupSize ?? 1 };
+  });
+
+export const sizedGguf = (tensors: ReadonlyMap<string, GgufNamed>): readonly SizedTensor[] =>
+  [...tensors.values()].map(({ name, tensor: { shape, type } }) => ({
+    name,
+    bytes: heldBytes(shape, type),
+    values: product(shape),
+    group: type.held?.kind === "packed" ? type.held.as.groupSize : 1,
+  }));
 
 const packedWords = ({ bits, mode, groupSize }: Quantisation): string =>
   mode === "affine" ? `${bits}-bit affine, group ${groupSize}` : mode;

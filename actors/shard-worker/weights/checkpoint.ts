@@ -3,9 +3,10 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { NativeMlx } from "#ffi/native";
 import type { TensorSource } from "#ffi/weights";
+import type { ModelShape } from "#protocol/model-shape";
 import { Problem } from "#protocol/problem";
 import type { GgufTokenizerData } from "../text/gguf-tokenizer-data.ts";
-import { type CheckpointFacts, folderFacts, ggufFacts } from "./checkpoint-facts.ts";
+import { type CheckpointFacts, folderFacts, ggufFacts, sizedFolder, sizedGguf } from "./checkpoint-facts.ts";
 import { FolderSource } from "./checkpoint-folder.ts";
 import { GgufSource } from "./checkpoint-gguf.ts";
 import { CheckpointReader } from "./checkpoint-reader.ts";
@@ -16,6 +17,7 @@ import { nameGgufTensors } from "./gguf-names.ts";
 import { readGgufParts } from "./gguf-parts.ts";
 import { checkUsable, ropeFactors } from "./gguf-tensors.ts";
 import { ggufTokenizer } from "./gguf-tokenizer.ts";
+import { modelShape } from "./model-shape.ts";
 import { nameTensors } from "./names.ts";
 import { readSafetensorsFolder } from "./safetensors-folder.ts";
 
@@ -44,6 +46,9 @@ export interface Checkpoint extends CheckpointHeader {
  */
 export const readCheckpoint = (path: string): CheckpointHeader => opened(path).header;
 
+/** What planning needs of a checkpoint: the sizes of its tensors as they are held. Throws Problem as `readCheckpoint`. */
+export const readModelShape = (path: string): ModelShape => opened(path).shape();
+
 /** As `readCheckpoint`, ready to give out tensors on `mlx`'s device. */
 export function openCheckpoint(path: string, mlx: NativeMlx): Checkpoint {
   const { header, sourceOver } = opened(path);
@@ -62,6 +67,7 @@ export function openCheckpoint(path: string, mlx: NativeMlx): Checkpoint {
 
 interface Opened {
   readonly header: CheckpointHeader;
+  readonly shape: () => ModelShape;
   readonly sourceOver: (reader: CheckpointReader) => FolderSource | GgufSource;
 }
 
@@ -80,6 +86,7 @@ function openedFolder(path: string): Opened {
   const tensors = nameTensors(readSafetensorsFolder(path), config);
   return {
     header: { path, config, generation, facts: folderFacts(tensors, rules) },
+    shape: () => modelShape(sizedFolder(tensors, rules), config),
     sourceOver: (reader) => new FolderSource(path, tensors, rules, reader),
   };
 }
@@ -97,6 +104,7 @@ function openedGguf(path: string): Opened {
       facts: ggufFacts(tensors),
       tokenizer: ggufTokenizer(file),
     },
+    shape: () => modelShape(sizedGguf(tensors), config),
     sourceOver: (reader) => new GgufSource(path, tensors, reader),
   };
 }

@@ -1,0 +1,71 @@
+/** What planning knows of the machines: plain numbers, each from the machine that measured it. */
+import type { NodeId } from "#protocol/ids";
+
+/** What one machine computes by itself, measured with a model of the family at hand, or assumed from its facts. */
+export interface Speeds {
+  /** Weights and caches read while decoding. */
+  readonly bytesPerSecond: number;
+  /** Multiplications and additions per second of a long prompt. */
+  readonly flopsPerSecond: number;
+  /** Beginning one layer, whatever is in it. */
+  readonly layerMs: number;
+  /** Each step's own work of who has the last layer: sampling, text. */
+  readonly stepMs: number;
+  /** Not measured but assumed: predictions are then no promise. */
+  readonly assumed: boolean;
+}
+
+export interface Machine {
+  readonly node: NodeId;
+  readonly name: string;
+  /** Free for models now, before any reserve. */
+  readonly freeBytes: number;
+  /** Of one value of hidden state: 4 on a CPU, 2 on a GPU. */
+  readonly activationBytes: number;
+  readonly speeds: Speeds;
+}
+
+/** One direction between two machines. */
+export interface Way {
+  /** One way, with what both ends take to send and receive. */
+  readonly latencyMs: number;
+  readonly bytesPerSecond: number;
+  /** Absent where nothing was measured and the medium decides. */
+  readonly measured: boolean;
+}
+
+export interface Home {
+  readonly machines: readonly Machine[];
+  /** `ways[from][to]`, by place in `machines`; undefined where no link is. */
+  readonly ways: readonly (readonly (Way | undefined)[])[];
+}
+
+/** What is to be placed, and what it is for. */
+export interface Wish {
+  /** Tokens of context of each stream, for which there must be memory. */
+  readonly context: number;
+  /** Answers at once: 1 asks for the least time per token, more for the most tokens in all. */
+  readonly streams: number;
+  /** Bytes of one kept value of keys or values. */
+  readonly kvBytes: number;
+  /** Tokens of a usual prompt: its time is predicted, and decoding is at this depth. */
+  readonly prompt: number;
+  /** Tokens of a prompt computed at once. */
+  readonly chunk: number;
+  /** Machines (by place) that must take part. */
+  readonly pinned: readonly number[];
+  readonly minimumNodes: number;
+}
+
+export const DEFAULT_WISH: Wish = {
+  context: 8192,
+  streams: 1,
+  kvBytes: 2,
+  prompt: 512,
+  chunk: 512,
+  pinned: [],
+  minimumNodes: 1,
+};
+
+/** Bytes of one kept value; q8 has two bytes of scale for each 32 values. */
+export const KV_BYTES = { f32: 4, f16: 2, bf16: 2, q8: 34 / 32 } as const;
