@@ -1,14 +1,10 @@
 /** Where a model may run: placements ranked by what they would give, and for all others the reason why not. */
 import type { Division, ModelShape } from "#protocol/model-shape";
-import type { Home, Wish } from "./home.ts";
+import type { Home, StrategyWish, Wish } from "./home.ts";
 import { type Prediction, predict, shortfalls } from "./placement/predict.ts";
 import { ringPlacement } from "./placement/ring.ts";
 import { EXACT_MAX, type Options, type Outcome, search } from "./placement/search.ts";
 import { indivisible } from "./placement/tensor.ts";
-
-/** `auto` tries all but `ring`, the first exo's rule. */
-export const STRATEGIES = ["auto", "single", "pipeline", "tensor", "ring"] as const;
-export type StrategyWish = (typeof STRATEGIES)[number];
 
 /** Machines by their place in the home. */
 export type Rejection =

@@ -1,7 +1,15 @@
 /** Every command and flag, and nothing else: what they do is loaded when one is chosen. */
 import { Command } from "commander";
+import { STRATEGIES } from "#actors/planner/home";
 import { SCOPES } from "#protocol/api-key";
 import { APIS, CONCURRENCY_MAX, FORMATS, REPEAT_MAX, TOKENS_MAX, WARMUP_MAX } from "./bench/bench-config.ts";
+import {
+  BENCH_EXAMPLES,
+  FIRST_STEPS,
+  JOIN_EXAMPLES,
+  KEY_EXAMPLES,
+  RUN_EXAMPLES,
+} from "./command-examples.ts";
 import {
   counts,
   duration,
@@ -84,13 +92,6 @@ interface Made {
 }
 type Make = (signature: string, description: string) => Made;
 
-const FIRST_STEPS = `
-Examples:
-  exo run smollm2                                chat in the terminal
-  exo run smollm2 "What is the capital of France?"
-  echo text | exo run smollm2 "summarise"
-  exo serve --model smollm2                      OpenAI's API on port 52415`;
-
 function modelCommands(make: Make): void {
   const run = make(
     "run [model] [prompt...]",
@@ -126,9 +127,24 @@ function modelCommands(make: Make): void {
   make("show <model>", "what a model is and where its files are").does(async (session, [model]) =>
     (await import("./commands/show.ts")).show(session, String(model)),
   );
+  planCommand(make);
   const rm = make("rm <model...>", "delete models from this machine");
   rm.command.alias("remove");
   rm.does(async (session, [models]) => (await import("./commands/rm.ts")).rm(session, [models ?? []].flat()));
+}
+
+function planCommand(make: Make): void {
+  const plan = make("plan <model>", "where a model could run in this home, how fast, and why not elsewhere");
+  plan.command
+    .option("--ctx <n>", "tokens of context", whole(1))
+    .option("-c, --concurrency <n>", "answers at once (1)", whole(1, CONCURRENCY_MAX))
+    .option("--nodes <list>", "these machines only, separated by commas", split)
+    .option("--min-nodes <n>", "at least so many machines", whole(1))
+    .option("--strategy <strategy>", STRATEGIES.join(", "), oneOf(STRATEGIES))
+    .option("--explain", "also why other placements were rejected");
+  plan.does(async (session, [model], flags) =>
+    (await import("./commands/plan.ts")).showPlan(session, String(model), flags),
+  );
 }
 
 function serverCommands(make: Make): void {
@@ -213,12 +229,6 @@ function pairingCommands(make: Make): void {
   );
 }
 
-const JOIN_EXAMPLES = `
-Examples:
-  exo join K7QM-2XTP                             the machine that invites is found by itself
-  exo join K7QM-2XTP studio                      of several, this one
-  exo join K7QM-2XTP 192.168.1.7:40123           one that does not show itself here`;
-
 function machineCommands(make: Make): void {
   const key = make("key <action> [name]", "keys of the API: create, list, revoke");
   key.command
@@ -273,22 +283,3 @@ function benchCommand(make: Make): void {
     (await import("./commands/bench.ts")).bench(session, [what ?? []].flat(), flags),
   );
 }
-
-const BENCH_EXAMPLES = `
-Examples:
-  exo bench smollm2 -p 512,4096 -n 128 -c 1,4 -r 5 --compare last
-  exo bench config.yaml --dry-run
-  exo bench compare bench/before.json bench/last.json
-  exo bench history                              what was measured here before
-  exo bench share bench/last.json                a copy without addresses and paths
-  exo bench schema config                        the format of config.yaml, for editors (or: report)
-Exit code 9: a limit of the config's compare.fail_if was broken; 1: no request of a cell was answered.`;
-
-const KEY_EXAMPLES = `
-Examples:
-  exo key create laptop                          may ask models and list them; the key is shown once
-  exo key create --name grafana --scope metrics,cluster.read
-  exo key revoke laptop`;
-
-const RUN_EXAMPLES = `
-A model is an alias (smollm2), a hub repository (owner/name, owner/name:file.gguf), a folder (./folder) or a file (./model.gguf).`;

@@ -1,11 +1,11 @@
 /** What no placement may do, over random homes; and that none is better than what the planner finds. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
-import type { Home, Wish } from "#actors/planner/home";
+import { type Home, STRATEGIES, type Wish } from "#actors/planner/home";
 import { machinesOf } from "#actors/planner/placement/placement";
 import { type Prediction, predict, shortfalls } from "#actors/planner/placement/predict";
 import { search } from "#actors/planner/placement/search";
-import { plan, STRATEGIES } from "#actors/planner/plan";
+import { plan } from "#actors/planner/plan";
 import type { ModelShape } from "#protocol/model-shape";
 import { againstExhaustive, EVERYTHING } from "./compare.ts";
 import { randomFrom, randomHome, randomModel, wishOf } from "./homes.ts";

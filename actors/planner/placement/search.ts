@@ -102,7 +102,10 @@ function tryFlight(
 ): void {
   const { model, home, wish, candidates } = asked;
   const step = { tokens: Math.ceil(wish.streams / inFlight), isPrompt: false };
-  const units = candidates.map((machines) => unitOf(model, home, wish, { machines, step }));
+  // The fastest first: what they find spares others' search.
+  const units = candidates
+    .map((machines) => unitOf(model, home, wish, { machines, step }))
+    .sort((a, b) => (a.times.at(-1) ?? 0) - (b.times.at(-1) ?? 0));
   const times = units.flatMap((unit) => (unit.machines.length === 1 ? [unit.times] : []));
   const within = (ms: number, slack: number) => {
     const stageMs = inFlight === 1 ? Number.POSITIVE_INFINITY : ms / inFlight;

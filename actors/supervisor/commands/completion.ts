@@ -45,6 +45,7 @@ const COMMANDS = [
   "pull",
   "ls",
   "show",
+  "plan",
   "rm",
   "serve",
   "nodes",

@@ -1,0 +1,132 @@
+/** `exo plan`: where a model could run in this home, how fast, and why not elsewhere. Loads nothing. */
+import { DEFAULT_WISH, type Home, KV_BYTES, type StrategyWish } from "#actors/planner/home";
+import { homeOf, type LeftOut } from "#actors/planner/home-of";
+import type { Prediction } from "#actors/planner/placement/predict";
+import { type Plans, plan, type Rejection } from "#actors/planner/plan";
+import { Problem } from "#protocol/problem";
+import { needDaemon } from "../daemon/daemon.ts";
+import { modelAt } from "../node/models.ts";
+import { printJson, type Session } from "../session.ts";
+import { cell } from "../terminal/node-words.ts";
+import { shownBytes, table } from "../terminal/table.ts";
+import type { Cluster } from "./nodes.ts";
+
+export interface PlanFlags {
+  readonly ctx?: number;
+  readonly concurrency?: number;
+  readonly nodes?: readonly string[];
+  readonly minNodes?: number;
+  readonly strategy?: StrategyWish;
+  readonly explain?: boolean;
+}
+
+export async function showPlan(session: Session, model: string, flags: PlanFlags): Promise<void> {
+  const { readModelShape } = await import("#actors/shard-worker/weights/checkpoint");
+  const { name, path } = await modelAt(session, model, false);
+  const shape = readModelShape(path);
+  const daemon = await needDaemon(session);
+  const known = await daemon.get<Cluster>("/exo/v1/cluster", session.signal);
+  const { home, leftOut } = homeOf(known, flags.nodes ? { only: flags.nodes } : {});
+  const context = flags.ctx ?? Math.min(DEFAULT_WISH.context, shape.contextLength ?? DEFAULT_WISH.context);
+  const wish = {
+    ...DEFAULT_WISH,
+    context,
+    kvBytes: KV_BYTES[session.config.runtime.kvQuant ?? "f16"],
+    streams: flags.concurrency ?? 1,
+    minimumNodes: flags.minNodes ?? 1,
+  };
+  const plans = plan(shape, home, wish, flags.strategy);
+  const calibrated = home.machines.every(({ speeds }) => !speeds.assumed);
+  if (session.json) {
+    const nodes = home.machines.map(({ node, name: called }) => ({ node, name: called }));
+    return printJson(session, "plan", { model: name, context, calibrated, nodes, leftOut, ...plans });
+  }
+  const rejected = [
+    ...plans.rejected.map((each) => reasonOf(each, home)),
+    ...leftOut.map(({ name: called, because }) => `${cell(called)} takes no part: ${LEFT_OUT[because]}`),
+  ];
+  if (plans.ranked.length === 0) throw nothingFits(name, context, { plans, rejected });
+  const width = session.terminal.outIsTerminal ? { width: session.terminal.columns() } : {};
+  session.terminal.out(table(HEADERS, plans.ranked.slice(0, SHOWN_MAX).map(rowOf(home)), width));
+  if (flags.explain) session.terminal.out(rejected.map((line) => `–  ${line}\n`).join(""));
+  const gap = plans.exact
+    ? ""
+    : `; the best possible may be up to ${(plans.gap + 1).toFixed(1)} times as fast`;
+  if (!calibrated)
+    session.terminal.out(`speeds are assumed from data sheets, not measured here: uncalibrated${gap}\n`);
+}
+
+/** More are no help to choose. */
+const SHOWN_MAX = 10;
+const HEADERS = ["#", "nodes", "split", "memory", "prefill", "decode", "in all"];
+
+const rowOf =
+  (home: Home) =>
+  (prediction: Prediction, at: number): string[] => {
+    const { placement, loads, prefillTokensPerSecond, decodeTokensPerSecond, totalTokensPerSecond } =
+      prediction;
+    const stages = placement.map(({ start, end, machines }) => {
+      const ranks = machines.length > 1 ? ` over ${machines.length}` : "";
+      return `${start}–${end - 1}${ranks}`;
+    });
+    return [
+      String(at + 1),
+      loads.map(({ machine }) => cell(home.machines[machine]?.name ?? "")).join("+"),
+      `layers ${stages.join(" | ")}`,
+      loads.map(({ total }) => shownBytes(total)).join(" + "),
+      `${rate(prefillTokensPerSecond)} t/s`,
+      `${rate(decodeTokensPerSecond)} t/s`,
+      `${rate(totalTokensPerSecond)} t/s`,
+    ];
+  };
+
+const rate = (value: number): string => value.toFixed(value < 10 ? 1 : 0);
+
+const LEFT_OUT: Readonly<Record<LeftOut["because"], string>> = {
+  notPaired: "not paired",
+  notConnected: "not connected now",
+  excluded: "excluded",
+  drained: "drained",
+  factsUnknown: "nothing is known of it yet",
+  notNamed: "not among --nodes",
+};
+
+function reasonOf(rejection: Rejection, home: Home): string {
+  const named = (machines: readonly number[]) =>
+    machines.map((at) => cell(home.machines[at]?.name ?? "")).join("+");
+  switch (rejection.type) {
+    case "memory": {
+      const each = rejection.short.map(
+        ({ machine, bytes }) => `${shownBytes(bytes)} short on ${named([machine])}`,
+      );
+      return `${named(rejection.machines)} by itself: ${each.join(", ")}`;
+    }
+    case "indivisible": {
+      const { what, size, piece } = rejection.division;
+      const pieces = piece > 1 ? ` in pieces of ${piece}` : "";
+      return `tensor over ${rejection.ranks}: ${size} ${what}${pieces} do not divide by ${rejection.ranks}`;
+    }
+    case "unlinked":
+      return `${named(rejection.machines)}: no link between them is known`;
+    case "fewMachines":
+      return `${rejection.wanted} machines are asked for, ${rejection.have} can take part`;
+    case "home":
+      return `all machines together: ${shownBytes(rejection.shortBytes)} short`;
+    case "ring":
+      return "ring: the one set that its rule tries does not hold the model";
+  }
+}
+
+interface Nothing {
+  readonly plans: Plans;
+  readonly rejected: readonly string[];
+}
+
+function nothingFits(model: string, context: number, { plans, rejected }: Nothing): Problem {
+  const { closest } = plans;
+  const remedy = closest
+    ? `it would fit with less context: --ctx ${closest.context}`
+    : "free memory (exo ps, exo stop), add a machine (exo invite), or choose a smaller model or quantisation";
+  const why = rejected.length > 0 ? `: ${rejected.join("; ")}` : "";
+  return new Problem("doesNotFit", `no plan fits ${model} with a context of ${context}${why}`, { remedy });
+}

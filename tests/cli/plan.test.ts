@@ -1,0 +1,77 @@
+/** `exo plan` over a home that is told: two machines, one of them small, and one that is drained. */
+import { expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { exo, freshFolder } from "./exo.ts";
+
+const folder = join(import.meta.dir, "..", "..", ".cache", "models", "smollm2");
+const model = join(folder, readdirSync(folder).find((file) => file.endsWith(".gguf")) ?? "");
+
+function machine(name: string, gigabytes: number, more: object = {}) {
+  const facts = {
+    ...{ name, version: "0.1.0", os: "linux", arch: "x64", chip: "a chip", cores: 4, rdma: "none" },
+    ...{ memoryBytes: gigabytes * 1e9, freeBytes: gigabytes * 1e9, accelerators: [], interfaces: [] },
+  };
+  const standing = { leader: false, voter: true, drained: false, excluded: false, labels: {}, addresses: [] };
+  return { node: `id-${name}`, name, state: "up", ...standing, facts, ...more };
+}
+
+const link = (from: string, to: string) => ({
+  ...{ from: `id-${from}`, to: `id-${to}`, medium: "ethernet", rdma: "none" },
+  ...{ latencyMs: 0.4, bytesPerSecond: 118e6 },
+});
+
+function home(nodes: readonly object[]) {
+  const links = [link("studio", "mini"), link("mini", "studio")];
+  const fetch = (request: Request) =>
+    Response.json(request.url.endsWith("/cluster") ? { nodes, links } : { status: "ok" }, {
+      headers: { "x-exo-node": "fake" },
+    });
+  return Bun.serve({ port: 0, hostname: "127.0.0.1", fetch });
+}
+
+async function planned(nodes: readonly object[], ...flags: readonly string[]) {
+  using folder = freshFolder();
+  await using daemon = home(nodes);
+  return await exo(["plan", model, "--host", `http://127.0.0.1:${daemon.port}`, ...flags], {
+    home: folder.path,
+  });
+}
+
+test("placements are ranked, and with --explain every other has its reason", async () => {
+  const nodes = [machine("studio", 8), machine("mini", 0.5), machine("tower", 64, { drained: true })];
+  const { code, out, err } = await planned(nodes, "--ctx", "2048", "--explain");
+  expect({
+    code,
+    err,
+    lines: out.split("\n").map((line) => line.replace(/\d+(\.\d+)? t\/s/g, "N t/s")),
+  }).toEqual({
+    code: 0,
+    err: "",
+    lines: [
+      expect.stringMatching(/^# {2}NODES +SPLIT +MEMORY +PREFILL +DECODE +IN ALL$/),
+      expect.stringMatching(/^1 {2}studio +layers 0–29 +315 MB +N t\/s +N t\/s +N t\/s$/),
+      expect.stringMatching(/^2 {2}(studio\+mini|mini\+studio) +layers 0–\d+ \| \d+–29 +\d+ MB \+ \d+ MB/),
+      "–  mini by itself: 70.7 MB short on mini",
+      "–  tensor over 2: 9 attention heads do not divide by 2",
+      "–  tower takes no part: drained",
+      "speeds are assumed from data sheets, not measured here: uncalibrated",
+      "",
+    ],
+  });
+});
+
+test("where nothing fits, the shortfall and the context that would fit are named", async () => {
+  const { code, out, err } = await planned([machine("mini", 0.53)], "--ctx", "8192");
+  expect({ code, out, err: err.split("\n") }).toEqual({
+    code: 5,
+    out: "",
+    err: [
+      expect.stringMatching(
+        /^✗ no plan fits .* with a context of 8192: mini by itself: \d+ MB short on mini; .* short$/,
+      ),
+      "→ it would fit with less context: --ctx 512",
+      "",
+    ],
+  });
+});
