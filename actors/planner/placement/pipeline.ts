@@ -46,8 +46,10 @@ function fromFirst(first: number, search: Prepared, best: Best): void {
   for (let end = 1; end <= layers; end++)
     if (at(earliest[first], end) === 0) work.times[end] = at(units[first]?.times, end);
   if (wholeFits[first]) work.times[layers] = at(units[first]?.times, layers);
-  const state = stateOf(first, used, [], { search, limit: best.limit });
-  best.offer(state, at(state.times, layers));
+  const whole = at(work.times, layers);
+  const state = stateOf(first, used, [], { search, limit: best.limit, whole });
+  if (!state) return;
+  best.offer(state, whole);
   const levels: Map<number, State[]>[] = [];
   const put = (made: State) => {
     if (made.bound >= best.limit) return;
@@ -89,8 +91,8 @@ function extend(group: readonly State[], { first, search, best, put }: Extending
     if (from > to) continue;
     place(next, [from, to], search);
     const whole = at(work.times, layers) + at(backs[next], first);
-    const state = stateOf(next, used | own, live, { search, limit: best.limit });
-    if (state.bound >= best.limit && whole >= best.limit) continue;
+    const state = stateOf(next, used | own, live, { search, limit: best.limit, whole });
+    if (!state) continue;
     best.offer(state, whole);
     put(state);
   }
@@ -138,16 +140,20 @@ function place(
   }
 }
 
-/** What was worked out, without the ends from which nothing of interest can follow. */
+interface Judged {
+  readonly search: Prepared;
+  readonly limit: number;
+  /** Milliseconds of the plan that ends here. */
+  readonly whole: number;
+}
+
+/** What was worked out, without the ends from which nothing of interest can follow; undefined where nothing is left of it. */
 function stateOf(
   unit: number,
   used: number,
   others: readonly State[],
-  {
-    search: { layers, work, restWithout, roomWithout },
-    limit,
-  }: { readonly search: Prepared; readonly limit: number },
-): State {
+  { search: { layers, work, restWithout, roomWithout }, limit, whole }: Judged,
+): State | undefined {
   const { times, starts, by } = work;
   const rest = restWithout(used);
   const room = roomWithout(used);
@@ -162,6 +168,7 @@ function stateOf(
     to = end;
     bound = Math.min(bound, ms);
   }
+  if (bound >= limit && whole >= limit) return undefined;
   const via = Int16Array.from(starts, (start) => at(by, start));
   return { unit, used, times: times.slice(), starts: starts.slice(), via, others, from, to, bound };
 }
