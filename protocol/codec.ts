@@ -70,6 +70,8 @@ export function decode(bytes: Uint8Array, start = 0, end = bytes.length): Envelo
 function envelopeOf(to: unknown, from: unknown, id: unknown, re: unknown, message: unknown): Envelope {
   if (typeof to !== "string" || typeof from !== "string" || !isId(id) || !isId(re))
     throw new ProtocolError("a frame's addresses must be text and its ids whole numbers");
+  if (to.length > ADDRESS_MAX || from.length > ADDRESS_MAX)
+    throw new ProtocolError(`an address of more than ${ADDRESS_MAX} characters is none`);
   const made = { to, from, message } as { -readonly [K in keyof Envelope]: Envelope[K] };
   if (id > 0) made.id = id;
   if (re > 0) made.re = re;
@@ -87,6 +89,9 @@ export class UnknownMessage extends ProtocolError {
     this.envelope = { ...envelope, message: { type } };
   }
 }
+
+/** None of ours is half as long; traces, logs and tables keep addresses as they came. */
+const ADDRESS_MAX = 512;
 
 /** A name for logs and refusals, never longer than a line. */
 const TYPE_MAX = 64;

@@ -71,6 +71,7 @@ test("T16: every address asks for its scope, and a key without it is refused", a
   expect(table.sort().join("\n")).toMatchInlineSnapshot(`
     "GET /: everybody
     GET /exo/v1/cluster: cluster.read
+    GET /exo/v1/debug/trace: cluster.admin
     GET /exo/v1/events: cluster.read
     GET /exo/v1/links: cluster.read
     GET /exo/v1/nodes: cluster.read

@@ -1,4 +1,5 @@
 /** Everything the ApiGateway may touch. Production passes the Supervisor and its workers; a test passes plain objects. */
+import type { TraceEntry } from "#actors/runtime/trace";
 import type { ApiKey } from "#protocol/api-key";
 import type { NodeOrder, NodeView } from "#protocol/cluster";
 import type { Delta, Generation } from "#protocol/generation";
@@ -58,6 +59,8 @@ export interface GatewayPorts {
   pairing?(): PairingPort | undefined;
   /** Between this machine and its peers, and between these as they tell. */
   links(): Promise<readonly LinkView[]>;
+  /** The last messages between actors here, oldest first: names alone, nothing that a message says. Undefined: none are kept. */
+  trace?(): readonly TraceEntry[];
   /** Resolves when every link was measured anew, as far as no machine works. */
   measureLinks(): Promise<void>;
   /** The machine of that name or id after it; undefined when it is gone. Throws a Problem. */

@@ -24,6 +24,8 @@ export interface TraceEntry {
   readonly what: string;
 }
 
+type Noted = { -readonly [K in keyof TraceEntry]: TraceEntry[K] };
+
 export interface TraceOptions {
   readonly nowMs: () => number;
   /** Entries kept; older ones are overwritten. */
@@ -39,7 +41,10 @@ const NAMES_MAX = 8192;
 
 export class Trace {
   readonly #nowMs: () => number;
-  readonly #entries: (TraceEntry | undefined)[];
+  /** Written over in place once the ring is full: an entry is noted twice for each message. */
+  readonly #entries: Noted[] = [];
+  readonly #kept: number;
+  #next = 0;
   readonly #digests: boolean;
   readonly #names = new Map<string, number>();
   #count = 0;
@@ -48,13 +53,22 @@ export class Trace {
 
   constructor({ nowMs, entries = ENTRIES, digest = false }: TraceOptions) {
     this.#nowMs = nowMs;
-    this.#entries = new Array<TraceEntry | undefined>(entries).fill(undefined);
+    this.#kept = entries;
     this.#digests = digest;
   }
 
   note(kind: TraceKind, actor: string, peer: string, what: string): void {
     const ms = this.#nowMs();
-    this.#entries[this.#count % this.#entries.length] = { ms, kind, actor, peer, what };
+    const place = this.#entries[this.#next];
+    if (place === undefined) this.#entries.push({ ms, kind, actor, peer, what });
+    else {
+      place.ms = ms;
+      place.kind = kind;
+      place.actor = actor;
+      place.peer = peer;
+      place.what = what;
+    }
+    this.#next = this.#next + 1 === this.#kept ? 0 : this.#next + 1;
     this.#count += 1;
     if (!this.#digests) return;
     this.#mix(ms * 1000);
@@ -68,11 +82,8 @@ export class Trace {
 
   /** What is kept, oldest first. */
   get entries(): readonly TraceEntry[] {
-    const kept = Math.min(this.#count, this.#entries.length);
-    const first = this.#count - kept;
-    return Array.from({ length: kept }, (_, i) => this.#entries[(first + i) % this.#entries.length]).filter(
-      (entry) => entry !== undefined,
-    );
+    const first = this.#entries.length < this.#kept ? 0 : this.#next;
+    return [...this.#entries.slice(first), ...this.#entries.slice(0, first)].map((entry) => ({ ...entry }));
   }
 
   /** 64 bits in hex over every entry so far. */

@@ -244,6 +244,9 @@ function machineCommands(make: Make): void {
   const doctor = make("doctor", "check this machine and say what to do");
   doctor.command.option("--online", "also ask the model hub");
   doctor.does(async (session, _, flags) => (await import("./commands/doctor.ts")).doctor(session, flags));
+  make("debug <what>", "what goes on inside the running exo: trace").does(async (session, [what]) =>
+    (await import("./commands/debug.ts")).debug(session, String(what)),
+  );
   make("completion <shell>", "print a completion script for bash, zsh or fish").does(
     async (session, [shell]) => (await import("./commands/completion.ts")).completion(session, String(shell)),
   );

@@ -11,6 +11,7 @@ const wrongUses: readonly (readonly [string, number, string])[] = [
     2,
     '✗ there is nothing to answer: no prompt was given and stdin is empty\n→ exo run m "question"\n',
   ],
+  ["debug nothing", 2, "✗ nothing is nothing to look at\n→ exo debug trace\n"],
   ["stop", 2, "✗ no model was named\n→ exo stop MODEL, or exo stop --all\n"],
   ["completion bsh", 2, "✗ there is no completion for bsh\n→ did you mean bash?\n"],
   ["ps", 3, "✗ no exo is running on this machine\n→ start one: exo serve\n"],

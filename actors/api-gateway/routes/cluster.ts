@@ -28,6 +28,12 @@ export const clusterRoutes = (ports: GatewayPorts): readonly Route[] => [
   },
   {
     method: "GET",
+    path: "/exo/v1/debug/trace",
+    access: "cluster.admin",
+    handle: () => ({ entries: ports.trace?.() ?? [] }),
+  },
+  {
+    method: "GET",
     path: "/state",
     access: "cluster.read",
     handle: async () => exoState(await ports.nodes(), await ports.links(), ports.nowSeconds()),

@@ -3,6 +3,7 @@ import { type ApiGatewayOptions, apiGateway } from "#actors/api-gateway/index";
 import type { Generate, ModelListing } from "#actors/api-gateway/ports";
 import type { Clock } from "#actors/runtime/clock";
 import { ActorSystem } from "#actors/runtime/system";
+import { Trace } from "#actors/runtime/trace";
 import { ApiGateway } from "#protocol/api-gateway";
 import type { Address } from "#protocol/ids";
 import { Problem, problemOf } from "#protocol/problem";
@@ -61,7 +62,8 @@ const STOP_MS = DRAIN_MS + 10_000;
 
 export async function startNode(options: NodeOptions): Promise<Node> {
   const { clock } = options;
-  const system = new ActorSystem(options.cluster?.identity.node ?? "node", clock);
+  const trace = new Trace({ nowMs: clock.nowMs });
+  const system = new ActorSystem(options.cluster?.identity.node ?? "node", clock, { trace });
   const [boss, gateway, me] = [
     system.address("supervisor"),
     system.address("api-gateway"),
@@ -97,6 +99,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       throw new Problem("unavailable", "this machine serves alone");
     },
     links: async () => home?.machines.links ?? [],
+    trace: () => trace.entries,
     measureLinks: async () => await home?.machines.measure(),
     loaded,
     changed: watchers.add,
