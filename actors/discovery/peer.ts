@@ -119,6 +119,11 @@ export class Peer {
 
   /** A control link is open, dialled by either side. Of two the smaller id's stays, as both ends agree on that. */
   join(link: Link): void {
+    // A dial may succeed in the moment in which its member is forgotten.
+    if (this.#chart.getSnapshot().status === "stopped") {
+      link.close();
+      return;
+    }
     // Both ends of a link that is silent may differ in whether it lives: then the newer one is right.
     const preferred = link.dialled === this.#ports.self < this.node || this.state !== "up";
     if (this.#link && this.#link.peer.boot === link.peer.boot && !preferred) {

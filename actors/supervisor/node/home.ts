@@ -29,7 +29,11 @@ export async function openHome(system: ActorSystem, options: HomeOptions): Promi
   const busy = async () =>
     (await loaded()).some(({ state, requests }) => requests > 0 || state === "loading");
   const machines = openMachines(system, cluster, { name, version, modelsFolder, busy });
-  const pairing = await openPairing(system, cluster, options.cluster);
+  const pairing = await openPairing(system, cluster, options.cluster).catch(async (error: unknown) => {
+    machines.stop();
+    await cluster.stop();
+    throw error;
+  });
   return {
     cluster,
     pairing,
