@@ -12,6 +12,7 @@ import { firstSnapshot, freshCluster } from "#actors/supervisor/cluster/genesis"
 import { changed } from "#actors/supervisor/cluster/member-changes";
 import type { ClusterRecord, ClusterStore } from "#actors/supervisor/cluster/record";
 import type { NodeId } from "#protocol/ids";
+import { Problem } from "#protocol/problem";
 import type { RaftEntry, RaftSnapshot } from "#protocol/raft";
 import { SimulatedWire } from "./network.ts";
 import { seeded } from "./random.ts";
@@ -20,6 +21,7 @@ import { VirtualTime } from "./time.ts";
 /** A disk that survives the process on it. */
 export class MemoryDisk implements ClusterStore, RaftStore {
   record: ClusterRecord | undefined;
+  isFull = false;
   #vote: { term: number; votedFor?: NodeId } = { term: 0 };
   #snapshot: RaftSnapshot = NONE;
   #entries: readonly RaftEntry[] = [];
@@ -28,6 +30,7 @@ export class MemoryDisk implements ClusterStore, RaftStore {
     return this.record;
   }
   saveRecord(record: ClusterRecord): void {
+    this.#refuse();
     this.record = structuredClone(record);
   }
   begin(record: ClusterRecord, snapshot: RaftSnapshot = NONE): void {
@@ -40,14 +43,20 @@ export class MemoryDisk implements ClusterStore, RaftStore {
     return { ...this.#vote, snapshot: this.#snapshot, entries: this.#entries };
   }
   saveVote(term: number, votedFor: NodeId | undefined): void {
+    this.#refuse();
     this.#vote = { term, ...(votedFor && { votedFor }) };
   }
   write(index: number, entries: readonly RaftEntry[]): void {
+    this.#refuse();
     this.#entries = [...this.#entries.slice(0, index - this.#snapshot.index - 1), ...entries];
   }
   compact(snapshot: RaftSnapshot, keepAfter: boolean): void {
+    this.#refuse();
     this.#entries = keepAfter ? this.#entries.slice(snapshot.index - this.#snapshot.index) : [];
     this.#snapshot = snapshot;
+  }
+  #refuse(): void {
+    if (this.isFull) throw new Problem("doesNotFit", "the disk is full");
   }
 }
 

@@ -70,7 +70,9 @@ export class Membership {
       changed: () => this.#follow(),
       lied: ports.refused,
       failed: (error) =>
-        ports.troubled(`this machine cannot keep the cluster's log any more: ${reason(error)}`),
+        ports.troubled(
+          `this machine cannot keep the cluster's log, and decides nothing until it can: ${reason(error)}`,
+        ),
     });
     this.#making = new Making(this.#replica, system.clock, () => this.clusterKey);
     this.#tending = new Tending({
@@ -124,7 +126,7 @@ export class Membership {
       else if (message.type === "Cluster.Forgotten") this.#takeFarewell(message.list);
       else void answered(this.#making.make(message)).then(reply);
     });
-    this.#replica.raft.start();
+    this.#replica.start();
     this.#follow();
     this.#tending.start();
   }

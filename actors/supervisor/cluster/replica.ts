@@ -21,7 +21,7 @@ export interface ReplicaPorts {
   readonly send: (to: NodeId, message: RaftMessage) => void;
   /** The state, who leads or who votes is another. */
   readonly changed: () => void;
-  /** The log cannot be kept: the disk is full or gone. Nothing is decided here any more. */
+  /** The log cannot be kept: the disk is full or gone. Nothing is decided here until it can. */
   readonly failed: (error: unknown) => void;
   /** A member said what cannot be; it was passed over. */
   readonly lied: (from: NodeId, why: string) => void;
@@ -29,6 +29,8 @@ export interface ReplicaPorts {
 
 /** Refusals whose proposers may still ask. */
 const REFUSALS_KEPT = 64;
+/** A disk that was full is looked at again so often. */
+const AGAIN_MS = 10_000;
 
 export class Replica {
   readonly raft: Raft;
@@ -37,6 +39,9 @@ export class Replica {
   #state: ClusterState | undefined;
   #telling = false;
   #isStopped = false;
+  /** The store failed; nothing is decided here until it works again. */
+  #hasFailed = false;
+  #cancelAgain = () => {};
 
   /** Throws Problem when what the store holds is damaged. */
   constructor(ports: ReplicaPorts) {
@@ -84,12 +89,18 @@ export class Replica {
     return epoch;
   }
 
+  start(): void {
+    this.#guarded(() => this.raft.start());
+  }
+
   stop(): void {
     this.#isStopped = true;
+    this.#cancelAgain();
     this.raft.stop();
   }
 
   receive(from: NodeId, message: RaftMessage): void {
+    if (this.#hasFailed) return;
     const { clusterKey, lied } = this.#ports;
     const { term, committed } = this.raft;
     const why = lieIn(message, { clusterKey, term, lastIndex: committed });
@@ -132,9 +143,14 @@ export class Replica {
   #guarded(run: () => void): void {
     try {
       run();
+      this.#hasFailed = false;
     } catch (error) {
       this.raft.stop();
-      this.#ports.failed(error);
+      if (!this.#hasFailed) this.#ports.failed(error);
+      this.#hasFailed = true;
+      this.#cancelAgain();
+      // What could not be kept was promised to nobody: it goes on as after a restart.
+      this.#cancelAgain = this.#ports.clock.after(AGAIN_MS, () => this.start());
     }
   }
 }
