@@ -21,6 +21,8 @@ export interface DiscoveryOptions {
   readonly clock: Clock;
   /** UDP; undefined: neither shout nor listen. */
   readonly port: number | undefined;
+  /** How datagrams are sent and heard; absent: by the sockets of this machine. */
+  readonly openDatagrams?: () => Promise<Datagrams>;
   readonly namespace: string;
   readonly excludedInterfaces: readonly string[];
   /** Members' ports of machines that shouting does not reach. */
@@ -129,10 +131,12 @@ const behaviour =
     }
   };
 
-const datagramsOf = async ({ port, clock, addresses, excludedInterfaces, troubled }: DiscoveryOptions) =>
-  port === undefined
-    ? undefined
-    : await openUdp({ port, clock, addresses, excluded: excludedInterfaces, troubled });
+async function datagramsOf(options: DiscoveryOptions): Promise<Datagrams | undefined> {
+  const { port, clock, addresses, excludedInterfaces, troubled, openDatagrams } = options;
+  if (port === undefined) return undefined;
+  return await (openDatagrams?.() ??
+    openUdp({ port, clock, addresses, excluded: excludedInterfaces, troubled }));
+}
 
 const nearbyOn = (datagrams: Datagrams, options: DiscoveryOptions, elsewhere: Elsewhere) => {
   const { clock, presence, namespace, changed, addresses, troubled } = options;

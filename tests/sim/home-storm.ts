@@ -1,145 +1,271 @@
 /** A home of whole nodes in two minutes of bad weather, then half a minute to agree: the classes of production, wired as there. */
+import type { Envelope } from "#protocol/codec";
 import type { NodeId } from "#protocol/ids";
+import { Account } from "./account.ts";
+import { FileDisk } from "./disk.ts";
+import { garbage } from "./garbage.ts";
 import { SimulatedHome } from "./home.ts";
+import { drawMenu, type Menu } from "./menu.ts";
+import { Rebirths } from "./rebirth.ts";
 import type { Storm } from "./storm.ts";
+import { Verdicts } from "./verdicts.ts";
 
 const BAD_SECONDS = 120;
-const HEAL_MS = 30_000;
 const STEP_MS = 100;
-
-/** Of all nodes together; a calm home of 20 says about 2000. */
-const MESSAGES_PER_SECOND_MAX = 20_000;
-
-interface Append {
-  readonly term: number;
-}
-
-/** A storm's own account of what should never be, and of what was confirmed. */
-class Account {
-  readonly violations: string[] = [];
-  readonly confirmed: string[] = [];
-  readonly #leaders = new Map<number, NodeId>();
-  #asked = 0;
-  #second = 0;
-  #carried = 0;
-
-  constructor(home: SimulatedHome) {
-    home.wire.heard = (from, { message }) => {
-      if (message.type === "Raft.Append") this.#noteLeader(from, (message as unknown as Append).term);
-      return this.#mayCarry(home.time.nowMs, message.type);
-    };
-  }
-
-  #noteLeader(from: NodeId, term: number): void {
-    const known = this.#leaders.get(term);
-    if (known !== undefined && known !== from) this.blame(`term ${term} has two leaders`);
-    this.#leaders.set(term, from);
-  }
-
-  /** What is too much in one second is lost, so that an argument without end has one. */
-  #mayCarry(nowMs: number, type: string): boolean {
-    const second = Math.floor(nowMs / 1000);
-    if (second !== this.#second) this.#carried = 0;
-    this.#second = second;
-    this.#carried += 1;
-    if (this.#carried <= MESSAGES_PER_SECOND_MAX) return true;
-    this.blame(`more than ${MESSAGES_PER_SECOND_MAX} messages in a second, the last ${type}`);
-    return false;
-  }
-
-  blame(...faults: readonly string[]): void {
-    for (const fault of faults) if (!this.violations.includes(fault)) this.violations.push(fault);
-  }
-
-  /** Asks some machine for a change, and remembers it once it is confirmed. */
-  ask(home: SimulatedHome, name: string): void {
-    const key = `k${this.#asked++}`;
-    const { node } = home.machine(name);
-    node?.set(key, "1").then(
-      () => this.confirmed.push(key),
-      () => {},
-    );
-  }
-}
+/** Whoever is to agree after healing has so long; only then is it looked whether it does. */
+const HEAL_MS = 5000;
+/** One that begins anew, or was killed late, is let in by then. */
+const REST_MS = 20_000;
+const SPARES = 2;
+const CALM = { loss: 0, delayMs: 1, jitterMs: 1 };
+/** The wall clock of a machine jumps by up to an hour. */
+const JUMP_SECONDS = 3600;
 
 export async function homeStorm(seed: number, size: number): Promise<Storm> {
-  const home = new SimulatedHome(seed);
-  const account = new Account(home);
-  const names = [..."abcdefghijklmnopqrstuvwxyz"].slice(0, size);
-  const [first = "a", ...others] = names;
-  await home.pair(first, ...others);
-  for (const name of names) if (!home.machine(name).node) await home.start(name);
-  for (let second = 0; second < BAD_SECONDS && account.violations.length === 0; second++)
-    await badSecond(home, names, account);
-  Object.assign(home.wire.weather, { loss: 0, delayMs: 1, jitterMs: 1 });
-  home.wire.heal();
-  for (const name of names) if (!home.machine(name).node) await home.start(name);
-  await home.time.pass(HEAL_MS);
-  await checkHealed(home, names, account);
-  const { violations, confirmed } = account;
-  return { seed, violations, digest: home.trace.digest, virtualMs: home.time.nowMs, did: confirmed.length };
+  const storm = new HomeStorm(seed, size);
+  try {
+    return await storm.run(seed);
+  } finally {
+    storm.end();
+  }
 }
 
-/** Everybody is up for everybody, one leads, and nothing that was confirmed is missing anywhere. */
-async function checkHealed(home: SimulatedHome, names: readonly string[], account: Account): Promise<void> {
-  const leaders = new Set<string>();
-  for (const name of names) {
-    const views = await home.node(name).nodes();
-    for (const view of views) {
-      if (view.state !== "up" && view.state !== "self")
-        account.blame(`${name} sees ${view.name} as ${view.state}`);
-      if (view.leader) leaders.add(view.name);
+class HomeStorm {
+  readonly #home: SimulatedHome;
+  readonly #account: Account;
+  readonly #verdicts: Verdicts;
+  readonly #rebirths: Rebirths;
+  readonly #menu: Menu;
+  readonly #names: readonly string[];
+  readonly #files: FileDisk[] = [];
+  /** Of a machine whose disk is slow: how long each write holds it up. */
+  readonly #slowMs = new Map<string, number>();
+  #hostile: string | undefined;
+  #said: Envelope | undefined;
+
+  constructor(seed: number, size: number) {
+    this.#home = new SimulatedHome(seed);
+    this.#account = new Account(this.#home);
+    this.#verdicts = new Verdicts(this.#home, this.#account);
+    this.#rebirths = new Rebirths(this.#home, this.#account);
+    this.#menu = drawMenu(this.#home.random);
+    this.#names = [..."abcdefghijklmnopqrstuvwxyz"].slice(0, size);
+  }
+
+  async run(seed: number): Promise<Storm> {
+    const [home, account] = [this.#home, this.#account];
+    await this.#begin();
+    for (let second = 0; second < BAD_SECONDS && account.violations.length === 0; second++)
+      await this.#badSecond();
+    await this.#heal();
+    account.checkSaid();
+    this.#verdicts.checkMedian();
+    const { violations, confirmed } = account;
+    return { seed, violations, digest: home.trace.digest, virtualMs: home.time.nowMs, did: confirmed.length };
+  }
+
+  end(): void {
+    for (const name of this.#names) this.#home.kill(name);
+    for (const files of this.#files) files.remove();
+  }
+
+  async #begin(): Promise<void> {
+    const [home, menu] = [this.#home, this.#menu];
+    const [first = "a", ...others] = this.#names;
+    await home.pair(first, ...others);
+    if (menu.wipes > 0 || menu.hasFiles) await home.spare(SPARES);
+    if (menu.hasFiles) this.#files.push(await home.onFiles(this.#any()));
+    for (const name of this.#names) if (home.random() < menu.newer) home.wire.newer.add(home.id(name));
+    if (menu.garbage > 0 && this.#names.length > 3) this.#hostile = this.#any();
+    const { heard } = home.wire;
+    home.wire.heard = (from, envelope) => {
+      if (this.#hostile !== undefined && home.id(this.#hostile) === from) this.#said = envelope;
+      return heard(from, envelope);
+    };
+    home.air.doubled = menu.doubled;
+    for (const name of this.#names) await this.#start(name);
+    await home.time.pass(2000);
+  }
+
+  async #start(name: string): Promise<void> {
+    const machine = this.#home.machine(name);
+    machine.disk.watch = this.#account.watchOf(name, () => this.#stall(name));
+    await this.#home.start(name);
+    this.#verdicts.started(name);
+  }
+
+  async #badSecond(): Promise<void> {
+    const [home, menu] = [this.#home, this.#menu];
+    this.#harm();
+    for (const name of this.#names)
+      if (!home.machine(name).node && this.#often(menu.restarts)) await this.#start(name);
+    this.#rebirths.step();
+    this.#account.checkHeld();
+    for (let at = 0; at < 1000; at += STEP_MS) {
+      if (this.#often(menu.asks)) this.#account.ask(this.#any());
+      await home.time.pass(STEP_MS);
+      this.#verdicts.check();
     }
-    const { settings } = home.node(name);
-    const lost = account.confirmed.filter((key) => settings[key] === undefined);
-    if (lost.length > 0) account.blame(`${name} lacks ${lost.length} confirmed changes: ${lost[0]}`);
   }
-  if (leaders.size !== 1) account.blame(`${[...leaders].join(", ") || "nobody"} leads`);
-}
 
-async function badSecond(home: SimulatedHome, names: readonly string[], account: Account): Promise<void> {
-  const { random, wire, time } = home;
-  const often = (part: number) => random() < part;
-  const any = () => names[Math.floor(random() * names.length)] ?? "a";
-  if (often(0.3)) turn(home, often(0.4));
-  if (often(0.15)) trouble(home, any(), any());
-  if (often(0.15)) wire.heal();
-  const victim = any();
-  if (often(0.06) && home.machine(victim).node) home.kill(victim);
-  const sleeper = any();
-  if (often(0.04)) home.machine(sleeper).clockJumpSeconds += (random() - 0.5) * 7200;
-  for (const name of names) if (!home.machine(name).node && often(0.4)) await home.start(name);
-  for (let at = 0; at < 1000; at += STEP_MS) {
-    if (often(0.1)) account.ask(home, any());
-    await time.pass(STEP_MS);
+  #harm(): void {
+    const [home, menu] = [this.#home, this.#menu];
+    if (this.#often(menu.jumps)) this.#jump(home.machine(this.#any()));
+    if (this.#often(menu.turns)) this.#turn();
+    if (this.#often(menu.troubles)) this.#trouble(this.#any(), this.#any());
+    if (this.#often(menu.heals)) this.#mend();
+    if (this.#often(menu.kills)) this.#kill(this.#any());
+    if (this.#often(menu.wipes)) this.#wipe(this.#any());
+    if (this.#often(menu.garbage)) this.#sendGarbage();
+    if (this.#often(menu.replays)) home.air.replay();
+    if (this.#often(menu.overloads)) for (let asked = 0; asked < 40; asked++) this.#account.ask(this.#any());
   }
-}
 
-/** The weather turns for all. */
-function turn({ wire, random }: SimulatedHome, calm: boolean): void {
-  Object.assign(
-    wire.weather,
-    calm
-      ? { loss: 0, delayMs: 1, jitterMs: 1 }
-      : { loss: random() * 0.3, delayMs: random() * 60, jitterMs: random() * 60 },
-  );
-}
+  #jump(machine: { clockJumpSeconds: number }): void {
+    machine.clockJumpSeconds += (this.#home.random() - 0.5) * 2 * JUMP_SECONDS;
+  }
 
-/** Something happens to one machine, or between two. */
-function trouble(home: SimulatedHome, one: string, other: string): void {
-  const { wire, random } = home;
-  const [a, b] = [home.id(one), home.id(other)];
-  const kind = Math.floor(random() * 4);
-  if (kind === 0) wire.cut(a, b);
-  else if (kind === 1)
-    for (const [from, to] of [
-      [a, b],
-      [b, a],
-    ] as const)
-      wire.cut(from, to);
-  else if (kind === 2) wire.clog(a, b, random() * 3000);
-  else {
-    wire.pause(a);
-    wire.time.after(100 + random() * 5000, () => wire.resume(a));
+  /** The weather turns for all. */
+  #turn(): void {
+    const { wire, random } = this.#home;
+    const { calm, lossMax, delayMaxMs } = this.#menu;
+    const rough = {
+      loss: random() * lossMax,
+      delayMs: random() * delayMaxMs,
+      jitterMs: random() * delayMaxMs,
+    };
+    Object.assign(wire.weather, random() < calm ? CALM : rough);
+    this.#verdicts.weather();
+  }
+
+  #mend(): void {
+    this.#home.wire.heal();
+    this.#slowMs.clear();
+    this.#verdicts.eased();
+  }
+
+  /** Something happens to one machine, or between two. */
+  #trouble(one: string, other: string): void {
+    const { wire, random } = this.#home;
+    const [a, b] = [this.#home.id(one), this.#home.id(other)];
+    const kind = Math.floor(random() * 7);
+    if (kind === 0) wire.cut(a, b);
+    else if (kind === 1) {
+      wire.cut(a, b);
+      wire.cut(b, a);
+    } else if (kind === 2) wire.clog(a, b, random() * 3000);
+    else if (kind === 3) this.#isolate(one);
+    else if (kind === 4) this.#slowMs.set(one, 5 + random() * 300);
+    else this.#freeze(one, 100 * 300 ** random(), kind === 5);
+    if (kind < 5) for (const name of [one, other]) this.#verdicts.trouble(name, Number.POSITIVE_INFINITY);
+  }
+
+  /** Some on one side, the others on the other. */
+  #isolate(one: string): void {
+    const { wire, random } = this.#home;
+    const side = new Set(this.#names.filter((name) => name === one || random() < 0.3));
+    for (const here of side)
+      for (const there of this.#names)
+        if (!side.has(there)) {
+          wire.cut(this.#home.id(here), this.#home.id(there));
+          wire.cut(this.#home.id(there), this.#home.id(here));
+        }
+    for (const name of this.#names) this.#verdicts.trouble(name, Number.POSITIVE_INFINITY);
+  }
+
+  /** Its process stands still; when it sleeps its system does so as well. */
+  #freeze(name: string, ms: number, sleeps: boolean): void {
+    const { wire, time } = this.#home;
+    const node = this.#home.id(name);
+    wire.pause(node);
+    wire.site(node).dark ||= sleeps;
+    this.#verdicts.trouble(name, ms);
+    time.after(ms, () => {
+      if (sleeps) wire.site(node).dark = false;
+      wire.resume(node);
+    });
+  }
+
+  /** A write that waits for a slow disk. */
+  #stall(name: string): void {
+    const ms = this.#slowMs.get(name);
+    if (ms !== undefined && !this.#home.wire.site(this.#home.id(name)).paused) this.#freeze(name, ms, false);
+  }
+
+  #kill(name: string): void {
+    if (!this.#home.machine(name).node) return;
+    this.#verdicts.died(name);
+    this.#home.kill(name);
+    const { disk } = this.#home.machine(name);
+    if (disk instanceof FileDisk && this.#rebirths.isSafe(name) && disk.damage(this.#home.random))
+      this.#rebirths.begin(name);
+  }
+
+  #wipe(name: string): void {
+    if (!this.#home.machine(name).node || !this.#rebirths.isSafe(name)) return;
+    this.#verdicts.trouble(name, Number.POSITIVE_INFINITY);
+    this.#rebirths.begin(name);
+  }
+
+  #sendGarbage(): void {
+    const { random, wire } = this.#home;
+    const name = this.#hostile;
+    if (name === undefined) return;
+    this.#verdicts.trouble(name, 0);
+    const from: NodeId = this.#home.id(name);
+    for (const link of wire.links)
+      if (link.self === from && link.lane === "control" && random() < 0.3)
+        link.sendFrame(garbage(random, from, link.peer.node, this.#said));
+  }
+
+  /** The weather is fair, all machines run again: they agree within 5 s of it, and of the last one that was let in. */
+  async #heal(): Promise<void> {
+    const home = this.#home;
+    Object.assign(home.wire.weather, CALM);
+    this.#verdicts.weather();
+    this.#mend();
+    this.#hostile = undefined;
+    for (const name of this.#names) if (!home.machine(name).node) await this.#start(name);
+    const wait = this.#rebirths.isUnderWay ? 3 * REST_MS : 0;
+    for (let ms = 0; ms < wait && this.#rebirths.isUnderWay; ms += 1000) {
+      this.#rebirths.step();
+      await home.time.pass(1000);
+    }
+    if (this.#rebirths.isUnderWay) this.#account.blame("a machine that began anew is not let in");
+    await home.time.pass(HEAL_MS);
+    if (this.#account.violations.length > 0) return;
+    const early = await this.#disagreements();
+    await home.time.pass(REST_MS);
+    const late = await this.#disagreements();
+    this.#account.blame(
+      ...(late.length > 0 ? late : early.map((why) => `${why}, ${HEAL_MS} ms after healing`)),
+    );
+  }
+
+  /** Everybody is up for everybody, one leads, and nothing that was confirmed is missing anywhere. */
+  async #disagreements(): Promise<string[]> {
+    const found: string[] = [];
+    const leaders = new Set<string>();
+    for (const name of this.#names) {
+      const node = this.#home.node(name);
+      for (const view of await node.nodes()) {
+        if (view.state !== "up" && view.state !== "self")
+          found.push(`${name} sees ${view.name} as ${view.state}`);
+        if (view.leader) leaders.add(view.name);
+      }
+      const { settings } = node;
+      const lost = this.#account.confirmed.filter((key) => settings[key] === undefined);
+      if (lost.length > 0) found.push(`${name} lacks ${lost.length} confirmed changes: ${lost[0]}`);
+    }
+    if (leaders.size !== 1) found.push(`${[...leaders].join(", ") || "nobody"} leads`);
+    return found;
+  }
+
+  #often(part: number): boolean {
+    return this.#home.random() < part;
+  }
+
+  #any(): string {
+    return this.#names[Math.floor(this.#home.random() * this.#names.length)] ?? "a";
   }
 }

@@ -1,71 +1,20 @@
 /** Whole nodes of one home in this process, on virtual time and a simulated network: the classes of production, wired as there. */
 import { discovery } from "#actors/discovery/index";
 import type { Clock } from "#actors/runtime/clock";
-import type { Persisted, RaftStore } from "#actors/runtime/raft/log";
 import { nodeCertificate } from "#actors/runtime/security/certificate";
-import { type Identity, identityFromPem } from "#actors/runtime/security/identity";
+import { hashOf, type Identity, identityFromPem } from "#actors/runtime/security/identity";
 import { signMemberList } from "#actors/runtime/security/member-list";
 import { ActorSystem } from "#actors/runtime/system";
 import { Trace } from "#actors/runtime/trace";
 import { ClusterNode } from "#actors/supervisor/cluster/cluster-node";
 import { firstSnapshot, freshCluster } from "#actors/supervisor/cluster/genesis";
 import { changed } from "#actors/supervisor/cluster/member-changes";
-import type { ClusterRecord, ClusterStore } from "#actors/supervisor/cluster/record";
-import type { NodeId } from "#protocol/ids";
-import { Problem } from "#protocol/problem";
-import type { RaftEntry, RaftSnapshot } from "#protocol/raft";
+import type { ClusterId, NodeId } from "#protocol/ids";
+import { Air } from "./air.ts";
+import { FileDisk, MemoryDisk } from "./disk.ts";
 import { SimulatedWire } from "./network.ts";
 import { seeded } from "./random.ts";
 import { VirtualTime } from "./time.ts";
-
-/** A disk that survives the process on it. */
-export class MemoryDisk implements ClusterStore, RaftStore {
-  record: ClusterRecord | undefined;
-  isFull = false;
-  #vote: { term: number; votedFor?: NodeId } = { term: 0 };
-  #snapshot: RaftSnapshot = NONE;
-  #entries: readonly RaftEntry[] = [];
-
-  loadRecord(): ClusterRecord | undefined {
-    return this.record;
-  }
-  saveRecord(record: ClusterRecord): void {
-    this.#refuse();
-    this.record = structuredClone(record);
-  }
-  begin(record: ClusterRecord, snapshot: RaftSnapshot = NONE): void {
-    this.saveRecord(record);
-    this.#vote = { term: snapshot.term };
-    this.#snapshot = snapshot;
-    this.#entries = [];
-  }
-  load(): Persisted {
-    return { ...this.#vote, snapshot: this.#snapshot, entries: this.#entries };
-  }
-  saveVote(term: number, votedFor: NodeId | undefined): void {
-    this.#refuse();
-    this.#vote = { term, ...(votedFor && { votedFor }) };
-  }
-  write(index: number, entries: readonly RaftEntry[]): void {
-    this.#refuse();
-    this.#entries = [...this.#entries.slice(0, index - this.#snapshot.index - 1), ...entries];
-  }
-  compact(snapshot: RaftSnapshot, keepAfter: boolean): void {
-    this.#refuse();
-    this.#entries = keepAfter ? this.#entries.slice(snapshot.index - this.#snapshot.index) : [];
-    this.#snapshot = snapshot;
-  }
-  #refuse(): void {
-    if (this.isFull) throw new Problem("doesNotFit", "the disk is full");
-  }
-}
-
-const NONE: RaftSnapshot = {
-  index: 0,
-  term: 0,
-  config: { voters: [], learners: [] },
-  state: new Uint8Array(),
-};
 
 /** The header of an Ed25519 private key in PKCS #8 (RFC 8410, section 7). */
 const PKCS8_HEADER = Buffer.from("302e020100300506032b657004220420", "hex");
@@ -77,10 +26,22 @@ function seededIdentity(random: () => number): Identity {
   return identityFromPem(`-----BEGIN PRIVATE KEY-----\n${der}\n-----END PRIVATE KEY-----\n`);
 }
 
-interface Machine {
-  readonly name: string;
+/** An identity that a machine may begin anew with, and its certificate, made before time begins: real signing takes real time. */
+interface Spare {
   readonly identity: Identity;
+  readonly nodePem: string;
+}
+
+/** Of one process: its timers end with it. */
+type Life = { over: boolean };
+
+export interface Machine {
+  readonly name: string;
+  identity: Identity;
+  readonly spares: Spare[];
   disk: MemoryDisk;
+  life: Life | undefined;
+  system: ActorSystem | undefined;
   node: ClusterNode | undefined;
   /** How far its wall clock is off. */
   clockJumpSeconds: number;
@@ -90,9 +51,12 @@ export class SimulatedHome {
   readonly time = new VirtualTime();
   readonly random: () => number;
   readonly wire: SimulatedWire;
+  readonly air: Air;
   readonly machines = new Map<string, Machine>();
   readonly troubles: string[] = [];
   #boots = 0;
+  #clusterKey: Identity | undefined;
+  #cluster: ClusterId | undefined;
 
   /** Of every node's messages and states; two runs of one seed have one digest. */
   readonly trace: Trace;
@@ -101,6 +65,7 @@ export class SimulatedHome {
     this.trace = new Trace({ nowMs: () => this.time.nowMs, digest: true });
     this.random = seeded(seed);
     this.wire = new SimulatedWire(this.time, this.random);
+    this.air = new Air(this.wire, this.random);
   }
 
   /** Gives machines the records of one home, as if they had paired; the first one votes. They are started by `start`. */
@@ -123,15 +88,64 @@ export class SimulatedHome {
       const nodePem = await nodeCertificate(machine.identity, clusterKey, record.clusterPem);
       machine.disk.begin({ ...shared, nodePem });
     }
+    this.#clusterKey = clusterKey;
+    this.#cluster = record.cluster;
+  }
+
+  /** Lets the machines begin anew so many times; to be said after `pair`. */
+  async spare(count: number): Promise<void> {
+    const clusterKey = this.#clusterKey;
+    if (!clusterKey) throw new Error("no home yet");
+    for (const { disk, spares } of this.machines.values())
+      for (let made = 0; made < count; made++) {
+        const identity = seededIdentity(this.random);
+        const nodePem = await nodeCertificate(identity, clusterKey, disk.record?.clusterPem ?? "");
+        spares.push({ identity, nodePem });
+      }
+  }
+
+  /** The process ends, and what it kept is lost: the machine is another one from now on. False when it has no spare identity. */
+  wipe(name: string): Spare | undefined {
+    const machine = this.machine(name);
+    const spare = machine.spares.shift();
+    if (!spare) return undefined;
+    this.kill(name);
+    machine.identity = spare.identity;
+    machine.disk = new MemoryDisk();
+    return spare;
+  }
+
+  /** Gives the machine the store of production on real files instead; to be said before its first start. */
+  async onFiles(name: string): Promise<FileDisk> {
+    const machine = this.machine(name);
+    const disk = new FileDisk();
+    const { record } = machine.disk;
+    if (record) disk.begin(record, machine.disk.load().snapshot);
+    machine.disk = disk;
+    return disk;
   }
 
   machine(name: string): Machine {
     const known = this.machines.get(name);
     if (known) return known;
     const identity = seededIdentity(this.random);
-    const made: Machine = { name, identity, disk: new MemoryDisk(), node: undefined, clockJumpSeconds: 0 };
+    const made: Machine = {
+      name,
+      identity,
+      spares: [],
+      disk: new MemoryDisk(),
+      life: undefined,
+      system: undefined,
+      node: undefined,
+      clockJumpSeconds: 0,
+    };
     this.machines.set(name, made);
     return made;
+  }
+
+  /** False for a machine that began anew, and has a home of its own until it is let in again. */
+  isIn(name: string): boolean {
+    return this.machine(name).disk.record?.cluster === this.#cluster;
   }
 
   node(name: string): ClusterNode {
@@ -148,24 +162,34 @@ export class SimulatedHome {
     const machine = this.machine(name);
     const { identity, disk: store } = machine;
     this.#boots += 1;
-    const boot = String(this.#boots);
-    const clock = this.#clockOf(machine);
+    const boot = this.#boots.toString(16).padStart(32, "0");
+    const life: Life = { over: false };
+    machine.life = life;
+    const clock = this.#clockOf(machine, life);
     const system = new ActorSystem(identity.node, clock, { trace: this.trace, yieldTo: queueMicrotask });
     const { watch } = await discovery(system, {
       clock,
-      port: undefined,
+      port: 1,
+      openDatagrams: async () => this.air.attach(identity.node),
       namespace: "default",
       excludedInterfaces: [],
       peers: [],
       tailnet: async () => undefined,
       addresses: () => [],
-      presence: () => {
-        throw new Error("nobody shouts here");
-      },
+      presence: () => ({
+        minor: 0,
+        node: hashOf(identity.publicKey),
+        boot: Buffer.from(boot, "hex"),
+        name,
+        version: "1.0.0",
+        port: 1,
+        pairingPort: 0,
+      }),
       changed: () => {},
       troubled: () => {},
     });
     const note = (why: string) => void this.troubles.push(`${name}: ${why}`);
+    machine.system = system;
     machine.node = await ClusterNode.open({
       system,
       identity,
@@ -173,7 +197,7 @@ export class SimulatedHome {
       name,
       version: "1.0.0",
       random: this.random,
-      openNetwork: () => this.wire.attach(identity.node, boot),
+      openNetwork: ({ isMember }) => this.wire.attach(identity.node, boot, isMember),
       watch,
       probe: ({ host }) => this.wire.probe(identity.node, host as NodeId),
       hosts: () => [identity.node],
@@ -185,17 +209,17 @@ export class SimulatedHome {
   }
 
   /** Its own wall clock; its timers wait while it stands still. */
-  #clockOf(machine: Machine): Clock {
+  #clockOf(machine: Machine, life: Life): Clock {
     const clock = this.time.clock(this.random);
     const site = this.wire.site(machine.identity.node);
     return {
       ...clock,
-      epochSeconds: () => clock.epochSeconds() + machine.clockJumpSeconds,
+      epochSeconds: () => Math.floor(clock.epochSeconds() + machine.clockJumpSeconds),
       after: (ms, run) => {
         let cancelled = false;
         const fire = () => {
           if (site.paused) site.due.push(fire);
-          else if (!cancelled) run();
+          else if (!cancelled && !life.over) run();
         };
         const cancel = this.time.after(ms, fire);
         return () => {
@@ -210,8 +234,11 @@ export class SimulatedHome {
   kill(name: string): void {
     const machine = this.machine(name);
     this.wire.kill(machine.identity.node);
+    this.air.detach(machine.identity.node);
+    if (machine.life) machine.life.over = true;
     machine.node?.silence();
     machine.node = undefined;
+    machine.disk.close();
   }
 
   /** Starts `name` and brings it into the home of `inviter`. */

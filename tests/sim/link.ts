@@ -1,6 +1,8 @@
 /** One end of a simulated link: what is sent goes through the real codec, and arrives in order after the wire's delay. */
+import { FrameReader } from "#actors/runtime/transport/framing";
 import type { Endpoint, Lane, Link, Peer } from "#actors/runtime/transport/network";
-import { decode, type Envelope, encode } from "#protocol/codec";
+import { StreamLink } from "#actors/runtime/transport/tls-link";
+import { decode, type Envelope, encode, FRAME_BYTES_MAX } from "#protocol/codec";
 import type { NodeId } from "#protocol/ids";
 import { ProtocolError } from "#protocol/message";
 import type { Site, Way } from "./network.ts";
@@ -8,7 +10,10 @@ import type { VirtualTime } from "./time.ts";
 
 export interface LinkWorld {
   readonly time: VirtualTime;
+  /** Something is sent; false: it is lost. */
   heard(from: NodeId, envelope: Envelope): boolean;
+  /** Something arrived, and is about to be acted on. */
+  taken(by: NodeId, from: NodeId, envelope: Envelope): void;
   delayMs(): number;
   drop(link: SimLink): void;
 }
@@ -40,10 +45,12 @@ export class SimLink implements Link {
   readonly #way: Way;
   /** Of the machine at the other end. */
   readonly #there: Site;
+  readonly #newer: boolean;
   #open = true;
   /** A stream does not overtake itself. */
   #lastArrivalMs = 0;
   #coming: Coming[] = [];
+  #reader: FrameReader | undefined;
   /** By type, messages without a field that went through the codec once: the same bytes mean the same each time. */
   readonly #bare = new Map<string, { readonly sent: Envelope; readonly received: Envelope }>();
 
@@ -55,6 +62,7 @@ export class SimLink implements Link {
       readonly remote: Endpoint;
       readonly way: Way;
       readonly there: Site;
+      readonly newer: boolean;
     },
     lane: Lane,
     dialled: boolean,
@@ -64,6 +72,7 @@ export class SimLink implements Link {
     this.peer = ends.peer;
     this.#way = ends.way;
     this.#there = ends.there;
+    this.#newer = ends.newer;
     this.lane = lane;
     this.dialled = dialled;
     this.remote = ends.remote;
@@ -82,7 +91,7 @@ export class SimLink implements Link {
     return true;
   }
 
-  /** Bytes as a hostile member sends them: they meet the decoder on arrival. */
+  /** Bytes of a stream as a hostile member sends them: they meet the decoder on arrival. */
   sendFrame(frame: Uint8Array): void {
     if (this.#open) this.#arrive({ atMs: this.#arrivalMs(), frame });
   }
@@ -119,13 +128,20 @@ export class SimLink implements Link {
 
   #recoded(envelope: Envelope): Envelope {
     const { message, id, re, to, from } = envelope;
-    for (const field in message) if (field !== "type") return decode(encode(envelope));
-    if (id !== undefined || re !== undefined) return decode(encode(envelope));
+    for (const field in message) if (field !== "type") return this.#through(envelope);
+    if (id !== undefined || re !== undefined) return this.#through(envelope);
     const known = this.#bare.get(message.type);
     if (known !== undefined && known.sent.to === to && known.sent.from === from) return known.received;
-    const received = decode(encode(envelope));
+    const received = this.#through(envelope);
     this.#bare.set(message.type, { sent: envelope, received });
     return received;
+  }
+
+  /** A node of a newer version says more than is asked for here. */
+  #through(envelope: Envelope): Envelope {
+    if (!this.#newer) return decode(encode(envelope));
+    const message = { ...envelope.message, sinceNextVersion: [1, { more: "to come" }] };
+    return decode(encode({ ...envelope, message }));
   }
 
   #arrivalMs(): number {
@@ -156,30 +172,51 @@ export class SimLink implements Link {
         other.#take(next);
       }
     if (!other?.open) {
-      this.#coming = [];
+      this.#nobodyThere(held);
       return;
     }
     const [next] = this.#coming;
     if (next) this.#pumpAt(held ? time.nowMs + RETRANSMIT_MS : next.atMs);
   };
 
+  /** The kernel of a process that ended answers what comes for it with a reset. */
+  #nobodyThere(held: boolean): void {
+    this.#coming = [];
+    const { time } = this.#world;
+    if (!held && !this.#there.dark)
+      time.after(this.#world.delayMs(), () => this.breakNow("the connection was reset"));
+  }
+
   #take({ envelope, frame, body, close }: Coming): void {
     if (close) this.breakNow("the other side closed");
     else if (envelope && body) this.onBody(envelope, body);
-    else if (envelope) this.onReceive(envelope);
+    else if (envelope) this.#takeEnvelope(envelope);
     else if (frame) this.#takeFrame(frame);
   }
 
-  /** As the TLS link does: whoever sends what cannot be understood is cut off. */
+  #takeEnvelope(envelope: Envelope): void {
+    this.#world.taken(this.self, this.peer.node, envelope);
+    this.onReceive(envelope);
+  }
+
+  /** Through the reader and the checks of a TLS link: whoever sends what cannot be understood is cut off. */
   #takeFrame(frame: Uint8Array): void {
-    let envelope: Envelope;
     try {
-      envelope = decode(frame);
+      this.#reader ??= this.#read();
+      this.#reader.push(frame);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      this.breakNow("it sent what is no frame");
-      return;
+      this.breakNow(error.message);
     }
-    this.onReceive(envelope);
+  }
+
+  #read(): FrameReader {
+    const { self, peer, lane, remote, dialled } = this;
+    const stream = { write: (bytes: Uint8Array) => bytes.length, end() {}, pause() {}, resume() {} };
+    const link = new StreamLink({ self, peer, lane, remote, local: remote.host, dialled }, stream);
+    const reader = new FrameReader(FRAME_BYTES_MAX, () => {});
+    link.onReceive = (envelope) => this.#takeEnvelope(envelope);
+    link.readFrom(reader);
+    return reader;
   }
 }

@@ -21,6 +21,7 @@ interface Host {
   readonly node: NodeId;
   readonly boot: string;
   readonly network: SimNetwork;
+  readonly isMember: (node: NodeId) => boolean;
 }
 
 /** What one machine does to all that goes there: shared by the links that end at it. */
@@ -52,17 +53,22 @@ export class SimulatedWire {
   readonly #sites = new Map<NodeId, Site>();
   readonly #ways = new Map<NodeId, Map<NodeId, Way>>();
   readonly #links = new Set<SimLink>();
+  /** Machines of the next version. */
+  readonly newer = new Set<NodeId>();
   /** Hears every envelope that is sent: for invariants and the trace. False: it is lost. */
   heard: (from: NodeId, envelope: Envelope) => boolean = () => true;
+  /** Hears every envelope that arrives, before it is acted on. */
+  taken: (by: NodeId, from: NodeId, envelope: Envelope) => void = () => {};
 
   constructor(time: VirtualTime, random: () => number) {
     this.time = time;
     this.#random = random;
   }
 
-  attach(node: NodeId, boot: string): SimNetwork {
-    const network = new SimNetwork(this, node, boot);
-    this.#hosts.set(node, { node, boot, network });
+  /** `isMember`: whom the node lets in; absent: everybody. */
+  attach(node: NodeId, boot: string, isMember: (node: NodeId) => boolean = () => true): SimNetwork {
+    const network = new SimNetwork(this, node, boot, isMember);
+    this.#hosts.set(node, { node, boot, network, isMember });
     this.site(node).dark = false;
     return network;
   }
@@ -159,6 +165,11 @@ export class SimulatedWire {
         return;
       }
       if (signal.aborted) return;
+      const isWelcome = host.isMember(from) && (this.#hosts.get(from)?.isMember(to) ?? true);
+      if (!isWelcome) {
+        reject(new Problem("unauthorised", "no member of this home"));
+        return;
+      }
       const [near, far] = this.#pair({ node: from, boot }, host, lane);
       host.network.onLink(far);
       resolve(near);
@@ -177,6 +188,7 @@ export class SimulatedWire {
       remote: endpointOf(peer.node),
       way: this.way(self, peer.node),
       there: this.site(peer.node),
+      newer: this.newer.has(self),
     });
     const near = new SimLink(this, end(from.node, peerOf(host)), lane, true);
     const far = new SimLink(this, end(host.node, peerOf(from)), lane, false);
@@ -207,11 +219,13 @@ export class SimNetwork implements Network {
   readonly #wire: SimulatedWire;
   readonly #node: NodeId;
   readonly #boot: string;
+  readonly #isMember: (node: NodeId) => boolean;
 
-  constructor(wire: SimulatedWire, node: NodeId, boot: string) {
+  constructor(wire: SimulatedWire, node: NodeId, boot: string, isMember: (node: NodeId) => boolean) {
     this.#wire = wire;
     this.#node = node;
     this.#boot = boot;
+    this.#isMember = isMember;
     this.endpoints = [endpointOf(node)];
   }
 
@@ -219,8 +233,10 @@ export class SimNetwork implements Network {
     return this.#wire.dial(this.#node, this.#boot, to.host as NodeId, lane, signal);
   }
 
-  /** A simulated wire lets everybody in: who belongs is the node's own check. */
-  recheck(): void {}
+  recheck(): void {
+    for (const link of [...this.#wire.links])
+      if (link.self === this.#node && !this.#isMember(link.peer.node)) link.breakNow("a member no more");
+  }
 
   async close(): Promise<void> {
     this.#wire.kill(this.#node);

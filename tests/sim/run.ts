@@ -1,6 +1,7 @@
 /**
- * `bun run sim --seed N` replays one run, `bun run sim --minutes M` runs new seeds for so long, `--seeds A..B` those. `--nodes 5`,
- * `--world raft|home|all`, `--trace FILE` (of a single seed). Prints failing seeds only, with how to see them again; ends with status 1 then.
+ * `bun run sim --seed N` replays one run, `--seeds A..B` those, `--minutes M` or `--hours H` new seeds for so long. `--nodes 5` (or
+ * `5,20`: in turn), `--world raft|home|all`, `--first` to end at the first violation. Prints a line a minute, each failing seed with how to
+ * see it again, and one line of JSON at the end; ends with status 1 where anything was violated.
  */
 import { homeStorm } from "./home-storm.ts";
 import { raftStorm } from "./raft-storm.ts";
@@ -10,6 +11,10 @@ const WORLDS: Readonly<Record<string, (seed: number, nodes: number) => Promise<S
   raft: raftStorm,
   home: homeStorm,
 };
+const LINE_EVERY_MS = 60_000;
+/** Logs alone are those of voters, of which a home has five at most. */
+const RAFT_NODES_MAX = 9;
+const HOUR_MS = 3_600_000;
 
 const option = (name: string): string | undefined => {
   const at = process.argv.indexOf(`--${name}`);
@@ -24,36 +29,59 @@ function* seeds(): Generator<number> {
     for (let seed = Number(first); seed <= Number(last); seed++) yield seed;
     return;
   }
-  const endMs = performance.now() + Number(option("minutes") ?? 1) * 60_000;
+  const minutes = Number(option("minutes") ?? 60 * Number(option("hours") ?? 1 / 60));
+  const endMs = performance.now() + minutes * 60_000;
   while (performance.now() < endMs) yield Math.floor(Math.random() * 2 ** 31);
 }
 
-const nodes = Number(option("nodes") ?? 5);
+const sizes = (option("nodes") ?? "5").split(",").map(Number);
 const wanted = option("world") ?? "all";
 const worlds = Object.entries(WORLDS).filter(([name]) => wanted === "all" || wanted === name);
 const startMs = performance.now();
-const cpu = process.cpuUsage();
-let virtualMs = 0;
-let runs = 0;
-let bad = 0;
-for (const seed of seeds())
-  for (const [world, storm] of worlds) {
-    const run = await storm(seed, nodes);
-    runs += 1;
-    virtualMs += run.virtualMs;
-    if (option("seed") !== undefined)
-      console.log(`${world} seed ${seed}: digest ${run.digest}, ${run.did} changes`);
-    if (run.violations.length === 0) continue;
-    bad += 1;
-    console.log(
-      `${world}: ${run.violations[0]} (again: bun run sim --world ${world} --nodes ${nodes} --seed ${seed})`,
-    );
-    if (process.argv.includes("--first")) process.exit(1);
-  }
-const used = process.cpuUsage(cpu);
-console.log(`cpu x ${((virtualMs / (used.user + used.system)) * 1000).toFixed(0)}`);
-const realMs = performance.now() - startMs;
-console.log(
-  `${runs} runs, ${bad} with violations, ${((virtualMs * nodes) / 3_600_000).toFixed(1)} node-hours (${(virtualMs / 3_600_000).toFixed(2)} cluster-hours) at ${(virtualMs / realMs).toFixed(0)} x real time`,
-);
-process.exit(bad > 0 ? 1 : 0);
+const startCpu = process.cpuUsage();
+const totals = { runs: 0, changes: 0, clusterHours: 0, nodeHours: 0 };
+const failed: { world: string; nodes: number; seed: number; why: string }[] = [];
+let saidMs = startMs;
+
+function note(world: string, nodes: number, { seed, violations, virtualMs, did, digest }: Storm): void {
+  totals.runs += 1;
+  totals.changes += did;
+  totals.clusterHours += virtualMs / HOUR_MS;
+  totals.nodeHours += (virtualMs * nodes) / HOUR_MS;
+  if (option("seed") !== undefined) console.log(`${world} seed ${seed}: digest ${digest}, ${did} changes`);
+  const [why] = violations;
+  if (why === undefined) return;
+  failed.push({ world, nodes, seed, why });
+  console.log(`${world}: ${why} (again: bun run sim --world ${world} --nodes ${nodes} --seed ${seed})`);
+}
+
+function summary() {
+  const cpu = process.cpuUsage(startCpu);
+  const simulatedMs = totals.clusterHours * HOUR_MS;
+  return {
+    ...totals,
+    clusterHours: Number(totals.clusterHours.toFixed(2)),
+    nodeHours: Number(totals.nodeHours.toFixed(2)),
+    timesRealTime: Math.round(simulatedMs / (performance.now() - startMs)),
+    timesCpuTime: Math.round((simulatedMs * 1000) / (cpu.user + cpu.system)),
+    failed,
+  };
+}
+
+for (const seed of seeds()) {
+  for (const size of sizes)
+    for (const [world, storm] of worlds) {
+      const nodes = world === "raft" ? Math.min(size, RAFT_NODES_MAX) : size;
+      note(world, nodes, await storm(seed, nodes));
+      if (failed.length > 0 && process.argv.includes("--first")) break;
+    }
+  if (failed.length > 0 && process.argv.includes("--first")) break;
+  if (performance.now() - saidMs < LINE_EVERY_MS) continue;
+  saidMs = performance.now();
+  const { runs, clusterHours, timesRealTime } = summary();
+  console.log(
+    `${runs} runs, ${failed.length} with violations, ${clusterHours} cluster-hours at ${timesRealTime} x real time`,
+  );
+}
+console.log(JSON.stringify(summary()));
+process.exit(failed.length > 0 ? 1 : 0);
