@@ -23,6 +23,9 @@ export interface Datagrams {
 const GROUP_4 = "239.255.101.120";
 const GROUP_6 = "ff02::6578:6f";
 const REFRESH_MS = 5000;
+/** A machine that has just started may still get its addresses: a link-local one of IPv6 is not usable for its first second or two (RFC 4862). */
+const REFRESH_EARLY_MS = 1000;
+const EARLY_LOOKS = 10;
 /**
  * A flood beyond this goes unread for the rest of its second, at the price that shouts of others do as well: looking at each would
  * cost more of this machine than it costs the sender. All shouts of the largest home together are a tenth of it.
@@ -97,6 +100,7 @@ class Udp implements Datagrams {
   /** None while a flood goes unread. */
   #sockets: Sockets | undefined;
   #ways: readonly Way[] = [];
+  #looks = 0;
   #cancel = () => {};
   #cancelDeaf = () => {};
   #isClosed = false;
@@ -188,7 +192,9 @@ class Udp implements Datagrams {
   /** Looks which interfaces there are, joins their groups, and looks again after a while. */
   refresh(): void {
     this.#look();
-    this.#cancel = this.#options.clock.after(REFRESH_MS, () => this.refresh());
+    this.#looks += 1;
+    const ms = this.#looks < EARLY_LOOKS ? REFRESH_EARLY_MS : REFRESH_MS;
+    this.#cancel = this.#options.clock.after(ms, () => this.refresh());
   }
 
   #look(): void {

@@ -16,6 +16,9 @@ import { SharedSecret } from "./shared-secret.ts";
 /** Connections of strangers that are served at once; more are cut. */
 const SESSIONS_MAX = 8;
 const WATCH_MS = 20_000;
+/** An open invite is shouted once a second, and some of that may be lost. */
+const LISTEN_MS = 4000;
+const LOOK_MS = 100;
 
 export class PairingDesk {
   readonly #ports: PairingPorts;
@@ -163,9 +166,20 @@ export class PairingDesk {
     });
   }
 
+  /** Who shows an open door, once anybody does or the time is over. */
+  async #open(patienceMs: number): Promise<readonly Neighbour[]> {
+    const { clock, neighbours } = this.#ports;
+    const untilMs = clock.nowMs() + patienceMs;
+    for (;;) {
+      const open = (await neighbours()).filter(({ pairingPort }) => pairingPort > 0);
+      if (open.length > 0 || clock.nowMs() >= untilMs) return open;
+      await new Promise<void>((resolve) => clock.after(LOOK_MS, resolve));
+    }
+  }
+
   /** Everybody nearby who shows an open door, if that is one machine; the code's own hints come first. */
   async #inviting(hints: readonly Endpoint[]): Promise<readonly Endpoint[]> {
-    const open = (await this.#ports.neighbours()).filter(({ pairingPort }) => pairingPort > 0);
+    const open = await this.#open(hints.length > 0 ? 0 : LISTEN_MS);
     const known = open.filter((each) =>
       placesOf(each).some((place) => hints.some((hint) => same(hint, place))),
     );
