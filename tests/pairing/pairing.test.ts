@@ -157,7 +157,10 @@ describe("a wrong step", () => {
     const listening = late.join(second.code).then((said) => {
       gone = said;
     });
-    while (gone === undefined) await host.time.pass(100);
+    while (gone === undefined) {
+      await new Promise((resolve) => setImmediate(resolve));
+      await late.time.pass(100);
+    }
     await listening;
     expect({
       used,
