@@ -130,7 +130,7 @@ export class NativeArray implements MxArray, Owned {
     return this.made(this.mlx.native.expand_dims(this.handle, axis, this.mlx.stream));
   }
   squeeze(axis: number): MxArray {
-    return this.made(this.mlx.native.squeeze_axis(this.handle, axis, this.mlx.stream));
+    return this.made(this.mlx.native.exo_squeeze(this.handle, axis, this.mlx.stream));
   }
   broadcastTo(...shape: readonly number[]): MxArray {
     const { native, words, stream } = this.mlx;

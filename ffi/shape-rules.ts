@@ -102,8 +102,8 @@ export function expandDims(shape: Shape, axis: number): Shape {
 }
 
 export function squeeze(shape: Shape, axis: number): Shape {
-  const at = axisOf("squeeze_axis", shape, axis);
-  if (shape[at] !== 1) throw new MlxError("squeeze_axis", [shape], `axis ${axis} has ${shape[at]} values`);
+  const at = axisOf("exo_squeeze", shape, axis);
+  if (shape[at] !== 1) throw new MlxError("exo_squeeze", [shape], `axis ${axis} has ${shape[at]} values`);
   return shape.toSpliced(at, 1);
 }
 

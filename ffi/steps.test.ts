@@ -5,7 +5,7 @@ import { builtMlx } from "./built-library.ts";
 import { linearLayer } from "./nn/linear.ts";
 import { rmsNormLayer } from "./nn/norm.ts";
 import { repeatable } from "./plain-arrays.ts";
-import { attentionStep, gatedStep } from "./steps.ts";
+import { atOnce, attentionStep, gatedStep } from "./steps.ts";
 import type { Projection } from "./weights.ts";
 
 const exo = builtMlx({ device: "cpu", kernels: "exo" });
@@ -63,6 +63,21 @@ test("an attention step is the sum, and the attention of its norm over what the 
   expect(bits(one.flatMap(({ keys, values }) => [keys, values]))).toEqual(
     bits(other.flatMap(({ keys, values }) => [keys, values])),
   );
+});
+
+test("what is computed as it is made is the same, and what waits for others waits on", () => {
+  const step = gatedStep(norm, [up, up, down]);
+  const [x, y] = [given([2, 1, 64], 18), given([2, 1, 64], 19)];
+  const chain = (from: MxArray) => {
+    const [sum, made] = step(from, y) ?? [];
+    return sum && made
+      ? [sum, made, norm.of(made), q(made).slice(0, 0, 1).squeeze(0), down(up(made)).squeeze(1)]
+      : [];
+  };
+  const wanted = bits(chain(x));
+  expect(bits(atOnce(exo, () => chain(x)))).toEqual(wanted);
+  expect(bits(atOnce(exo, () => chain(x.add(0))))).toEqual(wanted);
+  expect(bits(atOnce(mlx, () => [given([1], 1, mlx)]))).toEqual(bits([given([1], 1)]));
 });
 
 test("what our kernels do not compute as a step is left to the caller", () => {

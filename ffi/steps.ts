@@ -3,12 +3,27 @@
  * of a small model's products. Results are the same bits as those of the operations one by one, which is what remains to the
  * caller where these functions give undefined: with MLX's kernels, shapes alone, or weights in forms that only MLX knows.
  */
-import type { CachedAttentionOptions, CacheSlot, MxArray } from "./array.ts";
+import type { CachedAttentionOptions, CacheSlot, Mlx, MxArray } from "./array.ts";
 import { someFloat } from "./call.ts";
 import type { mlx_array } from "./generated/symbols.ts";
+import { NativeMlx } from "./native.ts";
 import { NativeArray } from "./native-array.ts";
 import { isPacked } from "./nn/linear.ts";
 import type { Norm, Projection } from "./weights.ts";
+
+/**
+ * Runs `work`; what it makes by our own kernels of arrays that are there is computed as it is made. A token's graph is made and
+ * computed in so little time that handing it to MLX's thread, and being woken by that, would be a tenth of it.
+ */
+export function atOnce<T>(mlx: Mlx, work: () => T): T {
+  if (!(mlx instanceof NativeMlx) || mlx.kernels !== "exo") return work();
+  mlx.native.exo_at_once(true);
+  try {
+    return work();
+  } finally {
+    mlx.native.exo_at_once(false);
+  }
+}
 
 /** A residual: its sum so far, and what is added to that next. */
 export type Pair = readonly [sum: MxArray, made: MxArray];

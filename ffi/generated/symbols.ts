@@ -1,5 +1,5 @@
 // Written by ffi/generate.ts from the headers of mlx-c and mlx-c/shim. Do not edit: bun ffi/generate.ts
-// 645 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
+// 647 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
 import type { CallState, Handle, Optional, Raw, Text, Words } from "../call.ts";
 
 export type exo_file = Handle<"exo_file">;
@@ -667,6 +667,8 @@ export const signatures = {
   exo_gated_step: { args: ["ptr", "ptr", "ptr", "ptr", "ptr", "ptr", "f32", "ptr"], returns: "i32" },
   exo_attention_step: { args: ["ptr", "ptr", "ptr", "ptr", "ptr", "ptr", "f32", "f32", "ptr", "ptr", "f32", "i32", "bool", "ptr", "f32", "ptr", "ptr"], returns: "i32" },
   exo_pack_rows: { args: ["ptr", "ptr", "ptr"], returns: "i32" },
+  exo_at_once: { args: ["bool"], returns: "void" },
+  exo_squeeze: { args: ["ptr", "ptr", "i32", "ptr"], returns: "i32" },
   exo_kernel_path: { args: [], returns: "cstring" },
   exo_kernel_problem: { args: [], returns: "cstring" },
   exo_kernel_threads: { args: [], returns: "u64_fast" },
@@ -1318,6 +1320,8 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_gated_step,
     exo_attention_step,
     exo_pack_rows,
+    exo_at_once,
+    exo_squeeze,
     exo_kernel_path,
     exo_kernel_problem,
     exo_kernel_threads,
@@ -1965,6 +1969,8 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_gated_step: (x: mlx_array, y: mlx_array | null, arrays: Words | null, packings: Words | null, eps: number, s: mlx_stream): [mlx_array, mlx_array] => (exo_gated_step(out, state.second, x, y, arrays, packings, eps, s) === 0 ? [took(), state.tookSecond()] as [mlx_array, mlx_array] : failed("exo_gated_step", [x, y])),
     exo_attention_step: (x: mlx_array, y: mlx_array | null, arrays: Words | null, packings: Words | null, eps: number, head_eps: number, places: Words | null, count: number, scale: number, dims: number, traditional: boolean, base: Optional, rope_scale: number, freqs: mlx_array | null, s: mlx_stream): [mlx_array, mlx_array] => (exo_attention_step(out, state.second, x, y, arrays, packings, eps, head_eps, places, count, scale, dims, traditional, base, rope_scale, freqs, s) === 0 ? [took(), state.tookSecond()] as [mlx_array, mlx_array] : failed("exo_attention_step", [x, y, freqs])),
     exo_pack_rows: (x: mlx_array, s: mlx_stream): mlx_array => (exo_pack_rows(out, x, s) === 0 ? took() as mlx_array : failed("exo_pack_rows", [x])),
+    exo_at_once: (on: boolean): void => void exo_at_once(on),
+    exo_squeeze: (x: mlx_array, axis: number, s: mlx_stream): mlx_array => (exo_squeeze(out, x, axis, s) === 0 ? took() as mlx_array : failed("exo_squeeze", [x])),
     exo_kernel_path: (): string | null => exo_kernel_path(),
     exo_kernel_problem: (): string | null => exo_kernel_problem(),
     exo_kernel_threads: (): number => Number(exo_kernel_threads()),

@@ -227,6 +227,20 @@ int exo_pack_rows(
     const mlx_stream s);
 
 /**
+ * From now on the operations of this header that this thread makes are computed by this thread as they are made, where all that
+ * they read is there already; otherwise they wait for an evaluation as ever. Results are the same. For steps that are over sooner
+ * than one thread hands a graph to another and is woken by it.
+ */
+void exo_at_once(bool on);
+
+/** x without an axis of length one, as mlx_squeeze_axis. */
+int exo_squeeze(
+    mlx_array* res,
+    const mlx_array x,
+    int axis,
+    const mlx_stream s);
+
+/**
  * The instruction set the kernels use: "avx512" (with VNNI where the processor has that), "avx512f" (without), "avxvnni", "avx2",
  * "neon" (with dot products), "neonf" (without) or "portable". EXO_CPU_KERNELS chooses a lower one; with "mlx" this is "mlx", and
  * who builds graphs should use MLX's own operations instead.

@@ -51,14 +51,14 @@ inline size_t grainOf(size_t work) {
   return work >= kWorthHandingOver ? 1 : (kWorthHandingOver + work - 1) / (work + 1);
 }
 
-/** Gives an array memory to be computed into. */
-inline void allocate(mlx::core::array& out) {
-  auto buffer = mlx::core::allocator::malloc(out.nbytes());
-  // MLX does not look whether memory was to be had.
-  if (buffer.ptr() == nullptr && out.nbytes() > 0)
-    throw std::runtime_error("no memory for " + std::to_string(out.nbytes()) + " bytes");
-  out.set_data(buffer);
-}
+/** Throws where there is no memory: MLX does not look. */
+mlx::core::allocator::Buffer room(size_t bytes);
+
+/** Whether an operation on these is to be computed as it is made: see exo_at_once. */
+bool computedAtOnce(const std::vector<mlx::core::array>& inputs);
+
+/** An array that is there, of any content. */
+mlx::core::array made(const mlx::core::Shape& shape, mlx::core::Dtype dtype);
 
 /** `Operation` is a value with `name`, equality, and `operator()(inputs, out)` over views, called on the stream's thread. */
 template <class Operation>
@@ -67,7 +67,7 @@ class Node : public mlx::core::UnaryPrimitive {
   Node(mlx::core::Stream stream, Operation operation) : UnaryPrimitive(stream), operation_(operation) {}
 
   void eval_cpu(const std::vector<mlx::core::array>& inputs, mlx::core::array& out) override {
-    allocate(out);
+    out.set_data(room(out.nbytes()));
     if (out.size() == 0) return;
     auto& encoder = mlx::core::cpu::get_command_encoder(stream());
     std::vector<View> views;
@@ -78,9 +78,13 @@ class Node : public mlx::core::UnaryPrimitive {
     }
     encoder.set_output_array(out);
     encoder.dispatch([operation = operation_, views = std::move(views), to = View(out)] {
-      Timed timed(Operation::name, to.rows(), to.columns());
-      operation(views, to);
+      run(operation, views, to);
     });
+  }
+
+  static void run(const Operation& operation, const std::vector<View>& views, const View& to) {
+    Timed timed(Operation::name, to.rows(), to.columns());
+    operation(views, to);
   }
 
   void eval_gpu(const std::vector<mlx::core::array>&, mlx::core::array&) override {
@@ -106,15 +110,19 @@ class PairNode : public mlx::core::Primitive {
   PairNode(mlx::core::Stream stream, Operation operation) : Primitive(stream), operation_(operation) {}
 
   void eval_cpu(const std::vector<mlx::core::array>& inputs, std::vector<mlx::core::array>& outs) override {
-    for (auto& out : outs) allocate(out);
+    for (auto& out : outs) out.set_data(room(out.nbytes()));
     if (outs[0].size() == 0) return;
     std::vector<View> views(inputs.begin(), inputs.end());
     auto& encoder = mlx::core::cpu::get_command_encoder(stream());
     encoder.dispatch([operation = operation_, views = std::move(views), one = View(outs[0]), two = View(outs[1])] {
-      if constexpr (requires { Operation::parts; }) return operation(views, one, two);
-      Timed timed(Operation::name, one.rows(), one.columns());
-      operation(views, one, two);
+      run(operation, views, one, two);
     });
+  }
+
+  static void run(const Operation& operation, const std::vector<View>& views, const View& one, const View& two) {
+    if constexpr (requires { Operation::parts; }) return operation(views, one, two);
+    Timed timed(Operation::name, one.rows(), one.columns());
+    operation(views, one, two);
   }
 
   void eval_gpu(const std::vector<mlx::core::array>&, std::vector<mlx::core::array>&) override {
@@ -140,6 +148,11 @@ mlx::core::array lazy(
     mlx::core::Stream stream,
     Operation operation,
     std::vector<mlx::core::array> inputs) {
+  if (computedAtOnce(inputs)) {
+    mlx::core::array out = made(shape, dtype);
+    if (out.size() > 0) Node<Operation>::run(operation, {inputs.begin(), inputs.end()}, View(out));
+    return out;
+  }
   return mlx::core::array(std::move(shape), dtype, std::make_shared<Node<Operation>>(stream, operation), std::move(inputs));
 }
 
@@ -147,6 +160,11 @@ mlx::core::array lazy(
 template <class Operation>
 std::vector<mlx::core::array> lazyPair(
     const mlx::core::array& like, mlx::core::Stream stream, Operation operation, std::vector<mlx::core::array> inputs) {
+  if (computedAtOnce(inputs)) {
+    std::vector<mlx::core::array> outs{made(like.shape(), like.dtype()), made(like.shape(), like.dtype())};
+    if (like.size() > 0) PairNode<Operation>::run(operation, {inputs.begin(), inputs.end()}, View(outs[0]), View(outs[1]));
+    return outs;
+  }
   return mlx::core::array::make_arrays(
       {like.shape(), like.shape()}, {like.dtype(), like.dtype()}, std::make_shared<PairNode<Operation>>(stream, std::move(operation)),
       std::move(inputs));

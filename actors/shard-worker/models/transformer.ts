@@ -1,7 +1,7 @@
 /** The blocks that decoder-only transformers share; a model's file says only its difference. */
 import type { MxArray } from "#ffi/array";
 import { isPacked } from "#ffi/nn/linear";
-import { type GatedStep, gatedStep } from "#ffi/steps";
+import { atOnce, type GatedStep, gatedStep } from "#ffi/steps";
 import type { Layer, Norm, Weights } from "#ffi/weights";
 import { Problem } from "#protocol/problem";
 import type { LayerRange } from "#protocol/shard";
@@ -46,6 +46,28 @@ export function transformer(blueprint: Blueprint, weights: Weights, range?: Laye
     return cache;
   };
 
+  const forward: Model["forward"] = (input, caches, wanted) => {
+    const [batch = 1, length = 1] = input.shape;
+    const maskOf = masks(input, windows, caches, length);
+    let x: Residual = { trunk: enter ? enter(input) : input };
+    for (const [i, block] of blocks.entries()) {
+      const cache = cacheOf(caches, i);
+      const pass = { batch, length, caches: [cache], mask: maskOf(windows[i], cache) };
+      x = length === 1 ? block(x, pass) : computed(block, x, pass, input);
+      if (length === 1) begun(x, i);
+    }
+    return leave ? leave(x, wanted, length) : whole(x);
+  };
+  const decode: Model["decode"] = (input, sequences) => {
+    const common = { batch: sequences.length, length: 1, mask: "none" } as const;
+    let x: Residual = { trunk: enter ? enter(input) : input };
+    for (const [i, block] of blocks.entries()) {
+      x = block(x, { ...common, caches: sequences.map((caches) => cacheOf(caches, i)) });
+      begun(x, i);
+    }
+    return leave ? leave(x, "last", 1) : whole(x);
+  };
+
   return {
     range: { start, end },
     layers,
@@ -53,27 +75,11 @@ export function transformer(blueprint: Blueprint, weights: Weights, range?: Laye
     contextLength: blueprint.contextLength,
     caches: (as) =>
       windows.map((window) => (window === undefined ? new KvCache(as) : new RotatingCache(window, as))),
-    forward(input, caches, wanted) {
-      const [batch = 1, length = 1] = input.shape;
-      const maskOf = masks(input, windows, caches, length);
-      let x: Residual = { trunk: enter ? enter(input) : input };
-      for (const [i, block] of blocks.entries()) {
-        const cache = cacheOf(caches, i);
-        const pass = { batch, length, caches: [cache], mask: maskOf(windows[i], cache) };
-        x = length === 1 ? block(x, pass) : computed(block, x, pass, input);
-        if (length === 1) begun(x, i);
-      }
-      return leave ? leave(x, wanted, length) : whole(x);
-    },
-    decode(input, sequences) {
-      const common = { batch: sequences.length, length: 1, mask: "none" } as const;
-      let x: Residual = { trunk: enter ? enter(input) : input };
-      for (const [i, block] of blocks.entries()) {
-        x = block(x, { ...common, caches: sequences.map((caches) => cacheOf(caches, i)) });
-        begun(x, i);
-      }
-      return leave ? leave(x, "last", 1) : whole(x);
-    },
+    forward: (input, caches, wanted) =>
+      input.shape[1] === 1
+        ? atOnce(input.mlx, () => forward(input, caches, wanted))
+        : forward(input, caches, wanted),
+    decode: (input, sequences) => atOnce(input.mlx, () => decode(input, sequences)),
   };
 }
 
