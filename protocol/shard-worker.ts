@@ -3,23 +3,37 @@ import { Type as t } from "@sinclair/typebox";
 import { Delta, Generation } from "./generation.ts";
 import { Address, RequestId } from "./ids.ts";
 import { type InboxMessage, inbox } from "./message.ts";
+import { Pass } from "./pass.ts";
 import { ProblemBody } from "./problem.ts";
-import { Shard, ShardFacts } from "./shard.ts";
+import { Group, Shard, ShardFacts } from "./shard.ts";
+
+const instance = Group.properties.instance;
+const epoch = Group.properties.epoch;
 
 /** What a ShardWorker accepts. */
 export const ShardWorker = inbox("ShardWorker", {
   Load: { shard: Shard, replyTo: Address },
   Unload: {},
+  /** With whom it computes from now on. A newer epoch ends all requests and sequences of the one before. */
+  Join: { group: Group, replyTo: Address },
   Generate: { generation: Generation, replyTo: Address },
   Cancel: { request: RequestId },
+  /** Between the stages of a group, in order, over the data lane; its body is the hidden state. See pass.ts. */
+  Pass: Pass.properties,
+  /** To the last stage: a pass was refused, computed by nobody further on, and the epoch cannot go on. */
+  PassFailed: { instance, epoch, number: t.Integer({ minimum: 0 }), problem: ProblemBody },
 });
 export type ShardWorkerMessage = InboxMessage<typeof ShardWorker>;
 
-/** What a ShardWorker says of its load, to the Supervisor. */
+/** What a ShardWorker says of its load and its group, to the Supervisor. */
 export const ShardWorkerReply = inbox("ShardWorkerReply", {
   Progress: { shard: Shard, loadedBytes: t.Number(), totalBytes: t.Number() },
   Loaded: { shard: Shard, facts: ShardFacts },
   LoadFailed: { shard: Shard, problem: ProblemBody },
+  Joined: { instance, epoch },
+  JoinFailed: { instance, epoch, problem: ProblemBody },
+  /** From the last stage, to who had it join: this epoch is over, its requests were told; only a Join with a newer one helps. */
+  Parted: { instance, epoch, problem: ProblemBody },
 });
 export type ShardWorkerReply = InboxMessage<typeof ShardWorkerReply>;
 

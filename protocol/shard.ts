@@ -1,5 +1,6 @@
 /** What a worker is given to hold, and what it says of it once held. */
 import { type Static, Type as t } from "@sinclair/typebox";
+import { Address } from "./ids.ts";
 
 /** A range of transformer layers: `start` inclusive, `end` exclusive. */
 export const LayerRange = t.Object({ start: t.Integer({ minimum: 0 }), end: t.Integer({ minimum: 1 }) });
@@ -26,6 +27,20 @@ export const Shard = t.Object({
   kvQuant: t.Optional(KvQuant),
 });
 export type Shard = Static<typeof Shard>;
+
+/** More machines than this would pass a token on for longer than they compute. */
+const STAGES_MAX = 64;
+
+/** The workers that compute one model together, each its layers, and which of them the one is that is told. */
+export const Group = t.Object({
+  instance: t.String({ minLength: 1, maxLength: 256 }),
+  /** Rises with each placement of the instance; whatever comes from an older one is refused. */
+  epoch: t.Integer({ minimum: 0 }),
+  /** In the order of their layers: the first embeds, the last samples and drives. */
+  stages: t.Array(Address, { minItems: 1, maxItems: STAGES_MAX }),
+  stage: t.Integer({ minimum: 0, maximum: STAGES_MAX - 1 }),
+});
+export type Group = Static<typeof Group>;
 
 /** Facts of a loaded shard, for `exo ps`, `exo show` and /v1/models. */
 export const ShardFacts = t.Object({
