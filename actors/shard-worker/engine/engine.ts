@@ -1,25 +1,28 @@
 /**
  * The token loop of one model: prompts are computed in turns and answers all together, one unit of work at a time, so that
- * the caller can hear its messages in between. Nothing here waits, and nothing one request does hurts another.
+ * the caller can hear its messages in between. Nothing here waits, and nothing one request does hurts another. Over several
+ * machines a unit is begun here and completed later, and others are begun meanwhile, so that none of them is idle.
  */
 import type { Mlx } from "#ffi/array";
 import type { Generation, Sampling } from "#protocol/generation";
 import type { RequestId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { KvQuant } from "#protocol/shard";
-import type { Model } from "../models/model.ts";
+import type { Model, Wanted } from "../models/model.ts";
 import { hostPasses, type Passes } from "../sampling/passes.ts";
+import type { Computer, Feed, Outcome } from "./computer.ts";
+import { Here } from "./here.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { type Bounds, planOf } from "./plan.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import { Request, type RequestPorts, type Sink } from "./request.ts";
-import { requireRoom } from "./room.ts";
-import { Sequence } from "./sequence.ts";
+import type { TokenSequence } from "./sequence.ts";
 import type { TextPort } from "./text-port.ts";
+import { Traffic } from "./traffic.ts";
 
 export interface EnginePorts {
   readonly mlx: Mlx;
-  /** All layers of a model: embedding, blocks and head. */
+  /** All layers of a model: embedding, blocks and head; with a `computer` of several machines, the last of them. */
   readonly model: Model;
   readonly text: TextPort;
   readonly clock: { nowMs(): number };
@@ -32,6 +35,8 @@ export interface EnginePorts {
   readonly freeBytes?: () => number;
   /** How keys and values are kept; absent: in what is computed in. */
   readonly kvQuant?: KvQuant;
+  /** Absent: the layers here. */
+  readonly computer?: Computer;
 }
 
 /** A request waits for another's prefill if it can take at least so many tokens over from it. */
@@ -42,19 +47,18 @@ export class Engine {
   readonly #limits: Limits;
   readonly #bounds: Bounds;
   readonly #requestPorts: RequestPorts;
+  readonly #computer: Computer;
+  readonly #traffic: Traffic;
   readonly #prefixes: PrefixCache;
   readonly #queued: Request[] = [];
   /** In the order of their turns: the first is next. */
   readonly #active: Request[] = [];
-  /** The requests of the step under way, and those of them that a sink cancelled: that takes effect after the step. */
+  /** The requests whose sinks are being told, and those of them that a sink cancelled: that takes effect afterwards. */
   readonly #working = new Set<Request>();
   readonly #cancelled = new Set<Request>();
 
   constructor(ports: EnginePorts) {
     const { model, limits, text, clock, defaults = {}, passes = hostPasses } = ports;
-    const { start, end } = model.range;
-    if (start !== 0 || end !== model.layers)
-      throw new Error(`layers ${start} to ${end} alone make no tokens`);
     const longest = model.contextLength ?? CONTEXT_LENGTH_UNKNOWN;
     const contextLength = Math.min(limits?.contextLength ?? longest, longest);
     this.#ports = ports;
@@ -68,6 +72,8 @@ export class Engine {
       limits: this.#limits,
     };
     this.#prefixes = new PrefixCache(this.#limits);
+    this.#computer = ports.computer ?? new Here(ports, () => this.#prefixes.clear());
+    this.#traffic = new Traffic(this.#computer.stages, this.#limits.prefillSharedMs);
   }
 
   get contextLength(): number {
@@ -109,8 +115,8 @@ export class Engine {
   }
 
   /**
-   * Does one unit of work: one chunk of one prompt, or the next token of every answer, in one pass through the model.
-   * false: there was nothing to do.
+   * Does one unit of work, or begins it: one chunk of one prompt, or the next token of every answer, in one pass through the
+   * model. false: there was nothing to do, or enough is under way.
    */
   step(): boolean {
     const request = this.#nextInTurn();
@@ -126,11 +132,11 @@ export class Engine {
     return true;
   }
 
-  /** Ends every request and gives back what they computed; the model is not the engine's. */
-  release(): void {
+  /** Ends every request, by default because the model is, and gives back what they computed; the model is not the engine's. */
+  release(problem: Problem = new Problem("unavailable", "the model was stopped")): void {
     for (const request of [...this.#active, ...this.#queued]) {
       this.#drop(request);
-      request.sink.failed(new Problem("unavailable", "the model was stopped"));
+      request.sink.failed(problem);
     }
     this.#prefixes.clear();
     this.#ports.mlx.clearCache();
@@ -146,7 +152,9 @@ export class Engine {
 
   /** The next in turn, which goes to the end of the row. One that waits for another's prefill is passed over. */
   #nextInTurn(): Request | undefined {
-    const at = this.#active.findIndex((request) => request.sequence !== undefined || !this.#awaits(request));
+    const at = this.#active.findIndex(
+      (request) => this.#traffic.takes(request, this.#active) && (request.sequence || !this.#awaits(request)),
+    );
     const [request] = at < 0 ? [] : this.#active.splice(at, 1);
     if (request) this.#active.push(request);
     return request;
@@ -174,74 +182,86 @@ export class Engine {
   }
 
   #open(request: Request): void {
-    const { mlx, model, kvQuant } = this.#ports;
     const known = request.scored ? undefined : this.#prefixes.take(request.plan.prompt, this.#running());
-    request.open(known ?? new Sequence(mlx, model, model.caches(kvQuant)));
+    request.open(known ?? this.#computer.begin());
   }
 
   #prefill(request: Request): void {
     const { sequence } = request;
     if (!sequence) return;
-    this.#attempt(request, () => {
-      this.#requireRoom(sequence, Math.min(request.prefillLeft, this.#limits.prefillChunk));
-      if (request.prefill(sequence, this.#unitMs(request))) this.#leave(request);
+    const chunk = request.chunk(sequence, this.#traffic.unitMs(request, this.#active));
+    if (!chunk) {
+      if (request.completeAtOnce(sequence)) this.#leave(request);
+      return;
+    }
+    const { tokens, wanted } = chunk;
+    this.#begin([request], wanted, [{ sequence, tokens }], (_, logits, tookMs) =>
+      request.prefilled(chunk, logits, tookMs),
+    );
+  }
+
+  /** The next token of this request's answer and of others that are as far. */
+  #decode(request: Request): void {
+    const batch = this.#company(request);
+    const feeds = batch.flatMap(({ sequence, nextToken }) =>
+      sequence ? { sequence, tokens: [nextToken] } : [],
+    );
+    this.#begin(batch, "last", feeds, (member, logits) => member.take(logits));
+  }
+
+  /** Has a unit computed, `feeds` being the members'. `take` hears of each that went well, and answers whether it is complete. */
+  #begin(
+    members: readonly Request[],
+    wanted: Wanted,
+    feeds: readonly Feed[],
+    take: (member: Request, logits: Float32Array, tookMs: number) => boolean,
+  ): void {
+    const current = feeds.map(({ sequence, sequence: { life } }, i) => {
+      return () => members[i]?.sequence === sequence && sequence.life === life;
+    });
+    const ended = this.#traffic.began(members, wanted);
+    this.#computer.compute({ feeds, wanted }, (outcomes, tookMs) => {
+      ended();
+      try {
+        for (const member of members) this.#working.add(member);
+        for (const [i, member] of members.entries()) {
+          const outcome = outcomes[i];
+          if (!outcome || !current[i]?.() || this.#cancelled.has(member)) continue;
+          this.#attempt(member, () => {
+            if ("logits" in outcome) {
+              if (take(member, outcome.logits, tookMs)) this.#leave(member);
+            } else this.#lost(member, outcome);
+          });
+        }
+      } finally {
+        this.#settle();
+      }
     });
   }
 
-  /** The next token of this request's answer and of all others that are as far. */
-  #decode(request: Request): void {
-    const batch = this.#company(request).filter((member) => this.#hasRoom(member));
-    for (const member of batch) this.#working.add(member);
-    const rows = this.#logitsOf(batch);
-    for (const [row, member] of batch.entries()) {
-      const logits = rows[row];
-      if (!logits || !member.sequence || this.#cancelled.has(member)) continue;
-      this.#attempt(member, () => {
-        if (member.take(logits)) this.#leave(member);
-      });
+  /** The unit failed for this request. Whose fault it was is found by letting it go on alone; lack of memory, by giving up what is kept. */
+  #lost(request: Request, outcome: Exclude<Outcome, { logits: Float32Array }>): void {
+    if ("error" in outcome) {
+      const { error } = outcome;
+      const isFull = error instanceof Problem && error.kind === "doesNotFit";
+      if (!isFull || this.#prefixes.size === 0) throw error;
     }
-  }
-
-  /** Fails a request whose next token has no room. */
-  #hasRoom(request: Request): boolean {
-    const { sequence } = request;
-    if (sequence) this.#attempt(request, () => this.#requireRoom(sequence, 1));
-    return request.sequence !== undefined;
-  }
-
-  #requireRoom(sequence: Sequence, tokens: number): void {
-    const { mlx, freeBytes = () => Number.POSITIVE_INFINITY } = this.#ports;
-    const relieve = () => {
-      this.#prefixes.clear();
-      mlx.clearCache();
-    };
-    requireRoom(sequence, tokens, { freeBytes, relieve });
+    // What is kept may be of no use on the machine where this was lost.
+    if ("error" in outcome || this.#computer.stages > 1) this.#prefixes.clear();
+    request.restart();
   }
 
   /** Who decodes in one pass with this request, itself first; their next turn comes after all others'. */
   #company(request: Request): Request[] {
     const others = this.#active.filter((other) => other !== request && other.decodes && !other.alone);
-    const batch = request.alone ? [request] : [request, ...others];
+    const most = this.#traffic.together(this.#active);
+    const batch = request.alone ? [request] : [request, ...others].slice(0, most);
     const rest = this.#active.filter((other) => !batch.includes(other));
     this.#active.splice(0, this.#active.length, ...rest, ...batch);
     return batch;
   }
 
-  /** No rows where the pass failed. One request alone is then over; of several, none is known to be at fault. */
-  #logitsOf(batch: readonly Request[]): Float32Array[] {
-    const [first] = batch;
-    try {
-      return Sequence.nextOfEach(
-        batch.flatMap(({ sequence, nextToken: token }) => (sequence ? { sequence, token } : [])),
-      );
-    } catch (error) {
-      if (batch.length > 1) for (const member of batch) member.restart();
-      else if (first) this.#fail(first, error);
-      return [];
-    }
-  }
-
-  /** After a step, what was cancelled during it and is not over ends. */
+  /** What was cancelled while its sink was told, and is not over, ends. */
   #settle(): void {
     const cancelled = [...this.#cancelled];
     this.#working.clear();
@@ -249,15 +269,7 @@ export class Engine {
     for (const request of cancelled) if (this.#active.includes(request)) this.cancel(request.generation.id);
   }
 
-  /** How long one unit of this request's prompt may take, for others' answers wait: undefined where none does. */
-  #unitMs(request: Request): number | undefined {
-    const others = this.#active.filter((other) => other !== request && other.sequence);
-    if (!others.some(({ prefillLeft }) => prefillLeft <= 0)) return undefined;
-    const prompts = 1 + others.filter(({ prefillLeft }) => prefillLeft > 0).length;
-    return this.#limits.prefillSharedMs / prompts;
-  }
-
-  #running(): Sequence[] {
+  #running(): TokenSequence[] {
     return this.#active.flatMap(({ sequence }) => sequence ?? []);
   }
 

@@ -77,6 +77,8 @@ export function fakeModel({ next, trimmable = true, contextLength = 4096, onRun 
     range: { start: 0, end: 1 },
     layers: 1,
     vocabularySize: VOCABULARY,
+    hiddenSize: 1,
+    dtype: "float32",
     contextLength,
     caches: () => [new FakeCache(trimmable)],
     forward(_input, [cache], wanted) {

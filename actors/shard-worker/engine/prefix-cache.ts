@@ -3,7 +3,7 @@
  * prompt. The one used longest ago goes first.
  */
 import type { Limits } from "./limits.ts";
-import type { Sequence } from "./sequence.ts";
+import type { TokenSequence } from "./sequence.ts";
 
 /** A shorter common beginning (a start token, a role marker) is not worth a copy. */
 const REUSED_TOKENS_MIN = 16;
@@ -11,7 +11,7 @@ const REUSED_TOKENS_MIN = 16;
 export class PrefixCache {
   readonly #limits: Pick<Limits, "prefixEntriesMax" | "prefixBytesMax">;
   /** Longest unused first. */
-  readonly #kept: Sequence[] = [];
+  readonly #kept: TokenSequence[] = [];
 
   constructor(limits: Pick<Limits, "prefixEntriesMax" | "prefixBytesMax">) {
     this.#limits = limits;
@@ -29,7 +29,7 @@ export class PrefixCache {
    * A sequence that holds the longest known beginning of `prompt`, now the caller's. `others` are in use elsewhere and
    * only copied from. A kept one is handed over if the prompt goes on from most of it, else copied.
    */
-  take(prompt: readonly number[], others: readonly Sequence[]): Sequence | undefined {
+  take(prompt: readonly number[], others: readonly TokenSequence[]): TokenSequence | undefined {
     const { sequence, length } = this.#longest(prompt, others);
     if (!sequence) return undefined;
     const at = this.#kept.indexOf(sequence);
@@ -44,12 +44,12 @@ export class PrefixCache {
   }
 
   /** How much of `prompt` a `take` would find. */
-  find(prompt: readonly number[], others: readonly Sequence[]): number {
+  find(prompt: readonly number[], others: readonly TokenSequence[]): number {
     return this.#longest(prompt, others).length;
   }
 
   /** Takes a sequence over. */
-  put(sequence: Sequence): void {
+  put(sequence: TokenSequence): void {
     const { tokens } = sequence;
     const known = this.#kept.some((kept) => commonLength(kept.tokens, tokens) === tokens.length);
     if (known || tokens.length < REUSED_TOKENS_MIN || sequence.nbytes > this.#limits.prefixBytesMax) {
@@ -71,13 +71,13 @@ export class PrefixCache {
     for (const sequence of this.#kept.splice(0)) sequence.dispose();
   }
 
-  #drop(sequence: Sequence): void {
+  #drop(sequence: TokenSequence): void {
     this.#kept.splice(this.#kept.indexOf(sequence), 1);
     sequence.dispose();
   }
 
-  #longest(prompt: readonly number[], others: readonly Sequence[]) {
-    let sequence: Sequence | undefined;
+  #longest(prompt: readonly number[], others: readonly TokenSequence[]) {
+    let sequence: TokenSequence | undefined;
     let length = REUSED_TOKENS_MIN - 1;
     for (const candidate of [...this.#kept, ...others]) {
       const reusable = reusableLength(prompt, candidate.tokens);

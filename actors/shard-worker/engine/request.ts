@@ -6,7 +6,7 @@ import { Answer, type Ending, tokenLogprob } from "./answer.ts";
 import type { Limits } from "./limits.ts";
 import type { Plan } from "./plan.ts";
 import { reusableLength } from "./prefix-cache.ts";
-import type { Sequence } from "./sequence.ts";
+import type { TokenSequence } from "./sequence.ts";
 import type { TextPort } from "./text-port.ts";
 
 /** Who hears of a request: deltas, and then either the delta `finish` or `failed`. */
@@ -26,12 +26,20 @@ export interface RequestPorts {
 /** Scoring a prompt needs the logits of every position at once; this bounds their memory (64 x 150,000 x 4 B = 38 MB). */
 const SCORED_CHUNK = 64;
 
+/** A part of the prompt on its way through the model. */
+export interface Chunk {
+  /** Tokens before it. */
+  readonly start: number;
+  readonly tokens: readonly number[];
+  readonly wanted: "hidden" | "all";
+}
+
 export class Request {
   readonly generation: Generation;
   readonly sink: Sink;
   readonly plan: Plan;
   /** Present from the first unit of work on. */
-  sequence: Sequence | undefined;
+  sequence: TokenSequence | undefined;
   /** A pass with others failed: from then on it decodes by itself, so that whose fault it was shows. */
   alone = false;
   readonly #ports: RequestPorts;
@@ -68,7 +76,18 @@ export class Request {
 
   /** Whether `nextToken` is what its sequence waits for: then it can go through the model with other requests'. */
   get decodes(): boolean {
+    return this.sequence !== undefined && this.prefillLeft === 0 && !this.#answer.full;
+  }
+
+  /** Whether its answer is under way: `nextToken` goes through the model, or may at once. */
+  get answers(): boolean {
     return this.sequence !== undefined && this.prefillLeft <= 0 && !this.#answer.full;
+  }
+
+  /** Whether a unit of work of this request can begin. */
+  get ready(): boolean {
+    if (!this.sequence || this.prefillLeft > 0 || this.decodes) return true;
+    return this.underWay === 0;
   }
 
   get nextToken(): number {
@@ -82,25 +101,40 @@ export class Request {
   }
 
   /** Begins, on a sequence that holds a beginning of the prompt (or nothing). */
-  open(sequence: Sequence): void {
+  open(sequence: TokenSequence): void {
     this.sequence = sequence;
     this.#cachedTokens = sequence.tokens.length;
     this.#openedMs = this.#ports.nowMs();
     if (!this.scored) this.sink.delta({ type: "started", promptTokens: [...this.plan.prompt] });
   }
 
-  /**
-   * One chunk of the prompt, which takes about `unitMs` where that is given. Answers whether the request is complete,
-   * because no answer is asked for.
-   */
-  prefill(sequence: Sequence, unitMs?: number): boolean {
-    if (this.prefillLeft > 0) {
-      const startedMs = this.#ports.nowMs();
-      const before = sequence.tokens.length;
-      this.#prefillChunk(sequence, this.#chunk(unitMs));
-      this.#tokenMs = (this.#ports.nowMs() - startedMs) / (sequence.tokens.length - before);
-    }
-    if (this.prefillLeft > 0 || !this.#answer.full) return false;
+  /** Units of work under way; those begun before a `restart` are among them. */
+  underWay = 0;
+
+  /** The next chunk of the prompt, which takes about `unitMs` where that is given; undefined when none is left. */
+  chunk(sequence: TokenSequence, unitMs?: number): Chunk | undefined {
+    if (this.prefillLeft <= 0) return undefined;
+    const start = sequence.tokens.length;
+    const end = Math.min(start + this.#chunkLength(unitMs), this.#tokens.length - 1);
+    // A second time, after a lost cache, the scores are known already.
+    const isScored = this.scored && this.#answer.count === 0 && end >= this.#promptScores.length;
+    return { start, tokens: this.#tokens.slice(start, end), wanted: isScored ? "all" : "hidden" };
+  }
+
+  /** A chunk went through the model. Answers whether the request is complete, because no answer is asked for. */
+  prefilled({ start, tokens, wanted }: Chunk, logits: Float32Array, tookMs: number): boolean {
+    this.#tokenMs = tookMs / tokens.length;
+    if (wanted === "all") this.#score(start, tokens.length, logits);
+    return this.#completeAt(start + tokens.length);
+  }
+
+  /** Whether nothing at all has to be computed: the prompt is known and no answer is asked for. */
+  completeAtOnce(sequence: TokenSequence): boolean {
+    return this.underWay === 0 && this.#completeAt(sequence.tokens.length);
+  }
+
+  #completeAt(position: number): boolean {
+    if (position < this.#tokens.length - 1 || !this.#answer.full) return false;
     this.#tellScores();
     this.#prefilledMs = this.#ports.nowMs();
     this.#finish({ reason: "length" });
@@ -114,28 +148,23 @@ export class Request {
   }
 
   /** Tokens of the next chunk: as many as `unitMs` allows at the pace of the one before, the fewest while that is unknown. */
-  #chunk(unitMs: number | undefined): number {
+  #chunkLength(unitMs: number | undefined): number {
     const { prefillChunk, prefillChunkMin } = this.#ports.limits;
     const most = this.scored ? Math.min(SCORED_CHUNK, prefillChunk) : prefillChunk;
     if (unitMs === undefined) return most;
     return Math.min(most, Math.max(prefillChunkMin, Math.floor(unitMs / this.#tokenMs)));
   }
 
-  #prefillChunk(sequence: Sequence, most: number): void {
-    const start = sequence.tokens.length;
-    const chunk = this.#tokens.slice(start, Math.min(start + most, this.#tokens.length - 1));
-    // A second time, after a lost cache, the scores are known already.
-    if (!this.scored || start + 1 < this.#promptScores.length || this.#answer.count > 0) {
-      sequence.prefill(chunk);
-      return;
-    }
+  /** Scores the prompt's tokens that follow those at `start` and after, by the logits of each. */
+  #score(start: number, length: number, logits: Float32Array): void {
     const { vocabularySize, text, passes } = this.#ports;
     const count = this.generation.logprobs ?? 0;
-    const logits = sequence.all(chunk);
-    for (const [row] of chunk.entries()) {
+    for (let row = 0; row < length; row++) {
+      const scored = start + row + 1;
+      if (scored !== this.#promptScores.length) continue;
       const known = logits.subarray(row * vocabularySize, (row + 1) * vocabularySize);
-      const scored = scoresOf(known, { id: this.#tokens[start + row + 1] ?? 0, count }, passes);
-      this.#promptScores.push(tokenLogprob(text, scored));
+      const score = scoresOf(known, { id: this.#tokens[scored] ?? 0, count }, passes);
+      this.#promptScores.push(tokenLogprob(text, score));
     }
   }
 

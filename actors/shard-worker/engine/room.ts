@@ -2,7 +2,6 @@
 import { Problem } from "#protocol/problem";
 import { roundUp } from "../cache/held-rows.ts";
 import { inUnits } from "../weights/download.ts";
-import type { Sequence } from "./sequence.ts";
 
 /** What a unit of work needs besides: activations, and what else the machine does meanwhile. */
 const SPARE_BYTES = 128e6;
@@ -17,12 +16,15 @@ export interface RoomPorts {
  * Throws Problem `doesNotFit` where the next `tokens` of a sequence make its caches grow by more than there is. Caches grow in
  * steps, and nothing is asked between two steps; how much a first step takes is not known before it.
  */
-export function requireRoom(sequence: Sequence, tokens: number, { freeBytes, relieve }: RoomPorts): void {
-  const held = sequence.tokens.length;
+export function requireRoom(
+  { held, nbytes }: { readonly held: number; readonly nbytes: number },
+  tokens: number,
+  { freeBytes, relieve }: RoomPorts,
+): void {
   const rows = roundUp(held + tokens) - roundUp(held);
   if (rows === 0 || held === 0) return;
   // A cache that grows is copied, layer by layer.
-  const needed = (sequence.nbytes / roundUp(held)) * rows;
+  const needed = (nbytes / roundUp(held)) * rows;
   if (freeBytes() >= needed + SPARE_BYTES) return;
   relieve();
   const free = freeBytes();

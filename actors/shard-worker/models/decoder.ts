@@ -42,6 +42,7 @@ export function decoder(
     {
       layers: config.num_hidden_layers,
       vocabularySize: config.vocab_size,
+      hiddenSize: config.hidden_size,
       contextLength: contextLengthOf(config),
       normEps,
       tied: config.tie_word_embeddings ?? !weights.has("lm_head.weight"),

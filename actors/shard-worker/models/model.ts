@@ -1,5 +1,5 @@
 /** What the engine knows of a model: one shard's layers as a function, and the caches they need. */
-import type { MxArray } from "#ffi/array";
+import type { Dtype, MxArray } from "#ffi/array";
 import type { Weights } from "#ffi/weights";
 import type { KvQuant, LayerRange } from "#protocol/shard";
 import type { Cache } from "../cache/cache.ts";
@@ -16,6 +16,10 @@ export interface Model {
   /** Layers of the whole model. */
   readonly layers: number;
   readonly vocabularySize: number;
+  /** Values of one row of hidden state. */
+  readonly hiddenSize: number;
+  /** What it is computed in. */
+  readonly dtype: Dtype;
   /** Longest context in tokens that the positions reach; undefined where the config does not say. */
   readonly contextLength: number | undefined;
   /** Fresh caches for one sequence, one per layer of the range; `as` absent: they keep what is computed in. */

@@ -16,6 +16,7 @@ import { normOf, type Pass, type Residual, type ResidualBlock, whole } from "./r
 export interface Blueprint {
   readonly layers: number;
   readonly vocabularySize: number;
+  readonly hiddenSize: number;
   readonly contextLength: number | undefined;
   readonly normEps: number;
   /** The embedding is the output head too. */
@@ -72,6 +73,8 @@ export function transformer(blueprint: Blueprint, weights: Weights, range?: Laye
     range: { start, end },
     layers,
     vocabularySize: blueprint.vocabularySize,
+    hiddenSize: blueprint.hiddenSize,
+    dtype: weights.dtype,
     contextLength: blueprint.contextLength,
     caches: (as) =>
       windows.map((window) => (window === undefined ? new KvCache(as) : new RotatingCache(window, as))),

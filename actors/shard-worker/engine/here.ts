@@ -1,0 +1,92 @@
+/** Units of work computed by the layers of this machine, which has them all: each is over when it was asked for. */
+import type { Mlx } from "#ffi/array";
+import type { KvQuant } from "#protocol/shard";
+import type { Model } from "../models/model.ts";
+import type { Computer, Done, Feed, Outcome, Unit } from "./computer.ts";
+import { requireRoom } from "./room.ts";
+import { Sequence } from "./sequence.ts";
+
+export interface HerePorts {
+  readonly mlx: Mlx;
+  readonly model: Model;
+  readonly clock: { nowMs(): number };
+  readonly kvQuant?: KvQuant;
+  /** Memory that may still be taken; without bound where not said. */
+  readonly freeBytes?: () => number;
+}
+
+export class Here implements Computer {
+  readonly stages = 1;
+  readonly #ports: HerePorts;
+  readonly #relieve: () => void;
+
+  /** `relieve` gives up what is kept for requests to come. */
+  constructor(ports: HerePorts, relieve: () => void) {
+    const { start, end } = ports.model.range;
+    if (start !== 0 || end !== ports.model.layers)
+      throw new Error(`layers ${start} to ${end} alone make no tokens`);
+    this.#ports = ports;
+    this.#relieve = () => {
+      relieve();
+      ports.mlx.clearCache();
+    };
+  }
+
+  begin(): Sequence {
+    const { mlx, model, kvQuant } = this.#ports;
+    return new Sequence(mlx, model, model.caches(kvQuant));
+  }
+
+  compute({ feeds, wanted }: Unit, done: Done): void {
+    const { clock } = this.#ports;
+    const refused = feeds.map((feed) => this.#refusal(feed));
+    const taken = feeds.filter((_, i) => refused[i] === undefined);
+    const isChunk = wanted !== "last";
+    const startedMs = isChunk ? clock.nowMs() : 0;
+    const computed = outcomesOf(taken, wanted)[Symbol.iterator]();
+    const tookMs = isChunk ? clock.nowMs() - startedMs : 0;
+    done(
+      refused.map((error) => (error === undefined ? nextOf(computed) : { error })),
+      tookMs,
+    );
+  }
+
+  /** Why the feed has no room, if it has none. */
+  #refusal({ sequence, tokens }: Feed): unknown {
+    const { freeBytes = () => Number.POSITIVE_INFINITY } = this.#ports;
+    const { nbytes } = sequence;
+    try {
+      requireRoom({ held: sequence.tokens.length, nbytes }, tokens.length, {
+        freeBytes,
+        relieve: this.#relieve,
+      });
+      return undefined;
+    } catch (error) {
+      return error;
+    }
+  }
+}
+
+/** One sequence alone is at fault when its unit fails; of several none is known to be. */
+function outcomesOf(feeds: readonly Feed[], wanted: Unit["wanted"]): readonly Outcome[] {
+  const [first] = feeds;
+  if (!first) return [];
+  try {
+    if (feeds.length === 1) return [{ logits: held(first).run(first.tokens, wanted) }];
+    const members = feeds.map((feed) => ({ sequence: held(feed), token: feed.tokens[0] ?? 0 }));
+    return Sequence.nextOfEach(members).map((logits) => ({ logits }));
+  } catch (error) {
+    return feeds.length === 1 ? [{ error }] : feeds.map(() => ({ again: true }) as const);
+  }
+}
+
+function held({ sequence }: Feed): Sequence {
+  if (sequence instanceof Sequence) return sequence;
+  throw new Error("a sequence of several machines was given to one");
+}
+
+function nextOf(outcomes: Iterator<Outcome>): Outcome {
+  const { value, done } = outcomes.next();
+  if (done) throw new Error("a unit has fewer outcomes than feeds");
+  return value;
+}

@@ -1,0 +1,42 @@
+/** Hidden state between two stages: raw, little endian, row-major, in the type that the sender computes in. */
+import type { Dtype } from "#ffi/array";
+import type { HiddenType } from "#protocol/pass";
+
+/** What a stage that computes in `dtype` sends. */
+export const hiddenTypeOf = (dtype: Dtype): HiddenType =>
+  dtype === "float16" || dtype === "bfloat16" ? dtype : "float32";
+
+export const hiddenBytes = (type: HiddenType): number => (type === "float32" ? 4 : 2);
+
+/** The values as bytes; those of a 16-bit type were widened when they were read, so that nothing is lost. Float32 bytes are the values' own. */
+export function packHidden(values: Float32Array, type: HiddenType): Uint8Array {
+  const packed =
+    type === "float32" ? values : type === "float16" ? new Float16Array(values) : upperHalves(values);
+  return new Uint8Array(packed.buffer, packed.byteOffset, packed.byteLength);
+}
+
+/** The inverse of `packHidden`; the bytes are not kept. */
+export function unpackHidden(bytes: Uint8Array, type: HiddenType): Float32Array {
+  const size = hiddenBytes(type);
+  // A view needs whole values at a place that its type may lie.
+  const { buffer, byteOffset } = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  const length = bytes.byteLength / size;
+  if (type === "float32") return new Float32Array(buffer, byteOffset, length);
+  if (type === "float16") return new Float32Array(new Float16Array(buffer, byteOffset, length));
+  const halves = new Uint16Array(buffer, byteOffset, length);
+  return new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer);
+}
+
+/** bfloat16 is the upper half of a float32. */
+function upperHalves(values: Float32Array): Uint16Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const halves = new Uint16Array(bits.length);
+  for (let i = 0; i < bits.length; i++) halves[i] = (bits[i] ?? 0) >>> 16;
+  return halves;
+}
+
+/** Whether all are numbers: a stage computes with nothing else (reliability.md T32). */
+export function areFinite(values: Float32Array): boolean {
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return false;
+  return true;
+}

@@ -1,0 +1,152 @@
+/**
+ * Units of work computed by the layers of several machines in a row, as their last one sees it: it says what all of them do, in one
+ * order, and holds sequences as they will be when all that is under way has been computed.
+ */
+import type { Pass, SequenceOperation } from "#protocol/pass";
+import { problemOf } from "#protocol/problem";
+import type { Computer, Done, Outcome, Unit } from "./computer.ts";
+import type { TokenSequence } from "./sequence.ts";
+import type { Ran } from "./stage.ts";
+
+/** What every pass of an epoch has in common is its sender's to add. */
+export type PassOrder = Omit<Pass, "instance" | "epoch">;
+
+export interface PipelinePorts {
+  readonly stages: number;
+  /** The least tokens that a layer of any stage attends to; undefined where all of them see everything. */
+  readonly window: number | undefined;
+  /** To the first stage. */
+  readonly send: (pass: PassOrder) => void;
+  /** Memory that a sequence takes here. */
+  readonly nbytesOf: (sequence: number) => number;
+}
+
+interface Pending {
+  /** Ids of the unit's sequences, in its order. */
+  readonly sequences: readonly number[];
+  readonly done: Done;
+}
+
+export class Pipeline implements Computer {
+  readonly stages: number;
+  readonly #ports: PipelinePorts;
+  readonly #pending = new Map<number, Pending>();
+  readonly #ops: SequenceOperation[] = [];
+  #passes = 0;
+  #sequences = 0;
+
+  constructor(ports: PipelinePorts) {
+    this.#ports = ports;
+    this.stages = ports.stages;
+  }
+
+  /** Passes under way. */
+  get underWay(): number {
+    return this.#pending.size;
+  }
+
+  begin(): StagedSequence {
+    return new StagedSequence({
+      window: this.#ports.window,
+      nbytesOf: this.#ports.nbytesOf,
+      freshId: () => this.#sequences++,
+      say: (op) => void this.#ops.push(op),
+    });
+  }
+
+  compute({ feeds, wanted }: Unit, done: Done): void {
+    const staged = feeds.map(({ sequence, tokens }) => {
+      if (!(sequence instanceof StagedSequence))
+        throw new Error("a sequence of one machine was given to several");
+      const { id } = sequence;
+      const position = sequence.feed(tokens);
+      return { sequence: id, position, count: tokens.length, tokens: [...tokens] };
+    });
+    const number = this.#passes++;
+    this.#pending.set(number, { sequences: staged.map(({ sequence }) => sequence), done });
+    this.#ports.send({ number, ops: this.#ops.splice(0), feeds: staged, wanted });
+  }
+
+  /** A pass has been through all stages; `tookMs` is the time of this one. */
+  completed(number: number, ran: Ran, tookMs: number): void {
+    const pending = this.#pending.get(number);
+    if (!pending) return;
+    this.#pending.delete(number);
+    const { sequences, done } = pending;
+    done(
+      sequences.map((sequence) => outcomeOf(sequence, ran)),
+      tookMs * this.stages,
+    );
+  }
+}
+
+function outcomeOf(sequence: number, { feeds, lost, values }: Ran): Outcome {
+  const row = feeds.findIndex((feed) => feed.sequence === sequence);
+  const size = values.length / feeds.length;
+  if (row >= 0) return { logits: values.subarray(row * size, (row + 1) * size) };
+  const problem = lost.find((one) => one.sequence === sequence)?.problem;
+  return problem ? { error: problemOf(problem) } : { again: true };
+}
+
+interface StagedPorts {
+  readonly window: number | undefined;
+  readonly nbytesOf: (sequence: number) => number;
+  readonly freshId: () => number;
+  /** Has all stages do something before the next pass is computed. */
+  readonly say: (op: SequenceOperation) => void;
+}
+
+/** A sequence whose keys and values lie on several machines. */
+export class StagedSequence implements TokenSequence {
+  id: number;
+  life = 0;
+  readonly #ports: StagedPorts;
+  readonly #tokens: number[];
+
+  constructor(ports: StagedPorts, tokens: readonly number[] = []) {
+    this.#ports = ports;
+    this.#tokens = [...tokens];
+    this.id = ports.freshId();
+  }
+
+  get tokens(): readonly number[] {
+    return this.#tokens;
+  }
+
+  get nbytes(): number {
+    return this.#ports.nbytesOf(this.id);
+  }
+
+  /** These tokens follow. Answers how many there were before. */
+  feed(tokens: readonly number[]): number {
+    const position = this.#tokens.length;
+    for (const token of tokens) this.#tokens.push(token);
+    return position;
+  }
+
+  /** A window that has begun to slide has lost what lies before it; which stage it is on makes no difference. */
+  canCut(length: number): boolean {
+    const count = this.#tokens.length;
+    const { window = Number.POSITIVE_INFINITY } = this.#ports;
+    return length === count || (length < count && count <= window);
+  }
+
+  cut(length: number): void {
+    if (length === this.#tokens.length) return;
+    this.#ports.say({ type: "cut", sequence: this.id, length });
+    this.#tokens.length = length;
+  }
+
+  fork(length: number): StagedSequence {
+    const copy = new StagedSequence(this.#ports, this.#tokens.slice(0, length));
+    this.#ports.say({ type: "fork", from: this.id, sequence: copy.id, length });
+    return copy;
+  }
+
+  dispose(): void {
+    if (this.#tokens.length > 0) this.#ports.say({ type: "dispose", sequence: this.id });
+    this.#tokens.length = 0;
+    this.id = this.#ports.freshId();
+    this.life++;
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * One stage's part in its group. Passes are taken in order and from whom they are due; what is of an older epoch, comes twice or
+ * leaves a gap is not computed, so that no answer is ever built on keys and values that are not its own.
+ */
+import type { Clock } from "#actors/runtime/clock";
+import type { Address } from "#protocol/ids";
+import type { AnyMessage } from "#protocol/message";
+import { Problem, type ProblemBody, problemBody, problemOf } from "#protocol/problem";
+import type { Group } from "#protocol/shard";
+import { ShardWorker } from "#protocol/shard-worker";
+import { hiddenTypeOf, packHidden } from "./engine/hidden.ts";
+import type { PassOrder } from "./engine/pipeline.ts";
+import type { Ran, Stage } from "./engine/stage.ts";
+
+/** Puts a message on its way; false where it cannot go. */
+export type Tell = (to: Address, message: AnyMessage, body?: Uint8Array) => boolean;
+
+export type PassMessage = ReturnType<typeof ShardWorker.Pass>;
+export type PassFailed = ReturnType<typeof ShardWorker.PassFailed>;
+
+/** A pass as it arrived. */
+export interface Arrived {
+  readonly pass: PassMessage;
+  readonly body: Uint8Array | undefined;
+  readonly from: Address;
+}
+
+export interface MemberPorts {
+  readonly stage: Stage;
+  readonly clock: Pick<Clock, "nowMs">;
+  readonly tell: Tell;
+  /** At the last stage: a pass has been through all. */
+  readonly completed: (number: number, ran: Ran, tookMs: number) => void;
+  /** At the last stage: the epoch is over. */
+  readonly parted: (problem: Problem) => void;
+}
+
+export class Member {
+  readonly group: Group;
+  readonly #ports: MemberPorts;
+  readonly #dtype: Parameters<typeof hiddenTypeOf>[0];
+  /** Of the pass that is next. */
+  #due = 0;
+
+  constructor(group: Group, dtype: Parameters<typeof hiddenTypeOf>[0], ports: MemberPorts) {
+    this.group = group;
+    this.#dtype = dtype;
+    this.#ports = ports;
+  }
+
+  get isLast(): boolean {
+    return this.group.stage === this.group.stages.length - 1;
+  }
+
+  /** From the last stage to the first: a pass begins. */
+  start(order: PassOrder): void {
+    const { instance, epoch } = this.group;
+    this.#send(this.#at(0), ShardWorker.Pass({ instance, epoch, ...order }));
+  }
+
+  take({ pass, body, from }: Arrived): void {
+    if (!this.#isOurs(pass)) {
+      this.#refuse(from, pass, `it is of epoch ${pass.epoch}, and this is epoch ${this.group.epoch}`);
+      return;
+    }
+    // The one before in the row, and nobody else, has passes for this one; what came before came twice.
+    if (from !== this.#at(this.group.stage - 1) || pass.number < this.#due) return;
+    if (pass.number > this.#due) {
+      this.#refuse(this.#last, pass, `pass ${this.#due} is due, and a pass in between was lost`);
+      return;
+    }
+    this.#due++;
+    try {
+      this.#run(pass, body);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      this.#refuse(this.#last, pass, error.message);
+    }
+  }
+
+  /** A pass of this epoch was refused further on. Who refuses one that is too old may not know the last stage. */
+  failed(message: PassFailed, from: Address): void {
+    if (!this.#isOurs(message) || !this.group.stages.includes(from)) return;
+    if (this.isLast) this.#ports.parted(problemOf(message.problem));
+    else this.#ports.tell(this.#last, message);
+  }
+
+  #run(pass: PassMessage, body: Uint8Array | undefined): void {
+    const { stage, clock, completed } = this.#ports;
+    const startedMs = clock.nowMs();
+    const ran = stage.run(pass, body);
+    if (this.isLast) {
+      completed(pass.number, ran, clock.nowMs() - startedMs);
+      return;
+    }
+    const { feeds, lost, values } = ran;
+    const hiddenType = hiddenTypeOf(this.#dtype);
+    const { hiddenType: _, lost: __, ...same } = pass;
+    const bare = feeds.map(({ tokens: ___, ...feed }) => feed);
+    const next = ShardWorker.Pass({
+      ...same,
+      feeds: bare,
+      hiddenType,
+      ...(lost.length > 0 && { lost: [...lost] }),
+    });
+    this.#send(this.#at(this.group.stage + 1), next, packHidden(values, hiddenType));
+  }
+
+  #send(to: Address, pass: PassMessage, body?: Uint8Array): void {
+    if (this.#ports.tell(to, pass, body)) return;
+    this.#refuse(this.#last, pass, `${to} cannot be reached`);
+  }
+
+  #refuse(to: Address, { instance, epoch, number }: PassMessage, why: string): void {
+    const problem: ProblemBody = problemBody(
+      new Problem("unavailable", `pass ${number} of ${instance} was refused: ${why}`),
+    );
+    if (this.isLast && to === this.#last) this.#ports.parted(problemOf(problem));
+    else this.#ports.tell(to, ShardWorker.PassFailed({ instance, epoch, number, problem }));
+  }
+
+  #isOurs({ instance, epoch }: { readonly instance: string; readonly epoch: number }): boolean {
+    return instance === this.group.instance && epoch === this.group.epoch;
+  }
+
+  get #last(): Address {
+    return this.#at(-1);
+  }
+
+  /** The first is before none but the last. */
+  #at(stage: number): Address {
+    const address = this.group.stages.at(stage);
+    if (address === undefined)
+      throw new Error(`a group of ${this.group.stages.length} has no stage ${stage}`);
+    return address;
+  }
+}
