@@ -109,7 +109,8 @@ export function decodeBeacon(bytes: Uint8Array, keys: readonly DiscoveryKey[]): 
   if (bytes.length > DATAGRAM_BYTES_MAX || bytes.length <= MAC_BYTES) return undefined;
   const body = bytes.subarray(0, bytes.length - MAC_BYTES);
   const proof = bytes.subarray(bytes.length - MAC_BYTES);
-  if (!keys.some((key) => timingSafeEqual(proof, mac(body, key)))) return undefined;
+  // The newest first: nearly all are sealed with it.
+  if (!keys.findLast((key) => timingSafeEqual(proof, mac(body, key)))) return undefined;
   const fields = decoded(body, 2, 9);
   if (!fields) return undefined;
   const [, , minor, , node, boot, counter, port, goodbye] = fields;

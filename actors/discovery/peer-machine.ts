@@ -1,10 +1,13 @@
 /** How this node stands to one member: from the first dial to its death and back. Effects are named here only. */
 import { setup } from "xstate";
+import type { NodeState } from "#protocol/cluster";
 
 export type PeerEvent =
   | { readonly type: "LinkUp" }
-  /** The connection ended, or could not be made; `refused`: its machine answered that nobody listens. */
-  | { readonly type: "LinkDown"; readonly refused: boolean }
+  /** The connection ended. */
+  | { readonly type: "LinkDown" }
+  /** A dial came to nothing: its machine answered that nobody listens. */
+  | { readonly type: "Refused" }
   | { readonly type: "Heard" }
   /** Its heartbeats are missed. */
   | { readonly type: "Silent" }
@@ -15,9 +18,23 @@ export type PeerEvent =
   | { readonly type: "HeardElsewhere" }
   | { readonly type: "Goodbye" };
 
-const unbound = (): never => {
-  throw new Error("the chart was started without effects");
-};
+/** What the chart does to the world: one for each member, so that all members share one chart. */
+export interface PeerEffects {
+  /** Connects, and again with growing pauses until told to stop by `rest`. */
+  dial(): void;
+  rest(): void;
+  /** Asks the machine's kernel whether it is there: by `KernelAnswers` or `KernelSilent`. */
+  probe(): void;
+  /** Asks the other members whether they hear it. */
+  ask(): void;
+  closeLinks(): void;
+  /** A wait for a verdict begins. */
+  begin(): void;
+  /** Tells the others what this peer is now. */
+  announce(state: NodeState): void;
+  /** This process itself slept through the end of a wait of so long: what came meanwhile is not read yet. */
+  isLate(ms: number): boolean;
+}
 
 /** From the first missed second to the verdict, in which the machine's kernel and the other members are asked. */
 const CONFIRM_MS = 600;
@@ -31,27 +48,21 @@ const unlessLate = <State extends string>(ms: number, again: State) =>
   [{ guard: { type: "late", params: { ms } }, target: again, reenter: true }, { target: "dead" }] as const;
 
 export const peerMachine = setup({
-  types: { events: {} as PeerEvent },
+  types: { context: {} as PeerEffects, input: {} as PeerEffects, events: {} as PeerEvent },
   actions: {
-    /** Connects, and again with growing pauses until told to stop by `rest`. */
-    dial: unbound,
-    rest: unbound,
-    /** Asks the machine's kernel whether it is there: by `KernelAnswers` or `KernelSilent`. */
-    probe: unbound,
-    /** Asks the other members whether they hear it. */
-    ask: unbound,
-    closeLinks: unbound,
-    /** A wait for a verdict begins. */
-    begin: unbound,
-    /** Tells the others what this peer is now. */
-    announce: (_, _state: { readonly state: string }) => unbound(),
+    dial: ({ context }) => context.dial(),
+    rest: ({ context }) => context.rest(),
+    probe: ({ context }) => context.probe(),
+    ask: ({ context }) => context.ask(),
+    closeLinks: ({ context }) => context.closeLinks(),
+    begin: ({ context }) => context.begin(),
+    announce: ({ context }, { state }: { readonly state: NodeState }) => context.announce(state),
   },
   guards: {
-    refused: ({ event }) => event.type === "LinkDown" && event.refused,
-    /** This process itself slept through the wait's end: what came meanwhile is not read yet. */
-    late: (_, _wait: { readonly ms: number }) => unbound(),
+    late: ({ context }, { ms }: { readonly ms: number }) => context.isLate(ms),
   },
 }).createMachine({
+  context: ({ input }) => input,
   id: "Peer",
   initial: "connecting",
   states: {
@@ -65,12 +76,13 @@ export const peerMachine = setup({
     },
     lost: {
       entry: ["dial", "begin", { type: "announce", params: { state: "suspect" } }],
-      on: { LinkUp: "up", LinkDown: { guard: "refused", target: "dead" }, Goodbye: "away" },
+      on: { LinkUp: "up", Refused: "dead", Goodbye: "away" },
       after: { [REDIAL_MS]: unlessLate(REDIAL_MS, "lost") },
     },
     suspect: {
       entry: ["probe", "ask", "begin", { type: "announce", params: { state: "suspect" } }],
       on: {
+        LinkUp: "up",
         Heard: "up",
         HeardElsewhere: "vouched",
         KernelAnswers: "stuck",
@@ -81,12 +93,23 @@ export const peerMachine = setup({
     },
     /** Suspected here, heard by others: asked again after a while only, as each answer would else cause the next question. */
     vouched: {
-      on: { Heard: "up", KernelAnswers: "stuck", LinkDown: "lost", Goodbye: "away" },
+      on: { LinkUp: "up", Heard: "up", KernelAnswers: "stuck", LinkDown: "lost", Goodbye: "away" },
       after: { [CONFIRM_MS]: "suspect" },
     },
+    /**
+     * Its process hangs, or only the stream from it stands still: TCP sends again what was lost after waits that double up to minutes,
+     * however well the network is by then. A process that lives answers another dial, and one that is gone is known by the refusal.
+     */
     stuck: {
-      entry: ["begin", { type: "announce", params: { state: "stuck" } }],
-      on: { Heard: "up", KernelSilent: "dead", LinkDown: "lost", Goodbye: "away" },
+      entry: ["dial", "begin", { type: "announce", params: { state: "stuck" } }],
+      on: {
+        LinkUp: "up",
+        Refused: "dead",
+        Heard: "up",
+        KernelSilent: "dead",
+        LinkDown: "lost",
+        Goodbye: "away",
+      },
       after: { [STUCK_MS]: unlessLate(STUCK_MS, "suspect") },
     },
     dead: {

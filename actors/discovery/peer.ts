@@ -7,7 +7,7 @@ import type { NodeState } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import { Arrivals } from "./arrivals.ts";
-import { peerMachine } from "./peer-machine.ts";
+import { type PeerEffects, peerMachine } from "./peer-machine.ts";
 
 export interface PeerPorts {
   readonly self: NodeId;
@@ -49,6 +49,7 @@ export class Peer {
   #endpoints: readonly Endpoint[] = [];
   #waitingSinceMs = 0;
   #link: Link | undefined;
+  #linkedMs = Number.NEGATIVE_INFINITY;
   #arrivals: Arrivals;
   #dialling: AbortController | undefined;
   #pauseMs = DIAL_FIRST_MS;
@@ -62,21 +63,7 @@ export class Peer {
     this.#ports = ports;
     this.sinceMs = ports.clock.nowMs();
     this.#arrivals = new Arrivals(BEAT_MS, ports.clock.nowMs());
-    const chart = peerMachine.provide({
-      actions: {
-        dial: () => this.#startDialling(),
-        rest: () => this.#stopDialling(),
-        probe: () => void this.#probe(),
-        ask: () => ports.ask(node),
-        closeLinks: () => this.#drop(),
-        begin: () => {
-          this.#waitingSinceMs = ports.clock.nowMs();
-        },
-        announce: (_, { state }) => this.#announce(state as NodeState),
-      },
-      guards: { late: (_, { ms }) => ports.clock.nowMs() - this.#waitingSinceMs > ms + LATE_MS },
-    });
-    this.#chart = createActor(chart, { clock: chartClock(ports.clock) });
+    this.#chart = createActor(peerMachine, { clock: chartClock(ports.clock), input: this.#effects() });
   }
 
   get endpoints(): readonly Endpoint[] {
@@ -124,8 +111,10 @@ export class Peer {
       link.close();
       return;
     }
-    // Both ends of a link that is silent may differ in whether it lives: then the newer one is right.
-    const preferred = link.dialled === this.#ports.self < this.node || this.state !== "up";
+    const nowMs = this.#ports.clock.nowMs();
+    // Both ends of a link that is silent may differ in whether it lives: then the newer one is right, as nobody dials who has one.
+    const crossed = nowMs - this.#linkedMs < ATTEMPT_MS && this.state === "up";
+    const preferred = link.dialled === this.#ports.self < this.node || !crossed;
     if (this.#link && this.#link.peer.boot === link.peer.boot && !preferred) {
       link.close();
       return;
@@ -137,7 +126,8 @@ export class Peer {
     // Who dialled did so from a port of the moment; where it listens it says itself.
     const port = link.dialled ? link.remote.port : this.#endpoints[0]?.port;
     if (port !== undefined) this.learn({ ...link.remote, port });
-    this.#arrivals = new Arrivals(BEAT_MS, this.#ports.clock.nowMs());
+    this.#arrivals = new Arrivals(BEAT_MS, nowMs);
+    this.#linkedMs = nowMs;
     this.#ports.linked(this.node, link);
     this.#chart.send({ type: "LinkUp" });
   }
@@ -163,6 +153,22 @@ export class Peer {
     if (missed && this.state === "up") this.#chart.send({ type: "Silent" });
   }
 
+  #effects(): PeerEffects {
+    const { clock, ask } = this.#ports;
+    return {
+      dial: () => this.#startDialling(),
+      rest: () => this.#stopDialling(),
+      probe: () => void this.#probe(),
+      ask: () => ask(this.node),
+      closeLinks: () => this.#drop(),
+      begin: () => {
+        this.#waitingSinceMs = clock.nowMs();
+      },
+      announce: (state) => this.#announce(state),
+      isLate: (ms) => clock.nowMs() - this.#waitingSinceMs > ms + LATE_MS,
+    };
+  }
+
   #announce(state: NodeState): void {
     if (state !== this.state) this.sinceMs = this.#ports.clock.nowMs();
     this.state = state;
@@ -173,7 +179,7 @@ export class Peer {
     if (this.#link !== link) return;
     this.#link = undefined;
     this.#ports.unlinked(this.node);
-    this.#chart.send({ type: "LinkDown", refused: false });
+    this.#chart.send({ type: "LinkDown" });
   }
 
   #drop(): void {
@@ -214,13 +220,17 @@ export class Peer {
         return;
       } catch (error) {
         if (dialling.signal.aborted) return;
-        if (!(error instanceof Problem)) throw error;
-        this.#chart.send({ type: "LinkDown", refused: isRefusal(error) });
+        this.#noteFailure(error);
       }
     }
     this.#pause(() => void this.#dial(dialling, turn + 1));
     const isLong = this.#ports.clock.nowMs() - this.sinceMs > LONG_MS;
     this.#pauseMs = Math.min(isLong ? DIAL_LONG_MS : DIAL_LAST_MS, this.#pauseMs * 2);
+  }
+
+  #noteFailure(error: unknown): void {
+    if (!(error instanceof Problem)) throw error;
+    if (isRefusal(error)) this.#chart.send({ type: "Refused" });
   }
 
   /** Not even a new address is dialled sooner than the first pause. */

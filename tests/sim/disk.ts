@@ -1,5 +1,5 @@
 /** Disks that survive the process on them, and tell when a node breaks its word; one of them is the real store on real files. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Persisted, RaftStore } from "#actors/runtime/raft/log";
@@ -86,9 +86,13 @@ export class MemoryDisk implements ClusterStore, RaftStore {
   }
 }
 
+/** A folder in memory where the system has one: what a sync costs on a real disk is no question here. */
+const SHARED_MEMORY = "/dev/shm";
+const FOLDER = existsSync(SHARED_MEMORY) ? SHARED_MEMORY : tmpdir();
+
 /** The store of production on a file, with a copy in memory that says what the file must hold. */
 export class FileDisk extends MemoryDisk {
-  readonly #folder = mkdtempSync(join(tmpdir(), "exo-sim-"));
+  readonly #folder = mkdtempSync(join(FOLDER, "exo-sim-"));
   readonly #path = join(this.#folder, "cluster.db");
   #store: SqliteStore | undefined;
 

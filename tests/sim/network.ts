@@ -178,7 +178,8 @@ export class SimulatedWire {
   }
 
   #reaches(from: NodeId, to: NodeId): boolean {
-    return !(this.site(to).dark || this.way(from, to).cut || this.way(to, from).cut);
+    const isDark = this.site(from).dark || this.site(to).dark;
+    return !(isDark || this.way(from, to).cut || this.way(to, from).cut);
   }
 
   #pair(from: { node: NodeId; boot: string }, host: Host, lane: Lane): readonly [SimLink, SimLink] {

@@ -118,6 +118,16 @@ describe("members of a home", () => {
     expect([...dead]).toEqual([]);
   });
 
+  test("link anew where only the stream stands still, as TCP waits long after losses, however well the network is", async () => {
+    const made = await home();
+    const [a, b] = ["a", "b"] as [NodeId, NodeId];
+    made.wire.clog(a, b, 30_000);
+    await made.time.pass(500);
+    made.wire.heal();
+    await made.time.pass(5000);
+    expect(made.views()).toEqual(allUp);
+  });
+
   test("let one go that says goodbye", async () => {
     const made = await home();
     made.peers.get("d" as NodeId)?.stop();
