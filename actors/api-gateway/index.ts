@@ -1,7 +1,8 @@
 /** The ApiGateway actor: the requests in flight, and the public face that lets them in. */
 import type { ActorSystem } from "#actors/runtime/system";
 import type { Address } from "#protocol/ids";
-import type { GatewayPorts } from "./ports.ts";
+import { Problem } from "#protocol/problem";
+import type { GatewayPorts, Generate } from "./ports.ts";
 import { requests } from "./requests.ts";
 import { createGateway, type GatewayOptions } from "./serve.ts";
 
@@ -14,8 +15,13 @@ export function apiGateway(
   supervisor: Address,
   options: GatewayOptions & Omit<GatewayPorts, "generate" | "newId" | "nowSeconds" | "nowMs" | "after">,
 ) {
-  const { behaviour, generate } = requests(system, self, supervisor);
-  system.spawn("api-gateway", behaviour);
+  let now = begun();
+  function begun() {
+    const begins = requests(system, self, supervisor);
+    system.spawn("api-gateway", begins.behaviour);
+    return begins;
+  }
+  const generate: Generate = (generation, signal) => now.generate(generation, signal);
   const { clock } = system;
   const gateway = createGateway(
     {
@@ -28,5 +34,18 @@ export function apiGateway(
     },
     options,
   );
-  return { ...gateway, generate };
+  return {
+    ...gateway,
+    generate,
+    /** After a crash of the actor: the door stays open, and what was in flight, of which nothing is sure, ends with a problem. */
+    restart() {
+      now.end(crashed());
+      now = begun();
+    },
+  };
 }
+
+const crashed = (): Problem =>
+  new Problem("internal", "a part of exo failed while it worked on this request, and was started again", {
+    remedy: "send the request again",
+  });

@@ -23,6 +23,8 @@ export interface Requests {
   /** Streams one answer; throws Problem. Aborting the signal or leaving the loop stops the work. */
   generate(generation: Generation, signal: AbortSignal): AsyncGenerator<Delta>;
   inFlight(): number;
+  /** Ends all that are in flight with this problem; their workers stop working on them. */
+  end(problem: Problem): void;
 }
 
 export function requests(system: ActorSystem, self: Address, supervisor: Address): Requests {
@@ -48,6 +50,9 @@ export function requests(system: ActorSystem, self: Address, supervisor: Address
   return {
     generate,
     inFlight: () => open.size,
+    end(problem) {
+      for (const request of open.values()) request.giveUp(problem);
+    },
     behaviour({ message }) {
       switch (message.type) {
         case "GenerationReply.Delta":
@@ -134,6 +139,12 @@ class Request {
     this.#tell({ type: "Abandoned" });
   }
 
+  /** As if its client had left, but the client is told why. */
+  giveUp(problem: Problem): void {
+    this.#failure = problem;
+    this.abandon();
+  }
+
   /** News that comes after the end is old: the chart takes no more. */
   #tell(event: RequestEvent): void {
     if (this.#chart.getSnapshot().status === "active") this.#chart.send(event);
@@ -153,7 +164,7 @@ class Request {
 
   #end(failure?: Problem): void {
     this.#ended = true;
-    this.#failure = failure;
+    this.#failure ??= failure;
     this.#wake();
   }
 }

@@ -32,12 +32,15 @@ const REST_LAST_MS = 15_000;
 const REST_GROWS = 1.5;
 /** Machines elsewhere are spoken to at the start, and once in so many times. */
 const ELSEWHERE_EVERY = 3;
+const COUNT_MS = 100;
 
 export class Beacons {
   readonly #ports: BeaconPorts;
   /** The highest counter of each node's last boot. */
   readonly #last = new Map<NodeId, { readonly boot: string; readonly counter: number }>();
-  #counter = 0;
+  /** Above any of an earlier watch in this process: none shouts so often. */
+  #counter: number;
+  #shouts = 0;
   #cancels: readonly (() => void)[] = [];
   #restMs = REST_FIRST_MS;
   #stirredMs = Number.NEGATIVE_INFINITY;
@@ -45,6 +48,7 @@ export class Beacons {
 
   constructor(ports: BeaconPorts) {
     this.#ports = ports;
+    this.#counter = Math.floor(ports.clock.nowMs() / COUNT_MS);
   }
 
   start(): void {
@@ -98,10 +102,11 @@ export class Beacons {
     const key = this.#ports.keys().at(-1);
     if (!key) return;
     this.#counter += 1;
+    this.#shouts += 1;
     const { self, datagrams, elsewhere } = this.#ports;
     const bytes = encodeBeacon({ ...self(), counter: this.#counter, goodbye }, key);
     datagrams.shout(bytes);
-    const isTurn = goodbye || this.#counter <= FIRST_MS.length || this.#counter % ELSEWHERE_EVERY === 0;
+    const isTurn = goodbye || this.#shouts <= FIRST_MS.length || this.#shouts % ELSEWHERE_EVERY === 0;
     if (isTurn) for (const place of elsewhere()) datagrams.send(bytes, place);
   }
 }

@@ -59,8 +59,12 @@ export async function discovery(system: ActorSystem, options: DiscoveryOptions):
   if (datagrams)
     datagrams.onReceive = (bytes, from) => {
       if (!limits.allows(from.host)) return;
-      nearby?.receive(bytes, from);
-      beacons?.receive(bytes, from);
+      try {
+        nearby?.receive(bytes, from);
+        beacons?.receive(bytes, from);
+      } catch (error) {
+        system.fail(address, error);
+      }
     };
   const list = () => (nearby?.neighbours ?? []).map((each) => shown(each, clock.nowMs()));
   const address = system.spawn(

@@ -3,6 +3,7 @@
  * The words and rules are those of Erlang's supervisors (https://www.erlang.org/doc/system/sup_princ.html).
  */
 import type { Address } from "#protocol/ids";
+import { Problem } from "#protocol/problem";
 import type { Clock } from "./clock.ts";
 import { type Budget, RestartBudget } from "./supervision.ts";
 import type { ActorSystem } from "./system.ts";
@@ -13,7 +14,10 @@ export type Strategy = "oneForOne" | "oneForAll" | "restForOne";
 
 export interface Child {
   readonly name: string;
-  /** Starts it anew and gives its address; failing counts as an end. A child may be another tree. */
+  /**
+   * Starts it anew and gives its address; failing counts as an end, but a Problem is for somebody to mend: the tree gives up with it.
+   * A child may be another tree.
+   */
   readonly start: () => Address | Promise<Address>;
   /** Ends it in order; absent: it is simply stopped. */
   readonly stop?: () => Promise<void>;
@@ -30,6 +34,8 @@ export interface Plan {
   /** Pauses before the first, second, … restart within the budget's time; the last one holds for all further. */
   readonly pausesMs: readonly number[];
   readonly children: readonly Child[];
+  /** Told of every child that ends by itself, before anything is done about it. */
+  readonly ended?: (name: string, end: End) => void;
 }
 
 interface Running {
@@ -108,15 +114,19 @@ export class SupervisionTree {
       });
       this.#running.set(child, { address, unwatch });
     } catch (error) {
-      await this.#ended(child, { how: "crashed", why: asError(error).message });
+      if (error instanceof Problem) await this.#giveUp(error);
+      else await this.#ended(child, { how: "crashed", why: asError(error).message, cause: error });
     }
   }
 
   async #ended(child: Child, end: End): Promise<void> {
     if (this.#state !== "up" || this.#running.has(child)) return;
+    this.#plan.ended?.(child.name, end);
     if (child.restart === "never" || (child.restart === "onCrash" && end.how === "stopped")) return;
     if (!this.#budget.spend()) {
-      await this.#giveUp(child, end);
+      const { restarts, withinMs } = this.#plan.budget;
+      const often = `${child.name} ended more than ${restarts} times within ${withinMs / 1000} s`;
+      await this.#giveUp(new Error(`${often}, the last time because: ${end.why}`));
       return;
     }
     const group = this.#group(child);
@@ -126,12 +136,10 @@ export class SupervisionTree {
   }
 
   /** Its children end, and whoever watches the tree hears that it crashed. */
-  async #giveUp({ name }: Child, { why }: End): Promise<void> {
+  async #giveUp(why: Error): Promise<void> {
     this.#state = "over";
     await this.#stopAll(this.#plan.children);
-    const { restarts, withinMs } = this.#plan.budget;
-    const often = `${name} ended more than ${restarts} times within ${withinMs / 1000} s, the last time because: ${why}`;
-    if (this.#address) this.#system.fail(this.#address, new Error(often));
+    if (this.#address) this.#system.fail(this.#address, why);
   }
 
   #group(child: Child): readonly Child[] {

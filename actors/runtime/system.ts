@@ -252,7 +252,8 @@ export class ActorSystem {
 
   #crash(actor: Actor, error: unknown): void {
     const isWatched = this.#watches.watched(actor.address);
-    this.#end(actor, { how: "crashed", why: error instanceof Error ? error.message : String(error) });
+    const why = error instanceof Error ? error.message : String(error);
+    this.#end(actor, { how: "crashed", why, cause: error });
     if (actor.onCrash) actor.onCrash(error);
     else if (!isWatched)
       queueMicrotask(() => {
@@ -267,6 +268,11 @@ export class ActorSystem {
     this.#note("ended", actor.address, "", end.how);
     const problem = new Problem("unavailable", `${actor.address} ended before it answered: ${end.why}`);
     for (let left = actor.box.take(); left; left = actor.box.take()) this.#refuse(left, problem);
+    // What it took and did not answer yet: whoever asked here need not wait until the deadline.
+    this.#questions.failAll(
+      (to) => to === actor.address,
+      () => problem,
+    );
     for (const tell of actor.waitingForRoom.splice(0)) tell();
     this.#watches.tellAll(actor.address, end);
   }

@@ -6,6 +6,8 @@ import type { EndKind } from "#protocol/runtime";
 export interface End {
   readonly how: EndKind;
   readonly why: string;
+  /** What was thrown, where the actor was one of this process. */
+  readonly cause?: unknown;
 }
 
 interface Watch {

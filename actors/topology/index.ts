@@ -78,6 +78,8 @@ class TopologyActor implements TopologyFace {
   readonly #linked = new Set<NodeId>();
   /** Of every node that was linked, when it last was. */
   readonly #boots = new Map<NodeId, string>();
+  /** Higher than all that this process told before, also when this actor is started again: one comes each two seconds at most. */
+  readonly #firstVersion: number;
   #graph: Graph = emptyGraph;
   #told: NodeRecord | undefined;
   #toldMs = Number.NEGATIVE_INFINITY;
@@ -92,6 +94,7 @@ class TopologyActor implements TopologyFace {
     this.#system = system;
     this.#machine = machine;
     this.#clock = clock;
+    this.#firstVersion = Math.floor(clock.nowMs() / 1000);
     this.#options = options;
     const changed = () => this.#tellSoon();
     this.#sensors = new Sensors({ clock, machine, name, version, modelsFolder, changed });
@@ -226,7 +229,7 @@ class TopologyActor implements TopologyFace {
     const links = this.#meter.table.facts((way) =>
       exitOf(way, { addresses: this.#ownAddresses(), interfaces: facts.interfaces }),
     );
-    return { version: this.#told?.version ?? 0, facts, links };
+    return { version: this.#told?.version ?? this.#firstVersion, facts, links };
   }
 
   #ownAddresses(): ReturnType<Machine["addresses"]> {

@@ -1,8 +1,10 @@
 /** Groups of actors that are kept running, on virtual time. */
 import { describe, expect, test } from "bun:test";
+import { partOf } from "#actors/runtime/part";
 import { type Child, type Plan, SupervisionTree } from "#actors/runtime/supervision-tree";
 import { ActorSystem } from "#actors/runtime/system";
 import type { Address } from "#protocol/ids";
+import { Problem } from "#protocol/problem";
 import { seeded } from "../sim/random.ts";
 import { VirtualTime } from "../sim/time.ts";
 
@@ -134,6 +136,58 @@ describe("a supervision tree", () => {
     house.system.stop(house.system.address("task"));
     await house.time.pass(60_000);
     expect(house.log).toEqual(["+once", "+task"]);
+  });
+
+  test("gives up at once with a Problem, which starting again does not mend", async () => {
+    const house = new House();
+    const problem = new Problem("unavailable", "the port is taken", { param: "port" });
+    const start = () => {
+      throw problem;
+    };
+    const failures: Error[] = [];
+    const children = [house.child("a"), house.child("b", { start })];
+    const tree = new SupervisionTree(house.system, house.plan("oneForOne", children), (failure) =>
+      failures.push(failure),
+    );
+    await tree.start();
+    expect({ failures, log: house.log, left: tree.children }).toEqual({
+      failures: [problem],
+      log: ["+a", "-a"],
+      left: {},
+    });
+  });
+
+  test("tells of each child that ends by itself, with what was thrown", async () => {
+    const house = new House();
+    const told: string[] = [];
+    const ended: Plan["ended"] = (name, { how, cause }) => told.push(`${name} ${how} ${String(cause)}`);
+    const tree = new SupervisionTree(house.system, {
+      ...house.plan("restForOne", [house.child("a"), house.child("b")]),
+      ended,
+    });
+    await tree.start();
+    house.boom("a");
+    await house.time.pass(1000);
+    expect(told).toEqual(["a crashed Error: boom"]);
+  });
+
+  test("what a part's actors and timers throw is the crash of the actor that stands for it", async () => {
+    const house = new House();
+    const { system } = house;
+    const ends: string[] = [];
+    const thrower = () => {
+      throw new Error("boom");
+    };
+    for (const name of ["timer", "actor"]) {
+      const part = partOf(system, name);
+      part.spawn(name, () => {});
+      system.watch(system.address(name), ({ how, why }) => ends.push(`${name} ${how}: ${why}`));
+      if (name === "timer") part.clock.after(5, thrower);
+      else part.spawn("other", thrower);
+    }
+    house.boom("other");
+    await house.time.pass(10);
+    expect(ends).toEqual(["actor crashed: boom", "timer crashed: boom"]);
   });
 
   test("counts a child that cannot be started as one that ended", async () => {

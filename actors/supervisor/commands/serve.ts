@@ -32,12 +32,17 @@ export async function serve(session: Session, { model = [], pull }: ServeFlags):
     for (const name of model) await load(session, node, { name, pull: mayPull });
     if (session.json)
       printJson(session, "serve", { url: node.url, pid: process.pid, version: build.version, models: model });
-    await ended(signal);
+    await Promise.race([ended(signal), node.over.then(giveUp)]);
     progress.milestone("ending, once the answers under way are given; again: at once");
   } finally {
     await unregister();
     await node.stop();
   }
+}
+
+/** A node that cannot go on ends as a program with a bug does. */
+function giveUp({ message, remedy }: Problem): never {
+  throw new CommandProblem(EXIT.internal, message, remedy === undefined ? {} : { remedy });
 }
 
 /** Everyone who reaches the port could use the machine. */

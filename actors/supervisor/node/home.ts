@@ -1,15 +1,30 @@
-/** This node among others: its membership, how others come in, and what all of them have. */
+/**
+ * This node among others: its membership, how others come in, and what all of them have. Each part is started again when it crashes,
+ * with those that build on it; beyond its budget the machine serves alone.
+ */
+import { randomBytes } from "node:crypto";
+import type { PairingPort } from "#actors/api-gateway/ports";
+import { partOf } from "#actors/runtime/part";
+import { type Child, type Plan, SupervisionTree } from "#actors/runtime/supervision-tree";
 import type { ActorSystem } from "#actors/runtime/system";
+import type { Address } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { ModelState } from "#protocol/supervisor";
 import { type ClusterOptions, type OpenCluster, openCluster } from "../cluster/cluster.ts";
 import { type Machines, openMachines } from "../cluster/machines.ts";
+import { openSurroundings, type Surroundings } from "../cluster/surroundings.ts";
 import { type OpenPairing, openPairing } from "./pairing.ts";
 
 export interface Home {
+  /** Of the tree that keeps it running. */
+  readonly address: Address;
+  /** Throws Problem `unavailable` while it is being started again. */
   readonly cluster: OpenCluster;
-  readonly pairing: OpenPairing;
-  readonly machines: Machines;
+  /** Undefined while they are being started again. */
+  readonly pairing: PairingPort | undefined;
+  readonly machines: Machines | undefined;
+  /** Calls back when the cluster is another, whichever of its lives it is in. */
+  changed(run: () => void): void;
   stop(): Promise<void>;
 }
 
@@ -17,41 +32,162 @@ export interface HomeOptions {
   readonly cluster: ClusterOptions;
   readonly modelsFolder: string;
   readonly loaded: () => Promise<readonly ModelState[]>;
+  /** Told of each crash of a part. */
+  readonly crashed: NonNullable<Plan["ended"]>;
 }
+
+/** Ten crashes in a minute are no accident any more. */
+const BUDGET = { restarts: 10, withinMs: 60_000 };
+const PAUSES_MS = [200, 1000, 5000];
+const STOP_MS = 2000;
 
 /** Nothing where the membership cannot be read: the machine serves alone, and says why. Throws Problem. */
 export async function openHome(system: ActorSystem, options: HomeOptions): Promise<Home | undefined> {
-  const { modelsFolder, loaded } = options;
-  const { name, version } = options.cluster;
-  const cluster = await opened(system, options.cluster);
-  if (!cluster) return undefined;
-  /** Whether a model computes or is being loaded. */
-  const busy = async () =>
-    (await loaded()).some(({ state, requests }) => requests > 0 || state === "loading");
-  const machines = openMachines(system, cluster, { name, version, modelsFolder, busy });
-  const pairing = await openPairing(system, cluster, options.cluster).catch(async (error: unknown) => {
-    machines.stop();
-    await cluster.stop();
-    throw error;
-  });
-  return {
-    cluster,
-    pairing,
-    machines,
-    async stop() {
-      pairing.stop();
-      machines.stop();
-      await cluster.stop();
-    },
-  };
+  const home = new KeptHome(system, options);
+  return (await home.open()) ? home : undefined;
 }
 
-async function opened(system: ActorSystem, options: ClusterOptions): Promise<OpenCluster | undefined> {
-  try {
-    return await openCluster(system, options);
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    options.troubled(`${error.message}; this machine serves alone${error.remedy ? `: ${error.remedy}` : ""}`);
-    return undefined;
+class KeptHome implements Home {
+  readonly #system: ActorSystem;
+  readonly #options: HomeOptions;
+  readonly #boot = randomBytes(16);
+  readonly #around = new Part<Surroundings>("discovery");
+  readonly #cluster = new Part<OpenCluster>("membership");
+  readonly #pairing = new Part<OpenPairing>("pairing");
+  readonly #machines = new Part<Machines>("topology");
+  readonly #listeners: (() => void)[] = [];
+  readonly #tree: SupervisionTree;
+  readonly address: Address;
+  #isOpen = false;
+  #failure: Error | undefined;
+
+  constructor(system: ActorSystem, options: HomeOptions) {
+    this.#system = system;
+    this.#options = options;
+    this.address = system.address("home");
+    const plan: Plan = {
+      name: "home",
+      strategy: "restForOne",
+      budget: BUDGET,
+      pausesMs: PAUSES_MS,
+      children: [
+        this.#around.child(system, (part) => openSurroundings(part, options.cluster, this.#boot)),
+        this.#cluster.child(system, (part) => this.#openCluster(part)),
+        this.#pairing.child(system, (part) => openPairing(part, this.cluster, options.cluster)),
+        this.#machines.child(system, (part) => this.#openMachines(part)),
+      ],
+      ended: options.crashed,
+    };
+    this.#tree = new SupervisionTree(system, plan, (failure) => this.#failed(failure));
+  }
+
+  get cluster(): OpenCluster {
+    const { face } = this.#cluster;
+    if (face) return face;
+    const remedy = "try again in a moment";
+    throw new Problem("unavailable", "this machine's part in its home is not running", { remedy });
+  }
+
+  get pairing(): PairingPort | undefined {
+    return this.#pairing.face?.port;
+  }
+
+  get machines(): Machines | undefined {
+    return this.#machines.face;
+  }
+
+  changed(run: () => void): void {
+    this.#listeners.push(run);
+  }
+
+  /** False where the machine serves alone. Throws what else was wrong. */
+  async open(): Promise<boolean> {
+    await this.#tree.start();
+    this.#isOpen = this.#failure === undefined;
+    if (this.#isOpen) return true;
+    if (!(this.#failure instanceof Problem) || this.#cluster.problem !== this.#failure) throw this.#failure;
+    this.#sayAlone(this.#failure);
+    return false;
+  }
+
+  stop(): Promise<void> {
+    return this.#tree.stop();
+  }
+
+  #failed(failure: Error): void {
+    this.#failure = failure;
+    if (!this.#isOpen) return;
+    this.#sayAlone(failure);
+    this.#tell();
+  }
+
+  #sayAlone(failure: Error): void {
+    const remedy = failure instanceof Problem ? failure.remedy : "end exo and start it again";
+    this.#options.cluster.troubled(
+      `${failure.message}; this machine serves alone${remedy ? `: ${remedy}` : ""}`,
+    );
+  }
+
+  async #openCluster(part: ActorSystem): Promise<OpenCluster> {
+    const around = this.#around.face;
+    if (!around) throw new Error("the membership was started before discovery");
+    // The actors of it come and go with each home that it belongs to; this one stands for all of them.
+    this.#system.spawn("membership", () => {});
+    const cluster = await openCluster(part, this.#options.cluster, around);
+    cluster.changed(() => this.#tell());
+    this.#tell();
+    return cluster;
+  }
+
+  async #openMachines(part: ActorSystem): Promise<Machines> {
+    const { modelsFolder, loaded } = this.#options;
+    const { name, version } = this.#options.cluster;
+    /** Whether a model computes or is being loaded. */
+    const busy = async () =>
+      (await loaded()).some(({ state, requests }) => requests > 0 || state === "loading");
+    return openMachines(part, this.cluster, { name, version, modelsFolder, busy });
+  }
+
+  #tell(): void {
+    for (const run of this.#listeners) run();
+  }
+}
+
+/** What is kept running under one name; of its lives there is one at most, and what a crash left of one goes before the next. */
+class Part<Face extends { stop(): void | Promise<void> }> {
+  readonly #name: string;
+  face: Face | undefined;
+  /** Why it cannot be started, where a user must mend that. */
+  problem: Problem | undefined;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  child(system: ActorSystem, open: (part: ActorSystem) => Promise<Face>): Child {
+    const address = system.address(this.#name);
+    return {
+      name: this.#name,
+      restart: "always",
+      stopMs: STOP_MS,
+      stop: () => this.#close(),
+      start: async () => {
+        await this.#close();
+        try {
+          this.face = await open(partOf(system, this.#name));
+        } catch (error) {
+          system.stop(address);
+          if (error instanceof Problem) this.problem = error;
+          throw error;
+        }
+        return address;
+      },
+    };
+  }
+
+  async #close(): Promise<void> {
+    const { face } = this;
+    this.face = undefined;
+    await face?.stop();
   }
 }

@@ -11,6 +11,7 @@ import { isOwnMachine } from "../home/api-config.ts";
 import { keyBook } from "../home/key-store.ts";
 import { nodeIdentity } from "../home/node-key.ts";
 import type { Session } from "../session.ts";
+import { showFailure } from "../terminal/failure.ts";
 import { listings, modelAt } from "./models.ts";
 import type { Node } from "./node.ts";
 import { WORKER_ROLE } from "./role.ts";
@@ -47,9 +48,18 @@ export async function openNode(session: Session, { host, port, pull, joins }: Li
     findModel: (name) => modelAt(session, name, false),
     listModels: () => listings(session),
     modelsFolder: config.models.dir,
+    crashed: (name, { why, cause }) => sayCrashed(session, name, cause ?? new Error(why)),
     ...config.runtime,
     ...(joins && (await clusterOptions(session))),
   });
+}
+
+/** A bug, for whoever reads along; the part is started again. */
+function sayCrashed({ terminal, verbose }: Session, name: string, error: unknown): void {
+  const message = error instanceof Error ? error.message : String(error);
+  const bug = new Error(`${name} crashed and is started again: ${message}`);
+  if (error instanceof Error && error.stack !== undefined) bug.stack = error.stack;
+  showFailure(terminal, bug, { json: false, verbose });
 }
 
 /** Undefined where nobody but this machine listens along, or everybody may. Throws Problem. */

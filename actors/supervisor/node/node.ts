@@ -2,11 +2,12 @@
 import { type ApiGatewayOptions, apiGateway } from "#actors/api-gateway/index";
 import type { Generate, ModelListing } from "#actors/api-gateway/ports";
 import type { Clock } from "#actors/runtime/clock";
+import type { Plan } from "#actors/runtime/supervision-tree";
 import { ActorSystem } from "#actors/runtime/system";
 import { Trace } from "#actors/runtime/trace";
 import { ApiGateway } from "#protocol/api-gateway";
 import type { Address } from "#protocol/ids";
-import { Problem, problemOf } from "#protocol/problem";
+import { Problem, type ProblemBody, problemOf } from "#protocol/problem";
 import type { KvQuant, Shard } from "#protocol/shard";
 import {
   type ModelState,
@@ -16,10 +17,12 @@ import {
 } from "#protocol/supervisor";
 import type { ClusterOptions } from "../cluster/cluster.ts";
 import { ordered } from "../cluster/orders.ts";
-import { supervisor } from "../index.ts";
+import { type SupervisorPorts, supervisor } from "../index.ts";
 import { DRAIN_MS } from "../instance/instance.ts";
 import { startWorker, type WorkerCommand } from "../instance/workers.ts";
 import { type Home, openHome } from "./home.ts";
+import { keepRunning } from "./keeping.ts";
+import { OwnWorkers } from "./own-workers.ts";
 
 export interface NodeOptions extends ApiGatewayOptions {
   readonly version: string;
@@ -41,6 +44,8 @@ export interface NodeOptions extends ApiGatewayOptions {
   readonly kvQuant?: KvQuant;
   /** Who this node is among others; absent for one that lives as long as a command. */
   readonly cluster?: ClusterOptions;
+  /** Told of each crash of a part of the node, which is started again. */
+  readonly crashed: NonNullable<Plan["ended"]>;
 }
 
 export interface Node {
@@ -50,6 +55,8 @@ export interface Node {
   readonly generate: Generate;
   /** Resolves once the model can answer; throws Problem. */
   load(model: string): Promise<void>;
+  /** Resolves when it cannot go on: a part of it crashed again and again, and nothing of it runs any more. */
+  readonly over: Promise<Problem>;
   /** Takes no more requests, lets those under way end for a moment, then ends workers and sockets. */
   stop(): Promise<void>;
 }
@@ -63,67 +70,98 @@ const STOP_MS = DRAIN_MS + 10_000;
 export async function startNode(options: NodeOptions): Promise<Node> {
   const { clock } = options;
   const trace = new Trace({ nowMs: clock.nowMs });
-  const system = new ActorSystem(options.cluster?.identity.node ?? "node", clock, { trace });
+  return await nodeOn(new ActorSystem(options.cluster?.identity.node ?? "node", clock, { trace }), options);
+}
+
+/** As `startNode`, on a ground that a test can look at. */
+export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise<Node> {
+  const { cluster, modelsFolder, crashed } = options;
   const [boss, gateway, me] = [
     system.address("supervisor"),
     system.address("api-gateway"),
     system.address("command"),
   ];
   const watchers = listeners();
-  let folder = "";
-
-  system.spawn(
-    "supervisor",
-    supervisor({
-      system,
-      self: boss,
-      resolve: (model) => shardOf(model, options),
-      prepare: async () => {
-        folder = await options.libraryFolder();
-      },
-      locate: async (model) => (await options.findModel(model)).path,
-      startWorker: (node, exited) => startWorker(options.worker, [node, system.node, folder], clock, exited),
-      changed: watchers.tell,
-      lost: (worker, problem) => void system.send(gateway, ApiGateway.WorkerLost({ worker, problem }), boss),
-    }),
-  );
-
   const { loaded, load, stop } = orders(system, boss, me);
   let home: Home | undefined;
-  const served = await apiGateway(system, gateway, boss, {
-    ...options,
-    pairing: () => home?.pairing.port,
-    nodes: async () => (await home?.cluster.nodes()) ?? [],
-    orderNode: async (name, order) => {
-      if (home) return await ordered(home.cluster, name, order);
-      throw new Problem("unavailable", "this machine serves alone");
+  const openGateway = () =>
+    apiGateway(system, gateway, boss, {
+      ...options,
+      pairing: () => home?.pairing,
+      nodes: async () => (await home?.cluster.nodes()) ?? [],
+      orderNode: async (name, order) => {
+        if (home) return await ordered(home.cluster, name, order);
+        throw new Problem("unavailable", "this machine serves alone");
+      },
+      links: async () => home?.machines?.links ?? [],
+      trace: () => system.trace?.entries ?? [],
+      measureLinks: async () => await home?.machines?.measure(),
+      loaded,
+      changed: watchers.add,
+      stop,
+      preload: load,
+      models: async () => withHeld(await options.listModels(), await loaded()),
+    });
+  let served: ReturnType<typeof apiGateway> | undefined;
+  const kept = await keepRunning(system, {
+    supervisor: {
+      start: models(system, { boss, gateway, changed: watchers.tell }, options),
+      stop: () => stop("all", true),
+      stopMs: STOP_MS,
     },
-    links: async () => home?.machines.links ?? [],
-    trace: () => trace.entries,
-    measureLinks: async () => await home?.machines.measure(),
-    loaded,
-    changed: watchers.add,
-    stop,
-    preload: load,
-    models: async () => withHeld(await options.listModels(), await loaded()),
+    gateway: {
+      start() {
+        if (served) served.restart();
+        else served = openGateway();
+        return gateway;
+      },
+      stop: async () => await served?.stop(),
+      stopMs: STOP_MS,
+    },
+    // After the port: a second exo of this home that finds it taken must not get as far as the cluster's file.
+    home: {
+      async start() {
+        home = cluster && (await openHome(system, { cluster, modelsFolder, loaded, crashed }));
+        home?.changed(watchers.tell);
+        watchers.tell();
+      },
+      stop: async () => await home?.stop(),
+    },
+    crashed,
   });
-  // After the port: a second exo of this home that finds it taken must not get as far as the cluster's file.
-  const { cluster, modelsFolder } = options;
-  home = cluster && (await openHome(system, { cluster, modelsFolder, loaded }));
-  home?.cluster.changed(watchers.tell);
-  watchers.tell();
+  if (!served) throw new Error("the gateway did not start");
+  const { url, generate } = served;
+  return { url, generate, load, over: kept.over, stop: kept.stop };
+}
 
-  return {
-    url: served.url,
-    generate: served.generate,
-    load,
-    async stop() {
-      await home?.stop();
-      await served.stop();
-      await stop("all", true).catch((error: unknown) => {
-        if (!(error instanceof Problem)) throw error;
-      });
+/** Starts the Supervisor at `boss`; when called again, after a crash of it, in place of the one before. */
+function models(
+  system: ActorSystem,
+  { boss, gateway, changed }: { boss: Address; gateway: Address; changed: () => void },
+  options: NodeOptions,
+): () => Address {
+  const lost = (worker: Address, problem: ProblemBody) =>
+    void system.send(gateway, ApiGateway.WorkerLost({ worker, problem }), boss);
+  const workers = new OwnWorkers(system, lost);
+  let folder = "";
+  const ports: SupervisorPorts = {
+    system,
+    self: boss,
+    resolve: (model) => shardOf(model, options),
+    prepare: async () => {
+      folder = await options.libraryFolder();
     },
+    locate: async (model) => (await options.findModel(model)).path,
+    startWorker: (node, exited) =>
+      workers.start(node, exited, (told) =>
+        startWorker(options.worker, [node, system.node, folder], options.clock, told),
+      ),
+    changed,
+    lost,
+  };
+  return () => {
+    workers.end();
+    return system.spawn("supervisor", supervisor(ports));
   };
 }
 

@@ -1,0 +1,86 @@
+/** Discovery on this machine's networks, and what it shows there of this node. */
+import { type DiscoveryOptions, discovery } from "#actors/discovery/index";
+import { hashOf } from "#actors/runtime/security/identity";
+import type { ActorSystem } from "#actors/runtime/system";
+import { endpointFrom } from "#actors/runtime/transport/endpoint";
+import { tailnetStatus } from "#actors/runtime/transport/local-daemon";
+import { Discovery, type DiscoveryReply, type Neighbour } from "#protocol/discovery";
+import { MINOR_VERSION } from "#protocol/hello";
+import type { Address } from "#protocol/ids";
+import { Problem } from "#protocol/problem";
+import type { ClusterOptions } from "./cluster.ts";
+import type { ClusterNode } from "./cluster-node.ts";
+import { localAddresses } from "./open-network.ts";
+
+type Handle = Awaited<ReturnType<typeof discovery>>;
+
+export interface Surroundings extends Pick<Handle, "address" | "watch" | "stop"> {
+  /** Of this process, in hex. */
+  readonly boot: string;
+  neighbours(): Promise<readonly Neighbour[]>;
+  /** Where that member listens is shown from now on, and it hears of machines nearby. */
+  belongsTo(node: Pick<ClusterNode, "port" | "touch">): void;
+  /** Shows others that an invite is answered on this TCP port; 0 ends that. */
+  showPairing(port: number): void;
+}
+
+const ASK_MS = 2000;
+/** What strangers are told while nothing listens: a presence with port 0 is a farewell. */
+const PORT_UNUSED = 52_416;
+
+export async function openSurroundings(
+  system: ActorSystem,
+  options: ClusterOptions,
+  boot: Buffer,
+): Promise<Surroundings> {
+  const { identity, name, version, port } = options;
+  let pairingPort = 0;
+  let node: Pick<ClusterNode, "port" | "touch"> | undefined;
+  const presence = () => ({
+    minor: MINOR_VERSION,
+    node: hashOf(identity.publicKey),
+    boot: new Uint8Array(boot),
+    name,
+    version,
+    port: node?.port ?? (port || PORT_UNUSED),
+    pairingPort,
+  });
+  const found = await openDiscovery(system, options, { presence, changed: () => node?.touch() });
+  return {
+    ...found,
+    boot: boot.toString("hex"),
+    neighbours: () => neighbours(system, found.address),
+    belongsTo(member) {
+      node = member;
+    },
+    showPairing(shown) {
+      pairingPort = shown;
+      found.announce();
+    },
+  };
+}
+
+/** A machine without a usable network works alone. */
+async function openDiscovery(
+  system: ActorSystem,
+  { discoveryPort, namespace, excludedInterfaces, peers: named, troubled }: ClusterOptions,
+  more: Pick<DiscoveryOptions, "presence" | "changed">,
+): Promise<Handle> {
+  const { clock } = system;
+  const addresses = localAddresses;
+  const peers = named.map(endpointFrom).filter((each) => each !== undefined);
+  const tailnet = () => tailnetStatus();
+  const options = { clock, namespace, excludedInterfaces, addresses, troubled, peers, tailnet, ...more };
+  try {
+    return await discovery(system, { ...options, port: discoveryPort });
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    troubled(error.message);
+    return await discovery(system, { ...options, port: undefined });
+  }
+}
+
+async function neighbours(system: ActorSystem, to: Address): Promise<readonly Neighbour[]> {
+  const answer = await system.ask<DiscoveryReply>(to, Discovery.List({}), system.address("cluster"), ASK_MS);
+  return answer.neighbours;
+}

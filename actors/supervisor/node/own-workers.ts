@@ -1,0 +1,45 @@
+/** The worker processes of the Supervisor that runs: they end with it, as the next one knows nothing of them. */
+import type { ActorSystem } from "#actors/runtime/system";
+import type { Address } from "#protocol/ids";
+import type { ProblemBody } from "#protocol/problem";
+import type { WorkerProcess } from "../instance/workers.ts";
+
+export class OwnWorkers {
+  readonly #system: ActorSystem;
+  readonly #lost: (worker: Address, problem: ProblemBody) => void;
+  readonly #running = new Map<string, WorkerProcess>();
+
+  constructor(system: ActorSystem, lost: (worker: Address, problem: ProblemBody) => void) {
+    this.#system = system;
+    this.#lost = lost;
+  }
+
+  /** `exited` is not called for a worker that ends with its Supervisor. */
+  start(
+    node: string,
+    exited: (reason: string) => void,
+    spawn: (exited: (reason: string) => void) => WorkerProcess,
+  ): WorkerProcess {
+    const worker = spawn((reason) => {
+      if (this.#running.delete(node)) exited(reason);
+    });
+    this.#running.set(node, worker);
+    return worker;
+  }
+
+  /** What they were working on is lost. */
+  end(): void {
+    for (const [node, worker] of [...this.#running]) {
+      this.#running.delete(node);
+      worker.end();
+      this.#system.disconnect(node);
+      this.#lost(`${node}/shard-worker` as Address, LOST);
+    }
+  }
+}
+
+const LOST: ProblemBody = {
+  kind: "unavailable",
+  message: "the part of exo that looks after models failed, and was started again",
+  remedy: "send the request again; the model is loaded anew",
+};
