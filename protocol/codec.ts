@@ -10,13 +10,17 @@ export const PROTOCOL_VERSION = 1;
 /** Tensors never travel here, so a control frame this large is an error of the sender. */
 export const FRAME_BYTES_MAX = 16 * 1024 * 1024;
 
-/** A message with its addresses; `id` marks a question, `re` the answer to it. */
+/**
+ * A message with its addresses; `id` marks a question, `re` the answer to it. `body` are bytes that belong to the message and are no
+ * part of its encoding: whoever carries the envelope carries them as they are, behind it.
+ */
 export interface Envelope {
   readonly to: Address;
   readonly from: Address;
   readonly id?: number;
   readonly re?: number;
   readonly message: AnyMessage;
+  readonly body?: Uint8Array;
 }
 
 const writer = new MsgpackWriter(FRAME_BYTES_MAX);

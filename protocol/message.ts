@@ -19,13 +19,19 @@ export type InboxMessage<I> = {
 }[keyof I];
 
 const schemas = new Map<string, TObject>();
+const bulk = new Set<string>();
 const checks = new Map<string, TypeCheck<TObject>>();
 
-/** Declares what one actor accepts: a constructor per message, and the schema `accept` checks bytes against. */
+/**
+ * Declares what one actor accepts: a constructor per message, and the schema `accept` checks bytes against. Those that are `bulk` go
+ * between nodes on a link of their own, in order, with or without a body, so that they never hold up a heartbeat.
+ */
 export function inbox<const Name extends string, const Defs extends Record<string, TProperties>>(
   name: Name,
   defs: Defs,
+  lanes: { readonly bulk?: readonly (keyof Defs & string)[] } = {},
 ): Makers<Name, Defs> {
+  for (const kind of lanes.bulk ?? []) bulk.add(`${name}.${kind}`);
   const makers = Object.entries(defs).map(([kind, fields]) => {
     const type = `${name}.${kind}`;
     schemas.set(type, t.Object(fields));
@@ -38,6 +44,9 @@ export function inbox<const Name extends string, const Defs extends Record<strin
 export class ProtocolError extends Error {
   override readonly name = "ProtocolError";
 }
+
+/** Whether messages of this type go by the lane for tensors. */
+export const isBulk = (type: string): boolean => bulk.has(type);
 
 /** Every declared message with the schema of its fields, for tools that write down what is spoken. */
 export const declared = (): ReadonlyMap<string, TObject> => schemas;

@@ -1,9 +1,8 @@
 import { expect, test } from "bun:test";
 import { systemClock } from "#actors/runtime/clock";
 import { ActorSystem } from "#actors/runtime/system";
-import { childTransport } from "#actors/runtime/transport/child";
 import { ApiGateway } from "#protocol/api-gateway";
-import { decode } from "#protocol/codec";
+import { decode, encode } from "#protocol/codec";
 import type { Generation } from "#protocol/generation";
 import type { Address, RequestId } from "#protocol/ids";
 import { problemBody } from "#protocol/problem";
@@ -28,18 +27,17 @@ function house(link: "open" | "closed" = "open") {
   const given = Promise.withResolvers<void>();
   const sent: string[] = [];
   system.spawn("supervisor", ({ reply }) => reply(SupervisorReply.Acquired({ model: "m", worker, facts })));
-  system.connect(
-    "worker",
-    childTransport({
-      send(frame) {
-        if (link === "closed") return false;
-        sent.push(decode(frame).message.type);
-        given.resolve();
-        return true;
-      },
-      close: () => {},
-    }),
-  );
+  system.connect("worker", {
+    send(envelope) {
+      if (link === "closed") return false;
+      sent.push(decode(encode(envelope)).message.type);
+      given.resolve();
+      return true;
+    },
+    onReceive: () => {},
+    onClose: () => {},
+    close: () => {},
+  });
   const { behaviour, generate, inFlight } = requests(system, self, boss);
   system.spawn("api-gateway", behaviour);
   const lost = () =>

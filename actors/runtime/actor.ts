@@ -7,6 +7,8 @@ import type { Runnable } from "./run-queue.ts";
 /** A message as an actor sees it; `M` is what its inboxes declare. */
 export interface Received<M extends AnyMessage = AnyMessage> {
   readonly message: M;
+  /** Bytes that came with it; they change no more. */
+  readonly body?: Uint8Array | undefined;
   readonly from: Address;
   /** Answers a question; for a message that asked nothing it goes to the sender as a message of its own. */
   readonly reply: (message: AnyMessage) => void;
@@ -58,14 +60,23 @@ export class Delivery implements Received {
   readonly message: AnyMessage;
   /** Of the question; 0 when nothing is asked. */
   readonly id: number;
+  readonly body: Uint8Array | undefined;
   readonly #ground: Ground;
 
-  constructor(ground: Ground, to: Address, from: Address, message: AnyMessage, id: number) {
+  constructor(
+    ground: Ground,
+    to: Address,
+    from: Address,
+    message: AnyMessage,
+    id: number,
+    body: Uint8Array | undefined,
+  ) {
     this.#ground = ground;
     this.to = to;
     this.from = from;
     this.message = message;
     this.id = id;
+    this.body = body;
   }
 
   /** Made only where it is asked for, so that a message that needs no answer costs no closure. */

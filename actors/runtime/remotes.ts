@@ -1,8 +1,13 @@
-/** The other nodes of an actor system: a link to each, and the watches that cross them. */
+/**
+ * Other processes of an actor system: a link to each node, to each child and to a parent, and the watches that cross them. A child is
+ * one actor for everybody but itself: `<this node>/<its name>` outside, `<its name>/<its one actor>` in its own process. What goes
+ * between it and others passes through here, and nobody speaks for others on the way (T27).
+ */
 import type { Envelope } from "#protocol/codec";
 import type { Address } from "#protocol/ids";
 import type { AnyMessage } from "#protocol/message";
 import { Runtime, type RuntimeMessage } from "#protocol/runtime";
+import { Peer, type PeerOptions, withOwnBody } from "./peer.ts";
 import type { Transport } from "./transport/transport.ts";
 import { type End, WATCHES_PER_PEER_MAX, type Watches } from "./watches.ts";
 
@@ -13,16 +18,10 @@ const ROUTES_MAX = 1024;
 
 export const nodeOf = (address: string): string => address.slice(0, address.indexOf("/"));
 
-interface Peer {
-  readonly link: Transport;
-  /** Their watches on actors of this node: their number, and how to take it back. */
-  readonly watches: Map<number, () => void>;
-}
-
 export interface RemotesPorts {
   readonly node: string;
   readonly watches: Watches;
-  /** Starts a watch on an actor of this node. */
+  /** Starts a watch on an actor here, or on one of another node for a child. */
   readonly watch: (actor: Address, told: (end: End) => void) => () => void;
   /** An envelope for an actor of this node. */
   readonly deliver: (envelope: Envelope) => void;
@@ -33,106 +32,184 @@ export interface RemotesPorts {
 export class Remotes {
   readonly #ports: RemotesPorts;
   readonly #peers = new Map<string, Peer>();
+  readonly #children = new Map<Address, Peer>();
+  /** The way to all whom there is no other way to. */
+  #parent: Peer | undefined;
   /** Which peer an address belongs to: found out once, not for each message. */
   readonly #routes = new Map<Address, Peer>();
   readonly #own: string;
+  readonly #system: Address;
 
   constructor(ports: RemotesPorts) {
     this.#ports = ports;
     this.#own = `${ports.node}/`;
+    this.#system = `${ports.node}/${SYSTEM}` as Address;
   }
 
   get nodes(): readonly string[] {
     return [...this.#peers.keys()];
   }
 
+  has(address: Address): boolean {
+    return this.#children.has(address);
+  }
+
   send(envelope: Envelope): boolean {
-    const known = this.#routes.get(envelope.to);
-    if (known) return known.link.send(envelope);
-    const peer = this.#peers.get(nodeOf(envelope.to));
-    if (!peer) return false;
-    if (this.#routes.size >= ROUTES_MAX) this.#routes.clear();
-    this.#routes.set(envelope.to, peer);
-    return peer.link.send(envelope);
+    return this.#route(envelope.to)?.send(envelope) ?? false;
+  }
+
+  /** Resolves when the way to an address, which refused, takes more; undefined without one. */
+  room(to: Address): Promise<void> | undefined {
+    return this.#route(to)?.room();
   }
 
   /** Replaces a link that was there; watches on that node are said to it again, as it may have forgotten them. */
-  connect(node: string, link: Transport): void {
-    this.#forgetWatches(node);
-    this.#peers.set(node, { link, watches: new Map() });
-    this.#routes.clear();
-    const theirs = `${node}/`;
-    link.onReceive = (envelope) => this.#receive(node, theirs, envelope);
-    const { watches } = this.#ports;
-    for (const [id, actor] of watches.of((actor) => nodeOf(actor) === node)) this.watch(actor, id);
+  connect(node: string, link: Transport, bulk?: Transport): void {
+    this.#peers.get(node)?.end();
+    this.#peers.set(node, this.#open({ role: "node", node, link, bulk }));
+    for (const [id, actor] of this.#ports.watches.of((actor) => nodeOf(actor) === node))
+      this.watch(actor, id);
   }
 
   /** False when there was no link. */
   disconnect(node: string): boolean {
     const peer = this.#peers.get(node);
-    this.#forgetWatches(node);
     this.#peers.delete(node);
-    this.#routes.clear();
-    peer?.link.close();
+    this.#close(peer);
     return peer !== undefined;
+  }
+
+  /** A child whose one actor is `actor` there, from now on `<this node>/<name>` to everybody else. */
+  adopt(name: string, actor: string, link: Transport): Address {
+    const outside = `${this.#own}${name}` as Address;
+    const names = { outside, inside: `${name}/${actor}` as Address };
+    this.#children.set(outside, this.#open({ role: "child", node: name, link, names }));
+    return outside;
+  }
+
+  disown(address: Address): void {
+    const child = this.#children.get(address);
+    this.#children.delete(address);
+    this.#close(child);
+  }
+
+  connectParent(node: string, link: Transport): void {
+    this.#parent = this.#open({ role: "parent", node, link });
   }
 
   /** Says to an actor's node that it is watched from here; false when it cannot be said. */
   watch(actor: Address, watch: number): boolean {
-    return this.#tell(nodeOf(actor), Runtime.Watch({ actor, watch }));
+    return this.#tell(this.#route(actor), Runtime.Watch({ actor, watch }));
   }
 
   unwatch(actor: Address, watch: number): void {
-    this.#tell(nodeOf(actor), Runtime.Unwatch({ watch }));
+    this.#tell(this.#route(actor), Runtime.Unwatch({ watch }));
   }
 
-  #tell(node: string, message: AnyMessage): boolean {
-    const from = `${this.#ports.node}/${SYSTEM}` as Address;
-    return this.send({ to: `${node}/${SYSTEM}` as Address, from, message });
+  #open(options: PeerOptions): Peer {
+    const peer = new Peer(options);
+    this.#routes.clear();
+    for (const way of peer.ways)
+      way.onReceive = (envelope, isLent = false) => this.#receive(peer, envelope, { isLent, way });
+    if (options.bulk) options.bulk.onClose = (why) => this.#laneBroke(peer, why);
+    return peer;
   }
 
-  /** Only for actors of this node, and only in the name of actors of that one: no node relays, and none speaks for others (T27). */
-  #receive(node: string, theirs: string, envelope: Envelope): void {
-    const { to, from, message } = envelope;
-    if (!to.startsWith(this.#own) || !from.startsWith(theirs)) this.#ports.dropped(envelope);
-    else if (to.length === this.#own.length + SYSTEM.length && to.endsWith(SYSTEM))
-      this.#control(node, message as RuntimeMessage, envelope);
-    else this.#ports.deliver(envelope);
+  /** What its actors said over the lane may be lost: who watches them cannot rely on them any more. */
+  #laneBroke({ speakers }: Peer, why: string): void {
+    const { watches } = this.#ports;
+    const told = watches.of((actor) => speakers.has(actor));
+    speakers.clear();
+    for (const [id, actor] of told) {
+      this.unwatch(actor, id);
+      watches.tell(id, actor, { how: "lost", why });
+    }
   }
 
-  #control(node: string, message: RuntimeMessage, envelope: Envelope): void {
+  #close(peer: Peer | undefined): void {
+    this.#routes.clear();
+    peer?.end();
+    for (const way of peer?.ways ?? []) way.close();
+  }
+
+  #route(to: Address): Peer | undefined {
+    const known = this.#routes.get(to);
+    if (known) return known;
+    const peer = this.#children.get(to) ?? this.#peers.get(nodeOf(to)) ?? this.#parent;
+    if (!peer) return undefined;
+    if (this.#routes.size >= ROUTES_MAX) this.#routes.clear();
+    this.#routes.set(to, peer);
+    return peer;
+  }
+
+  #tell(peer: Peer | undefined, message: AnyMessage): boolean {
+    return peer?.send({ to: `${peer.node}/${SYSTEM}` as Address, from: this.#system, message }) ?? false;
+  }
+
+  #receive(peer: Peer, envelope: Envelope, how: { readonly isLent: boolean; readonly way: Transport }): void {
+    const { to, from } = envelope;
+    if (to === this.#system) this.#control(peer, envelope);
+    else if (!this.#mayCome(peer, from, to)) this.#ports.dropped(envelope);
+    else {
+      peer.heard(from, how.way);
+      const named = peer.names ? { ...envelope, from: peer.names.outside } : envelope;
+      this.#forward(named, this.#target(to), how);
+    }
+  }
+
+  /** A node speaks for its actors, and to those of this one; a child only for itself; a parent hands on what it has checked. */
+  #mayCome({ role, node, names }: Peer, from: Address, to: Address): boolean {
+    if (role === "child") return from === names?.inside;
+    return to.startsWith(this.#own) && (role === "parent" || isOf(from, node));
+  }
+
+  /** Undefined for an actor here. */
+  #target(to: Address): Peer | undefined {
+    return to.startsWith(this.#own) ? this.#children.get(to) : this.#route(to);
+  }
+
+  #forward(
+    envelope: Envelope,
+    target: Peer | undefined,
+    { isLent, way }: { readonly isLent: boolean; readonly way: Transport },
+  ): void {
+    if (target?.relay(envelope, isLent, way)) return;
+    this.#ports.deliver(isLent ? withOwnBody(envelope) : envelope);
+  }
+
+  #control(peer: Peer, envelope: Envelope): void {
+    const message = envelope.message as RuntimeMessage;
     switch (message.type) {
       case "Runtime.Watch":
-        this.#watchFor(node, message.actor, message.watch);
+        this.#watchFor(peer, message.actor, message.watch);
         break;
       case "Runtime.Unwatch":
-        this.#peers.get(node)?.watches.get(message.watch)?.();
-        this.#peers.get(node)?.watches.delete(message.watch);
+        peer.watches.get(message.watch)?.();
+        peer.watches.delete(message.watch);
         break;
       case "Runtime.Down":
-        if (nodeOf(message.actor) === node) this.#ports.watches.tell(message.watch, message.actor, message);
+        if (peer.role === "parent" || isOf(message.actor, peer.node))
+          this.#ports.watches.tell(message.watch, message.actor, message);
         break;
       default:
         this.#ports.dropped(envelope);
     }
   }
 
-  #watchFor(node: string, actor: Address, watch: number): void {
-    const peer = this.#peers.get(node);
-    if (!peer || peer.watches.has(watch)) return;
+  #watchFor(peer: Peer, actor: Address, watch: number): void {
+    if (peer.watches.has(watch)) return;
     const down = ({ how, why }: End) => {
       peer.watches.delete(watch);
-      this.#tell(node, Runtime.Down({ actor, watch, how, why: why.slice(0, WHY_MAX) }));
+      this.#tell(peer, Runtime.Down({ actor, watch, how, why: why.slice(0, WHY_MAX) }));
     };
-    if (nodeOf(actor) !== this.#ports.node)
+    // A child may watch whomever this node may.
+    if (peer.role !== "child" && !actor.startsWith(this.#own))
       down({ how: "lost", why: `${actor} is not of ${this.#ports.node}` });
     else if (peer.watches.size >= WATCHES_PER_PEER_MAX)
       down({ how: "lost", why: `${WATCHES_PER_PEER_MAX} watches are the most that one node may have here` });
     else peer.watches.set(watch, this.#ports.watch(actor, down));
   }
-
-  #forgetWatches(node: string): void {
-    for (const unwatch of this.#peers.get(node)?.watches.values() ?? []) unwatch();
-    this.#peers.get(node)?.watches.clear();
-  }
 }
+
+const isOf = (address: Address, node: string): boolean =>
+  address.startsWith(node) && address[node.length] === "/";

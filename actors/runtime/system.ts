@@ -5,6 +5,7 @@ import type { AnyMessage } from "#protocol/message";
 import { Problem, problemBody, problemOf } from "#protocol/problem";
 import { Runtime } from "#protocol/runtime";
 import { Actor, type Behaviour, type Counts, Delivery, type Ground, type SpawnOptions } from "./actor.ts";
+import { bonded } from "./bonded.ts";
 import type { Clock } from "./clock.ts";
 import { Questions } from "./questions.ts";
 import { nodeOf, Remotes, SYSTEM } from "./remotes.ts";
@@ -17,6 +18,7 @@ export type { Behaviour } from "./actor.ts";
 
 type Refusal = ReturnType<(typeof Runtime)["Refused"]>;
 const Refused: Refusal["type"] = "Runtime.Refused";
+const refused = (problem: Problem): Refusal => Runtime.Refused({ problem: problemBody(problem) });
 
 export interface SystemOptions {
   /** Absent: nothing is traced, and it costs nothing. */
@@ -91,12 +93,14 @@ export class ActorSystem {
     if (actor) this.#crash(actor, error);
   }
 
-  /** Puts a message on its way. False when it was refused: nobody there, mailbox or link full. */
-  send(to: Address, message: AnyMessage, from: Address): boolean {
+  /**
+   * Puts a message on its way, with a body that changes no more. False when it was refused: nobody there, mailbox or link full.
+   */
+  send(to: Address, message: AnyMessage, from: Address, body?: Uint8Array): boolean {
     if (this.trace) this.trace.note("sent", from, to, message.type);
     const actor = this.#actors.get(to);
-    if (actor !== undefined) return this.#deliver(actor, from, message, 0);
-    return this.#remotes.send({ to, from, message });
+    if (actor !== undefined) return this.#deliver(actor, from, message, 0, body);
+    return this.#remotes.send(body === undefined ? { to, from, message } : { to, from, message, body });
   }
 
   /**
@@ -115,10 +119,14 @@ export class ActorSystem {
     return answer;
   }
 
-  /** Resolves when an actor of this node that was full has room for half of its mailbox again, or is no more. */
+  /**
+   * Resolves when an actor of this node that was full has room for half of its mailbox again, or is no more; for one elsewhere, when
+   * its lane that has refused takes more.
+   */
   room(address: Address): Promise<void> {
     const actor = this.#actors.get(address);
-    if (!actor || actor.box.size < actor.box.limit) return Promise.resolve();
+    if (!actor) return this.#remotes.room(address) ?? Promise.resolve();
+    if (actor.box.size < actor.box.limit) return Promise.resolve();
     return new Promise((resolve) => actor.waitingForRoom.push(resolve));
   }
 
@@ -136,7 +144,9 @@ export class ActorSystem {
   watch(actor: Address, told: (end: End) => void): () => void {
     const id = this.#watches.add(actor, told);
     const isLocal = actor.startsWith(this.#own);
-    const isThere = isLocal ? this.#actors.has(actor) : this.#remotes.watch(actor, id);
+    const isThere = isLocal
+      ? this.#actors.has(actor) || this.#remotes.has(actor)
+      : this.#remotes.watch(actor, id);
     const nobody = { how: "lost", why: `${actor} is not there` } as const;
     if (!isThere) queueMicrotask(() => this.#watches.tell(id, actor, nobody));
     return () => {
@@ -146,42 +156,48 @@ export class ActorSystem {
 
   /** As `watch`; `watcher` receives a `Runtime.Down`. */
   monitor(watcher: Address, actor: Address): () => void {
-    return this.watch(actor, ({ how, why }) =>
-      this.send(watcher, Runtime.Down({ actor, watch: 1, how, why }), actor),
-    );
+    return this.watch(actor, (end) => this.send(watcher, Runtime.Down({ actor, watch: 1, ...end }), actor));
   }
 
   /** Two that cannot do without each other: when one ends other than in order, so does the other. Undone by the returned function. */
   link(one: Address, other: Address): () => void {
-    const bond = (of: Address, to: Address) =>
-      this.watch(of, ({ how, why }) => {
-        undo();
-        if (how !== "stopped") this.fail(to, new Error(`${of}, to which it is linked, ended: ${why}`));
-      });
-    const undos = [bond(one, other), bond(other, one)];
-    const undo = () => {
-      for (const each of undos.splice(0)) each();
-    };
-    return undo;
+    return bonded(this, one, other);
   }
 
-  /** Everything addressed to `node/…` goes over this link from now on. */
-  connect(node: string, link: Transport): void {
+  /** Everything addressed to `node/…` goes over this link from now on, what is bulk over a lane of its own where there is one. */
+  connect(node: string, link: Transport, bulk?: Transport): void {
     this.#note("linked", this.node, node, "");
-    this.#remotes.connect(node, link);
+    this.#remotes.connect(node, link, bulk);
+  }
+
+  /** A child process is at the other end, in which `name/actor` runs: here and everywhere else it is `<this node>/name`, which is returned. */
+  adopt(name: string, actor: string, link: Transport): Address {
+    this.#note("linked", this.node, name, "");
+    return this.#remotes.adopt(name, actor, link);
+  }
+
+  /** The child process has ended: who asked or watched it, here or on other nodes, is told. */
+  disown(child: Address, why: string): void {
+    if (!this.#remotes.has(child)) return;
+    this.#remotes.disown(child);
+    this.#note("unlinked", this.node, child, "");
+    this.#lost((address) => address === child, why);
+  }
+
+  /** Everything that is for nobody here goes over this link from now on: a child's to its parent. */
+  connectParent(node: string, link: Transport): void {
+    this.#remotes.connectParent(node, link);
   }
 
   /** Closes the link; questions to that node fail and who watches actors there is told, with `why`. */
   disconnect(node: string, why = `the link to ${node} is closed`): void {
     if (!this.#remotes.disconnect(node)) return;
     this.#note("unlinked", this.node, node, "");
-    const there = (address: Address) => nodeOf(address) === node;
-    this.#questions.failAll(there, (to) => new Problem("unavailable", `${to} did not answer: ${why}`));
-    for (const [id, actor] of this.#watches.of(there)) this.#watches.tell(id, actor, { how: "lost", why });
+    this.#lost((address) => nodeOf(address) === node, why);
   }
 
-  #deliver(actor: Actor, from: Address, message: AnyMessage, id: number): boolean {
-    const delivery = new Delivery(this.#ground, actor.address, from, message, id);
+  #deliver(actor: Actor, from: Address, message: AnyMessage, id: number, body?: Uint8Array): boolean {
+    const delivery = new Delivery(this.#ground, actor.address, from, message, id, body);
     if (!actor.box.put(delivery) && !this.#squeeze(actor, delivery)) return false;
     if (!actor.isQueued) {
       actor.isQueued = true;
@@ -205,14 +221,8 @@ export class ActorSystem {
   /** Ends a question that nobody will answer; what is only told is lost without a word. */
   #refuse({ to, from, id }: Delivery, problem: Problem): void {
     if (id === 0) return;
-    if (from.startsWith(this.#own)) this.#questions.fail(id, problem);
-    else
-      this.#remotes.send({
-        to: from,
-        from: to,
-        re: id,
-        message: Runtime.Refused({ problem: problemBody(problem) }),
-      });
+    if (this.#isHere(from)) this.#questions.fail(id, problem);
+    else this.#remotes.send({ to: from, from: to, re: id, message: refused(problem) });
   }
 
   #reply(from: Address, to: Address, re: number, message: AnyMessage): void {
@@ -221,7 +231,7 @@ export class ActorSystem {
       return;
     }
     if (this.trace) this.trace.note("sent", from, to, message.type);
-    if (to.startsWith(this.#own)) this.#answered(re, to, from, message);
+    if (this.#isHere(to)) this.#answered(re, to, from, message);
     else this.#remotes.send({ to, from, re, message });
   }
 
@@ -234,20 +244,30 @@ export class ActorSystem {
   }
 
   /** From another node. */
-  #arrived({ to, from, id = 0, re, message }: Envelope): void {
+  #arrived({ to, from, id = 0, re, message, body }: Envelope): void {
     if (re !== undefined) {
       this.#answered(re, to, from, message);
       return;
     }
     const actor = this.#actors.get(to);
-    if (actor) this.#deliver(actor, from, message, id);
+    if (actor) this.#deliver(actor, from, message, id, body);
     else {
       this.#note("dropped", to, from, message.type);
       this.#refuse(
-        new Delivery(this.#ground, to, from, message, id),
+        new Delivery(this.#ground, to, from, message, id, body),
         new Problem("unavailable", `${to} is not there`),
       );
     }
+  }
+
+  /** Who asked or watched one of those is told. */
+  #lost(isLost: (actor: Address) => boolean, why: string): void {
+    this.#questions.failAll(isLost, (to) => new Problem("unavailable", `${to} did not answer: ${why}`));
+    for (const [id, actor] of this.#watches.of(isLost)) this.#watches.tell(id, actor, { how: "lost", why });
+  }
+
+  #isHere(address: Address): boolean {
+    return address.startsWith(this.#own) && !this.#remotes.has(address);
   }
 
   #crash(actor: Actor, error: unknown): void {

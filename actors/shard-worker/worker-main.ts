@@ -2,7 +2,7 @@
 import { chartBehaviour } from "#actors/runtime/chart";
 import { systemClock } from "#actors/runtime/clock";
 import { ActorSystem } from "#actors/runtime/system";
-import { childTransport } from "#actors/runtime/transport/child";
+import { CHILD_FD, ChildLink } from "#actors/runtime/transport/child";
 import { createHost } from "./host.ts";
 import { shardWorker } from "./index.ts";
 
@@ -14,17 +14,12 @@ const LINK_LOST = 70;
  * the native library. It must be the main thread of its process: every MLX call of the process is made here.
  */
 export function runShardWorker(node: string, parent: string, libraryFolder: string): void {
-  const send = process.send?.bind(process);
-  if (!send) throw new Error("a shard worker is started by exo itself, not by hand");
   const system = new ActorSystem(node, systemClock);
-  const link = childTransport({
-    send: (frame) => {
-      send(frame);
-      return true;
-    },
-    close: () => process.disconnect?.(),
-  });
-  system.connect(parent, link);
+  const ended = (error?: Error) => {
+    if (error) console.error(error);
+    process.exit(LINK_LOST);
+  };
+  system.connectParent(parent, new ChildLink(CHILD_FD, { ended, presses: true }));
   const self = system.address("shard-worker");
   const crash = (error: unknown) => {
     console.error(error);
@@ -35,6 +30,4 @@ export function runShardWorker(node: string, parent: string, libraryFolder: stri
   system.spawn("shard-worker", chartBehaviour(chart, crash, { trace: system.trace, address: self }), {
     onCrash: crash,
   });
-  process.on("message", (frame) => link.arrived(frame));
-  process.on("disconnect", () => process.exit(LINK_LOST));
 }

@@ -78,7 +78,6 @@ export function supervisor(ports: SupervisorPorts): Behaviour<SupervisorMessage 
   const list = (): ModelState[] => [...instances.values()].map((instance) => instance.state());
 
   return ({ message, from, reply }) => {
-    const node = from.slice(0, from.indexOf("/"));
     const answer = (work: Promise<AnyMessage>) =>
       void work.then(reply, (error: unknown) => reply(SupervisorReply.Refused({ problem: refusal(error) })));
     switch (message.type) {
@@ -89,7 +88,7 @@ export function supervisor(ports: SupervisorPorts): Behaviour<SupervisorMessage 
       case "Supervisor.List":
         return reply(SupervisorReply.Models({ models: list() }));
       default:
-        for (const instance of instances.values()) if (instance.owns(node)) instance.heard(message);
+        for (const instance of instances.values()) if (instance.owns(from)) instance.heard(message);
     }
   };
 }

@@ -136,7 +136,7 @@ test("a worker that dies is reported and started again, until its budget is spen
   }
   const listed = await ask(Supervisor.List({}));
   expect({ lost, starts: workers.length, models: listed.models }).toEqual({
-    lost: [1, 2, 3, 4].map((start) => `worker-${start}/shard-worker m: it was ended by SIGKILL`),
+    lost: [1, 2, 3, 4].map((start) => `node/worker-${start} m: it was ended by SIGKILL`),
     starts: 4,
     models: [],
   });
@@ -194,7 +194,7 @@ test("stop now waits for no answer; whoever still waits for one is told", async 
   expect({ stopped, gentle: await gentle, lost }).toEqual({
     stopped: { type: "SupervisorReply.Stopped", model: "m" },
     gentle: { type: "SupervisorReply.Stopped", model: "m" },
-    lost: ["worker-1/shard-worker the model was stopped"],
+    lost: ["node/worker-1 the model was stopped"],
   });
 });
 

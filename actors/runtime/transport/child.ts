@@ -1,39 +1,159 @@
-/** Envelopes between a process and the child it started, as whole msgpack frames over Bun's process channel. */
-import { decode, encode } from "#protocol/codec";
+/**
+ * Envelopes between a process and the child that it started, on a pair of sockets: frames as between nodes, with whole addresses. A
+ * child that computes reads nothing meanwhile, so that what it is sent waits here, within bounds.
+ */
+import { type Socket, sleepSync } from "bun";
+import { decode, type Envelope, FRAME_BYTES_MAX } from "#protocol/codec";
+import { ProtocolError } from "#protocol/message";
+import { BODY_FRAME_BYTES_MAX, FrameKind, FrameReader, partsOfBody } from "./framing.ts";
+import { Outgoing } from "./outgoing.ts";
 import type { Transport } from "./transport.ts";
 
-/** The two calls a process channel has, on either side. */
-export interface Channel {
-  send(frame: Uint8Array): boolean;
-  close(): void;
+/** Which of a child's descriptors its end is: the first behind input, output and errors. */
+export const CHILD_FD = 3;
+
+/** While more than this waits, no body is taken: two chunks of prefill for a child that computes the one before. */
+const BODIES_WAITING_BYTES_MAX = 32 * 1024 * 1024;
+/** The same for messages without one, which go on behind bodies that wait. */
+const WAITING_BYTES_MAX = BODIES_WAITING_BYTES_MAX + BODY_FRAME_BYTES_MAX + FRAME_BYTES_MAX;
+/** How long a child stays with a large body that its parent takes in parts: a parent computes nothing, so that it is soon done. */
+const PRESS_TIMES = 2000;
+const PRESS_EVERY_MS = 0.05;
+
+export interface ChildPorts {
+  /** The other end is closed, or `error` has come from it; said once. */
+  readonly ended: (error?: Error) => void;
+  /** Stays until a large body is sent, for who computes next and sends nothing meanwhile. */
+  readonly presses?: boolean;
 }
 
-export interface ChildTransport extends Transport {
-  /** A frame came in; throws ProtocolError when it is not one of ours. */
-  arrived(frame: unknown): void;
-  /** The other side is gone; said once. */
-  closed(reason: string): void;
-}
+export class ChildLink implements Transport {
+  onReceive: (envelope: Envelope, isLent?: boolean) => void = () => {};
+  onClose: (reason: string) => void = () => {};
+  onDrain: () => void = () => {};
+  readonly #ports: ChildPorts;
+  readonly #outgoing: Outgoing;
+  readonly #reader = new FrameReader(BODY_FRAME_BYTES_MAX, (kind, bytes, from, to) =>
+    this.#take(kind, bytes, { from, to }),
+  );
+  #socket: Socket | undefined;
+  #refused = false;
+  #paused = false;
+  #open = true;
+  #ended = false;
 
-export function childTransport(channel: Channel): ChildTransport {
-  let open = true;
-  const transport: ChildTransport = {
-    onReceive: () => {},
-    onClose: () => {},
-    send: (envelope) => open && channel.send(encode(envelope)),
-    arrived(frame) {
-      if (!(frame instanceof Uint8Array)) throw new TypeError("a frame must be bytes");
-      transport.onReceive(decode(frame));
-    },
-    closed(reason) {
-      if (!open) return;
-      open = false;
-      transport.onClose(reason);
-    },
-    close() {
-      open = false;
-      channel.close();
-    },
-  };
-  return transport;
+  /** Owns the descriptor from now on. */
+  constructor(fd: number, ports: ChildPorts) {
+    this.#ports = ports;
+    this.#outgoing = new Outgoing(
+      {
+        write: (bytes, from, length) => this.#socket?.write(bytes, from, length) ?? 0,
+        end: () => this.#socket?.end(),
+        pause: () => this.#socket?.pause(),
+        resume: () => this.#socket?.resume(),
+      },
+      () => this.#tellOfRoom(),
+    );
+    // Bun's types leave this way out of `connect`, and give its options only.
+    const options: Bun.FdSocketOptions = { fd, socket: this.#handlers() };
+    Bun.connect(options as unknown as Bun.UnixSocketOptions).catch((error: unknown) =>
+      this.#end(error instanceof Error ? error : new Error(String(error))),
+    );
+  }
+
+  send(envelope: Envelope, isLent = false): boolean {
+    const { body } = envelope;
+    const limit = body ? BODIES_WAITING_BYTES_MAX : WAITING_BYTES_MAX;
+    if (!this.#open || this.#outgoing.waitingBytes > limit) {
+      this.#refused = true;
+      return false;
+    }
+    if (body) this.#outgoing.addBody(envelope, body, !isLent, BODY_FRAME_BYTES_MAX);
+    else this.#outgoing.add(envelope);
+    if (body && this.#ports.presses) this.#press();
+    return true;
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#socket?.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#socket?.resume();
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#outgoing.flush();
+    this.#outgoing.close();
+    this.#open = false;
+    this.#socket?.end();
+  }
+
+  /** The process at the other end is gone; said once. */
+  closed(reason: string): void {
+    this.close();
+    this.onClose(reason);
+    this.onClose = () => {};
+  }
+
+  #handlers(): Bun.SocketHandler<undefined> {
+    return {
+      open: (socket) => {
+        this.#socket = socket;
+        if (this.#paused) socket.pause();
+        if (this.#open) this.#drained();
+        else socket.end();
+      },
+      data: (_, bytes) => this.#push(bytes),
+      drain: () => this.#drained(),
+      close: () => this.#end(),
+      error: (_, error) => this.#end(error),
+    };
+  }
+
+  #push(bytes: Uint8Array): void {
+    try {
+      this.#reader.push(bytes);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#end(error);
+    }
+  }
+
+  #take(kind: number, bytes: Uint8Array, { from, to }: { readonly from: number; readonly to: number }): void {
+    if (kind === FrameKind.envelope) this.onReceive(decode(bytes, from, to));
+    else if (kind === FrameKind.body) {
+      const [head, body] = partsOfBody(bytes, { from, to });
+      const envelope = decode(bytes, head.from, head.to);
+      this.onReceive({ ...envelope, body: bytes.subarray(body.from, body.to) }, true);
+    } else throw new ProtocolError(`a frame of kind ${kind} is not known between a process and its child`);
+  }
+
+  #drained(): void {
+    this.#outgoing.drained();
+    this.#tellOfRoom();
+  }
+
+  #press(): void {
+    for (let times = 0; times < PRESS_TIMES && this.#outgoing.waitingBytes > 0 && this.#socket; times++) {
+      sleepSync(PRESS_EVERY_MS);
+      this.#outgoing.drained();
+    }
+  }
+
+  #tellOfRoom(): void {
+    if (!this.#refused || this.#outgoing.waitingBytes * 2 > BODIES_WAITING_BYTES_MAX) return;
+    this.#refused = false;
+    this.onDrain();
+  }
+
+  #end(error?: Error): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.close();
+    this.#ports.ended(error);
+  }
 }

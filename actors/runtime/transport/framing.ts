@@ -8,13 +8,34 @@ import { ProtocolError } from "#protocol/message";
 export const FrameKind = { hello: 0, envelope: 1, body: 2, beat: 3 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 
+/** An envelope, its length, and the body: a tensor of a chunk of prefill. */
+export const BODY_FRAME_BYTES_MAX = 32 * 1024 * 1024;
+
 const LENGTH_BYTES = 4;
 export const HEAD_BYTES = LENGTH_BYTES + 1;
+/** Before a body frame's envelope: how long it is. */
+export const BODY_LENGTH_BYTES = 4;
+
+interface Span {
+  readonly from: number;
+  readonly to: number;
+}
 
 /** Writes the head of a frame that has `length` bytes with it, at `at`. */
 export function putHead(bytes: Uint8Array, at: number, kind: FrameKind, length: number): void {
   putUint32(bytes, at, length - LENGTH_BYTES);
   bytes[at + LENGTH_BYTES] = kind;
+}
+
+/** Where a body frame's envelope and its body lie. Throws ProtocolError. */
+export function partsOfBody(bytes: Uint8Array, { from, to }: Span): readonly [envelope: Span, body: Span] {
+  const start = from + BODY_LENGTH_BYTES;
+  const end = start + (start > to ? 0 : uint32(bytes, from));
+  if (start > to || end > to) throw new ProtocolError("a body frame is shorter than its envelope");
+  return [
+    { from: start, to: end },
+    { from: end, to },
+  ];
 }
 
 /** A whole small frame. */

@@ -2,7 +2,7 @@
 import { type Envelope, encodeInto } from "#protocol/codec";
 import { ProtocolError } from "#protocol/message";
 import type { Outbox } from "#protocol/msgpack-writer";
-import { FrameKind, frame, HEAD_BYTES, putHead, putUint32 } from "./framing.ts";
+import { BODY_LENGTH_BYTES, FrameKind, frame, HEAD_BYTES, putHead, putUint32 } from "./framing.ts";
 
 /** The calls of a socket that a link makes; Bun's are these. */
 export interface ByteStream {
@@ -21,7 +21,7 @@ const OUT_BYTES = 1024;
 const OUT_BYTES_KEPT = 2 * GATHER_BYTES;
 const BEAT = frame(FrameKind.beat, new Uint8Array(0));
 /** A frame's head, and the length of its envelope, behind which the body lies. */
-const BODY_HEAD_BYTES = HEAD_BYTES + 4;
+const BODY_HEAD_BYTES = HEAD_BYTES + BODY_LENGTH_BYTES;
 /** The largest buffer that is kept for the rest of the next body. */
 const SPARE_BYTES_MAX = 16 * 1024 * 1024;
 

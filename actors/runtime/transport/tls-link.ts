@@ -4,7 +4,14 @@ import { encodeHello, type Hello } from "#protocol/hello";
 import type { NodeId } from "#protocol/ids";
 import { ProtocolError } from "#protocol/message";
 import { Runtime } from "#protocol/runtime";
-import { FrameKind, type FrameReader, frame, type TakeFrame, uint32 } from "./framing.ts";
+import {
+  BODY_FRAME_BYTES_MAX,
+  FrameKind,
+  type FrameReader,
+  frame,
+  partsOfBody,
+  type TakeFrame,
+} from "./framing.ts";
 import { LinkNames } from "./link-names.ts";
 import type { Endpoint, Lane, Link, Peer } from "./network.ts";
 import { type ByteStream, Outgoing } from "./outgoing.ts";
@@ -15,10 +22,10 @@ const WAITING_BYTES_MAX: Readonly<Record<Lane, number>> = {
   data: 1024 * 1024,
   file: 1024 * 1024,
 };
-/** A body frame is an envelope, its length, and the body: a tensor of a chunk of prefill on data lanes, a part of a file on file lanes. */
+/** A body is a tensor on data lanes, a part of a file on file lanes. */
 const FRAME_LIMIT: Readonly<Record<Lane, number>> = {
   control: FRAME_BYTES_MAX,
-  data: 32 * 1024 * 1024,
+  data: BODY_FRAME_BYTES_MAX,
   file: FRAME_BYTES_MAX,
 };
 export interface LinkFacts {
@@ -61,7 +68,8 @@ export class StreamLink implements Link {
     return this.#outgoing.waitingBytes;
   }
 
-  send(envelope: Envelope): boolean {
+  send(envelope: Envelope, isLent = false): boolean {
+    if (envelope.body) return this.sendBody(envelope, envelope.body, !isLent);
     if (!this.#mayTake()) return false;
     if (envelope.message.type === this.#names.beat.message.type) this.#outgoing.addBeat();
     else this.#outgoing.add(this.#names.shortened(envelope));
@@ -121,11 +129,9 @@ export class StreamLink implements Link {
   };
 
   #takeBody(bytes: Uint8Array, from: number, to: number): void {
-    const start = from + 4;
-    const end = start + (start > to ? 0 : uint32(bytes, from));
-    if (start > to || end > to) throw new ProtocolError("a body frame is shorter than its envelope");
-    const envelope = this.#read(bytes, start, end);
-    if (envelope) this.onBody(envelope, bytes.subarray(end, to));
+    const [head, body] = partsOfBody(bytes, { from, to });
+    const envelope = this.#read(bytes, head.from, head.to);
+    if (envelope) this.onBody(envelope, bytes.subarray(body.from, body.to));
   }
 
   /** Nothing for a message that is not known here: of a newer version, whose question is refused by name. */

@@ -144,9 +144,9 @@ export class Instance {
     };
   }
 
-  /** True when this worker node is the one that runs now. */
-  owns(node: string): boolean {
-    return this.#worker?.startsWith(`${node}/`) ?? false;
+  /** True when this worker is the one that runs now. */
+  owns(worker: Address): boolean {
+    return this.#worker === worker;
   }
 
   /** News that comes after the end is old: the chart takes no more. */
@@ -165,8 +165,7 @@ export class Instance {
       queueMicrotask(() => this.#exited(node, `its worker could not be started: ${String(error)}`));
       return;
     }
-    this.#worker = `${node}/shard-worker` as Address;
-    system.connect(node, this.#process.link);
+    this.#worker = system.adopt(node, "shard-worker", this.#process.link);
     system.send(this.#worker, ShardWorker.Load({ shard: this.shard, replyTo: self }), self);
   }
 
@@ -178,7 +177,8 @@ export class Instance {
 
   #exited(node: string, reason: string): void {
     this.#cancelDrain();
-    this.#ports.system.disconnect(node);
+    const { system } = this.#ports;
+    system.disown(system.address(node), reason);
     const problem: ProblemBody = {
       kind: "unavailable",
       message: `${this.shard.model}: ${reason}`,

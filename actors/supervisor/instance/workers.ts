@@ -1,6 +1,6 @@
 /** Worker processes: this binary, started again in the role of a shard worker, with one link each. */
 import type { Clock } from "#actors/runtime/clock";
-import { type ChildTransport, childTransport } from "#actors/runtime/transport/child";
+import { CHILD_FD, ChildLink } from "#actors/runtime/transport/child";
 import type { Transport } from "#actors/runtime/transport/transport";
 import type { Envelope } from "#protocol/codec";
 
@@ -40,24 +40,23 @@ export function startWorker(
   const heard = watch(clock, () => child.kill("SIGKILL"));
   const child = Bun.spawn([...command, ...args], {
     env: { ...env, DO_NOT_TRACK: "1", BUN_OPTIONS: undefined, BUN_BE_BUN: undefined },
-    stdio: ["ignore", "ignore", "pipe"],
-    serialization: "advanced",
-    ipc: (frame) => receive(frame),
+    stdio: ["ignore", "ignore", "pipe", "socket-fd"],
   });
-  const raw = childTransport({
-    send: (frame) => sentTo(child, frame),
-    close: () => child.disconnect(),
-  });
+  const fd = child.stdio[CHILD_FD];
+  if (typeof fd !== "number") throw new Error("a child process without a way to it");
+  const raw = new ChildLink(fd, { ended: (error) => unlinked(error) });
   const link = heard.listening(raw);
   const lastWords = tail(child.stderr);
 
-  function receive(frame: unknown): void {
-    try {
-      raw.arrived(frame);
-    } catch (error) {
+  /** As a rule because the process ends; one that goes on without its link is of no use. */
+  function unlinked(error: Error | undefined): void {
+    if (error) {
       console.error(`worker ${child.pid} spoke nonsense and is ended: ${String(error)}`);
       child.kill("SIGKILL");
+      return;
     }
+    const cancel = clock.after(GRACE_MS, () => child.kill("SIGKILL"));
+    void child.exited.then(cancel);
   }
 
   void child.exited.then(async () => {
@@ -78,17 +77,6 @@ export function startWorker(
       void child.exited.then(cancel);
     },
   };
-}
-
-/** False when the process has gone, which may be known here before its `exited` is told. */
-function sentTo(child: { send(frame: Uint8Array): unknown }, frame: Uint8Array): boolean {
-  try {
-    child.send(frame);
-    return true;
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ERR_IPC_CHANNEL_CLOSED") return false;
-    throw error;
-  }
 }
 
 /** Counts what a worker owes, and calls `hang` when it owes something and has been silent for SILENCE_MS. */
@@ -125,18 +113,23 @@ function watch(clock: Clock, hang: () => void) {
   }
 
   return {
-    listening: (raw: ChildTransport): Transport => ({
-      send(envelope) {
-        const taken = raw.send(envelope);
+    listening: (raw: Transport): Transport => ({
+      send(envelope, isLent) {
+        const taken = raw.send(envelope, isLent);
         if (taken) sent(envelope);
         return taken;
       },
-      close: raw.close,
-      set onReceive(receive: (envelope: Envelope) => void) {
-        raw.onReceive = (envelope) => {
+      pause: () => raw.pause?.(),
+      resume: () => raw.resume?.(),
+      close: () => raw.close(),
+      set onReceive(receive: Transport["onReceive"]) {
+        raw.onReceive = (envelope, isLent) => {
           received(envelope);
-          receive(envelope);
+          receive(envelope, isLent);
         };
+      },
+      set onDrain(drained: () => void) {
+        raw.onDrain = drained;
       },
       set onClose(close: (reason: string) => void) {
         raw.onClose = close;
