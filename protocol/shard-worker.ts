@@ -11,18 +11,22 @@ const instance = Group.properties.instance;
 const epoch = Group.properties.epoch;
 
 /** What a ShardWorker accepts. */
-export const ShardWorker = inbox("ShardWorker", {
-  Load: { shard: Shard, replyTo: Address },
-  Unload: {},
-  /** With whom it computes from now on. A newer epoch ends all requests and sequences of the one before. */
-  Join: { group: Group, replyTo: Address },
-  Generate: { generation: Generation, replyTo: Address },
-  Cancel: { request: RequestId },
-  /** Between the stages of a group, in order, over the data lane; its body is the hidden state. See pass.ts. */
-  Pass: Pass.properties,
-  /** To the last stage: a pass was refused, computed by nobody further on, and the epoch cannot go on. */
-  PassFailed: { instance, epoch, number: t.Integer({ minimum: 0 }), problem: ProblemBody },
-});
+export const ShardWorker = inbox(
+  "ShardWorker",
+  {
+    Load: { shard: Shard, replyTo: Address },
+    Unload: {},
+    /** With whom it computes from now on. A newer epoch ends all requests and sequences of the one before. */
+    Join: { group: Group, replyTo: Address },
+    Generate: { generation: Generation, replyTo: Address },
+    Cancel: { request: RequestId },
+    /** Between the stages of a group, in order, over the data lane; its body is the hidden state. See pass.ts. */
+    Pass: Pass.properties,
+    /** To the last stage: a pass was refused, computed by nobody further on, and the epoch cannot go on. */
+    PassFailed: { instance, epoch, number: t.Integer({ minimum: 0 }), problem: ProblemBody },
+  },
+  { bulk: ["Pass"] },
+);
 export type ShardWorkerMessage = InboxMessage<typeof ShardWorker>;
 
 /** What a ShardWorker says of its load and its group, to the Supervisor. */
