@@ -1,8 +1,15 @@
 /** Questions that wait for an answer: each ends once, by its answer, its deadline, or the end of who was asked. */
 import type { Address } from "#protocol/ids";
 import type { AnyMessage } from "#protocol/message";
-import { Problem } from "#protocol/problem";
+import { Problem, problemBody, problemOf } from "#protocol/problem";
+import { Runtime } from "#protocol/runtime";
 import type { Clock } from "./clock.ts";
+
+type Refusal = ReturnType<(typeof Runtime)["Refused"]>;
+const Refused: Refusal["type"] = "Runtime.Refused";
+
+/** The answer of who does not take a question. */
+export const refused = (problem: Problem): Refusal => Runtime.Refused({ problem: problemBody(problem) });
 
 /** Questions that may wait for an answer at once. */
 const QUESTIONS_MAX = 4096;
@@ -60,12 +67,9 @@ export class Questions {
 
   /** False when nobody waits for it any more, or `from` is not who was asked. */
   answer(id: number, from: Address, message: AnyMessage): boolean {
-    return this.#end(id, from, ({ resolve }) => resolve(message));
-  }
-
-  /** As `answer`, by who does not take the question. */
-  refuse(id: number, from: Address, problem: Problem): boolean {
-    return this.#end(id, from, ({ reject }) => reject(problem));
+    return this.#end(id, from, ({ resolve, reject }) =>
+      message.type === Refused ? reject(problemOf((message as Refusal).problem)) : resolve(message),
+    );
   }
 
   fail(id: number, problem: Problem): void {

@@ -2,12 +2,12 @@
 import type { Envelope } from "#protocol/codec";
 import type { Address } from "#protocol/ids";
 import type { AnyMessage } from "#protocol/message";
-import { Problem, problemBody, problemOf } from "#protocol/problem";
+import { Problem } from "#protocol/problem";
 import { Runtime } from "#protocol/runtime";
 import { Actor, type Behaviour, type Counts, Delivery, type Ground, type SpawnOptions } from "./actor.ts";
 import { bonded } from "./bonded.ts";
 import type { Clock } from "./clock.ts";
-import { Questions } from "./questions.ts";
+import { Questions, refused } from "./questions.ts";
 import { nodeOf, Remotes, SYSTEM } from "./remotes.ts";
 import { RunQueue } from "./run-queue.ts";
 import type { Trace, TraceKind } from "./trace.ts";
@@ -15,10 +15,6 @@ import type { Transport } from "./transport/transport.ts";
 import { type End, Watches } from "./watches.ts";
 
 export type { Behaviour } from "./actor.ts";
-
-type Refusal = ReturnType<(typeof Runtime)["Refused"]>;
-const Refused: Refusal["type"] = "Runtime.Refused";
-const refused = (problem: Problem): Refusal => Runtime.Refused({ problem: problemBody(problem) });
 
 export interface SystemOptions {
   /** Absent: nothing is traced, and it costs nothing. */
@@ -156,7 +152,9 @@ export class ActorSystem {
 
   /** As `watch`; `watcher` receives a `Runtime.Down`. */
   monitor(watcher: Address, actor: Address): () => void {
-    return this.watch(actor, (end) => this.send(watcher, Runtime.Down({ actor, watch: 1, ...end }), actor));
+    return this.watch(actor, ({ how, why }) => {
+      this.send(watcher, Runtime.Down({ actor, watch: 1, how, why }), actor);
+    });
   }
 
   /** Two that cannot do without each other: when one ends other than in order, so does the other. Undone by the returned function. */
@@ -236,11 +234,7 @@ export class ActorSystem {
   }
 
   #answered(re: number, to: Address, from: Address, message: AnyMessage): void {
-    const taken =
-      message.type === Refused
-        ? this.#questions.refuse(re, from, problemOf((message as Refusal).problem))
-        : this.#questions.answer(re, from, message);
-    if (!taken) this.#note("late", to, from, message.type);
+    if (!this.#questions.answer(re, from, message)) this.#note("late", to, from, message.type);
   }
 
   /** From another node. */
