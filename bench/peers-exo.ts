@@ -14,7 +14,7 @@ const crash = (error: unknown) => {
   console.error(error);
   process.exit(1);
 };
-const host = createHost(builtFolder, systemClock, crash);
+const host = createHost({ libraryFolder: builtFolder, clock: systemClock, crash });
 await host.load(
   { model: "peer", path, contextLength: Number(context) },
   () => {},

@@ -21,6 +21,7 @@ function world() {
     load: () => new Promise<ShardFacts>((resolve) => (loaded = resolve)),
     submit: () => {},
     cancel: () => {},
+    join: () => {},
     release: () => void released.push("released"),
   };
   const actor = createActor(shardWorker({ engine, tell: (_, message) => void told.push(message) })).start();
@@ -78,7 +79,7 @@ test("before a model is held, requests are refused; after Unload another may be 
 
 test("one rank of several is refused: no worker adds up yet what they compute", async () => {
   const clock = { nowMs: () => 0, epochSeconds: () => 0, after: () => () => {}, freshId: () => "id" };
-  const host = createHost("/nowhere", clock, () => {});
+  const host = createHost({ libraryFolder: "/nowhere", clock, crash: () => {} });
   const shard = { model: "big", path: "/big", rank: 1, world: 2 };
   const why: unknown = await host
     .load(shard, () => {}, new AbortController().signal)

@@ -4,9 +4,9 @@ import type { Delta, Generation } from "#protocol/generation";
 import type { Address, RequestId } from "#protocol/ids";
 import type { AnyMessage } from "#protocol/message";
 import { Problem, problemBody } from "#protocol/problem";
-import type { Shard, ShardFacts } from "#protocol/shard";
+import type { Group, Shard, ShardFacts } from "#protocol/shard";
 import { GenerationReply, ShardWorkerReply } from "#protocol/shard-worker";
-import type { GenerateOrder, LoadOrder } from "./machine.ts";
+import type { GenerateOrder, JoinOrder, LoadOrder } from "./machine.ts";
 
 /** The engine as the actor sees it: production passes MLX, a test passes a fake. */
 export interface Engine {
@@ -19,6 +19,11 @@ export interface Engine {
   /** Throws Problem when the request cannot be taken; afterwards `sink` hears of it. */
   submit(generation: Generation, sink: Sink): void;
   cancel(request: RequestId): void;
+  /**
+   * Computes with these others from now on, and with none of a group before. Throws Problem where the layers held are not those of
+   * its stage. `parted` is called where the group cannot go on.
+   */
+  join(group: Group, parted: (problem: Problem) => void): void;
   /** Ends every request. The weights go with the process. */
   release(): void;
 }
@@ -74,6 +79,21 @@ export function effects({ engine, tell }: Ports) {
       },
       refuse: (_: unknown, { replyTo, request }: { replyTo: Address; request: RequestId }) =>
         fail(replyTo, request, new Problem("unavailable", "this worker holds no model yet")),
+      join: (_: unknown, { group, replyTo }: JoinOrder) => {
+        const { instance, epoch } = group;
+        const parted = (problem: Problem) =>
+          tell(replyTo, ShardWorkerReply.Parted({ instance, epoch, problem: problemBody(problem) }));
+        try {
+          engine.join(group, parted);
+          tell(replyTo, ShardWorkerReply.Joined({ instance, epoch }));
+        } catch (error) {
+          tell(replyTo, ShardWorkerReply.JoinFailed({ instance, epoch, problem: problemBody(error) }));
+        }
+      },
+      refuseJoin: (_: unknown, { group: { instance, epoch }, replyTo }: JoinOrder) => {
+        const problem = problemBody(new Problem("unavailable", "this worker holds no model yet"));
+        tell(replyTo, ShardWorkerReply.JoinFailed({ instance, epoch, problem }));
+      },
       cancel: (_: unknown, { request }: { request: RequestId }) => engine.cancel(request),
       release: () => engine.release(),
     },

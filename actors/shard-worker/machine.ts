@@ -7,6 +7,7 @@ import type { ShardWorker, ShardWorkerMessage } from "#protocol/shard-worker";
 /** One order to load, with the address that wants to hear of it. */
 export type LoadOrder = ReturnType<typeof ShardWorker.Load>;
 export type GenerateOrder = ReturnType<typeof ShardWorker.Generate>;
+export type JoinOrder = ReturnType<typeof ShardWorker.Join>;
 
 const unbound = (): never => {
   throw new Error("the chart was started without effects");
@@ -27,6 +28,8 @@ export const machine = setup({
     generate: (_, _order: GenerateOrder) => unbound(),
     refuseLoad: (_, _said: { order: LoadOrder; held: LoadOrder }) => unbound(),
     refuse: (_, _order: { replyTo: Address; request: RequestId }) => unbound(),
+    join: (_, _order: JoinOrder) => unbound(),
+    refuseJoin: (_, _order: JoinOrder) => unbound(),
     cancel: (_, _order: { request: RequestId }) => unbound(),
     release: unbound,
   },
@@ -41,6 +44,7 @@ export const machine = setup({
         params: ({ event }) => ({ replyTo: event.replyTo, request: event.generation.id }),
       },
     },
+    "ShardWorker.Join": { actions: { type: "refuseJoin", params: ({ event }) => event } },
     "ShardWorker.Load": {
       actions: {
         type: "refuseLoad",
@@ -81,6 +85,7 @@ export const machine = setup({
     ready: {
       on: {
         "ShardWorker.Generate": { actions: { type: "generate", params: ({ event }) => event } },
+        "ShardWorker.Join": { actions: { type: "join", params: ({ event }) => event } },
         "ShardWorker.Cancel": { actions: { type: "cancel", params: ({ event }) => event } },
         "ShardWorker.Unload": { target: "empty", actions: "release" },
       },

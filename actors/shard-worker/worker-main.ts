@@ -4,7 +4,8 @@ import { systemClock } from "#actors/runtime/clock";
 import { ActorSystem } from "#actors/runtime/system";
 import { CHILD_FD, ChildLink } from "#actors/runtime/transport/child";
 import { createHost } from "./host.ts";
-import { shardWorker } from "./index.ts";
+import { shardWorker, withPasses } from "./index.ts";
+import type { Tell } from "./member.ts";
 
 /** Exit status of a worker whose parent went away or spoke nonsense. */
 const LINK_LOST = 70;
@@ -25,9 +26,9 @@ export function runShardWorker(node: string, parent: string, libraryFolder: stri
     console.error(error);
     process.exit(1);
   };
-  const engine = createHost(libraryFolder, systemClock, crash);
-  const chart = shardWorker({ engine, tell: (to, message) => void system.send(to, message, self) });
-  system.spawn("shard-worker", chartBehaviour(chart, crash, { trace: system.trace, address: self }), {
-    onCrash: crash,
-  });
+  const tell: Tell = (to, message, body) => system.send(to, message, self, body);
+  const host = createHost({ libraryFolder, clock: systemClock, crash, tell });
+  const chart = shardWorker({ engine: host, tell });
+  const control = chartBehaviour(chart, crash, { trace: system.trace, address: self });
+  system.spawn("shard-worker", withPasses(host, control), { onCrash: crash });
 }

@@ -23,9 +23,10 @@ const clock = {
   after: () => () => {},
   freshId: () => "id",
 };
-const host = createHost(builtFolder, clock, (error) => {
+const crash = (error: unknown) => {
   throw error;
-});
+};
+const host = createHost({ libraryFolder: builtFolder, clock, crash });
 const contextLength = Number(context);
 const shard = { model: "measured", path, contextLength, ...(kvQuant && { kvQuant }) };
 const { weightBytes } = await host.load(shard, () => {}, new AbortController().signal);

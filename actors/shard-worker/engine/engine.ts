@@ -12,7 +12,7 @@ import type { Model, Wanted } from "../models/model.ts";
 import { hostPasses, type Passes } from "../sampling/passes.ts";
 import type { Computer, Feed, Outcome } from "./computer.ts";
 import { Here } from "./here.ts";
-import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
+import { contextLengthOf, DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { type Bounds, planOf } from "./plan.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import { Request, type RequestPorts, type Sink } from "./request.ts";
@@ -59,8 +59,7 @@ export class Engine {
 
   constructor(ports: EnginePorts) {
     const { model, limits, text, clock, defaults = {}, passes = hostPasses } = ports;
-    const longest = model.contextLength ?? CONTEXT_LENGTH_UNKNOWN;
-    const contextLength = Math.min(limits?.contextLength ?? longest, longest);
+    const contextLength = contextLengthOf(model, limits);
     this.#ports = ports;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#bounds = { contextLength, vocabularySize: model.vocabularySize, defaults, passes };
@@ -292,6 +291,3 @@ export class Engine {
     this.#admit();
   }
 }
-
-/** Where neither config nor caller names a limit, as transformers has it. */
-const CONTEXT_LENGTH_UNKNOWN = 2048;

@@ -27,3 +27,14 @@ export const DEFAULT_LIMITS: Limits = {
   prefixEntriesMax: 4,
   prefixBytesMax: 1024 ** 3,
 };
+
+/** Tokens of prompt and answer that a request may have: what is asked for, within what the model was made for. */
+export function contextLengthOf(
+  { contextLength: longest = CONTEXT_LENGTH_UNKNOWN }: { readonly contextLength?: number | undefined },
+  { contextLength: asked = longest }: { readonly contextLength?: number | undefined } = {},
+): number {
+  return Math.min(asked, longest);
+}
+
+/** Where neither config nor caller names a limit, as transformers has it. */
+const CONTEXT_LENGTH_UNKNOWN = 2048;

@@ -24,6 +24,7 @@ export interface PipelinePorts {
 interface Pending {
   /** Ids of the unit's sequences, in its order. */
   readonly sequences: readonly number[];
+  readonly isChunk: boolean;
   readonly done: Done;
 }
 
@@ -45,6 +46,11 @@ export class Pipeline implements Computer {
     return this.#pending.size;
   }
 
+  /** Whether parts of prompts are among them. */
+  get hasChunks(): boolean {
+    return [...this.#pending.values()].some(({ isChunk }) => isChunk);
+  }
+
   begin(): StagedSequence {
     return new StagedSequence({
       window: this.#ports.window,
@@ -63,7 +69,8 @@ export class Pipeline implements Computer {
       return { sequence: id, position, count: tokens.length, tokens: [...tokens] };
     });
     const number = this.#passes++;
-    this.#pending.set(number, { sequences: staged.map(({ sequence }) => sequence), done });
+    const sequences = staged.map(({ sequence }) => sequence);
+    this.#pending.set(number, { sequences, isChunk: wanted !== "last", done });
     this.#ports.send({ number, ops: this.#ops.splice(0), feeds: staged, wanted });
   }
 
@@ -102,10 +109,13 @@ export class StagedSequence implements TokenSequence {
   life = 0;
   readonly #ports: StagedPorts;
   readonly #tokens: number[];
+  /** A window has begun to slide, and with it went what lies before it: as cache/rotating.ts has it. */
+  #slides: boolean;
 
-  constructor(ports: StagedPorts, tokens: readonly number[] = []) {
+  constructor(ports: StagedPorts, tokens: readonly number[] = [], slides = false) {
     this.#ports = ports;
     this.#tokens = [...tokens];
+    this.#slides = slides;
     this.id = ports.freshId();
   }
 
@@ -120,15 +130,14 @@ export class StagedSequence implements TokenSequence {
   /** These tokens follow. Answers how many there were before. */
   feed(tokens: readonly number[]): number {
     const position = this.#tokens.length;
+    if (position >= (this.#ports.window ?? Number.POSITIVE_INFINITY)) this.#slides = true;
     for (const token of tokens) this.#tokens.push(token);
     return position;
   }
 
-  /** A window that has begun to slide has lost what lies before it; which stage it is on makes no difference. */
   canCut(length: number): boolean {
     const count = this.#tokens.length;
-    const { window = Number.POSITIVE_INFINITY } = this.#ports;
-    return length === count || (length < count && count <= window);
+    return length === count || (length < count && !this.#slides);
   }
 
   cut(length: number): void {
@@ -138,7 +147,7 @@ export class StagedSequence implements TokenSequence {
   }
 
   fork(length: number): StagedSequence {
-    const copy = new StagedSequence(this.#ports, this.#tokens.slice(0, length));
+    const copy = new StagedSequence(this.#ports, this.#tokens.slice(0, length), this.#slides);
     this.#ports.say({ type: "fork", from: this.id, sequence: copy.id, length });
     return copy;
   }
@@ -146,6 +155,7 @@ export class StagedSequence implements TokenSequence {
   dispose(): void {
     if (this.#tokens.length > 0) this.#ports.say({ type: "dispose", sequence: this.id });
     this.#tokens.length = 0;
+    this.#slides = false;
     this.id = this.#ports.freshId();
     this.life++;
   }

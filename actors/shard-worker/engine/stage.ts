@@ -8,9 +8,9 @@ import { areFinite, hiddenBytes, unpackHidden } from "./hidden.ts";
 import { requireRoom } from "./room.ts";
 
 export interface StagePorts extends Layers {
-  readonly kvQuant?: KvQuant | undefined;
+  readonly kvQuant?: KvQuant;
   /** Memory that may still be taken; without bound where not said. */
-  readonly freeBytes?: (() => number) | undefined;
+  readonly freeBytes?: () => number;
 }
 
 /** What a pass gave. */

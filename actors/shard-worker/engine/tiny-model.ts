@@ -2,6 +2,7 @@
 import type { Mlx, MxArray } from "#ffi/array";
 import { weightsOf } from "#ffi/cursor";
 import type { TensorSource } from "#ffi/weights";
+import type { LayerRange } from "#protocol/shard";
 import type { Model } from "../models/model.ts";
 import { buildModel } from "../models/registry.ts";
 
@@ -13,7 +14,7 @@ const KV = 16;
 /** `window` makes all layers slide. */
 export function tinyModel(
   mlx: Mlx,
-  { layers = 2, window }: { layers?: number; window?: number } = {},
+  { layers = 2, window, range }: { layers?: number; window?: number; range?: LayerRange } = {},
 ): Model {
   const config = {
     model_type: "llama",
@@ -31,7 +32,7 @@ export function tinyModel(
       layer_types: Array.from({ length: layers }, () => "sliding_attention"),
     }),
   };
-  return buildModel(config, weightsOf(tinySource(mlx), mlx, { dtype: "float32" }));
+  return buildModel(config, weightsOf(tinySource(mlx), mlx, { dtype: "float32" }), range);
 }
 
 function tinySource(mlx: Mlx): TensorSource {

@@ -5,6 +5,7 @@ import type { NativeMlx } from "#ffi/native";
 import type { TensorSource } from "#ffi/weights";
 import type { ModelShape } from "#protocol/model-shape";
 import { Problem } from "#protocol/problem";
+import type { LayerRange } from "#protocol/shard";
 import type { GgufTokenizerData } from "../text/gguf-tokenizer-data.ts";
 import { type CheckpointFacts, folderFacts, ggufFacts, sizedFolder, sizedGguf } from "./checkpoint-facts.ts";
 import { FolderSource } from "./checkpoint-folder.ts";
@@ -17,7 +18,7 @@ import { nameGgufTensors } from "./gguf-names.ts";
 import { readGgufParts } from "./gguf-parts.ts";
 import { checkUsable, ropeFactors } from "./gguf-tensors.ts";
 import { ggufTokenizer } from "./gguf-tokenizer.ts";
-import { modelShape } from "./model-shape.ts";
+import { modelShape, type SizedTensor, weightBytesOf } from "./model-shape.ts";
 import { nameTensors } from "./names.ts";
 import { readSafetensorsFolder } from "./safetensors-folder.ts";
 
@@ -34,7 +35,9 @@ export interface CheckpointHeader {
 export interface Checkpoint extends CheckpointHeader {
   /** Arrays belong to the MLX scope that is open when they are asked for. */
   readonly source: TensorSource;
-  /** Bytes of the tensors given out so far, of `facts.weightBytes`. */
+  /** What the weights of these layers take in memory, with embedding and head where they are at its ends. */
+  weightBytesOf(range: LayerRange): number;
+  /** Bytes of the tensors given out so far. */
   loadedBytes(): number;
   /** Closes the files. Arrays that were given out live on. */
   close(): void;
@@ -47,16 +50,20 @@ export interface Checkpoint extends CheckpointHeader {
 export const readCheckpoint = (path: string): CheckpointHeader => opened(path).header;
 
 /** What planning needs of a checkpoint: the sizes of its tensors as they are held. Throws Problem as `readCheckpoint`. */
-export const readModelShape = (path: string): ModelShape => opened(path).shape();
+export function readModelShape(path: string): ModelShape {
+  const { header, sized } = opened(path);
+  return modelShape(sized(), header.config);
+}
 
 /** As `readCheckpoint`, ready to give out tensors on `mlx`'s device. */
 export function openCheckpoint(path: string, mlx: NativeMlx): Checkpoint {
-  const { header, sourceOver } = opened(path);
+  const { header, sized, sourceOver } = opened(path);
   const reader = new CheckpointReader(mlx);
   const source = sourceOver(reader);
   return {
     ...header,
     source,
+    weightBytesOf: (range) => weightBytesOf(sized(), header.config, range),
     loadedBytes: () => source.loadedBytes,
     close() {
       if (source instanceof GgufSource) source.close();
@@ -67,7 +74,7 @@ export function openCheckpoint(path: string, mlx: NativeMlx): Checkpoint {
 
 interface Opened {
   readonly header: CheckpointHeader;
-  readonly shape: () => ModelShape;
+  readonly sized: () => readonly SizedTensor[];
   readonly sourceOver: (reader: CheckpointReader) => FolderSource | GgufSource;
 }
 
@@ -86,7 +93,7 @@ function openedFolder(path: string): Opened {
   const tensors = nameTensors(readSafetensorsFolder(path), config);
   return {
     header: { path, config, generation, facts: folderFacts(tensors, rules) },
-    shape: () => modelShape(sizedFolder(tensors, rules), config),
+    sized: () => sizedFolder(tensors, rules),
     sourceOver: (reader) => new FolderSource(path, tensors, rules, reader),
   };
 }
@@ -104,7 +111,7 @@ function openedGguf(path: string): Opened {
       facts: ggufFacts(tensors),
       tokenizer: ggufTokenizer(file),
     },
-    shape: () => modelShape(sizedGguf(tensors), config),
+    sized: () => sizedGguf(tensors),
     sourceOver: (reader) => new GgufSource(path, tensors, reader),
   };
 }

@@ -1,5 +1,6 @@
 /** The sizes that planning needs, out of a checkpoint's headers. */
 import type { Division, LayerShape, ModelShape } from "#protocol/model-shape";
+import type { LayerRange } from "#protocol/shard";
 import { windowsOf } from "../models/windows.ts";
 import type { ModelConfig } from "./config.ts";
 
@@ -46,8 +47,26 @@ export function modelShape(tensors: readonly SizedTensor[], config: ModelConfig)
   return { ...shape, divisions: divisionsOf(shape, tensors, number("intermediate_size") ?? 1) };
 }
 
+/** What who holds these layers holds in all: the embedding with the first of them, norm and head, or the embedding again, with the last. */
+export function weightBytesOf(
+  tensors: readonly SizedTensor[],
+  config: ModelConfig,
+  { start, end }: LayerRange,
+): number {
+  const isLast = end === config.num_hidden_layers;
+  const tied = config.tie_word_embeddings ?? !tensors.some(({ name }) => name === "lm_head.weight");
+  const isHeld = ({ name }: SizedTensor): boolean => {
+    const layer = LAYER.exec(name)?.[1];
+    if (layer !== undefined) return Number(layer) >= start && Number(layer) < end;
+    if (name.startsWith("model.embed_tokens.")) return start === 0 || (isLast && tied === true);
+    return isLast;
+  };
+  return sum(tensors.filter(isHeld));
+}
+
 /** What transformers takes where a qwen3's `head_dim` is absent. */
 const QWEN3_HEAD_DIMS = 128;
+const LAYER = /^model\.layers\.(\d+)\./;
 const STACKED = /\.switch_mlp\./;
 /** Matrices that each rank takes its part of; the rest of a layer is whole on every one. */
 const CUT = /\.((q|k|v|o)_proj|gate_proj|up_proj|down_proj)\./;
@@ -72,7 +91,7 @@ function layersOf(
 ): LayerShape[] {
   const byLayer = new Map<number, SizedTensor[]>();
   for (const tensor of tensors) {
-    const layer = /^model\.layers\.(\d+)\./.exec(tensor.name)?.[1];
+    const layer = LAYER.exec(tensor.name)?.[1];
     if (layer === undefined) continue;
     const own = byLayer.get(Number(layer));
     if (own) own.push(tensor);

@@ -1,0 +1,144 @@
+/** A group that this worker's layers are in, from its Join to the next or to its end: what arrives, and what is under way. */
+import type { Clock } from "#actors/runtime/clock";
+import type { Address } from "#protocol/ids";
+import { Problem } from "#protocol/problem";
+import type { Group } from "#protocol/shard";
+import type { Engine } from "./engine/engine.ts";
+import { Pipeline } from "./engine/pipeline.ts";
+import { Stage } from "./engine/stage.ts";
+import type { Loaded } from "./loading.ts";
+import { type Arrived, Member, type PassFailed, type Tell } from "./member.ts";
+
+/** The next token of answers that does not come for so long never will: a stage is stuck, or a link lost what it was given. */
+const STEP_SILENCE_MS = 30_000;
+/** With a prompt's chunk on the way: longer than any single one on a slow CPU. */
+const CHUNK_SILENCE_MS = 300_000;
+/** The last stage begins no more passes than this at once; whoever sends more is not it. */
+const ARRIVED_MAX = 128;
+
+export interface JoinedPorts {
+  readonly clock: Clock;
+  readonly tell: Tell;
+  /** At the last stage: the epoch is over. */
+  readonly parted: (problem: Problem) => void;
+}
+
+export class Joined {
+  readonly group: Group;
+  /** At the last stage. */
+  readonly engine: Engine | undefined;
+  readonly #stage: Stage;
+  readonly #member: Member;
+  readonly #pipeline: Pipeline | undefined;
+  readonly #ports: JoinedPorts;
+  readonly #arrived: Arrived[] = [];
+  #over: Problem | undefined;
+  #silent = (): void => {};
+
+  /** Throws Problem where the layers are not those of the stage. */
+  constructor(group: Group, { layers, engine, window }: Loaded, ports: JoinedPorts) {
+    requireFitting(group, layers.model);
+    const { clock, tell } = ports;
+    this.group = group;
+    this.#ports = ports;
+    this.#stage = new Stage(layers);
+    this.#member = new Member(group, layers.model.dtype, {
+      stage: this.#stage,
+      clock,
+      tell,
+      completed: (number, ran, tookMs) => {
+        this.#pipeline?.completed(number, ran, tookMs);
+        this.#listen();
+      },
+      parted: (problem) => this.#part(problem),
+    });
+    if (!engine) return;
+    this.#pipeline = new Pipeline({
+      stages: group.stages.length,
+      window,
+      nbytesOf: (sequence) => this.#stage.nbytesOf(sequence),
+      send: (order) => {
+        if (this.#pipeline?.underWay === 1) this.#listen();
+        this.#member.start(order);
+      },
+    });
+    this.engine = engine(this.#pipeline);
+  }
+
+  /** Why nothing more is computed, if so. */
+  get over(): Problem | undefined {
+    return this.#over;
+  }
+
+  /** Whether nothing is under way, as far as it is known here. */
+  get idle(): boolean {
+    return this.#arrived.length === 0 && (this.#pipeline?.underWay ?? 0) === 0;
+  }
+
+  /** A pass came in; it is computed by `turn`. One too many is lost, which its successor shows. */
+  arrived(arrived: Arrived): void {
+    if (this.#arrived.length < ARRIVED_MAX) this.#arrived.push(arrived);
+  }
+
+  failed(message: PassFailed, from: Address): void {
+    this.#member.failed(message, from);
+  }
+
+  /** Computes one pass, and begins what follows. Answers whether there may be more to do. */
+  turn(): boolean {
+    if (this.#over) return false;
+    const next = this.#arrived.shift();
+    if (next) this.#member.take(next);
+    const began = this.engine?.step() ?? false;
+    return began || this.#arrived.length > 0;
+  }
+
+  /** The end: requests hear why, and memory is given back. */
+  leave(problem: Problem): void {
+    this.#over ??= problem;
+    this.#silent();
+    this.#arrived.length = 0;
+    this.engine?.release(problem);
+    this.#stage.clear();
+  }
+
+  /** The last stage alone knows of what is under way; the others wait for the next Join. */
+  #part(problem: Problem): void {
+    if (this.#over) return;
+    this.leave(problem);
+    this.#ports.parted(problem);
+  }
+
+  /** Waits for the next pass to come back, if any is under way. */
+  #listen(): void {
+    this.#silent();
+    const waits = this.#pipeline?.underWay ?? 0;
+    if (waits === 0 || this.#over) return;
+    const ms = this.#pipeline?.hasChunks ? CHUNK_SILENCE_MS : STEP_SILENCE_MS;
+    this.#silent = this.#ports.clock.after(ms, () => {
+      const { instance, stages } = this.group;
+      this.#part(
+        new Problem(
+          "unavailable",
+          `${instance}: none of ${waits} passes came back from ${stages.length} machines in ${ms / 1000} s`,
+          { remedy: "ask again: the model is placed anew" },
+        ),
+      );
+    });
+  }
+}
+
+interface Held {
+  readonly range: { readonly start: number; readonly end: number };
+  readonly layers: number;
+}
+
+function requireFitting({ stages, stage }: Group, { range: { start, end }, layers }: Held): void {
+  const isLast = stage === stages.length - 1;
+  if (stage < stages.length && (stage === 0) === (start === 0) && isLast === (end === layers)) return;
+  throw new Problem(
+    "invalid",
+    `layers ${start} to ${end} of ${layers} are not those of stage ${stage} of ${stages.length}`,
+    { param: "stage" },
+  );
+}

@@ -1,0 +1,85 @@
+/** Stages of one model in one process, for tests: their links are lists, and what they say goes through the codec all the same. */
+import { decode, encode } from "#protocol/codec";
+import type { Address } from "#protocol/ids";
+import type { AnyMessage } from "#protocol/message";
+import type { Problem } from "#protocol/problem";
+import type { Engine } from "./engine/engine.ts";
+import { Joined } from "./joined.ts";
+import type { Loaded } from "./loading.ts";
+import type { PassFailed, PassMessage, Tell } from "./member.ts";
+
+/** On its way from one stage to another. */
+export interface Carried {
+  readonly to: number;
+  readonly from: number;
+  readonly message: AnyMessage;
+  readonly body: Uint8Array | undefined;
+}
+
+export interface GroupOptions {
+  readonly epoch?: number;
+  /** What arrives of what is sent: absent, just that. */
+  readonly link?: (carried: Carried) => readonly Carried[];
+  readonly after?: (ms: number, run: () => void) => () => void;
+}
+
+export interface MemoryGroup {
+  readonly members: readonly Joined[];
+  /** Of the last stage. */
+  readonly engine: Engine;
+  /** Why it came apart, if it did. */
+  readonly parted: readonly Problem[];
+  /** Every stage in turn takes what arrived and does one thing. Answers whether any of them did. */
+  step(): boolean;
+  run(): void;
+}
+
+export function memoryGroup(stages: readonly Loaded[], options: GroupOptions = {}): MemoryGroup {
+  const { epoch = 1, link = (carried) => [carried], after = () => () => {} } = options;
+  const addresses = stages.map((_, stage) => `node-${stage}/worker-${epoch}` as Address);
+  const parted: Problem[] = [];
+  const inboxes: Carried[][] = stages.map(() => []);
+  let nowMs = 0;
+  const clock = { nowMs: () => nowMs++, epochSeconds: () => 0, after, freshId: () => "id" };
+  const members = stages.map((loaded, stage) => {
+    const tell: Tell = (address, message, body) => {
+      const from = addresses[stage] ?? address;
+      const { message: said } = decode(encode({ to: address, from, message }));
+      const to = addresses.indexOf(address);
+      for (const carried of link({ to, from: stage, message: said, body: body?.slice() }))
+        inboxes[carried.to]?.push(carried);
+      return true;
+    };
+    const group = { instance: "model", epoch, stages: addresses, stage };
+    return new Joined(group, loaded, { clock, tell, parted: (problem) => parted.push(problem) });
+  });
+  const engine = members.at(-1)?.engine;
+  if (!engine) throw new Error("the last stage has no engine");
+
+  function arrive(stage: number): boolean {
+    const carried = inboxes[stage]?.shift();
+    const member = members[stage];
+    if (!carried || !member) return false;
+    const from = addresses[carried.from] ?? ("nobody/there" as Address);
+    if (carried.message.type === "ShardWorker.Pass")
+      member.arrived({ pass: carried.message as PassMessage, body: carried.body, from });
+    else member.failed(carried.message as PassFailed, from);
+    return true;
+  }
+
+  const step = () =>
+    members.map((member, stage) => {
+      const came = arrive(stage);
+      return member.turn() || came;
+    });
+  return {
+    members,
+    engine,
+    parted,
+    step: () => step().includes(true),
+    run() {
+      for (let steps = 0; step().includes(true); steps++)
+        if (steps > 1e6) throw new Error("the group does not come to rest");
+    },
+  };
+}
