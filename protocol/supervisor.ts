@@ -1,9 +1,10 @@
 /** The Supervisor holds the models of this machine: it starts, watches, restarts and stops their workers. */
 import { type Static, Type as t } from "@sinclair/typebox";
-import { Address } from "./ids.ts";
+import { Address, NodeId } from "./ids.ts";
 import { type InboxMessage, inbox } from "./message.ts";
+import { PlacementWish } from "./placement.ts";
 import { ProblemBody } from "./problem.ts";
-import { ShardFacts } from "./shard.ts";
+import { LayerRange, ShardFacts } from "./shard.ts";
 
 /** One model as `exo ps` and /v1/models show it. */
 export const ModelState = t.Object({
@@ -17,13 +18,18 @@ export const ModelState = t.Object({
   requests: t.Integer(),
   loadedBytes: t.Optional(t.Number()),
   totalBytes: t.Optional(t.Number()),
+  /** Of a model that the home placed: which layers are where; absent: all on this machine. */
+  stages: t.Optional(t.Array(t.Object({ node: NodeId, name: t.String(), layers: LayerRange }))),
 });
 export type ModelState = Static<typeof ModelState>;
 
 /** What the Supervisor accepts; every message that wants an answer is asked. */
 export const Supervisor = inbox("Supervisor", {
-  /** Answered by `Acquired` once the model is loaded, or by `Refused`. */
-  Acquire: { model: t.String() },
+  /**
+   * Answered by `Acquired` once the model is loaded, or by `Refused`. `wish`: on these machines of the home. `lost`: a worker that
+   * failed whoever asks; another one is meant.
+   */
+  Acquire: { model: t.String(), wish: t.Optional(PlacementWish), lost: t.Optional(Address) },
   /** Answered by `Stopped` or `Refused`; answers under way end first, unless `now`. */
   Stop: { model: t.String(), now: t.Optional(t.Boolean()) },
   /** Answered by `Models`. */
@@ -33,7 +39,8 @@ export type SupervisorMessage = InboxMessage<typeof Supervisor>;
 
 /** The Supervisor's answers. */
 export const SupervisorReply = inbox("SupervisorReply", {
-  Acquired: { model: t.String(), worker: Address, facts: ShardFacts },
+  /** `notes` say which machines take no part, and why. */
+  Acquired: { model: t.String(), worker: Address, facts: ShardFacts, notes: t.Optional(t.Array(t.String())) },
   Refused: { problem: ProblemBody },
   Stopped: { model: t.String() },
   Models: { models: t.Array(ModelState) },

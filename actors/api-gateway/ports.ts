@@ -5,6 +5,7 @@ import type { NodeOrder, NodeView } from "#protocol/cluster";
 import type { Delta, Generation } from "#protocol/generation";
 import type { LinkView } from "#protocol/node";
 import type { PairingMessage, PairingReply } from "#protocol/pairing";
+import type { PlacementWish } from "#protocol/placement";
 import type { ModelState } from "#protocol/supervisor";
 
 /** Answers one generation. Throws a Problem before the first delta or between two; ends early only by throwing. */
@@ -69,8 +70,8 @@ export interface GatewayPorts {
   changed(run: () => void): () => void;
   /** `now` cuts running answers short. */
   stop(model: string | "all", now: boolean): Promise<void>;
-  /** Resolves once the model is held. */
-  preload(model: string): Promise<void>;
+  /** Resolves once the model is held, on these machines if there is a wish; with what is to be said of those that take no part. */
+  preload(model: string, wish?: PlacementWish): Promise<readonly string[]>;
   /** Unique across restarts, at least 96 random bits. */
   newId(): string;
   /** Unix seconds. */

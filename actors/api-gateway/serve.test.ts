@@ -121,18 +121,29 @@ test("models are stopped and loaded by name", async () => {
   const done: unknown[] = [];
   const gateway = handled({
     stop: async (model, now) => void done.push(["stop", model, now]),
-    preload: async (model) => void done.push(["load", model]),
+    preload: async (model, wish) => {
+      done.push(["load", model, wish]);
+      return wish ? ["bob takes no part: drained"] : [];
+    },
   });
   const answers = [
     await post(gateway, "/exo/v1/stop", { model: "all", now: true }),
     await post(gateway, "/exo/v1/load", { model: "smollm2" }),
+    await post(gateway, "/exo/v1/load", { model: "smollm2", nodes: ["ada", "bob"], minimumNodes: 1 }),
     await post(gateway, "/exo/v1/load", {}),
   ];
-  expect([answers.map(({ status }) => status), done]).toEqual([
-    [200, 200, 400],
+  const said = await Promise.all(answers.map((answer) => answer.json()));
+  expect([answers.map(({ status }) => status), said.slice(0, 3), done]).toEqual([
+    [200, 200, 200, 400],
+    [
+      { model: "all", state: "stopped" },
+      { model: "smollm2", state: "ready" },
+      { model: "smollm2", state: "ready", notes: ["bob takes no part: drained"] },
+    ],
     [
       ["stop", "all", true],
-      ["load", "smollm2"],
+      ["load", "smollm2", undefined],
+      ["load", "smollm2", { nodes: ["ada", "bob"], minimumNodes: 1 }],
     ],
   ]);
 });

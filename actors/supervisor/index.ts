@@ -6,6 +6,7 @@ import type { Shard } from "#protocol/shard";
 import type { ShardWorkerReply } from "#protocol/shard-worker";
 import { type ModelState, type SupervisorMessage, SupervisorReply } from "#protocol/supervisor";
 import { Instance, type InstancePorts } from "./instance/instance.ts";
+import type { Acquiring, Serving } from "./placement/serving.ts";
 
 /** What the Supervisor needs beside the ports of its instances. */
 export interface SupervisorPorts extends Omit<InstancePorts, "ended"> {
@@ -15,6 +16,8 @@ export interface SupervisorPorts extends Omit<InstancePorts, "ended"> {
   readonly prepare: () => Promise<void>;
   /** Where that model lies on this machine; nothing is fetched. Throws Problem when it is not here. */
   readonly locate: (model: string) => Promise<string>;
+  /** Models that several machines hold; undefined in an exo that works alone, and while it starts. */
+  readonly across?: () => Serving | undefined;
 }
 
 /** Models that may be held at once: beyond this a machine is misconfigured rather than busy. */
@@ -24,9 +27,10 @@ export function supervisor(ports: SupervisorPorts): Behaviour<SupervisorMessage 
   /** By path, so that two names of one checkpoint share one worker. */
   const instances = new Map<string, Instance>();
 
-  async function acquire(model: string): Promise<AnyMessage> {
-    const { worker, facts } = await (await named(model)).ready();
-    return SupervisorReply.Acquired({ model, worker, facts });
+  async function acquire(asked: Omit<Acquiring, "isHeld">): Promise<AnyMessage> {
+    const { model } = asked;
+    const shared = await acrossOf(ports, asked)?.acquire({ ...asked, isHeld: (path) => instances.has(path) });
+    return SupervisorReply.Acquired({ model, ...(shared ?? (await (await named(model)).ready())) });
   }
 
   /** A model that was given by path goes on by the short name it is listed under, where nothing else has that name. */
@@ -60,29 +64,24 @@ export function supervisor(ports: SupervisorPorts): Behaviour<SupervisorMessage 
   }
 
   async function stop(model: string, now: boolean): Promise<AnyMessage> {
-    const held = byName(model) ?? (await byPath(model));
+    if (await ports.across?.()?.stop(model, now)) return SupervisorReply.Stopped({ model });
+    const held = byName(model) ?? instances.get((await ports.locate(model).catch(ifUnknown)) ?? "");
     if (!held) throw new Problem("notFound", `${model} is not loaded`, { remedy: "`exo ps` lists what is" });
     await held.stop(now);
     return SupervisorReply.Stopped({ model });
   }
 
-  async function byPath(model: string): Promise<Instance | undefined> {
-    try {
-      return instances.get(await ports.locate(model));
-    } catch (error) {
-      if (error instanceof Problem) return undefined;
-      throw error;
-    }
-  }
-
-  const list = (): ModelState[] => [...instances.values()].map((instance) => instance.state());
+  const list = (): ModelState[] => [
+    ...[...instances.values()].map((instance) => instance.state()),
+    ...(ports.across?.()?.states() ?? []),
+  ];
 
   return ({ message, from, reply }) => {
     const answer = (work: Promise<AnyMessage>) =>
       void work.then(reply, (error: unknown) => reply(SupervisorReply.Refused({ problem: refusal(error) })));
     switch (message.type) {
       case "Supervisor.Acquire":
-        return answer(acquire(message.model));
+        return answer(acquire(message));
       case "Supervisor.Stop":
         return answer(stop(message.model, message.now ?? false));
       case "Supervisor.List":
@@ -92,6 +91,22 @@ export function supervisor(ports: SupervisorPorts): Behaviour<SupervisorMessage 
     }
   };
 }
+
+/** Throws Problem where machines are wished for, and there are none. */
+function acrossOf({ across }: SupervisorPorts, { wish }: Pick<Acquiring, "wish">): Serving | undefined {
+  const serving = across?.();
+  if (wish && !serving) throw alone();
+  return serving;
+}
+
+function ifUnknown(error: unknown): undefined {
+  if (!(error instanceof Problem)) throw error;
+}
+
+const alone = (): Problem =>
+  new Problem("unavailable", "this exo works alone: it knows no other machines", {
+    remedy: "start `exo serve` here, and on the others; `exo nodes` lists them",
+  });
 
 function refusal(error: unknown): ProblemBody {
   if (!(error instanceof Problem)) console.error(error);

@@ -5,7 +5,7 @@ import { type Home, openHome } from "#actors/supervisor/node/home";
 import { freshFolder } from "../cli/exo.ts";
 import { clusterIn, crash, ground, until } from "./crashes.ts";
 
-const NAMES = ["discovery", "membership", "raft", "cluster", "pairing", "topology"];
+const NAMES = ["discovery", "membership", "raft", "cluster", "placement", "pairing", "topology"];
 const running = (system: ActorSystem) => NAMES.filter((name) => system.counts(system.address(name)));
 
 async function opened(folder: string) {
@@ -16,6 +16,17 @@ async function opened(folder: string) {
     cluster: clusterIn(folder, (why) => told.push(why)),
     modelsFolder: folder,
     loaded: async () => [],
+    placement: {
+      startWorker: () => {
+        throw new Error("nothing is placed here");
+      },
+      prepare: async () => {},
+      find: async (model) => ({ name: model, path: folder }),
+      shard: {},
+      kvBytes: 2,
+      changed: () => {},
+      lost: () => {},
+    },
     crashed: (name, { why }) => crashes.push(`${name}: ${why}`),
   });
   if (!home) throw new Error("the home was to open");
@@ -63,7 +74,7 @@ test("discovery that crashes is started again, and all that builds on it", async
 });
 
 test("a membership of which an actor crashes is started again, and discovery goes on", async () => {
-  const replaced = ["membership", "raft", "cluster", "pairing", "topology"];
+  const replaced = ["membership", "raft", "cluster", "placement", "pairing", "topology"];
   const expected = { ...whole, replaced, crashes: ["membership: planted"] };
   expect([await afterCrashOf("raft"), await afterCrashOf("cluster")]).toEqual([expected, expected]);
 });

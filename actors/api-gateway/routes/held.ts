@@ -1,11 +1,22 @@
 /** What this machine holds in memory, for `exo ps`, `exo stop` and `exo run`. */
 import { Type as t } from "@sinclair/typebox";
+import { PlacementWish } from "#protocol/placement";
 import { bodyOf } from "../dialects/body.ts";
 import type { GatewayPorts } from "../ports.ts";
 import type { Route } from "./route.ts";
 
 const stopBody = bodyOf(t.Object({ model: t.String({ minLength: 1 }), now: t.Optional(t.Boolean()) }));
-const loadBody = bodyOf(t.Object({ model: t.String({ minLength: 1 }) }));
+/** With fields of the wish the model is placed on several machines of the home. */
+const loadBody = bodyOf(t.Composite([t.Object({ model: t.String({ minLength: 1 }) }), PlacementWish]));
+
+function wishIn({ nodes, minimumNodes, strategy }: PlacementWish): PlacementWish | undefined {
+  const wish = {
+    ...(nodes && { nodes }),
+    ...(minimumNodes !== undefined && { minimumNodes }),
+    ...(strategy && { strategy }),
+  };
+  return Object.keys(wish).length > 0 ? wish : undefined;
+}
 
 export const heldRoutes = (ports: GatewayPorts): readonly Route[] => [
   {
@@ -31,9 +42,10 @@ export const heldRoutes = (ports: GatewayPorts): readonly Route[] => [
     access: "models.write",
     /** Answers when the model can. */
     handle: async ({ json }) => {
-      const { model } = loadBody(await json());
-      await ports.preload(model);
-      return { model, state: "ready" };
+      const body = loadBody(await json());
+      const { model } = body;
+      const notes = await ports.preload(model, wishIn(body));
+      return { model, state: "ready", ...(notes.length > 0 && { notes }) };
     },
   },
 ];

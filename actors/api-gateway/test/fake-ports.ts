@@ -72,7 +72,7 @@ export function fakePorts(
     loaded: async () => [{ model: "smollm2", path: "/models/smollm2", state: "ready", requests: 0 }],
     changed: () => () => {},
     stop: async () => {},
-    preload: async () => {},
+    preload: async () => [],
     newId: () => `id${ids++}`,
     nowSeconds: () => 1_700_000_000,
     nowMs: systemClock.nowMs,

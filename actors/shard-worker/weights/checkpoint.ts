@@ -7,6 +7,7 @@ import type { ModelShape } from "#protocol/model-shape";
 import { Problem } from "#protocol/problem";
 import type { LayerRange } from "#protocol/shard";
 import type { GgufTokenizerData } from "../text/gguf-tokenizer-data.ts";
+import { type CheckpointDigest, checkpointDigest } from "./checkpoint-digest.ts";
 import { type CheckpointFacts, folderFacts, ggufFacts, sizedFolder, sizedGguf } from "./checkpoint-facts.ts";
 import { FolderSource } from "./checkpoint-folder.ts";
 import { GgufSource } from "./checkpoint-gguf.ts";
@@ -32,6 +33,12 @@ export interface CheckpointHeader {
   readonly tokenizer?: GgufTokenizerData;
 }
 
+export interface CheckpointView {
+  readonly facts: CheckpointFacts;
+  readonly shape: ModelShape;
+  readonly digest: CheckpointDigest;
+}
+
 export interface Checkpoint extends CheckpointHeader {
   /** Arrays belong to the MLX scope that is open when they are asked for. */
   readonly source: TensorSource;
@@ -55,6 +62,12 @@ export function readModelShape(path: string): ModelShape {
   return modelShape(sized(), header.config);
 }
 
+/** What a copy on another machine is compared with. */
+export function readCheckpointView(path: string): CheckpointView {
+  const { header, sized, digest } = opened(path);
+  return { facts: header.facts, shape: modelShape(sized(), header.config), digest: digest() };
+}
+
 /** As `readCheckpoint`, ready to give out tensors on `mlx`'s device. */
 export function openCheckpoint(path: string, mlx: NativeMlx): Checkpoint {
   const { header, sized, sourceOver } = opened(path);
@@ -75,6 +88,7 @@ export function openCheckpoint(path: string, mlx: NativeMlx): Checkpoint {
 interface Opened {
   readonly header: CheckpointHeader;
   readonly sized: () => readonly SizedTensor[];
+  readonly digest: () => CheckpointDigest;
   readonly sourceOver: (reader: CheckpointReader) => FolderSource | GgufSource;
 }
 
@@ -91,8 +105,12 @@ function openedFolder(path: string): Opened {
   const { config, generation } = readFolderConfig(path);
   const rules = quantisationRules(join(path, "config.json"), config);
   const tensors = nameTensors(readSafetensorsFolder(path), config);
+  const header = { path, config, generation, facts: folderFacts(tensors, rules) };
+  const lines = () =>
+    [...tensors.values()].map(({ name, storedAs, shape, bytes }) => `${name} ${storedAs} ${shape} ${bytes}`);
   return {
-    header: { path, config, generation, facts: folderFacts(tensors, rules) },
+    header,
+    digest: () => checkpointDigest(header, lines()),
     sized: () => sizedFolder(tensors, rules),
     sourceOver: (reader) => new FolderSource(path, tensors, rules, reader),
   };
@@ -103,14 +121,18 @@ function openedGguf(path: string): Opened {
   const config = ggufConfig(file, ropeFactors(file));
   const tensors = nameGgufTensors(file.tensors, config);
   checkUsable(tensors, config);
+  const header = {
+    path,
+    config,
+    generation: ggufGeneration(file),
+    facts: ggufFacts(tensors),
+    tokenizer: ggufTokenizer(file),
+  };
+  const lines = () =>
+    [...tensors.values()].map(({ name, tensor: { type, shape } }) => `${name} ${type.name} ${shape}`);
   return {
-    header: {
-      path,
-      config,
-      generation: ggufGeneration(file),
-      facts: ggufFacts(tensors),
-      tokenizer: ggufTokenizer(file),
-    },
+    header,
+    digest: () => checkpointDigest(header, lines()),
     sized: () => sizedGguf(tensors),
     sourceOver: (reader) => new GgufSource(path, tensors, reader),
   };

@@ -24,7 +24,7 @@ export async function openTarget(
   const here = { ...session, config: { ...config, runtime } };
   if (target.api === "engine") return await openEngine(here, model.id, pull);
   const isFound = (await findDaemon(session)) !== undefined;
-  const opened = await openModel(here, model.id, pull);
+  const opened = await openModel(here, model.id, { pull });
   const version = await versionOf(opened.client);
   // Ollama's API lives beside /v1, not in it.
   const base = target.api === "ollama" ? opened.client.url : `${opened.client.url}/v1`;

@@ -38,6 +38,12 @@ export const DOORS: Readonly<Record<string, string>> = {
   "Cluster.Change": "cluster",
   "Cluster.Key": "cluster",
   "Cluster.Forgotten": "cluster",
+  "Placement.Place": "placement",
+  "Placement.Release": "placement",
+  "Placement.Held": "placement",
+  "Stages.Look": "stages",
+  "Stages.Join": "stages",
+  "Stages.End": "stages",
 };
 
 const HEARTBEAT = "Discovery.Beat";
@@ -51,6 +57,13 @@ export const ANSWERS: ReadonlySet<string> = new Set([
   "TopologyReply.BurstRefused",
   "TopologyReply.BurstReceived",
   "TopologyReply.Measured",
+  "PlacementReply.Placed",
+  "PlacementReply.Released",
+  "PlacementReply.Refused",
+  "StagesReply.Seen",
+  "StagesReply.Joined",
+  "StagesReply.Ended",
+  "StagesReply.Refused",
 ]);
 
 export interface AccessPorts {

@@ -12,12 +12,13 @@ import type { NodeFacts } from "#protocol/node";
 import { Problem } from "#protocol/problem";
 import type { Joiner } from "./admission.ts";
 import { checkRecord, recordFor } from "./admitting.ts";
+import { type Agreed, agreedBy } from "./agreed.ts";
 import { firstSnapshot, freshCluster } from "./genesis.ts";
 import { Membership, type MembershipPorts } from "./membership.ts";
 import type { Cluster } from "./ports.ts";
 import type { ClusterRecord, ClusterStore } from "./record.ts";
 import { encodeCommand } from "./state.ts";
-import { until } from "./until.ts";
+import { heardOf, until } from "./until.ts";
 import { nodeViews } from "./views.ts";
 
 export interface ClusterNodePorts
@@ -36,8 +37,6 @@ const FAREWELL_MS = 2000;
 /** A home that could not be left, as the disk is full, is left when there is room. */
 const LEAVE_AGAIN_MS = 10_000;
 const ADMITTED_MS = 5000;
-/** Who leads tells all members four times a second what is agreed. */
-const HEARD_MS = 2000;
 
 export class ClusterNode implements Cluster {
   readonly #ports: ClusterNodePorts;
@@ -83,6 +82,10 @@ export class ClusterNode implements Cluster {
 
   get settings(): Readonly<Record<string, string>> {
     return this.#membership.replica.state?.settings ?? {};
+  }
+
+  get agreed(): Agreed {
+    return agreedBy(this.#membership);
   }
 
   get linked(): readonly NodeId[] {
@@ -144,14 +147,8 @@ export class ClusterNode implements Cluster {
     return this.#heard(this.#membership.propose(encodeCommand(command)));
   }
 
-  /** What was agreed is known here a moment later: who asked for it sees it. */
-  async #heard(agreed: Promise<Epoch>): Promise<Epoch> {
-    const epoch = await agreed;
-    const { raft } = this.#membership.replica;
-    await until(this, this.#ports.system.clock, HEARD_MS, () => raft.committed >= epoch.index).catch(
-      () => {},
-    ); // A link that broke just now delays it.
-    return epoch;
+  #heard(agreed: Promise<Epoch>): Promise<Epoch> {
+    return heardOf(agreed, this, this.#ports.system.clock, this.#membership.replica.raft);
   }
 
   takeOver(): void {

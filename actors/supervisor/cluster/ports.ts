@@ -5,6 +5,7 @@ import type { Neighbour } from "#protocol/discovery";
 import type { NodeId } from "#protocol/ids";
 import type { NodeFacts } from "#protocol/node";
 import type { Admission } from "./admission.ts";
+import type { Agreed } from "./agreed.ts";
 
 export interface Cluster extends Admission {
   readonly self: NodeId;
@@ -19,6 +20,8 @@ export interface Cluster extends Admission {
   change(change: MemberChange): Promise<Epoch>;
   /** Replicated to all members; without a value it goes back to its default. */
   set(name: string, value?: string): Promise<Epoch>;
+  /** As of now. */
+  readonly agreed: Agreed;
   readonly settings: Readonly<Record<string, string>>;
   /** Leads without a majority, when those that vote are gone for good. Throws Problem `forbidden` while one of them is up. */
   takeOver(): void;

@@ -115,7 +115,7 @@ export class Replica {
 
   #apply(command: Uint8Array, index: number): void {
     try {
-      this.#state = applied(this.#known(), command, this.#ports.clusterKey);
+      this.#state = applied(this.#known(), command, this.#ports.clusterKey, index);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       this.#refusals.set(index, error);

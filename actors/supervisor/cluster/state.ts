@@ -7,8 +7,10 @@ import { type Static, Type as t } from "@sinclair/typebox";
 import { TypeCompiler } from "@sinclair/typebox/compiler";
 import { isSigned } from "#actors/runtime/security/member-list";
 import { MemberList } from "#protocol/cluster";
+import { INSTANCES_MAX, PlacedInstance } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 import { COMMAND_BYTES_MAX } from "#protocol/raft";
+import { InstanceCommand, nextInstances } from "./instances.ts";
 
 /** A rotated key is still understood until the next rotation: members that were asleep find home by it. */
 const DISCOVERY_KEYS_MAX = 2;
@@ -27,6 +29,8 @@ export const ClusterState = t.Object({
   /** Oldest first; the last one seals, all are understood. */
   discoveryKeys: t.Array(DiscoveryKey, { minItems: 1, maxItems: DISCOVERY_KEYS_MAX }),
   settings: t.Record(t.String(), settingValue),
+  /** Models that several machines hold together; absent: none ever were. */
+  instances: t.Optional(t.Array(PlacedInstance, { maxItems: INSTANCES_MAX })),
 });
 export type ClusterState = Static<typeof ClusterState>;
 
@@ -37,6 +41,7 @@ export const ClusterCommand = t.Union([
   t.Object({ type: t.Literal("rotate"), key: DiscoveryKey }),
   /** Without a value the setting goes back to its default. */
   t.Object({ type: t.Literal("set"), name: settingName, value: t.Optional(settingValue) }),
+  InstanceCommand,
 ]);
 export type ClusterCommand = Static<typeof ClusterCommand>;
 
@@ -61,8 +66,13 @@ export function decodeState(bytes: Uint8Array): ClusterState {
   throw new Problem("invalid", "the cluster's state cannot be read");
 }
 
-/** The state after one command; throws Problem `invalid` for one that every member must refuse. */
-export function applied(state: ClusterState, bytes: Uint8Array, clusterKey: Uint8Array): ClusterState {
+/** The state after one command, which is entry `index` of the log; throws Problem `invalid` for one that every member must refuse. */
+export function applied(
+  state: ClusterState,
+  bytes: Uint8Array,
+  clusterKey: Uint8Array,
+  index = 0,
+): ClusterState {
   const command = bytes.length > COMMAND_BYTES_MAX ? undefined : decoded(bytes);
   if (!checkCommand.Check(command)) throw new Problem("invalid", "the change is not one that this exo knows");
   switch (command.type) {
@@ -72,6 +82,8 @@ export function applied(state: ClusterState, bytes: Uint8Array, clusterKey: Uint
       return { ...state, discoveryKeys: nextKeys(state, command.key) };
     case "set":
       return { ...state, settings: nextSettings(state, command.name, command.value) };
+    case "instance":
+      return { ...state, instances: [...nextInstances(state.instances ?? [], command, index)] };
   }
 }
 

@@ -1,5 +1,6 @@
 /** Waiting for what the home comes to agree on. */
 import type { Clock } from "#actors/runtime/clock";
+import type { Epoch } from "#protocol/cluster";
 import { Problem } from "#protocol/problem";
 import type { Cluster } from "./ports.ts";
 
@@ -20,4 +21,20 @@ export async function until(
     cancel();
     end();
   });
+}
+
+/** Who leads tells all members four times a second what is agreed. */
+const HEARD_MS = 2000;
+
+/** What was agreed is known here a moment later: who asked for it sees it. */
+export async function heardOf(
+  agreed: Promise<Epoch>,
+  cluster: Pick<Cluster, "changed">,
+  clock: Clock,
+  raft: { readonly committed: number },
+): Promise<Epoch> {
+  const epoch = await agreed;
+  // A link that broke just now delays it.
+  await until(cluster, clock, HEARD_MS, () => raft.committed >= epoch.index).catch(() => {});
+  return epoch;
 }

@@ -1,11 +1,11 @@
 /** `exo plan`: where a model could run in this home, how fast, and why not elsewhere. Loads nothing. */
 import { DEFAULT_WISH, type Home, KV_BYTES, type StrategyWish } from "#actors/planner/home";
-import { homeOf, type LeftOut } from "#actors/planner/home-of";
+import { homeOf } from "#actors/planner/home-of";
 import type { Prediction } from "#actors/planner/placement/predict";
-import { type Plans, plan, type Rejection } from "#actors/planner/plan";
-import { Problem } from "#protocol/problem";
+import { plan } from "#actors/planner/plan";
 import { needDaemon } from "../daemon/daemon.ts";
 import { modelAt } from "../node/models.ts";
+import { leftOutWords, nothingFits, reasonOf } from "../placement/rejections.ts";
 import { printJson, type Session } from "../session.ts";
 import { cell } from "../terminal/node-words.ts";
 import { shownBytes, table } from "../terminal/table.ts";
@@ -41,11 +41,11 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
     const nodes = home.machines.map(({ node, name: called }) => ({ node, name: called }));
     return printJson(session, "plan", { model: name, context, calibrated, nodes, leftOut, ...plans });
   }
-  const rejected = [
-    ...plans.rejected.map((each) => reasonOf(each, home)),
-    ...leftOut.map(({ name: called, because }) => `${cell(called)} takes no part: ${LEFT_OUT[because]}`),
-  ];
-  if (plans.ranked.length === 0) throw nothingFits(name, context, { plans, rejected });
+  const rejected = [...plans.rejected.map((each) => reasonOf(each, home)), ...leftOut.map(leftOutWords)];
+  if (plans.ranked.length === 0) {
+    const { closest } = plans;
+    throw nothingFits(name, context, { rejected, ...(closest && { closest }) });
+  }
   const width = session.terminal.outIsTerminal ? { width: session.terminal.columns() } : {};
   session.terminal.out(table(HEADERS, plans.ranked.slice(0, SHOWN_MAX).map(rowOf(home)), width));
   if (flags.explain) session.terminal.out(rejected.map((line) => `–  ${line}\n`).join(""));
@@ -81,52 +81,3 @@ const rowOf =
   };
 
 const rate = (value: number): string => value.toFixed(value < 10 ? 1 : 0);
-
-const LEFT_OUT: Readonly<Record<LeftOut["because"], string>> = {
-  notPaired: "not paired",
-  notConnected: "not connected now",
-  excluded: "excluded",
-  drained: "drained",
-  factsUnknown: "nothing is known of it yet",
-  notNamed: "not among --nodes",
-};
-
-function reasonOf(rejection: Rejection, home: Home): string {
-  const named = (machines: readonly number[]) =>
-    machines.map((at) => cell(home.machines[at]?.name ?? "")).join("+");
-  switch (rejection.type) {
-    case "memory": {
-      const each = rejection.short.map(
-        ({ machine, bytes }) => `${shownBytes(bytes)} short on ${named([machine])}`,
-      );
-      return `${named(rejection.machines)} by itself: ${each.join(", ")}`;
-    }
-    case "indivisible": {
-      const { what, size, piece } = rejection.division;
-      const pieces = piece > 1 ? ` in pieces of ${piece}` : "";
-      return `tensor over ${rejection.ranks}: ${size} ${what}${pieces} do not divide by ${rejection.ranks}`;
-    }
-    case "unlinked":
-      return `${named(rejection.machines)}: no link between them is known`;
-    case "fewMachines":
-      return `${rejection.wanted} machines are asked for, ${rejection.have} can take part`;
-    case "home":
-      return `all machines together: ${shownBytes(rejection.shortBytes)} short`;
-    case "ring":
-      return "ring: the one set that its rule tries does not hold the model";
-  }
-}
-
-interface Nothing {
-  readonly plans: Plans;
-  readonly rejected: readonly string[];
-}
-
-function nothingFits(model: string, context: number, { plans, rejected }: Nothing): Problem {
-  const { closest } = plans;
-  const remedy = closest
-    ? `it would fit with less context: --ctx ${closest.context}`
-    : "free memory (exo ps, exo stop), add a machine (exo invite), or choose a smaller model or quantisation";
-  const why = rejected.length > 0 ? `: ${rejected.join("; ")}` : "";
-  return new Problem("doesNotFit", `no plan fits ${model} with a context of ${context}${why}`, { remedy });
-}

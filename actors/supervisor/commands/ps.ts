@@ -2,6 +2,7 @@
 import type { ModelState } from "#protocol/supervisor";
 import { needDaemon } from "../daemon/daemon.ts";
 import { printJson, type Session } from "../session.ts";
+import { cell } from "../terminal/node-words.ts";
 import { shownBytes, table } from "../terminal/table.ts";
 
 export async function ps(session: Session): Promise<void> {
@@ -19,12 +20,25 @@ export async function ps(session: Session): Promise<void> {
     each.facts ? String(each.facts.contextLength) : "-",
     String(each.requests),
     String(each.pid ?? "-"),
+    layersOf(each),
   ]);
+  const headers = ["model", "state", "weights", "quantisation", "context", "requests", "pid"];
+  const isPlaced = models.some(({ stages }) => stages);
   const width = terminal.outIsTerminal ? { width: terminal.columns() } : {};
   terminal.out(
-    table(["model", "state", "weights", "quantisation", "context", "requests", "pid"], rows, width),
+    isPlaced
+      ? table([...headers, "layers"], rows, width)
+      : table(
+          headers,
+          rows.map((row) => row.slice(0, headers.length)),
+          width,
+        ),
   );
 }
+
+/** `ada 0–14 | bob 15–29`, in the order of the layers. */
+const layersOf = ({ stages }: ModelState): string =>
+  stages?.map(({ name, layers }) => `${cell(name)} ${layers.start}–${layers.end - 1}`).join(" | ") ?? "-";
 
 /** `loading 40 %` while it loads, else the state. */
 function stateOf({ state, loadedBytes, totalBytes }: ModelState): string {

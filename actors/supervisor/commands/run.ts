@@ -1,4 +1,5 @@
 /** `exo run`: one answer when a prompt or stdin is given, else a chat in the terminal. */
+import type { PlacementWish } from "#protocol/placement";
 import { answer, type ChatTurn, type Sampling, shownFigures } from "../daemon/answer.ts";
 import type { Client } from "../daemon/client.ts";
 import { openModel } from "../daemon/open-model.ts";
@@ -22,6 +23,10 @@ export interface RunFlags {
   readonly stats?: boolean;
   readonly plain?: boolean;
   readonly pull: boolean;
+  /** Machines of this home that hold the model together, by name or id. */
+  readonly nodes?: readonly string[];
+  readonly minNodes?: number;
+  readonly strategy?: "single" | "pipeline";
 }
 
 export async function run(session: Session, flags: RunFlags): Promise<void> {
@@ -36,7 +41,8 @@ export async function run(session: Session, flags: RunFlags): Promise<void> {
   }
   if (prompt === undefined && session.json)
     throw usageProblem("--json needs a prompt", `exo run ${model} --json "question"`);
-  const opened = await openModel(session, model, flags.pull);
+  const wish = wishOf(flags);
+  const opened = await openModel(session, model, { pull: flags.pull, ...(wish && { wish }) });
   try {
     const { client, name } = opened;
     if (prompt === undefined) {
@@ -48,6 +54,16 @@ export async function run(session: Session, flags: RunFlags): Promise<void> {
   } finally {
     await opened.close();
   }
+}
+
+/** Undefined where nothing is said of machines: then this one alone holds the model, if it can. */
+function wishOf({ nodes, minNodes, strategy }: RunFlags): PlacementWish | undefined {
+  const wish = {
+    ...(nodes && { nodes: [...nodes] }),
+    ...(minNodes !== undefined && { minimumNodes: minNodes }),
+    ...(strategy && { strategy }),
+  };
+  return Object.keys(wish).length > 0 ? wish : undefined;
 }
 
 const chatFlags = ({ system, stats = false, plain = false }: RunFlags) => ({
@@ -84,15 +100,7 @@ async function stdinText({ clock, signal, progress }: Session): Promise<string> 
 }
 
 /** Flags in the spelling of the API. */
-export function samplingOf({
-  temp,
-  topP,
-  topK,
-  minP,
-  seed,
-  maxTokens,
-  stop,
-}: Omit<RunFlags, "given" | "pull">): Sampling {
+export function samplingOf({ temp, topP, topK, minP, seed, maxTokens, stop }: Partial<RunFlags>): Sampling {
   return {
     ...(temp !== undefined && { temperature: temp }),
     ...(topP !== undefined && { top_p: topP }),

@@ -1,10 +1,12 @@
 /** A model ready to answer: in an exo that already runs, or in a node of this process for as long as the command lives. */
+import type { PlacementWish } from "#protocol/placement";
+import { Problem } from "#protocol/problem";
 import type { ModelState } from "#protocol/supervisor";
 import { openNode } from "../node/local-node.ts";
 import { modelAt, namedIn } from "../node/models.ts";
 import type { Session } from "../session.ts";
 import { type Client, clientOf } from "./client.ts";
-import { findDaemon } from "./daemon.ts";
+import { findDaemon, needDaemon } from "./daemon.ts";
 
 export interface OpenedModel {
   readonly client: Client;
@@ -18,10 +20,14 @@ export interface OpenedModel {
 const LOOK_EVERY_MS = 250;
 
 /** Throws Problem. No second copy of a model that a running exo holds is ever loaded. */
-export async function openModel(session: Session, model: string, mayPull: boolean): Promise<OpenedModel> {
+export async function openModel(
+  session: Session,
+  model: string,
+  { pull: mayPull, wish }: { readonly pull: boolean; readonly wish?: PlacementWish },
+): Promise<OpenedModel> {
   const pull = mayPull && session.config.models.autoPull !== false;
-  const daemon = await findDaemon(session);
-  if (daemon) return await openAt(session, daemon, { model, pull });
+  const daemon = await (wish ? needDaemon(session) : findDaemon(session));
+  if (daemon) return await openAt(session, daemon, { model, pull, ...(wish && { wish }) });
   const found = await modelAt(session, model, pull);
   const node = await openNode(session, { host: "127.0.0.1", port: 0, pull: false, joins: false });
   const client = clientOf(node.url, session.config.api.key);
@@ -38,20 +44,39 @@ export async function openModel(session: Session, model: string, mayPull: boolea
 async function openAt(
   session: Session,
   daemon: Client,
-  how: { model: string; pull: boolean },
+  how: { model: string; pull: boolean; wish?: PlacementWish },
 ): Promise<OpenedModel> {
   const close = async () => {};
   const { models } = await daemon.get<{ models: readonly ModelState[] }>("/exo/v1/ps", session.signal);
   const wanted = namedIn(session, how.model);
   if (session.config.runtime.contextLength !== undefined)
     session.progress.milestone("a running exo answers, with its own context: --ctx is that of exo serve");
-  if (models.some(({ model, state }) => model === wanted && state === "ready"))
+  if (!how.wish && models.some(({ model, state }) => model === wanted && state === "ready"))
     return { client: daemon, name: wanted, close };
   const isLocal = session.config.host === undefined;
-  const name = isLocal ? (await modelAt(session, how.model, how.pull)).reference : wanted;
-  const loading = daemon.post("/exo/v1/load", { model: name }, session.signal);
+  const name = isLocal ? await here(session, how, wanted) : wanted;
+  const loading = daemon.post<{ notes?: readonly string[] }>(
+    "/exo/v1/load",
+    { model: name, ...how.wish },
+    session.signal,
+  );
   await watched(session, daemon, { name, loading });
+  for (const note of (await loading).notes ?? []) session.progress.milestone(note);
   return { client: daemon, name, close };
+}
+
+/** What is asked of several machines need not lie on this one. */
+async function here(
+  session: Session,
+  { model, pull, wish }: { model: string; pull: boolean; wish?: PlacementWish },
+  wanted: string,
+): Promise<string> {
+  try {
+    return (await modelAt(session, model, pull && !wish)).reference;
+  } catch (error) {
+    if (wish && error instanceof Problem && error.kind === "notFound") return wanted;
+    throw error;
+  }
 }
 
 /** Shows how far a load is until it is done; throws what it throws, or the signal's reason. */

@@ -28,6 +28,8 @@ export interface InstancePorts {
   readonly changed: () => void;
   /** The instance is over, by failure or by being stopped. */
   readonly ended: () => void;
+  /** A worker that dies is not started again. */
+  readonly once?: boolean;
 }
 
 export interface Ready {
@@ -61,7 +63,7 @@ export class Instance {
           announceFailed: (_, problem) => this.#announceFailed(problem),
           announceLost: (_, problem) => this.#worker && ports.lost(this.#worker, problem),
         },
-        guards: { mayRestart: () => budget.spend() },
+        guards: { mayRestart: () => !ports.once && budget.spend() },
       }),
     );
     traceChart(this.#chart, `${ports.self}/${shard.model}`, ports.system.trace);

@@ -13,6 +13,8 @@ import type { ModelState } from "#protocol/supervisor";
 import { type ClusterOptions, type OpenCluster, openCluster } from "../cluster/cluster.ts";
 import { type Machines, openMachines } from "../cluster/machines.ts";
 import { openSurroundings, type Surroundings } from "../cluster/surroundings.ts";
+import { type OpenPlacement, openPlacement, type PlacementOptions } from "../placement/open-placement.ts";
+import type { Serving } from "../placement/serving.ts";
 import { type OpenPairing, openPairing } from "./pairing.ts";
 
 export interface Home {
@@ -23,6 +25,8 @@ export interface Home {
   /** Undefined while they are being started again. */
   readonly pairing: PairingPort | undefined;
   readonly machines: Machines | undefined;
+  /** Models that several machines hold together. */
+  readonly serving: Serving | undefined;
   /** Calls back when the cluster is another, whichever of its lives it is in. */
   changed(run: () => void): void;
   stop(): Promise<void>;
@@ -32,6 +36,7 @@ export interface HomeOptions {
   readonly cluster: ClusterOptions;
   readonly modelsFolder: string;
   readonly loaded: () => Promise<readonly ModelState[]>;
+  readonly placement: Omit<PlacementOptions, "links" | "troubled">;
   /** Told of each crash of a part. */
   readonly crashed: NonNullable<Plan["ended"]>;
 }
@@ -40,6 +45,8 @@ export interface HomeOptions {
 const BUDGET = { restarts: 10, withinMs: 60_000 };
 const PAUSES_MS = [200, 1000, 5000];
 const STOP_MS = 2000;
+/** Workers end first, those that do not go after their grace. */
+const WORKERS_STOP_MS = 5000;
 
 /** Nothing where the membership cannot be read: the machine serves alone, and says why. Throws Problem. */
 export async function openHome(system: ActorSystem, options: HomeOptions): Promise<Home | undefined> {
@@ -55,6 +62,7 @@ class KeptHome implements Home {
   readonly #cluster = new Part<OpenCluster>("membership");
   readonly #pairing = new Part<OpenPairing>("pairing");
   readonly #machines = new Part<Machines>("topology");
+  readonly #placement = new Part<OpenPlacement>("placement");
   readonly #listeners: (() => void)[] = [];
   readonly #tree: SupervisionTree;
   readonly address: Address;
@@ -73,6 +81,8 @@ class KeptHome implements Home {
       children: [
         this.#around.child(system, (part) => openSurroundings(part, options.cluster, this.#boot)),
         this.#cluster.child(system, (part) => this.#openCluster(part)),
+        // Before the others: when one of those crashes, models go on.
+        this.#placement.child(system, (part) => this.#openPlacement(part), WORKERS_STOP_MS),
         this.#pairing.child(system, (part) => openPairing(part, this.cluster, options.cluster)),
         this.#machines.child(system, (part) => this.#openMachines(part)),
       ],
@@ -94,6 +104,10 @@ class KeptHome implements Home {
 
   get machines(): Machines | undefined {
     return this.#machines.face;
+  }
+
+  get serving(): Serving | undefined {
+    return this.#placement.face?.serving;
   }
 
   changed(run: () => void): void {
@@ -148,6 +162,12 @@ class KeptHome implements Home {
     return openMachines(part, this.cluster, { name, version, modelsFolder, busy });
   }
 
+  async #openPlacement(part: ActorSystem): Promise<OpenPlacement> {
+    const { placement, cluster } = this.#options;
+    const links = () => this.#machines.face?.links ?? [];
+    return openPlacement(part, this.cluster, { ...placement, links, troubled: cluster.troubled });
+  }
+
   #tell(): void {
     for (const run of this.#listeners) run();
   }
@@ -164,12 +184,12 @@ class Part<Face extends { stop(): void | Promise<void> }> {
     this.#name = name;
   }
 
-  child(system: ActorSystem, open: (part: ActorSystem) => Promise<Face>): Child {
+  child(system: ActorSystem, open: (part: ActorSystem) => Promise<Face>, stopMs = STOP_MS): Child {
     const address = system.address(this.#name);
     return {
       name: this.#name,
       restart: "always",
-      stopMs: STOP_MS,
+      stopMs,
       stop: () => this.#close(),
       start: async () => {
         await this.#close();

@@ -1,13 +1,16 @@
 /** One exo node in this process: its actors, wired; and what a command may do with it. */
+
 import { type ApiGatewayOptions, apiGateway } from "#actors/api-gateway/index";
 import type { Generate, ModelListing } from "#actors/api-gateway/ports";
+import { KV_BYTES } from "#actors/planner/home";
 import type { Clock } from "#actors/runtime/clock";
 import type { Plan } from "#actors/runtime/supervision-tree";
 import { ActorSystem } from "#actors/runtime/system";
 import { Trace } from "#actors/runtime/trace";
 import { ApiGateway } from "#protocol/api-gateway";
 import type { Address } from "#protocol/ids";
-import { Problem, type ProblemBody, problemOf } from "#protocol/problem";
+import type { PlacementWish } from "#protocol/placement";
+import { Problem, problemOf } from "#protocol/problem";
 import type { KvQuant, Shard } from "#protocol/shard";
 import {
   type ModelState,
@@ -35,7 +38,7 @@ export interface NodeOptions extends ApiGatewayOptions {
   /** The checkpoint for a user's name of a model; throws Problem. */
   readonly resolveModel: (name: string) => Promise<{ readonly name: string; readonly path: string }>;
   /** The same, of a model that is on this machine; nothing is fetched. */
-  readonly findModel: (name: string) => Promise<{ readonly path: string }>;
+  readonly findModel: (name: string) => Promise<{ readonly name: string; readonly path: string }>;
   /** Models on this machine's disk. */
   readonly listModels: () => Promise<readonly ModelListing[]>;
   /** Where models are kept, for the room that is left there. */
@@ -53,8 +56,8 @@ export interface Node {
   readonly url: string;
   /** Answers without HTTP. */
   readonly generate: Generate;
-  /** Resolves once the model can answer; throws Problem. */
-  load(model: string): Promise<void>;
+  /** Resolves once the model can answer, with what there is to say of machines that take no part; throws Problem. */
+  load(model: string, wish?: PlacementWish): Promise<readonly string[]>;
   /** Resolves when it cannot go on: a part of it crashed again and again, and nothing of it runs any more. */
   readonly over: Promise<Problem>;
   /** Takes no more requests, lets those under way end for a moment, then ends workers and sockets. */
@@ -102,10 +105,16 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
       preload: load,
       models: async () => withHeld(await options.listModels(), await loaded()),
     });
+  const workers = workersOf(system, { boss, gateway }, options);
   let served: ReturnType<typeof apiGateway> | undefined;
   const kept = await keepRunning(system, {
     supervisor: {
-      start: models(system, { boss, gateway, changed: watchers.tell }, options),
+      start: models(
+        system,
+        boss,
+        { ...workers, changed: watchers.tell, across: () => home?.serving },
+        options,
+      ),
       stop: () => stop("all", true),
       stopMs: STOP_MS,
     },
@@ -121,7 +130,8 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
     // After the port: a second exo of this home that finds it taken must not get as far as the cluster's file.
     home: {
       async start() {
-        home = cluster && (await openHome(system, { cluster, modelsFolder, loaded, crashed }));
+        const placement = { ...workers, changed: watchers.tell, ...placing(options) };
+        home = cluster && (await openHome(system, { cluster, modelsFolder, loaded, placement, crashed }));
         home?.changed(watchers.tell);
         watchers.tell();
       },
@@ -134,30 +144,38 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
   return { url, generate, load, over: kept.over, stop: kept.stop };
 }
 
-/** Starts the Supervisor at `boss`; when called again, after a crash of it, in place of the one before. */
-function models(
+/** How workers of this node are started, and who hears of those that are gone. */
+function workersOf(
   system: ActorSystem,
-  { boss, gateway, changed }: { boss: Address; gateway: Address; changed: () => void },
+  { boss, gateway }: { boss: Address; gateway: Address },
   options: NodeOptions,
-): () => Address {
-  const lost = (worker: Address, problem: ProblemBody) =>
-    void system.send(gateway, ApiGateway.WorkerLost({ worker, problem }), boss);
-  const workers = new OwnWorkers(system, lost);
+): Pick<SupervisorPorts, "prepare" | "startWorker" | "lost"> {
   let folder = "";
-  const ports: SupervisorPorts = {
-    system,
-    self: boss,
-    resolve: (model) => shardOf(model, options),
+  return {
     prepare: async () => {
       folder = await options.libraryFolder();
     },
-    locate: async (model) => (await options.findModel(model)).path,
     startWorker: (node, exited) =>
-      workers.start(node, exited, (told) =>
-        startWorker(options.worker, [node, system.node, folder], options.clock, told),
-      ),
-    changed,
-    lost,
+      startWorker(options.worker, [node, system.node, folder], options.clock, exited),
+    lost: (worker, problem) => void system.send(gateway, ApiGateway.WorkerLost({ worker, problem }), boss),
+  };
+}
+
+/** Starts the Supervisor at `boss`; when called again, after a crash of it, in place of the one before. */
+function models(
+  system: ActorSystem,
+  boss: Address,
+  given: Pick<SupervisorPorts, "prepare" | "startWorker" | "lost" | "changed" | "across">,
+  options: NodeOptions,
+): () => Address {
+  const workers = new OwnWorkers(system, given.lost);
+  const ports: SupervisorPorts = {
+    ...given,
+    system,
+    self: boss,
+    resolve: (model) => shardOf(model, options),
+    locate: async (model) => (await options.findModel(model)).path,
+    startWorker: (node, exited) => workers.start(node, exited, (told) => given.startWorker(node, told)),
   };
   return () => {
     workers.end();
@@ -168,14 +186,20 @@ function models(
 /** What a worker is to load for a user's name of a model. Throws Problem. */
 async function shardOf(model: string, options: NodeOptions): Promise<Shard> {
   const { name, path } = await options.resolveModel(model);
-  const { contextLength, kvQuant } = options;
-  return {
-    model: name,
-    path,
-    ...(contextLength !== undefined && { contextLength }),
-    ...(kvQuant !== undefined && { kvQuant }),
-  };
+  return { model: name, path, ...shardOptions(options) };
 }
+
+const shardOptions = ({ contextLength, kvQuant }: NodeOptions): Pick<Shard, "contextLength" | "kvQuant"> => ({
+  ...(contextLength !== undefined && { contextLength }),
+  ...(kvQuant !== undefined && { kvQuant }),
+});
+
+/** What placing models over machines has to know of this one. */
+const placing = (options: NodeOptions) => ({
+  find: options.findModel,
+  shard: shardOptions(options),
+  kvBytes: KV_BYTES[options.kvQuant ?? "f16"],
+});
 
 /** Those who want to hear that something is another. */
 function listeners() {
@@ -205,12 +229,14 @@ function orders(system: ActorSystem, boss: Address, me: Address) {
   }
 
   async function stop(model: string, now: boolean): Promise<void> {
-    const names = model === "all" ? (await loaded()).map((held) => held.model) : [model];
-    await Promise.all(names.map((name) => ask(Supervisor.Stop({ model: name, now }), STOP_MS)));
+    const names = model === "all" ? new Set((await loaded()).map((held) => held.model)) : [model];
+    await Promise.all([...names].map((name) => ask(Supervisor.Stop({ model: name, now }), STOP_MS)));
   }
 
-  const load = async (model: string): Promise<void> =>
-    void (await ask(Supervisor.Acquire({ model }), LOAD_MS));
+  async function load(model: string, wish?: PlacementWish): Promise<readonly string[]> {
+    const answer = await ask(Supervisor.Acquire({ model, ...(wish && { wish }) }), LOAD_MS);
+    return (answer.type === "SupervisorReply.Acquired" && answer.notes) || [];
+  }
 
   return { loaded, load, stop };
 }
@@ -230,8 +256,9 @@ function withHeld(listings: readonly ModelListing[], held: readonly ModelState[]
   });
 }
 
-/** Bun gives the largest number for a file that is gone, of which no date can be made. */
+/** Bun gives the largest number for a file that is gone, of which no date can be made; a model of other machines has none here. */
 function changedSeconds(path: string): number {
+  if (path === "") return 0;
   const seconds = Math.floor(Bun.file(path).lastModified / 1000);
   return seconds < 2 ** 32 ? seconds : 0;
 }

@@ -32,8 +32,9 @@ export class OwnWorkers {
     for (const [node, worker] of [...this.#running]) {
       this.#running.delete(node);
       worker.end();
-      this.#system.disconnect(node);
-      this.#lost(`${node}/shard-worker` as Address, LOST);
+      const address = this.#system.address(node);
+      this.#system.disown(address, LOST.message);
+      this.#lost(address, LOST);
     }
   }
 }

@@ -1,0 +1,109 @@
+import { describe, expect, test } from "bun:test";
+import type { Address, NodeId } from "#protocol/ids";
+import type { PlacedInstance } from "#protocol/placement";
+import { type InstanceCommand, nextInstances } from "./instances.ts";
+
+const a = "a" as NodeId;
+const b = "b" as NodeId;
+const halves = [
+  { node: a, layers: { start: 0, end: 2 } },
+  { node: b, layers: { start: 2, end: 4 } },
+];
+const workers = halves.map((stage) => ({ ...stage, worker: `${stage.node}/worker-1` as Address }));
+const facts = {
+  architecture: "llama",
+  quantisation: "float32",
+  layers: 4,
+  contextLength: 64,
+  vocabularySize: 320,
+  weightBytes: 1000,
+  loadMs: 1,
+};
+const place = (more: Partial<Extract<InstanceCommand, { does: "place" }>> = {}): InstanceCommand => ({
+  type: "instance",
+  does: "place",
+  id: "i",
+  model: "m",
+  digest: "d",
+  wish: {},
+  stages: halves,
+  after: 0,
+  ...more,
+});
+const about = (does: "drain" | "gone", epoch: number): InstanceCommand => ({
+  type: "instance",
+  does,
+  id: "i",
+  epoch,
+});
+const ready = (epoch: number): InstanceCommand => ({
+  type: "instance",
+  does: "ready",
+  id: "i",
+  epoch,
+  stages: workers,
+  facts,
+});
+
+/** The table after commands that are entries 10, 11 and so on; what is refused changes nothing. */
+function after(...commands: readonly InstanceCommand[]) {
+  const refused: string[] = [];
+  let table: readonly PlacedInstance[] = [];
+  for (const [at, command] of commands.entries()) {
+    try {
+      table = nextInstances(table, command, 10 + at);
+    } catch (error) {
+      refused.push((error as Error).message);
+    }
+  }
+  return { table: table.map(({ id, epoch, state, stages }) => ({ id, epoch, state, stages })), refused };
+}
+
+describe("the table of instances", () => {
+  test("knows a placement by the entry that made it, and its workers once all are loaded", () => {
+    expect(after(place(), ready(10))).toEqual({
+      table: [{ id: "i", epoch: 10, state: "ready", stages: workers }],
+      refused: [],
+    });
+  });
+
+  test("takes no word of an epoch that is not the newest, and no second placement after the same one", () => {
+    expect(after(place(), place({ after: 10 }), ready(10), place({ after: 10 }), about("drain", 10))).toEqual(
+      {
+        table: [{ id: "i", epoch: 11, state: "loading", stages: halves }],
+        refused: [
+          "epoch 10 of instance i is not the newest: 11 is",
+          "instance i was placed by another before: epoch 11",
+          "epoch 10 of instance i is not the newest: 11 is",
+        ],
+      },
+    );
+  });
+
+  test("ends an instance, and its name is free again under a higher epoch", () => {
+    expect(
+      after(place(), ready(10), about("drain", 10), about("gone", 10), place({ id: "j" }), place()),
+    ).toEqual({
+      table: [{ id: "j", epoch: 14, state: "loading", stages: halves }],
+      refused: ["m is placed already"],
+    });
+  });
+
+  test("refuses gaps between layers, and a machine with two stages", () => {
+    const [first, second] = halves as [(typeof halves)[0], (typeof halves)[0]];
+    expect(
+      after(
+        place({ stages: [first, { ...second, layers: { start: 3, end: 4 } }] }),
+        place({ stages: [first, { ...second, node: a }] }),
+        place({ stages: [second] }),
+      ),
+    ).toEqual({
+      table: [],
+      refused: [
+        "layers 3 to 4 do not follow layer 2",
+        "a machine has two stages of one model",
+        "layers 2 to 4 do not follow layer 0",
+      ],
+    });
+  });
+});

@@ -1,0 +1,100 @@
+/** The table of models that the home holds on several machines, as its log makes it: pure, and the same on every member. */
+import { type Static, Type as t } from "@sinclair/typebox";
+import { INSTANCES_MAX, type PlacedInstance, PlacedInstance as Schema } from "#protocol/placement";
+import { Problem } from "#protocol/problem";
+
+const { id, model, digest, wish, epoch, stages, facts, problem } = Schema.properties;
+const type = t.Literal("instance");
+
+/** Each but the first names the epoch that it is about: one that comes after a newer placement changes nothing. */
+export const InstanceCommand = t.Union([
+  /** A placement that nobody had before: its epoch is the entry's own index. `after`: the epoch it replaces, 0 for none. */
+  t.Object({ type, does: t.Literal("place"), id, model, digest, wish, stages, after: epoch }),
+  /** Every stage is loaded, and they know each other; the stages have their workers. */
+  t.Object({ type, does: t.Literal("ready"), id, epoch, stages, facts }),
+  /** Takes no more requests. */
+  t.Object({ type, does: t.Literal("drain"), id, epoch }),
+  t.Object({ type, does: t.Literal("fail"), id, epoch, problem }),
+  t.Object({ type, does: t.Literal("gone"), id, epoch }),
+]);
+export type InstanceCommand = Static<typeof InstanceCommand>;
+
+type Place = Extract<InstanceCommand, { does: "place" }>;
+type Table = readonly PlacedInstance[];
+
+/** The table after one command, which is entry `index` of the log; throws Problem `invalid` for one that every member must refuse. */
+export function nextInstances(before: Table, command: InstanceCommand, index: number): Table {
+  if (command.does === "place") return placed(before, command, index);
+  const known = before.find((each) => each.id === command.id);
+  if (known?.epoch !== command.epoch)
+    throw new Problem(
+      "invalid",
+      `epoch ${command.epoch} of instance ${command.id} is not the newest: ${known?.epoch ?? "none"} is`,
+    );
+  if (command.does === "gone") return before.filter((each) => each !== known);
+  return before.map((each) => (each === known ? changed(known, command) : each));
+}
+
+function placed(before: Table, { id: own, after, ...command }: Place, index: number): Table {
+  const known = before.find((each) => each.id === own);
+  if ((known?.epoch ?? 0) !== after)
+    throw new Problem("invalid", `instance ${own} was placed by another before: epoch ${known?.epoch ?? 0}`);
+  if (before.some((each) => each !== known && each.model === command.model))
+    throw new Problem("invalid", `${command.model} is placed already`);
+  if (!known && before.length >= INSTANCES_MAX)
+    throw new Problem("overloaded", `${INSTANCES_MAX} models are on several machines already`, {
+      remedy: "stop one: exo stop MODEL",
+    });
+  checkLayers(command.stages);
+  const { model: name, digest: same, wish: wanted, stages: parts } = command;
+  const made: PlacedInstance = {
+    id: own,
+    model: name,
+    digest: same,
+    wish: wanted,
+    epoch: index,
+    state: "loading",
+    stages: parts.map(({ node, layers }) => ({ node, layers })),
+  };
+  return known ? before.map((each) => (each === known ? made : each)) : [...before, made];
+}
+
+/** Each layer once and in order, each machine once. */
+function checkLayers(parts: Place["stages"]): void {
+  let next = 0;
+  for (const { layers } of parts) {
+    if (layers.start !== next || layers.end <= layers.start)
+      throw new Problem("invalid", `layers ${layers.start} to ${layers.end} do not follow layer ${next}`);
+    next = layers.end;
+  }
+  if (new Set(parts.map(({ node }) => node)).size !== parts.length)
+    throw new Problem("invalid", "a machine has two stages of one model");
+}
+
+function changed(
+  known: PlacedInstance,
+  command: Exclude<InstanceCommand, { does: "place" | "gone" }>,
+): PlacedInstance {
+  switch (command.does) {
+    case "ready":
+      if (!sameLayers(known, command.stages))
+        throw new Problem("invalid", `instance ${known.id} was placed otherwise`);
+      return {
+        ...known,
+        state: "ready",
+        stages: command.stages,
+        ...(command.facts && { facts: command.facts }),
+      };
+    case "drain":
+      return { ...known, state: "draining" };
+    case "fail":
+      return { ...known, state: "failed", ...(command.problem && { problem: command.problem }) };
+  }
+}
+
+const sameLayers = ({ stages: before }: PlacedInstance, now: Place["stages"]): boolean =>
+  before.length === now.length &&
+  before.every(({ node, layers }, at) => {
+    const other = now[at];
+    return other?.node === node && Bun.deepEquals(other.layers, layers) && other.worker !== undefined;
+  });

@@ -1,0 +1,37 @@
+/** What who leads asks of each machine, in words of its own. */
+import type { ActorSystem } from "#actors/runtime/system";
+import type { Address, NodeId } from "#protocol/ids";
+import { Stages, type StagesMessage, type StagesReply } from "#protocol/placement";
+import { problemOf } from "#protocol/problem";
+import { DRAIN_MS } from "../instance/instance.ts";
+import type { CoordinatorPorts } from "./ports.ts";
+
+/** Headers of a large checkpoint on a slow disk. */
+const LOOK_MS = 10_000;
+const JOIN_MS = 15_000;
+/** Answers under way end first, then a worker that does not go is killed. */
+const END_MS = DRAIN_MS + 10_000;
+
+export function machinePorts(
+  system: ActorSystem,
+  me: Address,
+): Pick<CoordinatorPorts, "look" | "join" | "end"> {
+  async function ask<Type extends StagesReply["type"]>(
+    node: NodeId,
+    question: StagesMessage,
+    { type, ms }: { type: Type; ms: number },
+  ): Promise<Extract<StagesReply, { type: Type }>> {
+    const answer = await system.ask<StagesReply>(`${node}/stages` as Address, question, me, ms);
+    if (answer.type === "StagesReply.Refused") throw problemOf(answer.problem);
+    if (answer.type !== type) throw new Error(`${question.type} was answered by ${answer.type}`);
+    return answer as Extract<StagesReply, { type: Type }>;
+  }
+  return {
+    look: async (node, model) =>
+      (await ask(node, Stages.Look({ model }), { type: "StagesReply.Seen", ms: LOOK_MS })).checkpoint,
+    join: async (node, joining) =>
+      void (await ask(node, Stages.Join(joining), { type: "StagesReply.Joined", ms: JOIN_MS })),
+    end: async (node, ending) =>
+      void (await ask(node, Stages.End(ending), { type: "StagesReply.Ended", ms: END_MS })),
+  };
+}

@@ -1,0 +1,147 @@
+/** Which machines hold which layers: the planner's choice among those that have the very same checkpoint. Pure. */
+import { DEFAULT_WISH, type Home, type Machine, type Wish } from "#actors/planner/home";
+import { homeOf, type Known } from "#actors/planner/home-of";
+import type { Prediction } from "#actors/planner/placement/predict";
+import { type Plans, plan } from "#actors/planner/plan";
+import type { NodeView } from "#protocol/cluster";
+import type { NodeId } from "#protocol/ids";
+import type { CheckpointView, PlacementWish, Stage } from "#protocol/placement";
+import { Problem } from "#protocol/problem";
+import { leftOutWords, nothingFits, reasonOf } from "./rejections.ts";
+
+/** What a machine answered to who asked for a checkpoint: its view of it, or why it has none. */
+export type Looked = CheckpointView | { readonly why: string };
+
+export interface Question {
+  readonly model: string;
+  readonly wish: PlacementWish;
+  readonly known: Known;
+  readonly looked: ReadonlyMap<NodeId, Looked>;
+  /** Whose checkpoint is meant, where it has one. */
+  readonly asker: NodeId;
+  /** Machines that are given no work for now, with the reason. */
+  readonly barred: ReadonlyMap<NodeId, string>;
+  /** Memory that an older placement still takes. */
+  readonly freed: ReadonlyMap<NodeId, number>;
+  /** Fewer machines than were wished for are better than none: the model was ready before. */
+  readonly again: boolean;
+  readonly kvBytes: number;
+}
+
+export interface Choice {
+  readonly stages: readonly Stage[];
+  readonly digest: string;
+  /** Why machines take no part. */
+  readonly notes: readonly string[];
+}
+
+/** Throws Problem: `notFound` where no machine has the model or one is named that is none, `doesNotFit` with all reasons else. */
+export function choose(question: Question): Choice {
+  const { model, wish, known, looked, asker, again, kvBytes } = question;
+  checkNames(wish, known.nodes);
+  const reference = referenceOf(looked, asker);
+  if (!reference) throw nowhere(question);
+  const { home: all, leftOut } = homeOf(known, wish.nodes ? { only: wish.nodes } : {});
+  const able = all.machines.map((machine) => unable(machine, question, reference));
+  const home = among(all, able, question.freed);
+  const notes = [
+    ...able.flatMap((why, at) => (why === undefined ? [] : [`${all.machines[at]?.name} ${why}`])),
+    ...leftOut.filter(({ because }) => because !== "notNamed" && because !== "notPaired").map(leftOutWords),
+  ];
+  const { shape, digest } = reference;
+  const context = Math.min(DEFAULT_WISH.context, shape.contextLength ?? DEFAULT_WISH.context);
+  const least = wish.minimumNodes ?? wish.nodes?.length ?? 1;
+  const asked: Wish = { ...DEFAULT_WISH, context, kvBytes, minimumNodes: again ? 1 : least };
+  const plans = (["single", "pipeline"] as const)
+    .filter((each) => again || wish.strategy === undefined || wish.strategy === each)
+    .map((each) => plan(shape, home, asked, each));
+  const best = fastest(plans.flatMap(({ ranked }) => ranked));
+  if (!best) throw nothing({ model, context, plans, home, notes });
+  return { stages: stagesOf(best, home), digest, notes };
+}
+
+function checkNames({ nodes: named = [] }: PlacementWish, nodes: readonly NodeView[]): void {
+  for (const name of named)
+    if (!nodes.some((each) => each.state !== "unpaired" && (each.name === name || each.node === name)))
+      throw new Problem("notFound", `no machine of this home is called ${name}`, {
+        param: "nodes",
+        remedy: "exo nodes lists them",
+      });
+}
+
+const isView = (looked: Looked): looked is CheckpointView => "digest" in looked;
+
+/** The asker's, or what most machines have. */
+function referenceOf(looked: ReadonlyMap<NodeId, Looked>, asker: NodeId): CheckpointView | undefined {
+  const own = looked.get(asker);
+  if (own && isView(own)) return own;
+  const views = [...looked.values()].filter(isView);
+  const groups = [...Map.groupBy(views, ({ digest }) => digest).values()];
+  return groups.sort((a, b) => b.length - a.length)[0]?.[0];
+}
+
+function nowhere({ model, known, looked }: Question): Problem {
+  const reasons = [...looked].flatMap(([node, each]) => {
+    const name = known.nodes.find((view) => view.node === node)?.name ?? node.slice(0, 8);
+    return isView(each) ? [] : [`${name} ${each.why}`];
+  });
+  return new Problem("notFound", [`no machine has ${model}`, ...reasons].join("; "), {
+    remedy: `fetch it on each that should take part: exo pull ${model}`,
+  });
+}
+
+/** Why a machine cannot take part; undefined for one that can. */
+function unable(
+  { node }: Machine,
+  { looked, barred, model }: Question,
+  reference: CheckpointView,
+): string | undefined {
+  const here = looked.get(node);
+  if (!here) return `did not say whether it has ${model}`;
+  if (!isView(here)) return here.why;
+  return here.digest === reference.digest ? barred.get(node) : difference(here, reference, model);
+}
+
+function difference(here: CheckpointView, reference: CheckpointView, model: string): string {
+  const parts = Object.keys(reference.parts).filter((part) => here.parts[part] !== reference.parts[part]);
+  const kinds =
+    here.quantisation === reference.quantisation
+      ? ""
+      : ` (${here.quantisation} there, ${reference.quantisation} here)`;
+  return `has another ${model}: ${parts.join(" and ")} differ${parts.length === 1 ? "s" : ""}${kinds}`;
+}
+
+function among(all: Home, able: readonly (string | undefined)[], freed: ReadonlyMap<NodeId, number>): Home {
+  const kept = [...all.machines.keys()].filter((at) => able[at] === undefined);
+  return {
+    machines: kept.flatMap((at) => {
+      const machine = all.machines[at];
+      return machine ? [{ ...machine, freeBytes: machine.freeBytes + (freed.get(machine.node) ?? 0) }] : [];
+    }),
+    ways: kept.map((from) => kept.map((to) => all.ways[from]?.[to])),
+  };
+}
+
+const fastest = (all: readonly Prediction[]): Prediction | undefined =>
+  all.toSorted((a, b) => a.stepMs - b.stepMs)[0];
+
+const stagesOf = ({ placement }: Prediction, home: Home): readonly Stage[] =>
+  placement.flatMap(({ machines: [at = 0], start, end }) => {
+    const node = home.machines[at]?.node;
+    return node ? [{ node, layers: { start, end } }] : [];
+  });
+
+interface Nothing {
+  readonly model: string;
+  readonly context: number;
+  readonly plans: readonly Plans[];
+  readonly home: Home;
+  readonly notes: readonly string[];
+}
+
+function nothing({ model, context, plans, home, notes }: Nothing): Problem {
+  const reasons = plans.flatMap(({ rejected }) => rejected.map((each) => reasonOf(each, home)));
+  const closest = plans.find((each) => each.closest)?.closest;
+  const rejected = [...new Set([...reasons, ...notes])];
+  return nothingFits(model, context, { rejected, ...(closest && { closest }) });
+}

@@ -1,0 +1,150 @@
+/** This machine's parts of models that several machines hold: what to hold it reads in the log, and tells who leads how it goes. */
+import type { ActorSystem } from "#actors/runtime/system";
+import type { Address, NodeId } from "#protocol/ids";
+import { type HeldStage, type PlacedInstance, Placement, type Stage } from "#protocol/placement";
+import { Problem, type ProblemBody, problemBody } from "#protocol/problem";
+import type { Shard } from "#protocol/shard";
+import type { ShardWorkerReply } from "#protocol/shard-worker";
+import type { ModelState } from "#protocol/supervisor";
+import type { Agreed } from "../cluster/agreed.ts";
+import type { InstancePorts } from "../instance/instance.ts";
+import { Holding } from "./holding.ts";
+
+export interface HolderPorts extends Omit<InstancePorts, "ended" | "lost" | "self" | "changed"> {
+  readonly self: NodeId;
+  /** The actor that workers and leaders speak to. */
+  readonly stages: Address;
+  readonly agreed: () => Agreed;
+  /** Whether there is a link to that machine, this one included; a new link is another. */
+  readonly linkTo: (node: NodeId) => unknown;
+  /** What a worker is to load, checked against the digest. Throws Problem. */
+  readonly shardOf: (model: string, digest: string) => Promise<Shard>;
+  /** Readies what a new worker needs; throws Problem. */
+  readonly prepare: () => Promise<void>;
+  /** What this machine holds is another. */
+  readonly changed: () => void;
+  /** Requests on that worker of this machine get no answer any more. */
+  readonly lost: (worker: Address, problem: ProblemBody) => void;
+}
+
+export class Holder {
+  readonly #ports: HolderPorts;
+  readonly #system: ActorSystem;
+  /** By instance. */
+  readonly #held = new Map<string, Holding>();
+  /** Epochs that were ended here before the log said so; they are not begun again. */
+  readonly #ended = new Map<string, number>();
+  #told: { readonly leader: NodeId; readonly link: unknown; readonly what: string } | undefined;
+
+  constructor(ports: HolderPorts) {
+    this.#ports = ports;
+    this.#system = ports.system;
+  }
+
+  /** The log, who leads, or a link is another: holds what is new there, and ends what is not there any more. */
+  follow(): void {
+    const { self, agreed } = this.#ports;
+    const { instances, heard } = agreed();
+    for (const id of this.#ended.keys())
+      if (!instances.some((each) => each.id === id)) this.#ended.delete(id);
+    for (const [id, holding] of this.#held) {
+      const record = instances.find((each) => each.id === id);
+      if (heard >= holding.epoch && !isWanted(record, holding.epoch, self)) void this.#end(id, true);
+    }
+    for (const record of instances) {
+      const stage = record.stages.find(({ node }) => node === self);
+      if (stage && isWanted(record, record.epoch, self)) this.#hold(record, stage);
+    }
+    this.#tell();
+  }
+
+  /** Resolves when that epoch's part is out of memory here; a newer one stays. */
+  async end(instance: string, epoch: number, now: boolean): Promise<void> {
+    if (this.#held.get(instance)?.epoch === epoch) await this.#end(instance, now);
+  }
+
+  /** Its other machines are gone and nobody can decide anew: its memory is needed here. */
+  async abandon(instance: string): Promise<void> {
+    await this.#end(instance, true);
+  }
+
+  /** Throws Problem. */
+  async join(instance: string, epoch: number, workers: readonly Address[]): Promise<void> {
+    const holding = this.#held.get(instance);
+    if (holding?.epoch !== epoch)
+      throw new Problem("unavailable", `epoch ${epoch} of that instance is not held here`);
+    await holding.join(workers);
+  }
+
+  /** News from a worker. */
+  heard(from: Address, reply: ShardWorkerReply): void {
+    for (const holding of this.#held.values()) if (holding.owns(from)) holding.heard(reply);
+  }
+
+  /** What is held of an instance here, for `exo ps`. */
+  stateOf(instance: string): ModelState | undefined {
+    return this.#held.get(instance)?.state;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#held.keys()].map((id) => this.#end(id, true)));
+  }
+
+  #hold({ id, epoch, model, digest, stages }: PlacedInstance, { layers }: Stage): void {
+    const known = this.#held.get(id);
+    if (known?.epoch === epoch || (this.#ended.get(id) ?? 0) >= epoch) return;
+    const before = known ? this.#end(id, true) : undefined;
+    this.#ended.delete(id);
+    const { stages: boss, shardOf, prepare, lost } = this.#ports;
+    const holding = new Holding({
+      ...this.#ports,
+      self: boss,
+      instance: id,
+      epoch,
+      lost,
+      shard: async () => {
+        await before;
+        const shard = await shardOf(model, digest);
+        await prepare();
+        return stages.length > 1 ? { ...shard, layers } : shard;
+      },
+      changed: () => {
+        this.#ports.changed();
+        this.#tell();
+      },
+    });
+    this.#held.set(id, holding);
+    void holding.load();
+  }
+
+  async #end(id: string, now: boolean): Promise<void> {
+    const holding = this.#held.get(id);
+    if (!holding) return;
+    this.#ended.set(id, Math.max(holding.epoch, this.#ended.get(id) ?? 0));
+    await holding.end(now).catch((error: unknown) => console.error(problemBody(error).message));
+    if (this.#held.get(id) === holding) this.#held.delete(id);
+    this.#ports.changed();
+    this.#tell();
+  }
+
+  /** To who leads now; nothing that it was told over this link already. */
+  #tell(): void {
+    const { agreed, linkTo, stages } = this.#ports;
+    const { leader, heard } = agreed();
+    const link = leader && linkTo(leader);
+    if (!leader || !link) return;
+    const parts: HeldStage[] = [...this.#held.values()].map((holding) => holding.held);
+    const what = JSON.stringify(parts);
+    const before = this.#told;
+    if (before?.leader === leader && before.link === link && before.what === what) return;
+    if (this.#system.send(`${leader}/placement` as Address, Placement.Held({ heard, stages: parts }), stages))
+      this.#told = { leader, link, what };
+  }
+}
+
+/** Whether the log gives this machine a part in that epoch. */
+const isWanted = (record: PlacedInstance | undefined, epoch: number, self: NodeId): boolean =>
+  record !== undefined &&
+  record.epoch === epoch &&
+  record.state !== "failed" &&
+  record.stages.some(({ node }) => node === self);

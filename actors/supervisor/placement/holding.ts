@@ -1,0 +1,122 @@
+/** One part of one model in one epoch: a worker that is never started again by itself, as the others of its group would not know it. */
+import type { Address } from "#protocol/ids";
+import type { HeldStage } from "#protocol/placement";
+import { Problem, type ProblemBody, problemBody, problemOf } from "#protocol/problem";
+import type { Shard } from "#protocol/shard";
+import { ShardWorker, type ShardWorkerReply } from "#protocol/shard-worker";
+import type { ModelState } from "#protocol/supervisor";
+import { Instance, type InstancePorts, type Ready } from "../instance/instance.ts";
+
+export interface HoldingPorts extends Omit<InstancePorts, "ended" | "once"> {
+  readonly instance: string;
+  readonly epoch: number;
+  /** Asked once. Throws Problem. */
+  readonly shard: () => Promise<Shard>;
+}
+
+/** A worker only notes whom it belongs to. */
+const JOIN_MS = 10_000;
+
+export class Holding {
+  readonly epoch: number;
+  readonly #ports: HoldingPorts;
+  #instance: Instance | undefined;
+  #ready: Ready | undefined;
+  #problem: ProblemBody | undefined;
+  #isEnding = false;
+  #joining: { resolve(): void; reject(problem: Problem): void } | undefined;
+  /** Resolves when the load has ended one way or the other. */
+  #loaded = Promise.resolve();
+
+  constructor(ports: HoldingPorts) {
+    this.#ports = ports;
+    this.epoch = ports.epoch;
+  }
+
+  load(): Promise<void> {
+    this.#loaded = this.#load().catch((error: unknown) => this.#failed(problemBody(error)));
+    return this.#loaded;
+  }
+
+  /** What who leads is told. */
+  get held(): HeldStage {
+    const { instance, epoch } = this.#ports;
+    if (this.#problem) return { instance, epoch, state: "failed", problem: this.#problem };
+    return this.#ready
+      ? { instance, epoch, state: "loaded", ...this.#ready }
+      : { instance, epoch, state: "loading" };
+  }
+
+  get state(): ModelState | undefined {
+    return this.#instance?.state();
+  }
+
+  owns(from: Address): boolean {
+    return this.#instance?.owns(from) ?? false;
+  }
+
+  heard(reply: ShardWorkerReply): void {
+    switch (reply.type) {
+      case "ShardWorkerReply.Joined":
+        this.#joining?.resolve();
+        return;
+      case "ShardWorkerReply.JoinFailed":
+        this.#joining?.reject(problemOf(reply.problem));
+        return;
+      case "ShardWorkerReply.Parted":
+        if (reply.epoch === this.epoch) this.#failed(reply.problem);
+        return;
+      default:
+        this.#instance?.heard(reply);
+    }
+  }
+
+  /** Tells the worker of its group; throws Problem where it does not take it. */
+  async join(workers: readonly Address[]): Promise<void> {
+    const { system, self, instance, epoch } = this.#ports;
+    const stage = this.#ready ? workers.indexOf(this.#ready.worker) : -1;
+    if (!this.#ready || stage < 0)
+      throw new Problem("unavailable", "this machine's worker is not one of that group");
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#joining = { resolve, reject };
+    const cancel = system.clock.after(JOIN_MS, () =>
+      reject(new Problem("unavailable", "the worker did not join its group in time")),
+    );
+    const group = { instance, epoch, stages: [...workers], stage };
+    system.send(this.#ready.worker, ShardWorker.Join({ group, replyTo: self }), self);
+    await promise.finally(cancel);
+  }
+
+  /** Resolves when its memory is free. */
+  async end(now: boolean): Promise<void> {
+    this.#isEnding = true;
+    await this.#instance?.stop(now);
+    await this.#loaded;
+  }
+
+  async #load(): Promise<void> {
+    const { lost } = this.#ports;
+    const shard = await this.#ports.shard();
+    if (this.#isEnding) return;
+    const over = Promise.withResolvers<void>();
+    this.#instance = new Instance(shard, {
+      ...this.#ports,
+      once: true,
+      lost: (worker, problem) => {
+        this.#failed(problem);
+        lost(worker, problem);
+      },
+      ended: over.resolve,
+    });
+    this.#instance.start();
+    this.#ready = await this.#instance.ready();
+    this.#ports.changed();
+  }
+
+  #failed(problem: ProblemBody): void {
+    if (this.#isEnding || this.#problem) return;
+    this.#problem = problem;
+    this.#joining?.reject(problemOf(problem));
+    this.#ports.changed();
+  }
+}

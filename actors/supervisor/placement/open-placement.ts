@@ -1,0 +1,197 @@
+/** This node's part in models on several machines: two actors, wired to its cluster, its links and its disk. */
+import { freeMemory } from "#actors/runtime/machine/memory";
+import type { ActorSystem, Behaviour } from "#actors/runtime/system";
+import { readCheckpoint } from "#actors/shard-worker/weights/checkpoint";
+import type { NodeView } from "#protocol/cluster";
+import type { Address, NodeId } from "#protocol/ids";
+import type { LinkView } from "#protocol/node";
+import { Placement, type PlacementMessage, PlacementReply } from "#protocol/placement";
+import { Problem, type ProblemBody, problemBody } from "#protocol/problem";
+import type { Shard } from "#protocol/shard";
+import type { Cluster } from "../cluster/ports.ts";
+import type { InstancePorts } from "../instance/instance.ts";
+import { machinePorts } from "./asking.ts";
+import { Coordinator } from "./coordinator.ts";
+import { Holder } from "./holder.ts";
+import { type Own, Serving, type ServingPorts } from "./serving.ts";
+import { answerStages, checkpointView } from "./stages.ts";
+
+export interface PlacementOptions extends Pick<InstancePorts, "startWorker"> {
+  readonly links: () => readonly LinkView[];
+  /** A model on this machine's disk; nothing is fetched. Throws Problem. */
+  readonly find: (model: string) => Promise<Own>;
+  /** What a worker is told beside where the model lies. */
+  readonly shard: Pick<Shard, "contextLength" | "kvQuant">;
+  readonly prepare: () => Promise<void>;
+  /** Bytes of one kept value of keys or values. */
+  readonly kvBytes: number;
+  /** What `states` tells is another. */
+  readonly changed: () => void;
+  /** Requests on that worker get no answer any more. */
+  readonly lost: (worker: Address, problem: ProblemBody) => void;
+  readonly troubled: (why: string) => void;
+}
+
+export interface OpenPlacement {
+  readonly serving: Serving;
+  /** Resolves when no worker holds a part any more. */
+  stop(): Promise<void>;
+}
+
+/** Questions to who leads: it looks at every machine first, and waits for facts of those that just came. */
+const PLACE_MS = 30_000;
+/** Beside what answers under way may take. */
+const RELEASE_MS = 120_000;
+/** As the engine keeps free to work in beside weights. */
+const SPARE_BYTES = 128e6;
+
+export function openPlacement(
+  system: ActorSystem,
+  cluster: Cluster,
+  options: PlacementOptions,
+): OpenPlacement {
+  const { changed, find } = options;
+  const [boss, stages] = [system.address("placement"), system.address("stages")];
+  const sight = sightOf(cluster);
+  const coordinator = coordinatorOf(system, boss, cluster, options);
+  const holder = holderOf(system, stages, cluster, options);
+  const serving = new Serving(servingPorts({ system, boss, cluster, sight, holder }, options));
+  system.spawn("placement", answerPlacement(coordinator));
+  system.spawn("stages", answerStages(holder, find));
+  const follow = () => {
+    sight.look();
+    holder.follow();
+    coordinator.follow();
+    serving.follow();
+    changed();
+  };
+  sight.onChange(() => serving.follow());
+  const end = cluster.changed(follow);
+  follow();
+  return {
+    serving,
+    async stop() {
+      end();
+      coordinator.stop();
+      system.stop(boss);
+      system.stop(stages);
+      await holder.stop();
+    },
+  };
+}
+
+function coordinatorOf(
+  system: ActorSystem,
+  boss: Address,
+  cluster: Cluster,
+  { links, kvBytes, troubled }: PlacementOptions,
+): Coordinator {
+  const { clock, trace } = system;
+  const known = async () => ({ nodes: await cluster.nodes(), links: links() });
+  const agreed = () => cluster.agreed;
+  const asked = machinePorts(system, boss);
+  return new Coordinator(cluster.self, { ...asked, clock, trace, agreed, known, kvBytes, troubled });
+}
+
+function holderOf(system: ActorSystem, stages: Address, cluster: Cluster, options: PlacementOptions): Holder {
+  const { self } = cluster;
+  return new Holder({
+    ...options,
+    system,
+    self,
+    stages,
+    agreed: () => cluster.agreed,
+    linkTo: (node) => node === self || cluster.link(node),
+    shardOf: async (model, digest) => {
+      const own = await options.find(model);
+      const view = await checkpointView(own);
+      if (view.digest !== digest) throw otherCheckpoint(own);
+      return { model, path: own.path, ...options.shard };
+    },
+  });
+}
+
+interface Around {
+  readonly system: ActorSystem;
+  readonly boss: Address;
+  readonly cluster: Cluster;
+  readonly sight: Sight;
+  readonly holder: Holder;
+}
+
+function servingPorts(
+  { system, boss, cluster, sight, holder }: Around,
+  { find, lost }: PlacementOptions,
+): ServingPorts {
+  const { self } = cluster;
+  const ask = (leader: NodeId, question: PlacementMessage, ms: number) =>
+    system.ask<PlacementReply>(`${leader}/placement` as Address, question, boss, ms);
+  return {
+    self,
+    clock: system.clock,
+    agreed: () => cluster.agreed,
+    changed: (run) => cluster.changed(run),
+    others: () => cluster.others,
+    isUp: (node) => node === self || sight.isUp(node),
+    nameOf: sight.nameOf,
+    own: (model) => find(model).catch(ifNotHere),
+    fits: (path) => readCheckpoint(path).facts.weightBytes + SPARE_BYTES <= freeMemory(),
+    place: (leader, model, wish) => ask(leader, Placement.Place({ model, wish }), PLACE_MS),
+    release: (leader, model, now) => ask(leader, Placement.Release({ model, now }), RELEASE_MS),
+    stateOf: (instance) => holder.stateOf(instance),
+    abandon: (instance) => holder.abandon(instance),
+    lost,
+  };
+}
+
+function answerPlacement(coordinator: Coordinator): Behaviour<PlacementMessage> {
+  return ({ message, from, reply }) => {
+    const node = from.slice(0, from.indexOf("/")) as NodeId;
+    const answer = (work: Promise<PlacementReply>) =>
+      void work.then(reply, (error: unknown) =>
+        reply(PlacementReply.Refused({ problem: problemBody(error) })),
+      );
+    if (message.type === "Placement.Held") coordinator.held(node, message);
+    else if (message.type === "Placement.Place") answer(coordinator.place(node, message));
+    else answer(coordinator.release(message));
+  };
+}
+
+function ifNotHere(error: unknown): undefined {
+  if (error instanceof Problem && error.kind === "notFound") return undefined;
+  throw error;
+}
+
+const otherCheckpoint = ({ name, path }: Own): Problem =>
+  new Problem("invalid", `${path} is not the ${name} that the other machines have: it changed just now`, {
+    remedy: `fetch it again on each: exo pull ${name}`,
+  });
+
+interface Sight {
+  look(): void;
+  onChange(run: () => void): void;
+  isUp(node: NodeId): boolean;
+  nameOf(node: NodeId): string;
+}
+
+/** How this node sees the others, as of the last look: the views themselves come a moment later. */
+function sightOf(cluster: Cluster): Sight {
+  let views: readonly NodeView[] = [];
+  let tell = () => {};
+  const look = () =>
+    void cluster.nodes().then((found) => {
+      views = found;
+      tell();
+    });
+  return {
+    look,
+    onChange(run: () => void) {
+      tell = run;
+    },
+    isUp: (node: NodeId) => {
+      const state = views.find((each) => each.node === node)?.state;
+      return state !== undefined && state !== "dead" && state !== "away" && state !== "unpaired";
+    },
+    nameOf: (node: NodeId) => views.find((each) => each.node === node)?.name ?? node.slice(0, 8),
+  };
+}

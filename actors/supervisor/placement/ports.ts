@@ -1,0 +1,25 @@
+/** What placing models touches: the home's log, its machines, and time. Production passes the cluster; a test passes plain objects. */
+import type { Known } from "#actors/planner/home-of";
+import type { Clock } from "#actors/runtime/clock";
+import type { Trace } from "#actors/runtime/trace";
+import type { NodeId } from "#protocol/ids";
+import type { CheckpointView, StagesMessage } from "#protocol/placement";
+import type { Agreed } from "../cluster/agreed.ts";
+
+type Fields<Type extends StagesMessage["type"]> = Omit<Extract<StagesMessage, { type: Type }>, "type">;
+
+export interface CoordinatorPorts {
+  readonly clock: Clock;
+  readonly agreed: () => Agreed;
+  /** The machines and the links between them, as this node knows them. */
+  readonly known: () => Promise<Known>;
+  /** All three are asked of a machine, this one too; they throw Problem. */
+  readonly look: (node: NodeId, model: string) => Promise<CheckpointView>;
+  readonly join: (node: NodeId, joining: Fields<"Stages.Join">) => Promise<void>;
+  readonly end: (node: NodeId, ending: Fields<"Stages.End">) => Promise<void>;
+  /** Of one kept value of keys or values. */
+  readonly kvBytes: number;
+  readonly trace: Trace | undefined;
+  /** For the log: what nobody waits for. */
+  readonly troubled: (why: string) => void;
+}

@@ -1,0 +1,59 @@
+/** Why a model is not placed, in words: for `exo plan --explain` and for who asked for it. */
+import type { Home } from "#actors/planner/home";
+import type { LeftOut } from "#actors/planner/home-of";
+import type { Plans, Rejection } from "#actors/planner/plan";
+import { Problem } from "#protocol/problem";
+import { cell } from "../terminal/node-words.ts";
+import { shownBytes } from "../terminal/table.ts";
+
+const LEFT_OUT: Readonly<Record<LeftOut["because"], string>> = {
+  notPaired: "not paired",
+  notConnected: "not connected now",
+  excluded: "excluded",
+  drained: "drained",
+  factsUnknown: "nothing is known of it yet",
+  notNamed: "not among --nodes",
+};
+
+/** `bob takes no part: drained`. */
+export const leftOutWords = ({ name, because }: LeftOut): string =>
+  `${cell(name)} takes no part: ${LEFT_OUT[because]}`;
+
+export function reasonOf(rejection: Rejection, home: Home): string {
+  const named = (machines: readonly number[]) =>
+    machines.map((at) => cell(home.machines[at]?.name ?? "")).join("+");
+  switch (rejection.type) {
+    case "memory": {
+      const each = rejection.short.map(
+        ({ machine, bytes }) => `${shownBytes(bytes)} short on ${named([machine])}`,
+      );
+      return `${named(rejection.machines)} by itself: ${each.join(", ")}`;
+    }
+    case "indivisible": {
+      const { what, size, piece } = rejection.division;
+      const pieces = piece > 1 ? ` in pieces of ${piece}` : "";
+      return `tensor over ${rejection.ranks}: ${size} ${what}${pieces} do not divide by ${rejection.ranks}`;
+    }
+    case "unlinked":
+      return `${named(rejection.machines)}: no link between them is known`;
+    case "fewMachines":
+      return `${rejection.wanted} machines are asked for, ${rejection.have} can take part`;
+    case "home":
+      return `all machines together: ${shownBytes(rejection.shortBytes)} short`;
+    case "ring":
+      return "ring: the one set that its rule tries does not hold the model";
+  }
+}
+
+interface Nothing {
+  readonly closest?: Plans["closest"];
+  readonly rejected: readonly string[];
+}
+
+export function nothingFits(model: string, context: number, { closest, rejected }: Nothing): Problem {
+  const remedy = closest
+    ? `it would fit with less context: --ctx ${closest.context}`
+    : "free memory (exo ps, exo stop), add a machine (exo invite), or choose a smaller model or quantisation";
+  const why = rejected.length > 0 ? `: ${rejected.join("; ")}` : "";
+  return new Problem("doesNotFit", `no plan fits ${model} with a context of ${context}${why}`, { remedy });
+}

@@ -1,0 +1,232 @@
+/** Models that the home holds together, as this machine's gateway asks for them: found, waited for, or placed. */
+import type { Clock } from "#actors/runtime/clock";
+import type { Address, NodeId } from "#protocol/ids";
+import type { PlacedInstance, PlacementReply, PlacementWish } from "#protocol/placement";
+import { Problem, type ProblemBody, problemOf } from "#protocol/problem";
+import type { ShardFacts } from "#protocol/shard";
+import type { ModelState } from "#protocol/supervisor";
+import type { Agreed } from "../cluster/agreed.ts";
+
+export interface Acquiring {
+  readonly model: string;
+  readonly wish?: PlacementWish;
+  /** A worker that failed whoever asks. */
+  readonly lost?: Address;
+  /** Whether the model at that path is held by this machine alone. */
+  readonly isHeld: (path: string) => boolean;
+}
+
+export interface Acquired {
+  readonly worker: Address;
+  readonly facts: ShardFacts;
+  readonly notes?: string[];
+}
+
+/** A model on this machine's disk. */
+export interface Own {
+  readonly name: string;
+  readonly path: string;
+}
+
+export interface ServingPorts {
+  readonly self: NodeId;
+  readonly clock: Clock;
+  readonly agreed: () => Agreed;
+  /** Calls back when the log, a link or a machine is another; the returned function ends that. */
+  readonly changed: (run: () => void) => () => void;
+  /** Other machines of this home. */
+  readonly others: () => number;
+  /** Machines that are there, by what this one hears of them; this one is. */
+  readonly isUp: (node: NodeId) => boolean;
+  readonly nameOf: (node: NodeId) => string;
+  /** Undefined where it is not on this disk; nothing is fetched. */
+  readonly own: (model: string) => Promise<Own | undefined>;
+  /** Whether its weights would find room in the memory that is free here. */
+  readonly fits: (path: string) => boolean;
+  /** Asked of whoever leads. Both throw Problem. */
+  readonly place: (leader: NodeId, model: string, wish: PlacementWish) => Promise<PlacementReply>;
+  readonly release: (leader: NodeId, model: string, now: boolean) => Promise<PlacementReply>;
+  /** What this machine holds of it. */
+  readonly stateOf: (instance: string) => ModelState | undefined;
+  readonly abandon: (instance: string) => Promise<void>;
+  /** Tells the gateway that requests on that worker get no answer any more. */
+  readonly lost: (worker: Address, problem: ProblemBody) => void;
+}
+
+/** Two elections: by then a majority is not there. */
+const LEADER_MS = 10_000;
+/** Without anybody who leads for so long, a model that this machine can hold by itself is not waited for. */
+const ORPHANED_MS = 4_000;
+/** A worker that somebody lost and that the home still counts on is tried again after so long. */
+const LOST_MS = 15_000;
+const LOOK_EVERY_MS = 100;
+
+export class Serving {
+  readonly #ports: ServingPorts;
+  /** Workers that were given out, and of what. */
+  readonly #given = new Map<Address, { readonly id: string; readonly epoch: number }>();
+
+  constructor(ports: ServingPorts) {
+    this.#ports = ports;
+  }
+
+  /** Resolves once the model can answer; undefined when this machine is to hold it by itself. Throws Problem. */
+  async acquire({ model, wish, lost, isHeld }: Acquiring): Promise<Acquired | undefined> {
+    const { agreed, others, fits } = this.#ports;
+    if (!wish && agreed().instances.length === 0 && others() === 0) return undefined;
+    const own = await this.#ports.own(model);
+    const name = own?.name ?? model;
+    const isStanding = (): boolean => (this.#placed(name)?.state ?? "failed") !== "failed";
+    let notes: readonly string[] = [];
+    if (wish || !isStanding()) {
+      if (!wish && (others() === 0 || (own && (isHeld(own.path) || fits(own.path))))) return undefined;
+      notes = await this.#place(name, wish ?? this.#placed(name)?.wish ?? {});
+    }
+    const ready = await this.#ready(name, { lost, own });
+    return ready && { ...ready, ...(notes.length > 0 && { notes: [...notes] }) };
+  }
+
+  /** False for a model that the home does not hold together. Throws Problem. */
+  async stop(model: string, now: boolean): Promise<boolean> {
+    const own = await this.#ports.own(model);
+    const placed = this.#placed(model) ?? (own && this.#placed(own.name));
+    if (!placed) return false;
+    const answer = await this.#ports.release(await this.#leader(), placed.model, now);
+    if (answer.type === "PlacementReply.Refused") throw problemOf(answer.problem);
+    await this.#until(() => !this.#placed(placed.model), LEADER_MS);
+    return true;
+  }
+
+  states(): readonly ModelState[] {
+    const { agreed, nameOf, stateOf } = this.#ports;
+    return agreed().instances.map((record): ModelState => {
+      const { id, model, state, stages, facts, problem } = record;
+      const here = stateOf(id);
+      const worker = stages.at(-1)?.worker;
+      return {
+        path: "",
+        requests: 0,
+        ...here,
+        model,
+        state: state === "draining" ? "stopping" : state,
+        ...(worker && { worker }),
+        ...(facts && { facts }),
+        ...(problem && { problem }),
+        stages: stages.map(({ node, layers }) => ({ node, name: nameOf(node), layers })),
+      };
+    });
+  }
+
+  /** The log or a machine is another: requests on workers that are gone are told. */
+  follow(): void {
+    const { agreed, lost } = this.#ports;
+    for (const [worker, { id, epoch }] of this.#given) {
+      const record = agreed().instances.find((each) => each.id === id);
+      const isThere = record?.epoch === epoch && record.state !== "failed" && !this.#broken(record);
+      if (isThere) continue;
+      this.#given.delete(worker);
+      const why = record ? (this.#broken(record) ?? "it is placed anew") : "it was stopped";
+      lost(worker, { kind: "unavailable", message: `the model went away: ${why}` });
+    }
+  }
+
+  #placed(model: string): PlacedInstance | undefined {
+    return this.#ports.agreed().instances.find((each) => each.model === model);
+  }
+
+  /** Which of its machines is not there; undefined when all are. */
+  #broken({ stages }: PlacedInstance): string | undefined {
+    const gone = stages.find(({ node }) => !this.#ports.isUp(node));
+    return gone && `${this.#ports.nameOf(gone.node)} is not there`;
+  }
+
+  async #place(model: string, wish: PlacementWish): Promise<readonly string[]> {
+    const answer = await this.#ports.place(await this.#leader(), model, wish);
+    if (answer.type === "PlacementReply.Refused") throw problemOf(answer.problem);
+    if (answer.type !== "PlacementReply.Placed") return [];
+    const { id, epoch, notes } = answer;
+    // The home agreed; this machine hears of it a moment later.
+    await this.#until(() => {
+      const { instances, heard } = this.#ports.agreed();
+      return heard >= epoch || instances.some((each) => each.id === id && each.epoch >= epoch);
+    }, LEADER_MS);
+    return notes;
+  }
+
+  async #ready(
+    name: string,
+    { lost, own }: { lost: Address | undefined; own: Own | undefined },
+  ): Promise<Acquired | undefined> {
+    const { clock } = this.#ports;
+    const sinceMs = clock.nowMs();
+    let leaderMs = sinceMs;
+    for (;;) {
+      const record = this.#placed(name);
+      if (!record || record.state === "draining")
+        throw new Problem("unavailable", `${name} is being stopped`, { remedy: "ask again in a moment" });
+      if (record.state === "failed") throw problemOf(record.problem ?? FAILED);
+      const answer = this.#answer(record);
+      const isSpurned = answer?.worker === lost && clock.nowMs() - sinceMs < LOST_MS;
+      if (answer && !isSpurned) return answer;
+      if (this.#leaderNow) leaderMs = clock.nowMs();
+      if (clock.nowMs() - leaderMs > ORPHANED_MS) return await this.#orphaned(record, own);
+      await this.#change();
+    }
+  }
+
+  /** Its worker and facts, where all its machines are there. */
+  #answer(record: PlacedInstance): Acquired | undefined {
+    const { id, epoch, state, stages, facts } = record;
+    const last = stages.at(-1);
+    if (state !== "ready" || !last?.worker || !facts || this.#broken(record)) return undefined;
+    this.#given.set(last.worker, { id, epoch });
+    return { worker: last.worker, facts };
+  }
+
+  /** Nobody leads who could place it anew: this machine holds it alone, where it can. */
+  async #orphaned({ id, model }: PlacedInstance, own: Own | undefined): Promise<undefined> {
+    await this.#ports.abandon(id);
+    if (own && this.#ports.fits(own.path)) return undefined;
+    throw new Problem(
+      "unavailable",
+      `${model} lost a machine, and too few that vote are up to place it anew`,
+      {
+        remedy: "start the others; exo nodes shows which vote",
+      },
+    );
+  }
+
+  get #leaderNow(): NodeId | undefined {
+    const { agreed, isUp } = this.#ports;
+    const { leader } = agreed();
+    return leader && isUp(leader) ? leader : undefined;
+  }
+
+  async #leader(): Promise<NodeId> {
+    await this.#until(() => this.#leaderNow !== undefined, LEADER_MS);
+    const leader = this.#leaderNow;
+    if (leader) return leader;
+    throw new Problem("unavailable", "no machine leads this home now: too few of those that vote are up", {
+      remedy: "start the others (exo nodes shows which vote)",
+    });
+  }
+
+  /** Resolves when it is so, or the time is over. */
+  async #until(isSo: () => boolean, ms: number): Promise<void> {
+    const { clock } = this.#ports;
+    const untilMs = clock.nowMs() + ms;
+    while (!isSo() && clock.nowMs() < untilMs) await this.#change();
+  }
+
+  /** Resolves at the next change, and after a moment in any case. */
+  async #change(): Promise<void> {
+    const { clock, changed } = this.#ports;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const [cancel, end] = [clock.after(LOOK_EVERY_MS, resolve), changed(resolve)];
+    await promise;
+    cancel();
+    end();
+  }
+}
+
+const FAILED: ProblemBody = { kind: "internal", message: "the model failed, and nobody said why" };

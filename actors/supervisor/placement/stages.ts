@@ -1,0 +1,44 @@
+/** The actor that answers who leads for this machine's disk and workers. */
+import type { Behaviour } from "#actors/runtime/system";
+import { readCheckpointView } from "#actors/shard-worker/weights/checkpoint";
+import { type CheckpointView, type StagesMessage, StagesReply } from "#protocol/placement";
+import { problemBody } from "#protocol/problem";
+import type { ShardWorkerReply } from "#protocol/shard-worker";
+import type { Holder } from "./holder.ts";
+import type { Own } from "./serving.ts";
+
+/** What lies at that path; throws Problem. */
+export async function checkpointView({ name, path }: Own): Promise<CheckpointView> {
+  const { facts, shape, digest } = readCheckpointView(path);
+  const { quantisation, weightBytes } = facts;
+  return { model: name, digest: digest.whole, parts: { ...digest.parts }, quantisation, weightBytes, shape };
+}
+
+/** `find`: a model on this machine's disk; throws Problem. */
+export function answerStages(
+  holder: Holder,
+  find: (model: string) => Promise<Own>,
+): Behaviour<StagesMessage | ShardWorkerReply> {
+  return ({ message, from, reply }) => {
+    const answer = (work: Promise<StagesReply>) =>
+      void work.then(reply, (error: unknown) => reply(StagesReply.Refused({ problem: problemBody(error) })));
+    switch (message.type) {
+      case "Stages.Look":
+        return answer(
+          find(message.model)
+            .then(checkpointView)
+            .then((checkpoint) => StagesReply.Seen({ checkpoint })),
+        );
+      case "Stages.Join": {
+        const { instance, epoch, workers } = message;
+        return answer(holder.join(instance, epoch, workers).then(() => StagesReply.Joined({})));
+      }
+      case "Stages.End": {
+        const { instance, epoch, now } = message;
+        return answer(holder.end(instance, epoch, now).then(() => StagesReply.Ended({})));
+      }
+      default:
+        holder.heard(from, message);
+    }
+  };
+}

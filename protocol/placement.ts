@@ -1,0 +1,120 @@
+/** One model on several machines: what the home agrees on of it, and what who leads and the machines say to each other about it. */
+import { type Static, Type as t } from "@sinclair/typebox";
+import { Address, NodeId } from "./ids.ts";
+import { type InboxMessage, inbox } from "./message.ts";
+import { ModelShape } from "./model-shape.ts";
+import { ProblemBody } from "./problem.ts";
+import { LayerRange, ShardFacts } from "./shard.ts";
+
+/** As many as a group has. */
+const STAGES_MAX = 64;
+/** Models that one home may have on several machines. */
+export const INSTANCES_MAX = 64;
+
+const id = t.String({ minLength: 1, maxLength: 64 });
+const model = t.String({ minLength: 1, maxLength: 4096 });
+/** The log's index of the entry that made the placement: later ones are higher, and none is ever used twice. */
+const epoch = t.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+
+/** What a user wants of a placement. */
+export const PlacementWish = t.Object({
+  /** Names or ids of those that alone may take part; absent: all. */
+  nodes: t.Optional(
+    t.Array(t.String({ minLength: 1, maxLength: 64 }), { minItems: 1, maxItems: STAGES_MAX }),
+  ),
+  minimumNodes: t.Optional(t.Integer({ minimum: 1, maximum: STAGES_MAX })),
+  /** Absent: whichever is faster. */
+  strategy: t.Optional(t.Union([t.Literal("single"), t.Literal("pipeline")])),
+});
+export type PlacementWish = Static<typeof PlacementWish>;
+
+/** Layers of the model on one machine. */
+export const Stage = t.Object({
+  node: NodeId,
+  layers: LayerRange,
+  /** `<node>/<worker>`, once all of them are loaded. */
+  worker: t.Optional(Address),
+});
+export type Stage = Static<typeof Stage>;
+
+/** A model that the home holds together, as all its members know it. */
+export const PlacedInstance = t.Object({
+  id,
+  /** The name by which clients ask for it. */
+  model,
+  /** Of the checkpoint: the same on every machine of it. */
+  digest: t.String({ maxLength: 128 }),
+  wish: PlacementWish,
+  epoch,
+  state: t.Union([t.Literal("loading"), t.Literal("ready"), t.Literal("draining"), t.Literal("failed")]),
+  /** In the order of their layers. */
+  stages: t.Array(Stage, { minItems: 1, maxItems: STAGES_MAX }),
+  /** Of the last stage. */
+  facts: t.Optional(ShardFacts),
+  problem: t.Optional(ProblemBody),
+});
+export type PlacedInstance = Static<typeof PlacedInstance>;
+
+/** How one machine's part of an instance is. */
+export const HeldStage = t.Object({
+  instance: id,
+  epoch,
+  state: t.Union([t.Literal("loading"), t.Literal("loaded"), t.Literal("failed")]),
+  worker: t.Optional(Address),
+  facts: t.Optional(ShardFacts),
+  problem: t.Optional(ProblemBody),
+  loadedBytes: t.Optional(t.Number({ minimum: 0 })),
+  totalBytes: t.Optional(t.Number({ minimum: 0 })),
+});
+export type HeldStage = Static<typeof HeldStage>;
+
+/** The actor `<NodeId>/placement` of each member; only that of who leads does something. */
+export const Placement = inbox("Placement", {
+  /** Answered by `Placed` once the home agreed, before anything is loaded, or by `Refused`. */
+  Place: { model, wish: PlacementWish },
+  /** Answered by `Released` when its memory is free, or by `Refused`. */
+  Release: { model, now: t.Boolean() },
+  /** All that the sender holds, whenever that is another; `heard` is how far it knows the log. */
+  Held: { heard: epoch, stages: t.Array(HeldStage, { maxItems: INSTANCES_MAX }) },
+});
+export type PlacementMessage = InboxMessage<typeof Placement>;
+
+export const PlacementReply = inbox("PlacementReply", {
+  /** `notes` say which machines take no part, and why. */
+  Placed: { id, epoch, notes: t.Array(t.String({ maxLength: 1024 }), { maxItems: STAGES_MAX }) },
+  Released: {},
+  Refused: { problem: ProblemBody },
+});
+export type PlacementReply = InboxMessage<typeof PlacementReply>;
+
+/** The actor `<NodeId>/stages` of each member: it holds this machine's part of every instance. What to hold it reads in the log. */
+export const Stages = inbox("Stages", {
+  /** What lies here under that name. Answered by `Seen` or `Refused`. */
+  Look: { model },
+  /** All stages of the epoch are loaded, these are their workers. Answered by `Joined` or `Refused`. */
+  Join: { instance: id, epoch, workers: t.Array(Address, { minItems: 1, maxItems: STAGES_MAX }) },
+  /** Answers under way may end first, unless `now`. Answered by `Ended`. */
+  End: { instance: id, epoch, now: t.Boolean() },
+});
+export type StagesMessage = InboxMessage<typeof Stages>;
+
+/** A checkpoint on one machine's disk, so that others can be compared with it. */
+export const CheckpointView = t.Object({
+  /** As that machine shows it. */
+  model,
+  digest: t.String({ maxLength: 128 }),
+  /** Parts of the digest, by which a difference is told. */
+  parts: t.Record(t.String({ maxLength: 64 }), t.String({ maxLength: 128 })),
+  quantisation: t.String({ maxLength: 256 }),
+  weightBytes: t.Integer({ minimum: 0 }),
+  shape: ModelShape,
+});
+export type CheckpointView = Static<typeof CheckpointView>;
+
+export const StagesReply = inbox("StagesReply", {
+  Seen: { checkpoint: CheckpointView },
+  Joined: {},
+  Ended: {},
+  Refused: { problem: ProblemBody },
+});
+export type StagesReply = InboxMessage<typeof StagesReply>;
