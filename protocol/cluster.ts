@@ -91,7 +91,7 @@ export const ClusterReply = inbox("ClusterReply", {
 });
 export type ClusterReply = InboxMessage<typeof ClusterReply>;
 
-/** How a node stands to this one. `unpaired` is seen nearby but not a member. */
+/** How a node stands to this one. `unpaired` is seen nearby but not a member; `copied`: two machines run with its identity. */
 export const NodeState = t.Union([
   t.Literal("self"),
   t.Literal("unpaired"),
@@ -99,6 +99,7 @@ export const NodeState = t.Union([
   t.Literal("up"),
   t.Literal("suspect"),
   t.Literal("stuck"),
+  t.Literal("copied"),
   t.Literal("away"),
   t.Literal("dead"),
 ]);
@@ -110,6 +111,8 @@ export const NodeView = t.Object({
   name: t.String(),
   version: t.Optional(t.String()),
   state: NodeState,
+  /** Of this machine: another one runs with its identity. */
+  copied: t.Optional(t.Literal(true)),
   leader: t.Boolean(),
   voter: t.Boolean(),
   drained: t.Boolean(),

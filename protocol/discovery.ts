@@ -24,6 +24,8 @@ export const Discovery = inbox("Discovery", {
   Beat: {},
   /** A member leaves in order, to sleep or to end. */
   Goodbye: {},
+  /** Two machines run with the identity of the receiver: the sender links with neither while both do. */
+  Copied: {},
   /** The sender misses `node`: who heard of it just now answers with `Heard`. */
   Missed: { node: NodeId },
   Heard: { node: NodeId },

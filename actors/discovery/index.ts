@@ -5,6 +5,7 @@ import type { Clock } from "#actors/runtime/clock";
 import type { ActorSystem } from "#actors/runtime/system";
 import { endpointFrom } from "#actors/runtime/transport/endpoint";
 import type { Endpoint } from "#actors/runtime/transport/network";
+import { MEMBERS_MAX } from "#protocol/cluster";
 import { type DiscoveryMessage, DiscoveryReply } from "#protocol/discovery";
 import type { Address, NodeId } from "#protocol/ids";
 import { Beacons } from "./beacons.ts";
@@ -54,22 +55,25 @@ export async function discovery(system: ActorSystem, options: DiscoveryOptions):
   const limits = new SourceLimits(clock);
   const elsewhere = new Elsewhere({ ...options, port: options.port ?? 0 });
   const nearby = datagrams && nearbyOn(datagrams, options, elsewhere);
+  const twins = warnings(options.troubled);
   let peers: Peers | undefined;
   let beacons: Beacons | undefined;
   if (datagrams)
-    datagrams.onReceive = (bytes, from) => {
-      if (!limits.allows(from.host)) return;
-      try {
+    datagrams.onReceive = reader(limits, {
+      read(bytes, from) {
         nearby?.receive(bytes, from);
         beacons?.receive(bytes, from);
-      } catch (error) {
-        system.fail(address, error);
-      }
-    };
+      },
+      failed: (error) => system.fail(address, error),
+    });
   const list = () => (nearby?.neighbours ?? []).map((each) => shown(each, clock.nowMs()));
   const address = system.spawn(
     "discovery",
-    behaviour(list, () => peers),
+    behaviour(
+      list,
+      () => peers,
+      () => twins.ofThisOne(),
+    ),
   );
   if (datagrams) void elsewhere.start();
   nearby?.start();
@@ -80,6 +84,10 @@ export async function discovery(system: ActorSystem, options: DiscoveryOptions):
       unlinked(node) {
         ports.unlinked(node);
         beacons?.stir();
+      },
+      changed(node, state) {
+        ports.changed(node, state);
+        if (state === "copied") twins.of(node);
       },
     });
     const seen: Beacons | undefined =
@@ -113,8 +121,23 @@ export async function discovery(system: ActorSystem, options: DiscoveryOptions):
   };
 }
 
+/** A datagram that is read with an exception is the actor's crash. */
+const reader =
+  (
+    limits: SourceLimits,
+    { read, failed }: { read: Datagrams["onReceive"]; failed: (error: unknown) => void },
+  ): Datagrams["onReceive"] =>
+  (bytes, from) => {
+    if (!limits.allows(from.host)) return;
+    try {
+      read(bytes, from);
+    } catch (error) {
+      failed(error);
+    }
+  };
+
 const behaviour =
-  (list: () => readonly Shown[], peers: () => Peers | undefined) =>
+  (list: () => readonly Shown[], peers: () => Peers | undefined, copied: () => void) =>
   ({ message, from, reply }: Received<DiscoveryMessage>) => {
     const sender = from.slice(0, from.indexOf("/")) as NodeId;
     switch (message.type) {
@@ -126,6 +149,9 @@ const behaviour =
         return peers()?.goodbye(sender);
       case "Discovery.Here":
         return peers()?.located(sender, message.endpoints.map(endpointFrom).filter(isEndpoint));
+      case "Discovery.Copied":
+        peers()?.toldCopied(sender);
+        return copied();
       case "Discovery.Missed":
         return peers()?.missed(sender, message.node);
       case "Discovery.Heard":
@@ -154,15 +180,40 @@ const nearbyOn = (datagrams: Datagrams, options: DiscoveryOptions, elsewhere: El
     isNear: (host) => isOnNetwork(host, addresses()),
     copied: (host) =>
       troubled(
-        `another machine, at ${host}, has the identity of this one, as a copied disk gives it: only one of both can be in a home; on the copy: exo node reset-identity`,
+        `another machine, at ${host}, has the identity of this one, as a copied disk gives it: ${NEITHER}`,
       ),
   });
 };
+
+const NEITHER = "while both run, the home links with neither; on the copy: exo node reset-identity";
+
+/** Said once of each machine: it stays so until somebody does something about it. */
+function warnings(troubled: (why: string) => void) {
+  const told = new Set<NodeId>();
+  let isTold = false;
+  return {
+    of(node: NodeId) {
+      if (told.has(node) || told.size >= MEMBERS_MAX) return;
+      told.add(node);
+      troubled(
+        `two machines run with the identity ${node.slice(0, 8)}, as a copied disk gives it: ${NEITHER}`,
+      );
+    },
+    ofThisOne() {
+      if (!isTold)
+        troubled(`another machine has the identity of this one, as a copied disk gives it: ${NEITHER}`);
+      isTold = true;
+    },
+  };
+}
 
 /** The watch with its beacons, which begin and end with it. */
 const watchOver = (peers: Peers, beacons: Beacons | undefined, named: readonly Endpoint[]): Watch => ({
   get all() {
     return peers.all;
+  },
+  get isCopied() {
+    return peers.isCopied;
   },
   setMembers(nodes) {
     peers.setMembers(nodes);

@@ -1,6 +1,7 @@
 /** How this node stands to one member: from the first dial to its death and back. Effects are named here only. */
 import { setup } from "xstate";
 import type { NodeState } from "#protocol/cluster";
+import { TWINS_MS } from "./twins.ts";
 
 export type PeerEvent =
   | { readonly type: "LinkUp" }
@@ -16,6 +17,10 @@ export type PeerEvent =
   | { readonly type: "KernelSilent" }
   /** Another member heard it just now: the way to it is bad, not the node. */
   | { readonly type: "HeardElsewhere" }
+  /** Two machines run with its identity. */
+  | { readonly type: "Copied" }
+  /** It says so of this one's identity, and takes no link. */
+  | { readonly type: "TurnedAway" }
   | { readonly type: "Goodbye" };
 
 /** What the chart does to the world: one for each member, so that all members share one chart. */
@@ -43,6 +48,9 @@ const STUCK_MS = 10_000;
 /** A process that is gone may be coming back at once: a restart, a cut that heals. */
 const REDIAL_MS = 1000;
 
+/** Who was turned away asks again so often. */
+const TURNED_AWAY_MS = 5000;
+
 /** The verdict, or the question once more from the state that asks it. */
 const unlessLate = <State extends string>(ms: number, again: State) =>
   [{ guard: { type: "late", params: { ms } }, target: again, reenter: true }, { target: "dead" }] as const;
@@ -65,6 +73,7 @@ export const peerMachine = setup({
   context: ({ input }) => input,
   id: "Peer",
   initial: "connecting",
+  on: { Copied: ".copied", TurnedAway: ".turnedAway" },
   states: {
     connecting: {
       entry: ["dial", { type: "announce", params: { state: "connecting" } }],
@@ -115,6 +124,17 @@ export const peerMachine = setup({
     dead: {
       entry: ["closeLinks", "dial", { type: "announce", params: { state: "dead" } }],
       on: { LinkUp: "up", Goodbye: "away" },
+    },
+    /** Nothing is known of which of both is right: neither has a say here until only one is left. */
+    copied: {
+      entry: ["closeLinks", "rest", { type: "announce", params: { state: "copied" } }],
+      on: { LinkUp: "up" },
+      after: { [TWINS_MS]: "connecting" },
+    },
+    turnedAway: {
+      entry: ["closeLinks", "rest", { type: "announce", params: { state: "connecting" } }],
+      on: { LinkUp: "up" },
+      after: { [TURNED_AWAY_MS]: "connecting" },
     },
     away: {
       entry: ["closeLinks", "rest", { type: "announce", params: { state: "away" } }],

@@ -22,6 +22,7 @@ test("a link that comes in the moment in which its member is forgotten is closed
     linked: () => said.push("linked"),
     unlinked: () => {},
     changed: () => {},
+    tellCopied: () => {},
   });
   peer.learn({ host: "b", port: 1 });
   peer.start();

@@ -8,6 +8,7 @@ import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import { Arrivals } from "./arrivals.ts";
 import { type PeerEffects, peerMachine } from "./peer-machine.ts";
+import { Twins } from "./twins.ts";
 
 export interface PeerPorts {
   readonly self: NodeId;
@@ -22,6 +23,8 @@ export interface PeerPorts {
   readonly linked: (node: NodeId, link: Link) => void;
   readonly unlinked: (node: NodeId) => void;
   readonly changed: (node: NodeId, state: NodeState) => void;
+  /** Says over a link, before it ends, that two machines have the identity of the node. */
+  readonly tellCopied: (node: NodeId, link: Link) => void;
 }
 
 export const BEAT_MS = 250;
@@ -51,6 +54,7 @@ export class Peer {
   #link: Link | undefined;
   #linkedMs = Number.NEGATIVE_INFINITY;
   #arrivals: Arrivals;
+  readonly #twins = new Twins();
   #dialling: AbortController | undefined;
   #pauseMs = DIAL_FIRST_MS;
   /** Where it was heard from just now: dialled before all others. */
@@ -119,6 +123,15 @@ export class Peer {
       link.close();
       return;
     }
+    const verdict = this.#twins.meet(link.peer.boot, this.#linked(), nowMs);
+    if (verdict === "later") {
+      link.close();
+      return;
+    }
+    if (verdict === "copied") {
+      this.#turnAway(link);
+      return;
+    }
     const before = this.#link;
     this.#link = link;
     link.onClose = () => this.#closed(link);
@@ -130,6 +143,23 @@ export class Peer {
     this.#linkedMs = nowMs;
     this.#ports.linked(this.node, link);
     this.#chart.send({ type: "LinkUp" });
+  }
+
+  #linked(): { readonly boot: string; readonly silenceMs: number } | undefined {
+    return this.#link && { boot: this.#link.peer.boot, silenceMs: this.silenceMs };
+  }
+
+  /** Both of a copied identity are told, and get no link. */
+  #turnAway(link: Link): void {
+    const both = this.#link ? [link, this.#link] : [link];
+    for (const each of both) this.#ports.tellCopied(this.node, each);
+    link.close();
+    this.#chart.send({ type: "Copied" });
+  }
+
+  /** It says that another machine has this one's identity. */
+  turnedAway(): void {
+    this.#chart.send({ type: "TurnedAway" });
   }
 
   heard(): void {

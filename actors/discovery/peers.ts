@@ -5,6 +5,7 @@ import { Discovery, type DiscoveryMessage } from "#protocol/discovery";
 import type { Address, NodeId } from "#protocol/ids";
 import { BEAT_MS, LATE_MS, Peer } from "./peer.ts";
 import type { Watch, WatchPorts } from "./ports.ts";
+import { TWINS_MS } from "./twins.ts";
 
 const DOUBT_MS = 400;
 const DIALS_PER_SECOND = 5;
@@ -41,6 +42,7 @@ export class Peers implements Watch {
   /** When the next round is due; a later one means that this process was late. */
   #dueMs: number;
   #isNear = false;
+  #copiedMs = Number.NEGATIVE_INFINITY;
   #doubtUntilMs = 0;
   #cancel = () => {};
 
@@ -79,6 +81,7 @@ export class Peers implements Watch {
       const peer = new Peer(node, {
         ...this.#ports,
         mayDial: () => this.#mayDial(),
+        tellCopied: (id, link) => void link.send(this.#envelope(id, Discovery.Copied({}))),
         ask: (missed) => this.#ask(missed),
         linked: (id, link) => {
           this.#links.set(id, link);
@@ -125,6 +128,17 @@ export class Peers implements Watch {
 
   goodbye(from: NodeId): void {
     this.#peers.get(from)?.goodbye();
+  }
+
+  /** A member says that two machines run with this one's identity, and takes no link from either. */
+  toldCopied(from: NodeId): void {
+    this.#copiedMs = this.#ports.clock.nowMs();
+    this.#peers.get(from)?.turnedAway();
+  }
+
+  /** Whether a member said so lately. */
+  get isCopied(): boolean {
+    return this.#ports.clock.nowMs() - this.#copiedMs < TWINS_MS;
   }
 
   /** Another member misses `about`: it is told when this node does not. */

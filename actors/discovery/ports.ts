@@ -49,6 +49,8 @@ export interface Seen {
 
 export interface Watch {
   readonly all: readonly Seen[];
+  /** Members say that another machine runs with this one's identity. */
+  readonly isCopied: boolean;
   /** Who belongs here besides this node: newcomers are dialled, others are dropped with their links. */
   setMembers(nodes: readonly NodeId[]): void;
   /** Somewhere a member may be reached. */

@@ -18,6 +18,7 @@ export const DOORS: Readonly<Record<string, string>> = {
   "Runtime.Down": "system",
   "Discovery.Beat": "discovery",
   "Discovery.Goodbye": "discovery",
+  "Discovery.Copied": "discovery",
   "Discovery.Missed": "discovery",
   "Discovery.Heard": "discovery",
   "Discovery.Here": "discovery",

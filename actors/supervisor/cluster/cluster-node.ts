@@ -113,7 +113,7 @@ export class ClusterNode implements Cluster {
     const { list, links, replica } = this.#membership;
     const { name, version } = this.#ports;
     return nodeViews({
-      self: { node: this.self, name, version, here: links?.here ?? [] },
+      self: { node: this.self, name, version, here: links?.here ?? [], isCopied: links?.isCopied ?? false },
       members: list.members,
       seen: links?.seen ?? [],
       leader: replica.raft.leader,

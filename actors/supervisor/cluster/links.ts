@@ -59,6 +59,11 @@ export class Links {
     return this.#watch.all;
   }
 
+  /** Members say that another machine runs with this one's identity. */
+  get isCopied(): boolean {
+    return this.#watch.isCopied;
+  }
+
   get open(): readonly NodeId[] {
     return [...this.#open.keys()];
   }

@@ -56,7 +56,8 @@ export class Tending {
   #chooseVoters(): void {
     const { self, clock, replica, members, seen } = this.#ports;
     const longAgo = clock.nowMs() - GONE_MS;
-    const isGone = ({ state, sinceMs }: Seen) => (state === "dead" || state === "away") && sinceMs < longAgo;
+    const isGone = ({ state, sinceMs }: Seen) =>
+      (state === "dead" || state === "away" || state === "copied") && sinceMs < longAgo;
     const gone = seen()
       .filter(isGone)
       .map(({ node }) => node);

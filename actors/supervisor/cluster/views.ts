@@ -12,6 +12,7 @@ export interface Sight {
     readonly name: string;
     readonly version: string;
     readonly here: readonly string[];
+    readonly isCopied: boolean;
   };
   readonly members: readonly Member[];
   readonly seen: readonly Seen[];
@@ -21,7 +22,7 @@ export interface Sight {
   readonly near: readonly Neighbour[];
 }
 
-const GONE: readonly NodeState[] = ["dead", "away"];
+const GONE: readonly NodeState[] = ["dead", "away", "copied"];
 
 /** This machine first, then the other members, then strangers, each by name. */
 export function nodeViews(sight: Sight): readonly NodeView[] {
@@ -48,6 +49,7 @@ function memberView(member: Member, { self, seen, leader, voters, facts }: Sight
     name,
     ...(version !== undefined && { version }),
     state,
+    ...(own && self.isCopied && { copied: true }),
     // Who voted for it may not have missed its word yet when its death is known.
     leader: leader === node && !GONE.includes(state),
     voter: voters.includes(node),

@@ -31,7 +31,7 @@ export async function nodes(session: Session, { watch = false }: NodesFlags): Pr
     if (now !== before) {
       if (terminal.outIsTerminal && !json && drawn > 0) terminal.out(`\x1b[${drawn}A\x1b[J`);
       show(session, cluster);
-      drawn = cluster.nodes.length + 1 + stalled(cluster).split("\n").length - 1;
+      drawn = cluster.nodes.length + 1 + remarks(cluster).split("\n").length - 1;
     }
     before = now;
     await pause(clock, LOOK_EVERY_MS, signal);
@@ -52,7 +52,22 @@ function show(session: Session, found: Cluster): void {
   if (json) printJson(session, "nodes", found);
   else if (quiet) terminal.out(found.nodes.map(({ node }) => `${node}\n`).join(""));
   else
-    terminal.out(nodeTable(found, terminal.outIsTerminal ? terminal.columns() : undefined) + stalled(found));
+    terminal.out(nodeTable(found, terminal.outIsTerminal ? terminal.columns() : undefined) + remarks(found));
+}
+
+const remarks = (found: Cluster): string => stalled(found) + twins(found);
+
+/** What to do about an identity that two machines have. */
+function twins({ nodes: found }: Cluster): string {
+  const names = found
+    .filter(({ state, copied }) => state === "copied" || copied)
+    .map(({ name }) => cell(name));
+  return names.length === 0
+    ? ""
+    : `
+Two machines run with the identity of ${names.join(" and of ")}, as a copied disk gives it; while both do, the home links with neither.
+On the copy, end exo, then: exo node reset-identity
+`;
 }
 
 /** What to do where too few that vote are left for anybody to lead: a home of two whose first machine is gone. */
@@ -154,6 +169,7 @@ const STATES: Readonly<Record<NodeView["state"], string>> = {
   up: "up",
   suspect: "silent",
   stuck: "stuck",
+  copied: "copied",
   away: "away",
   dead: "dead",
 };
