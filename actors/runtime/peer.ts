@@ -26,10 +26,10 @@ export class Peer {
   readonly names: PeerOptions["names"];
   /** Their watches on actors of this node: their number, and how to take it back. */
   readonly watches = new Map<number, () => void>();
-  /** Actors there that sent or were sent something over the lane for tensors. */
-  readonly speakers = new Set<Address>();
   readonly #link: Transport;
   readonly #bulk: Transport;
+  /** Actors there that sent or were sent something over the lane for tensors. */
+  #speakers = new Set<Address>();
   #held: Envelope[] = [];
   readonly #paused = new Set<Transport>();
   #waiting: (() => void)[] = [];
@@ -76,6 +76,15 @@ export class Peer {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
+  /** What was said by the lane may be lost, and what waits for it is nothing without that. The actors that spoke by it. */
+  laneBroke(): ReadonlySet<Address> {
+    const spoke = this.#speakers;
+    this.#speakers = new Set();
+    this.#held = [];
+    this.#goOn();
+    return spoke;
+  }
+
   /** Nothing goes there any more; who waited for it goes on. */
   end(): void {
     this.#held = [];
@@ -94,7 +103,7 @@ export class Peer {
   }
 
   #spoke(actor: Address): void {
-    if (this.speakers.size < SPEAKERS_MAX) this.speakers.add(actor);
+    if (this.#speakers.size < SPEAKERS_MAX) this.#speakers.add(actor);
   }
 
   #drained(): void {

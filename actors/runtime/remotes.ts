@@ -116,11 +116,10 @@ export class Remotes {
   }
 
   /** What its actors said over the lane may be lost: who watches them cannot rely on them any more. */
-  #laneBroke({ speakers }: Peer, why: string): void {
+  #laneBroke(peer: Peer, why: string): void {
     const { watches } = this.#ports;
-    const told = watches.of((actor) => speakers.has(actor));
-    speakers.clear();
-    for (const [id, actor] of told) {
+    const spoke = peer.laneBroke();
+    for (const [id, actor] of watches.of((each) => spoke.has(each))) {
       this.unwatch(actor, id);
       watches.tell(id, actor, { how: "lost", why });
     }

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import type { Address, NodeId } from "#protocol/ids";
-import { DOORS, refusal } from "./access.ts";
+import "#protocol/shard-worker";
+import { DOORS, laneRefusal, refusal, WORKER_DOORS } from "./access.ts";
 
 const ports = { self: "me" as NodeId };
 
@@ -27,7 +28,7 @@ test("T28 members reach the actors that the table names, with the messages that 
   }).toEqual({
     doors: ["in"],
     supervisor: "Supervisor.Stop is not for other machines",
-    worker: "ShardWorker.Generate is not for other machines",
+    worker: "ShardWorker.Generate is not for x to say",
     gateway: "ApiGateway.WorkerLost is not for other machines",
     otherActor: "Discovery.Beat is not for supervisor",
     otherNode: "Discovery.Beat is not for discovery",
@@ -35,5 +36,50 @@ test("T28 members reach the actors that the table names, with the messages that 
     inherited: "constructor is not for other machines",
     answer: "in",
     noAnswer: "SupervisorReply.Stopped is no answer",
+  });
+});
+
+test("T27 T28 workers speak with workers and gateways, each with its own words, and answer who asked", () => {
+  const said = (type: string, from: string, to: string, fields: object = {}) =>
+    refusal(
+      { from: `other/${from}` as Address, to: `me/${to}` as Address, message: { type, ...fields } },
+      ports,
+    ) ?? "in";
+  const name = (role: string) => (role === "worker-" ? "worker-1" : role);
+  const doors = Object.entries(WORKER_DOORS).map(([type, { from, to }]) => said(type, name(from), name(to)));
+  const generate = { replyTo: "other/api-gateway" };
+  const lane = (type: string) =>
+    laneRefusal(
+      { from: "other/worker-1" as Address, to: "me/worker-1" as Address, message: { type } },
+      ports,
+    ) ?? "in";
+  expect({
+    doors: [...new Set(doors)],
+    asked: said("ShardWorker.Generate", "api-gateway", "worker-1", generate),
+    forAnother: said("ShardWorker.Generate", "api-gateway", "worker-1", { replyTo: "third/api-gateway" }),
+    fromWorker: said("ShardWorker.Generate", "worker-1", "worker-2"),
+    passByGateway: said("ShardWorker.Pass", "api-gateway", "worker-1"),
+    deltaByOther: said("GenerationReply.Delta", "supervisor", "api-gateway"),
+    deltaToOther: said("GenerationReply.Delta", "worker-1", "supervisor"),
+    inside: said("ShardWorker.Pass", "worker-1", "worker-1/system"),
+    load: said("ShardWorker.Load", "supervisor", "worker-1"),
+    join: said("ShardWorker.Join", "supervisor", "worker-1"),
+    onLane: [lane("ShardWorker.Pass"), lane("ShardWorker.PassFailed"), lane("Discovery.Beat")],
+  }).toEqual({
+    doors: ["in"],
+    asked: "in",
+    forAnother: "ShardWorker.Generate names another to answer to",
+    fromWorker: "ShardWorker.Generate is not for worker-1 to say",
+    passByGateway: "ShardWorker.Pass is not for api-gateway to say",
+    deltaByOther: "GenerationReply.Delta is not for supervisor to say",
+    deltaToOther: "GenerationReply.Delta is not for supervisor",
+    inside: "ShardWorker.Pass is not for worker-1/system",
+    load: "ShardWorker.Load is not for other machines",
+    join: "ShardWorker.Join is not for other machines",
+    onLane: [
+      "in",
+      "ShardWorker.PassFailed is not for a lane of tensors",
+      "Discovery.Beat is not for a lane of tensors",
+    ],
   });
 });

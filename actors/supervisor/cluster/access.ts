@@ -7,6 +7,7 @@ import type { Link } from "#actors/runtime/transport/network";
 import type { Transport } from "#actors/runtime/transport/transport";
 import type { Envelope } from "#protocol/codec";
 import type { NodeId } from "#protocol/ids";
+import { isBulk } from "#protocol/message";
 
 /**
  * The actor that a message of this type is for. All members are alike here: what only who leads may order is refused by the log's own
@@ -47,6 +48,22 @@ export const DOORS: Readonly<Record<string, string>> = {
   "Stages.End": "stages",
 };
 
+const WORKER = "worker-";
+const GATEWAY = "api-gateway";
+
+/**
+ * What goes between workers, and between gateways and workers: which actor says it, and to which. No other machine loads a worker or
+ * makes it join a group: its own Supervisor does, when whoever leads has asked for it.
+ */
+export const WORKER_DOORS: Readonly<Record<string, { readonly from: string; readonly to: string }>> = {
+  "ShardWorker.Generate": { from: GATEWAY, to: WORKER },
+  "ShardWorker.Cancel": { from: GATEWAY, to: WORKER },
+  "ShardWorker.Pass": { from: WORKER, to: WORKER },
+  "ShardWorker.PassFailed": { from: WORKER, to: WORKER },
+  "GenerationReply.Delta": { from: WORKER, to: GATEWAY },
+  "GenerationReply.Failed": { from: WORKER, to: GATEWAY },
+};
+
 const HEARTBEAT = "Discovery.Beat";
 
 /** Answers to questions that this node asked; the system drops those that it did not ask of the sender. */
@@ -77,12 +94,11 @@ export interface AccessPorts {
 }
 
 /** Whether the envelope, which came over a member's link, may go in; else why not. */
-export function refusal(
-  { to, re, message }: Envelope,
-  { self }: Pick<AccessPorts, "self">,
-): string | undefined {
+export function refusal(envelope: Envelope, { self }: Pick<AccessPorts, "self">): string | undefined {
+  const { to, re, message } = envelope;
   const { type } = message;
   if (re !== undefined) return ANSWERS.has(type) ? undefined : `${type} is no answer`;
+  if (Object.hasOwn(WORKER_DOORS, type)) return workerRefusal(envelope, self);
   const known = Object.hasOwn(DOORS, type) ? DOORS[type] : undefined;
   if (!known) return `${type} is not for other machines`;
   const isThere = to.length === self.length + 1 + known.length && to[self.length] === "/";
@@ -90,6 +106,27 @@ export function refusal(
     return `${type} is not for ${to.slice(to.indexOf("/") + 1)}`;
   return undefined;
 }
+
+/** Who asks is who is answered: nobody has a worker send its words to others. */
+function workerRefusal({ to, from, message }: Envelope, self: NodeId): string | undefined {
+  const { type, replyTo = from } = message as Envelope["message"] & { readonly replyTo?: string };
+  const door = WORKER_DOORS[type];
+  const [there, here] = [actorOf(from), actorOf(to)];
+  if (!door || !isRole(there, door.from)) return `${type} is not for ${there} to say`;
+  if (!to.startsWith(self) || to[self.length] !== "/" || !isRole(here, door.to))
+    return `${type} is not for ${here}`;
+  return replyTo === from ? undefined : `${type} names another to answer to`;
+}
+
+const actorOf = (address: string): string => address.slice(address.indexOf("/") + 1);
+const isRole = (actor: string, role: string): boolean =>
+  role === WORKER ? actor.startsWith(WORKER) && !actor.includes("/") : actor === role;
+
+/** The same for what came over a lane for tensors, where nothing else may come. */
+export const laneRefusal = (envelope: Envelope, ports: Pick<AccessPorts, "self">): string | undefined =>
+  isBulk(envelope.message.type)
+    ? refusal(envelope, ports)
+    : `${envelope.message.type} is not for a lane of tensors`;
 
 /** The link as the actor system may have it: nothing comes through that is not allowed. */
 export function guarded(link: Link, ports: AccessPorts): Transport {
@@ -102,11 +139,12 @@ export function guarded(link: Link, ports: AccessPorts): Transport {
     close: () => link.close(),
     set onReceive(receive: (envelope: Envelope) => void) {
       link.onReceive = (envelope) => {
-        const why = refusal(envelope, ports);
+        const { type } = envelope.message;
+        const why = isBulk(type) ? `${type} is for the lane of tensors` : refusal(envelope, ports);
         if (why === undefined) {
           ports.heard(node);
           // A heartbeat says nothing more.
-          if (envelope.message.type !== HEARTBEAT) receive(envelope);
+          if (type !== HEARTBEAT) receive(envelope);
           return;
         }
         ports.refused(node, why);

@@ -8,6 +8,7 @@ import type { Trust } from "#actors/runtime/transport/tls";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import { guarded } from "./access.ts";
+import { Lanes } from "./lanes.ts";
 
 export interface LinksPorts {
   readonly system: ActorSystem;
@@ -21,7 +22,7 @@ export interface LinksPorts {
   readonly hosts: () => readonly string[];
   readonly located: WatchPorts["located"];
   readonly changed: () => void;
-  /** A member opened a link for tensors or files. */
+  /** A member opened a link for measuring or files. */
   readonly lane: (link: Link) => void;
   readonly refused: (from: string, why: string) => void;
 }
@@ -30,6 +31,7 @@ export class Links {
   readonly #ports: LinksPorts;
   readonly #network: Network;
   readonly #watch: Watch;
+  readonly #lanes: Lanes;
   readonly #open = new Map<NodeId, Link>();
   readonly #saidMs = new Map<NodeId, number>();
 
@@ -51,7 +53,19 @@ export class Links {
       linked: (node, link) => this.#linked(node, link),
       unlinked: (node) => this.#unlinked(node),
     });
-    this.#network.onLink = (link) => (link.lane === "control" ? this.#watch.accept(link) : ports.lane(link));
+    this.#lanes = new Lanes({
+      self,
+      clock: system.clock,
+      refused: ports.refused,
+      dial: (node, signal) => this.dial(node, "data", signal),
+      measure: ports.lane,
+    });
+    const takers = {
+      control: (link: Link) => this.#watch.accept(link),
+      data: (link: Link) => this.#lanes.accept(link),
+      file: ports.lane,
+    };
+    this.#network.onLink = (link) => takers[link.lane](link);
   }
 
   /** Every member but this one, as seen from here. */
@@ -115,12 +129,13 @@ export class Links {
     this.#open.set(node, link);
     const said = () => void this.#saidMs.set(node, system.clock.nowMs());
     const heard = () => this.#watch.heard(node);
-    system.connect(node, guarded(link, { self, refused, said, heard }));
+    system.connect(node, guarded(link, { self, refused, said, heard }), this.#lanes.open(node));
     changed();
   }
 
   #unlinked(node: NodeId): void {
     if (!this.#open.delete(node)) return;
+    this.#lanes.close(node);
     this.#ports.system.disconnect(node);
     this.#ports.changed();
   }
