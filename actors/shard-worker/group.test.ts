@@ -1,89 +1,8 @@
 /** One model over several stages must say what it says on one machine, to the bit, whatever happens in between. */
 import { expect, test } from "bun:test";
-import { builtMlx } from "#ffi/built-library";
-import type { Delta, Generation } from "#protocol/generation";
 import type { RequestId } from "#protocol/ids";
-import { Problem, problemBody } from "#protocol/problem";
-import type { Computer } from "./engine/computer.ts";
-import { Engine } from "./engine/engine.ts";
-import { letters } from "./engine/fake-model.ts";
-import type { Limits } from "./engine/limits.ts";
-import { tinyModel } from "./engine/tiny-model.ts";
-import type { Loaded } from "./loading.ts";
-import { type GroupOptions, memoryGroup } from "./memory-group.ts";
+import { type Heard, LAYERS, mlx, type Options, OVER, PROMPT, tokensOf, world } from "./tiny-group.ts";
 
-const mlx = builtMlx();
-const LAYERS = 4;
-const clock = { nowMs: () => 0 };
-
-interface Options {
-  readonly window?: number;
-  readonly limits?: Partial<Limits>;
-  readonly freeBytes?: readonly (() => number)[];
-}
-
-/** The tiny model cut before these layers. */
-function stagesOf(cuts: readonly number[], { window, limits = {}, freeBytes = [] }: Options = {}): Loaded[] {
-  const ends = [...cuts, LAYERS];
-  return ends.map((end, stage) => {
-    const range = { start: ends[stage - 1] ?? 0, end };
-    const model = tinyModel(mlx, { layers: LAYERS, range, ...(window && { window }) });
-    const free = freeBytes[stage];
-    const layers = { mlx, model, ...(free && { freeBytes: free }) };
-    const engine = (computer?: Computer) =>
-      new Engine({ ...layers, text: letters, clock, limits, ...(computer && { computer }) });
-    return {
-      layers,
-      engine: end === LAYERS ? engine : undefined,
-      window,
-      rest: () => {},
-      facts: {} as Loaded["facts"],
-    };
-  });
-}
-
-type Heard = Delta | { readonly failed: string };
-
-function asker(engine: Engine) {
-  return (id: string, tokens: readonly number[], more: Partial<Generation> = {}): Heard[] => {
-    const heard: Heard[] = [];
-    const generation: Generation = {
-      id: id as RequestId,
-      model: "tiny",
-      prompt: { type: "tokens", tokens: [...tokens] },
-      sampling: { seed: 11 },
-      stop: [],
-      ignoreEos: true,
-      maxTokens: 24,
-      logprobs: 3,
-      ...more,
-    };
-    engine.submit(generation, {
-      delta: (delta) => heard.push(delta.type === "finish" ? { ...delta, timings: NO_TIME } : delta),
-      failed: (error) => heard.push({ failed: problemBody(error).message }),
-    });
-    return heard;
-  };
-}
-const OVER = new Problem("unavailable", "the test is over");
-const NO_TIME = { queueMs: 0, prefillMs: 0, decodeMs: 0 };
-
-/** What a number of requests hear, of one machine (no cuts) or a group. */
-function world(cuts: readonly number[] | undefined, options: Options = {}, group: GroupOptions = {}) {
-  if (cuts) {
-    const made = memoryGroup(stagesOf(cuts, options), group);
-    return { ...made, ask: asker(made.engine) };
-  }
-  const { window, limits = {} } = options;
-  const model = tinyModel(mlx, { layers: LAYERS, ...(window && { window }) });
-  const engine = new Engine({ mlx, model, text: letters, clock, limits });
-  const run = () => {
-    while (engine.step());
-  };
-  return { engine, ask: asker(engine), step: () => engine.step(), run, members: [], parted: [] };
-}
-
-const PROMPT = Array.from({ length: 90 }, (_, i) => (i * 7 + (i >> 3)) % 26);
 const SPLITS: readonly (readonly number[])[] = [[1], [2], [3], [1, 2], [1, 3], [2, 3], [1, 2, 3]];
 const GREEDY = { sampling: { temperature: 0 } };
 
@@ -150,9 +69,6 @@ function crowd({ ask, step, run, engine }: ReturnType<typeof world>): readonly (
   run();
   return heard;
 }
-
-const tokensOf = (heard: readonly Heard[]) =>
-  heard.flatMap((each) => ("type" in each && each.type === "text" ? each.tokens : []));
 
 test("requests that come, go and are cancelled at any time say what they say on one machine", () => {
   const wanted = crowd(world(undefined)).map(tokensOf);

@@ -75,6 +75,11 @@ export class Joined {
     return this.#arrived.length === 0 && (this.#pipeline?.underWay ?? 0) === 0;
   }
 
+  /** Sequences held. */
+  get sequences(): number {
+    return this.#stage.size;
+  }
+
   /** A pass came in; it is computed by `turn`. One too many is lost, which its successor shows. */
   arrived(arrived: Arrived): void {
     if (this.#arrived.length < ARRIVED_MAX) this.#arrived.push(arrived);
