@@ -123,6 +123,6 @@ export class Peer {
 
 const isForBulk = ({ message, body }: Envelope): boolean => body !== undefined || isBulk(message.type);
 
-/** With a body that stays as it is. */
+/** With a body that stays as it is, in memory of its own. (What sockets bring are Buffers, whose `slice` is no copy.) */
 export const withOwnBody = (envelope: Envelope): Envelope =>
-  envelope.body ? { ...envelope, body: envelope.body.slice() } : envelope;
+  envelope.body ? { ...envelope, body: new Uint8Array(envelope.body) } : envelope;
