@@ -18,8 +18,8 @@ export function packHidden(values: Float32Array, type: HiddenType): Uint8Array {
 /** The inverse of `packHidden`; the bytes are not kept. */
 export function unpackHidden(bytes: Uint8Array, type: HiddenType): Float32Array {
   const size = hiddenBytes(type);
-  // A view needs whole values at a place that its type may lie.
-  const { buffer, byteOffset } = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  // A view needs whole values at a place that its type may lie; a Buffer's own slice would be no copy.
+  const { buffer, byteOffset } = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
   const length = bytes.byteLength / size;
   if (type === "float32") return new Float32Array(buffer, byteOffset, length);
   if (type === "float16") return new Float32Array(new Float16Array(buffer, byteOffset, length));

@@ -37,7 +37,7 @@ export interface Choice {
 
 /** Throws Problem: `notFound` where no machine has the model or one is named that is none, `doesNotFit` with all reasons else. */
 export function choose(question: Question): Choice {
-  const { model, wish, known, looked, asker, again, kvBytes } = question;
+  const { model, wish, known, looked, asker, again } = question;
   checkNames(wish, known.nodes);
   const reference = referenceOf(looked, asker);
   if (!reference) throw nowhere(question);
@@ -48,17 +48,54 @@ export function choose(question: Question): Choice {
     ...able.flatMap((why, at) => (why === undefined ? [] : [`${all.machines[at]?.name} ${why}`])),
     ...leftOut.filter(({ because }) => because !== "notNamed" && because !== "notPaired").map(leftOutWords),
   ];
-  const { shape, digest } = reference;
-  const context = Math.min(DEFAULT_WISH.context, shape.contextLength ?? DEFAULT_WISH.context);
-  const least = wish.minimumNodes ?? wish.nodes?.length ?? 1;
-  const asked: Wish = { ...DEFAULT_WISH, context, kvBytes, minimumNodes: again ? 1 : least };
-  const plans = (["single", "pipeline"] as const)
-    .filter((each) => again || wish.strategy === undefined || wish.strategy === each)
-    .map((each) => plan(shape, home, asked, each));
-  const best = fastest(plans.flatMap(({ ranked }) => ranked));
-  if (!best) throw nothing({ model, context, plans, home, notes });
-  return { stages: stagesOf(best, home), digest, notes };
+  const { digest } = reference;
+  for (const each of tries(wish, again)) {
+    const best = fastest(plansFor(reference, home, question, each).flatMap(({ ranked }) => ranked));
+    if (best) return { stages: stagesOf(best, home), digest, notes };
+  }
+  const [asked] = tries(wish, false).slice(-1);
+  throw nothing({
+    model,
+    plans: asked ? plansFor(reference, home, question, asked) : [],
+    home,
+    notes,
+    reference,
+  });
 }
+
+const STRATEGIES = ["single", "pipeline"] as const;
+
+interface Try extends Pick<Wish, "streams" | "minimumNodes"> {
+  readonly strategies: readonly (typeof STRATEGIES)[number][];
+}
+
+/** Answers at once for which a pipeline is cut: its stages are then equally busy. */
+const STREAMS = 4;
+
+/** What is wished for, with room for less if need be; then, for a model that was ready before, whatever there is. */
+function tries({ nodes, minimumNodes = nodes?.length ?? 1, strategy }: PlacementWish, again: boolean): Try[] {
+  const strategies = strategy ? [strategy] : STRATEGIES;
+  const wished = { minimumNodes, strategies, streams: 1 };
+  const isShared = minimumNodes > 1 || strategy === "pipeline";
+  return [
+    ...(isShared ? [{ ...wished, streams: STREAMS }] : []),
+    wished,
+    ...(again && isShared ? [{ minimumNodes: 1, strategies: STRATEGIES, streams: 1 }] : []),
+  ];
+}
+
+function plansFor(
+  { shape }: CheckpointView,
+  home: Home,
+  { kvBytes }: Question,
+  { strategies, ...more }: Try,
+): readonly Plans[] {
+  const wish: Wish = { ...DEFAULT_WISH, context: contextOf(shape), kvBytes, ...more };
+  return strategies.map((each) => plan(shape, home, wish, each));
+}
+
+const contextOf = ({ contextLength = DEFAULT_WISH.context }: CheckpointView["shape"]): number =>
+  Math.min(DEFAULT_WISH.context, contextLength);
 
 function checkNames({ nodes: named = [] }: PlacementWish, nodes: readonly NodeView[]): void {
   for (const name of named)
@@ -133,15 +170,15 @@ const stagesOf = ({ placement }: Prediction, home: Home): readonly Stage[] =>
 
 interface Nothing {
   readonly model: string;
-  readonly context: number;
+  readonly reference: CheckpointView;
   readonly plans: readonly Plans[];
   readonly home: Home;
   readonly notes: readonly string[];
 }
 
-function nothing({ model, context, plans, home, notes }: Nothing): Problem {
+function nothing({ model, reference, plans, home, notes }: Nothing): Problem {
   const reasons = plans.flatMap(({ rejected }) => rejected.map((each) => reasonOf(each, home)));
   const closest = plans.find((each) => each.closest)?.closest;
   const rejected = [...new Set([...reasons, ...notes])];
-  return nothingFits(model, context, { rejected, ...(closest && { closest }) });
+  return nothingFits(model, contextOf(reference.shape), { rejected, ...(closest && { closest }) });
 }

@@ -43,6 +43,8 @@ export const machine = setup({
   actions: {
     /** Looks at once how the stages are: what was told before this state counts too. */
     look: unbound,
+    /** For the log: what was wrong. */
+    say: (_, _problem: ProblemBody) => unbound(),
     /** Tells the home that it failed, and why. */
     fail: (_, _problem: ProblemBody) => unbound(),
     /** Tells the home that it is no more. */
@@ -113,6 +115,7 @@ export const machine = setup({
         },
         ready: { entry: [assign({ wasReady: true }), "look"] },
         degraded: {
+          entry: { type: "say", params: ({ context }) => context.problem },
           on: { Broken: {} },
           always: [
             { guard: ({ context }) => !context.counts, target: "placing" },

@@ -49,7 +49,7 @@ export class Placed {
   constructor({ id, state, model }: PlacedInstance, ports: PlacedPorts) {
     this.#id = id;
     this.#ports = ports;
-    const { clock, trace } = ports;
+    const { clock, trace, troubled } = ports;
     const budget = new RestartBudget(RESTARTS, clock);
     const effects = machine.provide({
       actors: {
@@ -59,6 +59,7 @@ export class Placed {
       },
       actions: {
         look: () => this.look(),
+        say: (_, { message }) => troubled(`${model} is placed anew: ${message}`),
         fail: (_, problem) => this.#tellHome({ does: "fail", problem }),
         forget: () => this.#tellHome({ does: "gone" }),
       },

@@ -1,0 +1,84 @@
+/** One model on several machines, as processes of one home on this machine: what its user sees, and what is left when one is killed. */
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { exo, freshFolder } from "../cli/exo.ts";
+import { members, msUntil, type Running, started } from "./processes.ts";
+
+setDefaultTimeout(120_000);
+
+const QUESTION = ["--seed", "7", "--temp", "1", "--max-tokens", "24", "Tell me of the sea."];
+
+/** Every machine sees every other one. */
+const linked = (all: readonly Running[]) =>
+  msUntil(
+    all,
+    (view) =>
+      Object.values(view).length === all.length &&
+      Object.values(view).every((state) => /^(self|up)/.test(state)),
+  );
+
+/** The layers of the model by machine, as `exo ps` shows them. */
+const layersIn = (ps: string): string =>
+  / {2}(\w+ \d+-\d+( \| \w+ \d+-\d+)*)\n/.exec(ps.replaceAll("–", "-"))?.[1] ?? ps;
+
+test("a model on two machines says what it says on one, whichever of the two is asked", async () => {
+  using folder = freshFolder();
+  const [ada, bob] = await members(folder.path, ["ada", "bob"], []);
+  if (!ada || !bob) throw new Error("two machines");
+  await using first = await started(ada);
+  await using second = await started(bob);
+  await linked([first, second]);
+  const ask = (home: string, ...words: readonly string[]) =>
+    exo(["run", "smollm2", ...words, ...QUESTION], { home });
+  const split = await ask(bob.folder, "--nodes", "ada,bob");
+  const other = await ask(ada.folder);
+  const shown = [await exo(["ps"], { home: ada.folder }), await exo(["ps"], { home: bob.folder })];
+  const again = await ask(ada.folder, "--nodes", "bob");
+  const stopped = await exo(["stop", "smollm2"], { home: ada.folder });
+  const left = await exo(["ps"], { home: ada.folder });
+  const alone = await ask(ada.folder);
+  const layers = shown.map(({ out }) => layersIn(out));
+  expect({
+    same: [split, other].map(({ code, out }) => [code, out === alone.out]),
+    layers: [layers[0] === layers[1], layers[0]],
+    again: [again.code, again.err],
+    stopped: stopped.code,
+    left: [left.out, alone.code, alone.out.length > 20],
+  }).toEqual({
+    same: [
+      [0, true],
+      [0, true],
+    ],
+    layers: [true, expect.stringMatching(/^(ada|bob) 0-\d+ \| (ada|bob) \d+-29$/)],
+    again: [1, expect.stringContaining("smollm2 is on 2 machines already")],
+    stopped: 0,
+    left: ["", 0, true],
+  });
+});
+
+test("a model is placed among three machines: on those that are named, and not where it is missing", async () => {
+  using folder = freshFolder();
+  const machines = await members(folder.path, ["ada", "bob", "cyd"], []);
+  const [ada, bob, cyd] = machines;
+  if (!ada || !bob || !cyd) throw new Error("three machines");
+  await using first = await started(ada);
+  await using second = await started(bob);
+  await using third = await started(cyd);
+  await linked([first, second, third]);
+  const nobody = await exo(["run", "smollm2", "--nodes", "ada,dan", ...QUESTION], { home: cyd.folder });
+  const many = await exo(["run", "smollm2", "--min-nodes", "4", ...QUESTION], { home: cyd.folder });
+  const three = await exo(["run", "smollm2", "--min-nodes", "3", ...QUESTION], { home: cyd.folder });
+  const shown = await exo(["ps"], { home: bob.folder });
+  await exo(["stop", "smollm2"], { home: bob.folder });
+  const alone = await exo(["run", "smollm2", ...QUESTION], { home: ada.folder });
+  expect({
+    nobody: [nobody.code, nobody.err],
+    many: [many.code, many.err],
+    three: [three.code, three.out === alone.out, three.err],
+    machines: layersIn(shown.out).split(" | ").length,
+  }).toEqual({
+    nobody: [4, expect.stringContaining("no machine of this home is called dan")],
+    many: [5, expect.stringContaining("4 machines are asked for, 3 can take part")],
+    three: [0, true, ""],
+    machines: 3,
+  });
+});
