@@ -18,6 +18,7 @@ import { LinkMeter, topologyOf } from "./meter.ts";
 import { isNews } from "./news.ts";
 import { type Machine, thisMachine } from "./probes/machine.ts";
 import { Sensors } from "./sensors.ts";
+import { Talk } from "./talk.ts";
 
 export interface TopologyOptions {
   readonly self: NodeId;
@@ -76,6 +77,7 @@ class TopologyActor implements TopologyFace {
   readonly #sensors: Sensors;
   readonly #meter: LinkMeter;
   readonly #linked = new Set<NodeId>();
+  readonly #talk: Talk;
   /** Of every node that was linked, when it last was. */
   readonly #boots = new Map<NodeId, string>();
   /** Higher than all that this process told before, also when this actor is started again: one comes each two seconds at most. */
@@ -94,6 +96,7 @@ class TopologyActor implements TopologyFace {
     this.#system = system;
     this.#machine = machine;
     this.#clock = clock;
+    this.#talk = new Talk(clock);
     this.#firstVersion = Math.floor(clock.nowMs() / 1000);
     this.#options = options;
     const changed = () => this.#tellSoon();
@@ -142,6 +145,7 @@ class TopologyActor implements TopologyFace {
 
   forget(node: NodeId): void {
     this.linkDown(node);
+    this.#talk.forget(node);
     this.#boots.delete(node);
     this.#meter.table.forget(node);
     this.#graph = without(this.#graph, node);
@@ -216,7 +220,7 @@ class TopologyActor implements TopologyFace {
   }
 
   #learn(node: NodeId, record: NodeRecord): void {
-    if (!this.#linked.has(node) || node === this.#options.self) return;
+    if (!this.#linked.has(node) || node === this.#options.self || !this.#talk.allows(node)) return;
     const graph = withRecord(this.#graph, node, record);
     if (graph === this.#graph) return;
     this.#graph = graph;

@@ -52,3 +52,15 @@ test("a machine is renamed, labelled, drained and forgotten from any other", asy
     first: { studio: "self*+" },
   });
 });
+
+test("where no machine leads, exo invite says so at once, and what to do", async () => {
+  using folder = freshFolder();
+  const [, bob] = await members(folder.path, ["ada", "bob"], []);
+  if (!bob) throw new Error("two machines were asked for");
+  await using _alone = await started(bob);
+  const { code, err } = await exo(["invite"], { home: bob.folder });
+  expect({ code, err }).toEqual({
+    code: 8,
+    err: "✗ no machine leads this home now, so that nobody can be let in; start ada again, or let this machine lead if that is gone for good: exo node 'bob' takeover\n",
+  });
+});

@@ -1,5 +1,6 @@
 /** Networks that are not as they should be, and clocks; and what a listener on the wire learns. */
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { canMakeSegments } from "./namespaces.ts";
 import { type Home, home } from "./segment-home.ts";
@@ -34,6 +35,14 @@ async function fakeClock(): Promise<string> {
   return (await Bun.$`faketime -f +0 printenv LD_PRELOAD`.text()).trim();
 }
 
+/** The library shares memory among processes, by a name with the number of the first: a killed one leaves it behind. */
+function forgetFakeClocks(): void {
+  for (const name of existsSync("/dev/shm") ? readdirSync("/dev/shm") : []) {
+    const [, pid] = /^(?:sem\.faketime_sem|faketime_shm)_(\d+)$/.exec(name) ?? [];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) rmSync(join("/dev/shm", name), { force: true });
+  }
+}
+
 const PAIRED = /^✓ joined the home of node0 \(\w{8}\) as node1\n$/;
 
 async function paired(two: Home): Promise<void> {
@@ -42,6 +51,8 @@ async function paired(two: Home): Promise<void> {
   expect(await two.pair()).toMatch(PAIRED);
   await two.whole(0, 1);
 }
+
+afterAll(forgetFakeClocks);
 
 describe.if(await canMakeSegments())("machines", () => {
   test("T5 that pair and talk show a listener on the wire their names, and nothing that they say", async () => {
@@ -98,6 +109,14 @@ describe.if(await canMakeSegments())("machines", () => {
       code: expect.stringMatching(/^[A-Z2-9]{4}-[A-Z2-9]{4}$/),
       log: expect.stringMatching(/^exo \S+ serves \S+ · Ctrl-C ends it\n$/),
     });
+  });
+
+  test("that were renamed show their new name to strangers as well", async () => {
+    await using two = await home(2);
+    for (const node of [0, 1]) await two.serve(node);
+    while (!(await two.listed(1)).includes("node0 unpaired")) await Bun.sleep(20);
+    await two.says(0, "node", "node0", "rename", "studio");
+    while (!(await two.listed(1)).includes("studio unpaired")) await Bun.sleep(20);
   });
 
   test("whose ports are taken say so, dial the others, and are seen by them", async () => {

@@ -31,6 +31,8 @@ export interface ClusterOptions {
 
 /** What the node that runs here offers beside its membership. */
 export interface OpenCluster extends Cluster {
+  /** What its home calls this machine. */
+  ownName(): string;
   /** Shows others that an invite is answered on this TCP port; 0 ends that. */
   showPairing(port: number): void;
 }
@@ -42,7 +44,7 @@ export async function openCluster(
   around: Surroundings,
 ): Promise<OpenCluster> {
   const { identity, name, version, port, troubled } = options;
-  const { boot, watch, neighbours, showPairing } = around;
+  const { boot, watch, neighbours, showPairing, ownName } = around;
   const store = new SqliteStore(join(options.folder, "cluster.db"));
   try {
     const { clock } = system;
@@ -65,7 +67,7 @@ export async function openCluster(
       near: neighbours,
     });
     around.belongsTo(node);
-    return closing(node, { showPairing }, () => store.close());
+    return closing(node, { showPairing, ownName }, () => store.close());
   } catch (error) {
     store.close();
     throw error;

@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { afterEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ClusterId, NodeId } from "#protocol/ids";
@@ -36,6 +36,32 @@ const config = { voters: ["a" as NodeId], learners: [] };
 const command = (byte: number) => ({ term: byte, command: new Uint8Array([byte]) });
 
 describe("the cluster's file", () => {
+  test("that is empty or gone where it had a record is damage, and no first start", () => {
+    const path = freshPath();
+    const said = (change: () => void) => {
+      change();
+      const store = new SqliteStore(path);
+      try {
+        return store.loadRecord() ? "a record" : "a first start";
+      } catch (error) {
+        return error instanceof Error ? error.message.replace(path, "it") : error;
+      } finally {
+        store.close();
+      }
+    };
+    const emptied = "it is damaged: it is empty, and this machine was in a home before";
+    expect([
+      said(() => {}),
+      said(() => {
+        const store = new SqliteStore(path);
+        store.begin(record);
+        store.close();
+      }),
+      said(() => writeFileSync(path, "")),
+      said(() => rmSync(path)),
+    ]).toEqual(["a first start", "a record", emptied, emptied]);
+  });
+
   test("gives back what was saved, to the next process as well, and to its owner alone", () => {
     const path = freshPath();
     const before = new SqliteStore(path);

@@ -3,7 +3,7 @@
  * SQLite notices a torn write, not a flipped bit (https://www.sqlite.org/atomiccommit.html, section 5).
  */
 import { Database } from "bun:sqlite";
-import { chmodSync, closeSync, openSync, statSync } from "node:fs";
+import { chmodSync, closeSync, existsSync, openSync, statSync } from "node:fs";
 import { decode, Encoder } from "@msgpack/msgpack";
 import type { Persisted, RaftStore } from "#actors/runtime/raft/log";
 import type { NodeId } from "#protocol/ids";
@@ -16,6 +16,8 @@ const SCHEMA = `
   create table if not exists facts (name text primary key, bytes blob not null, checksum text not null) strict, without rowid;
   create table if not exists entries (position integer primary key, bytes blob not null, checksum text not null) strict;
 `;
+/** A file beside the database once it holds a record: one that is lost, or empty again, is then no first start either. */
+const BEGUN = ".begun";
 /** In the file's header once a record was written: one without a record is then no first start. */
 const HAS_RECORD = 1;
 /** The smallest page of SQLite (https://www.sqlite.org/fileformat.html, section 1.3.2). */
@@ -72,8 +74,20 @@ export class SqliteStore implements ClusterStore, RaftStore {
 
   loadRecord(): ClusterRecord | undefined {
     const record = this.#reading(() => this.#fact<ClusterRecord>("record"));
-    if (record || this.#mark() === 0) return record;
-    throw this.#damaged("the record of its membership is gone");
+    if (record) this.#noteBegun();
+    else if (this.#mark() !== 0) throw this.#damaged("the record of its membership is gone");
+    else if (existsSync(this.#path + BEGUN))
+      throw this.#damaged("it is empty, and this machine was in a home before");
+    return record;
+  }
+
+  /** After the record is on the disk: a mark without one would keep a machine from its first start. */
+  #noteBegun(): void {
+    try {
+      closeSync(openSync(this.#path + BEGUN, "a", 0o600));
+    } catch {
+      // A disk without room for it: said when something is to be kept, and noted at the next start.
+    }
   }
 
   saveRecord(record: ClusterRecord): void {
@@ -88,6 +102,7 @@ export class SqliteStore implements ClusterStore, RaftStore {
       this.#put("snapshot", snapshot);
       this.#db.run("delete from entries");
     });
+    this.#noteBegun();
   }
 
   load(): Persisted {

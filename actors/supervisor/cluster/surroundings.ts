@@ -12,14 +12,17 @@ import type { ClusterOptions } from "./cluster.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import { localAddresses } from "./open-network.ts";
 
+type Member = Pick<ClusterNode, "nodes" | "port" | "touch" | "changed">;
 type Handle = Awaited<ReturnType<typeof discovery>>;
 
 export interface Surroundings extends Pick<Handle, "address" | "watch" | "stop"> {
   /** Of this process, in hex. */
   readonly boot: string;
   neighbours(): Promise<readonly Neighbour[]>;
-  /** Where that member listens is shown from now on, and it hears of machines nearby. */
-  belongsTo(node: Pick<ClusterNode, "port" | "touch">): void;
+  /** What its home calls this machine. */
+  ownName(): string;
+  /** Where that member listens and what its home calls it is shown from now on, and it hears of machines nearby. */
+  belongsTo(node: Member): void;
   /** Shows others that an invite is answered on this TCP port; 0 ends that. */
   showPairing(port: number): void;
 }
@@ -35,12 +38,13 @@ export async function openSurroundings(
 ): Promise<Surroundings> {
   const { identity, name, version, port } = options;
   let pairingPort = 0;
-  let node: Pick<ClusterNode, "port" | "touch"> | undefined;
+  let called = name;
+  let node: Member | undefined;
   const presence = () => ({
     minor: MINOR_VERSION,
     node: hashOf(identity.publicKey),
     boot: new Uint8Array(boot),
-    name,
+    name: called,
     version,
     port: node?.port ?? (port || PORT_UNUSED),
     pairingPort,
@@ -50,8 +54,18 @@ export async function openSurroundings(
     ...found,
     boot: boot.toString("hex"),
     neighbours: () => neighbours(system, found.address),
+    ownName: () => called,
     belongsTo(member) {
       node = member;
+      const look = async () => {
+        const self = (await member.nodes()).find(({ state }) => state === "self");
+        if (!self || self.name === called) return;
+        called = self.name;
+        found.announce();
+      };
+      const lookAgain = () => void look().catch(() => {}); // Discovery begins anew: what builds on it does as well, and looks.
+      member.changed(lookAgain);
+      lookAgain();
     },
     showPairing(shown) {
       pairingPort = shown;

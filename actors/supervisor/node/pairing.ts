@@ -1,15 +1,20 @@
 /** This node's Pairing actor: wired to its home, and what a command may ask of it, each in words of its own. */
 import type { PairingPort } from "#actors/api-gateway/ports";
 import { pairing } from "#actors/discovery/index";
+import type { Clock } from "#actors/runtime/clock";
 import type { ActorSystem } from "#actors/runtime/system";
+import type { NodeView } from "#protocol/cluster";
 import type { Address } from "#protocol/ids";
 import { Pairing, type PairingMessage, type PairingReply } from "#protocol/pairing";
-import { problemOf } from "#protocol/problem";
+import { Problem, problemOf } from "#protocol/problem";
 import type { ClusterOptions, OpenCluster } from "../cluster/cluster.ts";
 import { localAddresses, reachableHosts } from "../cluster/open-network.ts";
 
 /** Making a code takes some milliseconds. */
 const INVITE_MS = 5_000;
+/** After the loss of who led, another one leads within five seconds. */
+const ELECTION_MS = 5_000;
+const LOOK_EVERY_MS = 100;
 /** Longer than the actor lets a watcher wait. */
 const WATCH_MS = 30_000;
 /** Some addresses that do not answer, then an exchange with a home that must agree. */
@@ -26,12 +31,12 @@ export interface OpenPairing {
 export async function openPairing(
   system: ActorSystem,
   cluster: OpenCluster,
-  { identity, name, port, secret, troubled }: ClusterOptions,
+  { identity, port, secret, troubled }: ClusterOptions,
 ): Promise<OpenPairing> {
   const { address, settle, stop } = await pairing(system, {
     node: identity.node,
     publicKey: identity.publicKey,
-    name: () => name,
+    name: () => cluster.ownName(),
     port: () => cluster.port ?? port,
     admission: cluster,
     isUp: (node) => cluster.linked.includes(node),
@@ -42,13 +47,41 @@ export async function openPairing(
     ...(secret !== undefined && { secret }),
   });
   const forget = cluster.changed(settle);
+  const { invite, ...more } = portOf(system, address, system.address("command"));
   return {
-    port: portOf(system, address, system.address("command")),
+    port: {
+      ...more,
+      async invite(ttlMs) {
+        await someoneLeads(system.clock, cluster);
+        return await invite(ttlMs);
+      },
+    },
     stop() {
       forget();
       stop();
     },
   };
+}
+
+/** A code that nobody could come in by is worse than none: an election is waited for, then it is said what is wrong. Throws Problem. */
+async function someoneLeads(clock: Clock, cluster: Pick<OpenCluster, "nodes">): Promise<void> {
+  for (const endMs = clock.nowMs() + ELECTION_MS; ; ) {
+    const nodes = await cluster.nodes();
+    if (nodes.some(({ leader }) => leader)) return;
+    if (clock.nowMs() > endMs) throw leaderless(nodes);
+    await new Promise<void>((resolve) => clock.after(LOOK_EVERY_MS, resolve));
+  }
+}
+
+function leaderless(nodes: readonly NodeView[]): Problem {
+  const away = nodes.filter(({ state }) => !["up", "self", "unpaired"].includes(state));
+  const voters = away.filter(({ voter }) => voter);
+  // A member that just came may not know yet who votes.
+  const names = (voters.length > 0 ? voters : away).map(({ name }) => name).join(" and ");
+  const self = nodes.find(({ state }) => state === "self");
+  return new Problem("unavailable", "no machine leads this home now, so that nobody can be let in", {
+    remedy: `${names ? `start ${names} again` : "try again in a moment"}, or let this machine lead if that is gone for good: exo node '${self?.name}' takeover`,
+  });
 }
 
 function portOf(system: ActorSystem, to: Address, me: Address): PairingPort {
