@@ -6,6 +6,7 @@ import { CHILD_FD, ChildLink } from "#actors/runtime/transport/child";
 import { createHost } from "./host.ts";
 import { shardWorker, withPasses } from "./index.ts";
 import type { Tell } from "./member.ts";
+import { Watching } from "./watching.ts";
 
 /** Exit status of a worker whose parent went away or spoke nonsense. */
 const LINK_LOST = 70;
@@ -28,7 +29,8 @@ export function runShardWorker(node: string, parent: string, libraryFolder: stri
   };
   const tell: Tell = (to, message, body) => system.send(to, message, self, body);
   const host = createHost({ libraryFolder, clock: systemClock, crash, tell });
-  const chart = shardWorker({ engine: host, tell });
+  const watching = new Watching({ system, self, parent, host });
+  const chart = shardWorker({ engine: host, tell: watching.told(tell) });
   const control = chartBehaviour(chart, crash, { trace: system.trace, address: self });
-  system.spawn("shard-worker", withPasses(host, control), { onCrash: crash });
+  system.spawn("shard-worker", watching.over(withPasses(host, control)), { onCrash: crash });
 }
