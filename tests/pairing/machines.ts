@@ -60,6 +60,7 @@ export class Machine {
       port: () => 52_416,
       admission: this.#admission(),
       isUp: () => false,
+      isMember: (node) => this.members.some((member) => member.node === node),
       neighbours: async () =>
         network.machines.filter((other) => other !== this).map((other) => other.neighbour()),
       addresses: () => ["127.0.0.1"],

@@ -30,6 +30,29 @@ test("three machines with one secret become one home, a fourth with another stay
   expect(stranger.adopted).toBeUndefined();
 });
 
+test("two homes that were begun apart with one secret stay two, and both say what to do", async () => {
+  using network = new Network();
+  const homes = ["a", "b"].map((name) => network.start(name, { secret: SECRET }));
+  const others = ["x", "y"].map((name) => new Network().start(name));
+  homes.forEach((home, i) => {
+    home.members = [...home.members, ...(others[i]?.members ?? [])];
+  });
+  const stranger = network.start("d", { secret: OTHER });
+  for (const { desk } of network.machines) await desk.start();
+  await pass(network.machines, () =>
+    homes.every(({ told }) => told.some((why) => why.includes("another home"))),
+  );
+  await pass(network.machines, () => false);
+  const said = homes.map(({ told }) => told.filter((why) => !why.includes("another cluster.secret")));
+  const words = (name: string) =>
+    `${name} at 127.0.0.1 has the same cluster.secret, but is of another home, and two homes never become one by themselves: to bring its machines into this one, end exo on all of them, there exo node reset-identity, then start them one after the other`;
+  expect({ said, members: homes.map(({ members }) => members.length), stranger: stranger.adopted }).toEqual({
+    said: [[words("b")], [words("a")]],
+    members: [2, 2],
+    stranger: undefined,
+  });
+});
+
 test("a machine that cannot look around goes on looking, until it ends", async () => {
   using network = new Network();
   const lookings: PromiseWithResolvers<readonly []>[] = [];

@@ -23,6 +23,9 @@ export interface Door {
   cameIn(who: { readonly node: NodeId; readonly name: string }, confirmed: boolean): void;
 }
 
+/** What is wrong with a machine that proved the secret and is in a home of its own. */
+export const OTHER_HOME = "home";
+
 type Hello = ReturnType<typeof Applicant.Hello>;
 type Apply = ReturnType<typeof Applicant.Apply>;
 
@@ -159,6 +162,7 @@ class HostSession {
     }
     if (alone) return undefined;
     return new Problem("forbidden", `${name} belongs to another home with other machines`, {
+      param: OTHER_HOME,
       remedy: `take it out there first: exo node ${name} forget`,
     });
   }

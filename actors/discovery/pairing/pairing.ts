@@ -41,9 +41,11 @@ export class PairingDesk {
   async start(): Promise<void> {
     const { secret } = this.#ports;
     if (secret === undefined) return;
-    this.#secret = await SharedSecret.open(secret, this.#ports, (to) =>
-      this.#joinAt({ secret, by: "secret", to, name: this.#ports.name() }),
-    );
+    const attempt = (to: Endpoint) => ({ secret, by: "secret" as const, to, name: this.#ports.name() });
+    this.#secret = await SharedSecret.open(secret, this.#ports, {
+      join: (to) => this.#joinAt(attempt(to)),
+      knock: (to) => apply(attempt(to), this.#ports),
+    });
     await this.settle();
     this.#secret.start();
   }

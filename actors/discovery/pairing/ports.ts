@@ -37,6 +37,7 @@ export interface PairingPorts {
   /** Where this node listens for members, 0 if that is not known before. */
   readonly port: () => number;
   readonly admission: AdmissionPort;
+  readonly isMember: (node: NodeId) => boolean;
   /** Whether that member is connected now. */
   readonly isUp: (node: NodeId) => boolean;
   readonly neighbours: () => Promise<readonly Neighbour[]>;

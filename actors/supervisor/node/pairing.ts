@@ -39,6 +39,7 @@ export async function openPairing(
     name: () => cluster.ownName(),
     port: () => cluster.port ?? port,
     admission: cluster,
+    isMember: (node) => cluster.isMember(node),
     isUp: (node) => cluster.linked.includes(node),
     neighbours: () => cluster.near(),
     addresses: () => reachableHosts(localAddresses()),
