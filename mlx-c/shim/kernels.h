@@ -35,10 +35,10 @@ int exo_linear(
  * float32 (both alike). "mxfp4", "mxfp8" (group_size 32) and "nvfp4" (16): scales uint8, no biases.
  *
  * Beside all packed weights but mxfp8, x is rounded to 16-bit integers with a scale for every few columns: up to 8 rows of it by
- * the sets avx512, avxvnni, avx2 and neon, more rows (and then not beside nvfp4) by avx512 alone. Results are off by about 2e-5
- * of their deviation (root mean square; float32 sums alone by 1e-6). The other sets compute in float32: see EXO_CPU_KERNELS. On
- * every path a row's results are the same bits whichever rows of x stand beside it, as long as these are more than 8 in all, or
- * are not.
+ * the sets avx512, avxvnni, avx2 and neon (16 columns at most), more rows (and then not beside nvfp4) by avx512 alone (a group).
+ * Results are off by about 2e-5 of their deviation (root mean square; float32 sums alone by 1e-6). The other sets compute in
+ * float32: see EXO_CPU_KERNELS. On every path a row's results are the same bits whichever rows of x stand beside it, as long as
+ * these are more than 8 in all, or are not.
  */
 int exo_quantized_linear(
     mlx_array* res,

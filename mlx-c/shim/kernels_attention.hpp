@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "kernels_node.hpp"
@@ -17,18 +18,20 @@ Held heldAs(const View& rows);
 
 /** The mixtures of several pieces of keys for the same query rows. */
 struct Mixtures {
-  std::vector<float> best, total, mixed;
+  std::unique_ptr<float[]> space;
   size_t rows, dims;
 
+  /** Of any content. */
   Mixtures(size_t pieces, size_t rows, size_t dims)
-      : best(pieces * rows), total(pieces * rows), mixed(pieces * rows * dims), rows(rows), dims(dims) {}
+      : space(std::make_unique_for_overwrite<float[]>(pieces * rows * (2 + dims))), rows(rows), dims(dims) {}
 
-  Mixture at(size_t piece) {
-    return {best.data() + piece * rows, total.data() + piece * rows, mixed.data() + piece * rows * dims};
+  Mixture at(size_t piece) const {
+    float* from = space.get() + piece * rows * (2 + dims);
+    return {from, from + rows, from + 2 * rows};
   }
 
   /** Row `row` of `count` pieces joined; zeros, where `keys` is 0: without any key there is nothing to mix. */
-  void join(size_t row, size_t count, size_t keys, float* to);
+  void join(size_t row, size_t count, size_t keys, float* to) const;
 };
 
 /** Few query rows that see the same keys, from the first to the `keys`-th. */

@@ -53,7 +53,7 @@ Held heldAs(const View& rows) {
   return rows.dtype == mx::float32 ? Held::f32 : rows.dtype == mx::float16 ? Held::f16 : Held::bf16;
 }
 
-void Mixtures::join(size_t row, size_t count, size_t keys, float* to) {
+void Mixtures::join(size_t row, size_t count, size_t keys, float* to) const {
   float highest = -std::numeric_limits<float>::infinity(), sum = 0;
   for (size_t p = 0; p < count; ++p) highest = std::max(highest, at(p).best[row]);
   std::fill(to, to + dims, 0.0f);
