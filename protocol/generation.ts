@@ -56,6 +56,15 @@ export const Sampling = t.Object({
 });
 export type Sampling = Static<typeof Sampling>;
 
+/** The beginning of an answer whose worker was lost: its client has it, so another worker goes on from there. */
+export const Resume = t.Object({
+  /** Of the answer, in order. They are not chosen again. */
+  tokens: t.Array(count),
+  /** UTF-16 units of their text that the client has; what these tokens make beyond it comes with what follows. */
+  textLength: integer(),
+});
+export type Resume = Static<typeof Resume>;
+
 /** One request to a loaded model. */
 export const Generation = t.Object({
   id: RequestId,
@@ -74,6 +83,8 @@ export const Generation = t.Object({
   logprobs: t.Optional(t.Integer({ minimum: 0, maximum: 20 })),
   /** Also score the prompt: `started` then carries a log-probability per prompt token. */
   promptLogprobs: t.Optional(t.Boolean()),
+  /** `started` comes as ever, then only what follows these; the usage counts them, the timings do not. */
+  resume: t.Optional(Resume),
 });
 export type Generation = Static<typeof Generation>;
 
@@ -118,6 +129,8 @@ export const Delta = t.Union([
     /** Whole characters only; may be empty while a character or a possible stop string is held back. */
     text,
     tokens: t.Array(integer()),
+    /** Tokens of the answer before these. */
+    index: t.Optional(integer()),
     logprobs: t.Optional(t.Array(TokenLogprob)),
   }),
   t.Object({

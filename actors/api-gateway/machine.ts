@@ -8,6 +8,9 @@ export type RequestEvent =
   | { readonly type: "Refused"; readonly problem: ProblemBody }
   | { readonly type: "Finished" }
   | { readonly type: "Failed"; readonly problem: ProblemBody }
+  /** The worker will not end this answer, and another may. */
+  | { readonly type: "Lost"; readonly problem: ProblemBody }
+  | { readonly type: "Rested" }
   | { readonly type: "Abandoned" };
 
 interface Context {
@@ -27,10 +30,24 @@ export const machine = setup({
     generate: (_, _to: { worker: Address }) => unbound(),
     /** Tells the worker to stop working on it. */
     cancel: (_, _at: { worker: Address | undefined }) => unbound(),
+    /** Waits a little before it asks again; `rise` ends the wait. */
+    rest: unbound,
+    rise: unbound,
     /** Ends the stream of deltas with this problem. */
     fail: (_, _problem: ProblemBody) => unbound(),
+    /** The same, of an answer that was tried more than once. */
+    giveUp: (_, _problem: ProblemBody) => unbound(),
     /** Ends the stream of deltas. */
     close: unbound,
+  },
+  guards: {
+    /** Another worker may go on with the answer. */
+    mayResume: unbound,
+    /** No worker had it when it was lost: where it is to be had may not be known at once. */
+    wasNowhere: unbound,
+    /** The answer had begun, and the refusal may be over in a moment. */
+    mayAskAgain: (_, _problem: ProblemBody) => unbound(),
+    isResuming: unbound,
   },
 }).createMachine({
   id: "Request",
@@ -41,7 +58,18 @@ export const machine = setup({
       entry: "acquire",
       on: {
         Acquired: { target: "generating", actions: assign(({ event }) => ({ worker: event.worker })) },
-        Refused: { target: "failed", actions: { type: "fail", params: ({ event }) => event.problem } },
+        Refused: [
+          {
+            guard: { type: "mayAskAgain", params: ({ event }) => event.problem },
+            target: "resting",
+          },
+          {
+            guard: "isResuming",
+            target: "failed",
+            actions: { type: "giveUp", params: ({ event }) => event.problem },
+          },
+          { target: "failed", actions: { type: "fail", params: ({ event }) => event.problem } },
+        ],
         Abandoned: "abandoned",
       },
     },
@@ -50,11 +78,22 @@ export const machine = setup({
       on: {
         Finished: "finished",
         Failed: { target: "failed", actions: { type: "fail", params: ({ event }) => event.problem } },
+        Lost: [
+          { guard: "wasNowhere", target: "resting" },
+          { guard: "mayResume", target: "acquiring" },
+          { target: "failed", actions: { type: "giveUp", params: ({ event }) => event.problem } },
+        ],
         Abandoned: {
           target: "abandoned",
           actions: { type: "cancel", params: ({ context }) => ({ worker: context.worker }) },
         },
       },
+    },
+    /** Between two workers. */
+    resting: {
+      entry: "rest",
+      exit: "rise",
+      on: { Rested: "acquiring", Abandoned: "abandoned" },
     },
     finished: { type: "final", entry: "close" },
     failed: { type: "final" },

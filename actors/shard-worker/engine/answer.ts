@@ -1,5 +1,6 @@
 /** What the client sees of the tokens: text in whole characters, where it stops, and why. */
-import type { Delta, FinishReason, Generation, TokenLogprob, TokenScore } from "#protocol/generation";
+import type { Delta, FinishReason, Generation, Resume, TokenLogprob, TokenScore } from "#protocol/generation";
+import { Problem } from "#protocol/problem";
 import type { Score, ScoredToken } from "../sampling/scores.ts";
 import type { TextPort } from "./text-port.ts";
 
@@ -25,6 +26,8 @@ export class Answer {
   readonly #ends: ReadonlySet<number>;
   readonly #minTokens: number;
   readonly #maxTokens: number;
+  /** Text of resumed tokens that the client does not have. */
+  #owed = "";
 
   constructor(text: TextPort, generation: Generation, maxTokens: number) {
     const { ignoreEos = false, stopTokens = [], minTokens = 0, stop } = generation;
@@ -47,15 +50,41 @@ export class Answer {
   }
 
   /**
+   * Takes over an answer that began elsewhere: what is held back of characters and stop strings is as if it had begun here.
+   * The ending if it is complete. Throws Problem where the tokens do not make what was delivered of them.
+   */
+  resume({ tokens, textLength }: Resume): Ending | undefined {
+    let said = "";
+    let ending: Ending | undefined;
+    for (const id of tokens) {
+      if (ending) throw unlike(`the answer ends before token ${this.count + 1} of ${tokens.length}`);
+      const step = this.take(id, undefined);
+      said += step.delta.text;
+      ending = step.ending;
+    }
+    if (said.length < textLength)
+      throw unlike(`the tokens make ${said.length} characters, and ${textLength} were delivered`);
+    this.#owed = said.slice(textLength);
+    return ending;
+  }
+
+  /** What the client is owed though no token is to follow. */
+  get owed(): TextDelta | undefined {
+    return this.#owed === "" ? undefined : { type: "text", text: this.#owed, tokens: [], index: this.count };
+  }
+
+  /**
    * The delta that this token makes, and the ending if it is the last. An end token has no text and no score, but its
    * id is told.
    */
   take(id: number, score: ScoredToken | undefined): { readonly delta: TextDelta; readonly ending?: Ending } {
-    this.count++;
+    const index = this.count++;
     const isEnd = this.#ends.has(id);
-    const { text, ending } = isEnd ? this.#last({ reason: "stop" }) : this.#piece(id);
+    const { text: fresh, ending } = isEnd ? this.#last({ reason: "stop" }) : this.#piece(id);
     const logprobs = score && { logprobs: isEnd ? [] : [tokenLogprob(this.#text, score)] };
-    return { delta: { type: "text", text, tokens: [id], ...logprobs }, ...(ending && { ending }) };
+    const text = this.#owed + fresh;
+    this.#owed = "";
+    return { delta: { type: "text", text, tokens: [id], index, ...logprobs }, ...(ending && { ending }) };
   }
 
   #piece(id: number): Piece {
@@ -74,6 +103,12 @@ export class Answer {
     return { text: text + this.#stops.flush(), ending };
   }
 }
+
+const unlike = (why: string): Problem =>
+  new Problem("invalid", `the answer cannot go on here: ${why}`, {
+    param: "resume",
+    remedy: "send the request again; the machines may have different versions of the model",
+  });
 
 /** A scored token with its own text and bytes, and those of its rivals. */
 export function tokenLogprob(text: TextPort, { id, logprob, top }: ScoredToken): TokenLogprob {

@@ -67,9 +67,9 @@ test("a request hears its prompt, its text token by token, and how it went", () 
   run();
   expect(heard).toEqual([
     { type: "started", promptTokens: [22, 23] },
-    { type: "text", text: "y", tokens: [24] },
-    { type: "text", text: "z", tokens: [25] },
-    { type: "text", text: "", tokens: [END] },
+    { type: "text", text: "y", tokens: [24], index: 0 },
+    { type: "text", text: "z", tokens: [25], index: 1 },
+    { type: "text", text: "", tokens: [END], index: 2 },
     {
       type: "finish",
       reason: "stop",
@@ -247,9 +247,10 @@ test("logprobs score each token and its rivals, but not the end token", () => {
       type: "text",
       text: "z",
       tokens: [25],
+      index: 0,
       logprobs: [{ ...score(25, 25), top: [score(25, 25), score(0, 25)] }],
     },
-    { type: "text", text: "", tokens: [END], logprobs: [] },
+    { type: "text", text: "", tokens: [END], index: 1, logprobs: [] },
   ]);
 });
 

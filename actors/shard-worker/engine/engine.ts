@@ -160,10 +160,10 @@ export class Engine {
   }
 
   /** Whether another request is about to compute much of this one's prompt. */
-  #awaits({ scored, plan: { prompt } }: Request): boolean {
+  #awaits({ scored, known }: Request): boolean {
     if (scored) return false;
-    const promised = Math.max(0, ...this.#active.map((other) => other.willHold(prompt)));
-    return promised >= AWAITED_TOKENS_MIN && promised > this.#prefixes.find(prompt, this.#running());
+    const promised = Math.max(0, ...this.#active.map((other) => other.willHold(known)));
+    return promised >= AWAITED_TOKENS_MIN && promised > this.#prefixes.find(known, this.#running());
   }
 
   /** Work for one request, which alone is told of its failure. */
@@ -181,7 +181,7 @@ export class Engine {
   }
 
   #open(request: Request): void {
-    const known = request.scored ? undefined : this.#prefixes.take(request.plan.prompt, this.#running());
+    const known = request.scored ? undefined : this.#prefixes.take(request.known, this.#running());
     request.open(known ?? this.#computer.begin());
   }
 

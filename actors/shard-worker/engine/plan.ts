@@ -31,6 +31,7 @@ export function planOf(generation: Generation, text: TextPort, bounds: Bounds): 
   const sampling = { temperature, ...defaults, ...asked };
   checkIds(Object.keys(sampling.logitBias ?? {}).map(Number), vocabularySize, "logit_bias");
   checkIds(generation.stopTokens ?? [], vocabularySize, "stop_token_ids");
+  checkIds(generation.resume?.tokens ?? [], vocabularySize, "resume");
   const prompt = text.encode(generation.prompt, contextLength);
   if (prompt.length === 0) throw new Problem("invalid", "the prompt is empty", { param: "prompt" });
   checkIds(prompt, vocabularySize, "prompt");

@@ -53,6 +53,8 @@ export class Request {
   #tokenMs = Number.POSITIVE_INFINITY;
   /** The prompt and the answer so far: all but the last go into the sequence before that one is decoded. */
   readonly #tokens: number[];
+  /** Of an answer that was complete when its worker was lost, but for the word that it is. */
+  readonly #ending: Ending | undefined;
 
   constructor(generation: Generation, sink: Sink, plan: Plan, ports: RequestPorts) {
     this.generation = generation;
@@ -61,27 +63,36 @@ export class Request {
     this.#ports = ports;
     this.#answer = new Answer(ports.text, generation, plan.maxTokens);
     this.#submittedMs = ports.nowMs();
-    this.#tokens = [...plan.prompt];
+    const { resume } = generation;
+    this.#ending = resume && this.#answer.resume(resume);
+    this.#tokens = [...plan.prompt, ...(resume?.tokens ?? [])];
+    for (const id of resume?.tokens ?? []) plan.penalties.said(id);
   }
 
-  /** Whether the prompt's own scores are asked for: then all of it must be computed. */
+  /** Whether the prompt's own scores are asked for and not delivered yet: then all of it must be computed. */
   get scored(): boolean {
-    return this.generation.promptLogprobs === true;
+    return this.generation.promptLogprobs === true && !this.generation.resume;
+  }
+
+  /** The prompt and the answer so far: what a sequence that knows its beginning may be taken over for. */
+  get known(): readonly number[] {
+    return this.#tokens;
   }
 
   /** Tokens still to go before the last, whose logits give the next of the answer. */
   get prefillLeft(): number {
+    if (this.#ending) return 0;
     return this.#tokens.length - 1 - (this.sequence?.tokens.length ?? 0);
   }
 
   /** Whether `nextToken` is what its sequence waits for: then it can go through the model with other requests'. */
   get decodes(): boolean {
-    return this.sequence !== undefined && this.prefillLeft === 0 && !this.#answer.full;
+    return this.sequence !== undefined && this.prefillLeft === 0 && !this.#over;
   }
 
   /** Whether its answer is under way: `nextToken` goes through the model, or may at once. */
   get answers(): boolean {
-    return this.sequence !== undefined && this.prefillLeft <= 0 && !this.#answer.full;
+    return this.sequence !== undefined && this.prefillLeft <= 0 && !this.#over;
   }
 
   /** Whether a unit of work of this request can begin. */
@@ -90,20 +101,24 @@ export class Request {
     return this.underWay === 0;
   }
 
+  /** How it ends without another token. */
+  get #over(): Ending | undefined {
+    return this.#ending ?? (this.#answer.full ? { reason: "length" } : undefined);
+  }
+
   get nextToken(): number {
     return this.#tokens.at(-1) ?? 0;
   }
 
   /** How much of `prompt` this one will have computed when its own prefill is done. */
   willHold(prompt: readonly number[]): number {
-    const { plan, sequence } = this;
-    return sequence && this.prefillLeft > 0 ? reusableLength(prompt, plan.prompt.slice(0, -1)) : 0;
+    return this.sequence && this.prefillLeft > 0 ? reusableLength(prompt, this.#tokens.slice(0, -1)) : 0;
   }
 
   /** Begins, on a sequence that holds a beginning of the prompt (or nothing). */
   open(sequence: TokenSequence): void {
     this.sequence = sequence;
-    this.#cachedTokens = sequence.tokens.length;
+    this.#cachedTokens = Math.min(sequence.tokens.length, this.plan.prompt.length);
     this.#openedMs = this.#ports.nowMs();
     if (!this.scored) this.sink.delta({ type: "started", promptTokens: [...this.plan.prompt] });
   }
@@ -121,23 +136,26 @@ export class Request {
     return { start, tokens: this.#tokens.slice(start, end), wanted: isScored ? "all" : "hidden" };
   }
 
-  /** A chunk went through the model. Answers whether the request is complete, because no answer is asked for. */
+  /** A chunk went through the model. Answers whether the request is complete, because no more of an answer is asked for. */
   prefilled({ start, tokens, wanted }: Chunk, logits: Float32Array, tookMs: number): boolean {
     this.#tokenMs = tookMs / tokens.length;
     if (wanted === "all") this.#score(start, tokens.length, logits);
     return this.#completeAt(start + tokens.length);
   }
 
-  /** Whether nothing at all has to be computed: the prompt is known and no answer is asked for. */
+  /** Whether nothing at all has to be computed: the prompt is known and no more of an answer is asked for. */
   completeAtOnce(sequence: TokenSequence): boolean {
     return this.underWay === 0 && this.#completeAt(sequence.tokens.length);
   }
 
   #completeAt(position: number): boolean {
-    if (position < this.#tokens.length - 1 || !this.#answer.full) return false;
+    const ending = this.#over;
+    if (!ending || (!this.#ending && position < this.#tokens.length - 1)) return false;
     this.#tellScores();
     this.#prefilledMs = this.#ports.nowMs();
-    this.#finish({ reason: "length" });
+    const { owed } = this.#answer;
+    if (owed) this.sink.delta(owed);
+    this.#finish(ending);
     return true;
   }
 
@@ -176,7 +194,7 @@ export class Request {
     const id = plan.sampler(logits, this.#tokens.length);
     const count = generation.logprobs;
     const score = count === undefined ? undefined : scoresOf(logits, { id, count }, this.#ports.passes);
-    if (this.#answer.count === 0) {
+    if (this.#answer.count === (generation.resume?.tokens.length ?? 0)) {
       this.#prefilledMs = this.#ports.nowMs();
       this.#tellScores();
     }

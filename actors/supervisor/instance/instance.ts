@@ -17,13 +17,15 @@ const RESTARTS = { restarts: 3, withinMs: 60_000 };
 const WAITING_MAX = 1024;
 /** Answers under way when a model is stopped have so long to end. */
 export const DRAIN_MS = 30_000;
+const STOPPED: ProblemBody = { kind: "unavailable", message: "the model was stopped" };
 
 export interface InstancePorts {
   readonly system: ActorSystem;
   readonly self: Address;
   /** Starts a worker named `node`; `exited` is called once with the reason. */
   readonly startWorker: (node: string, exited: (reason: string) => void) => WorkerProcess;
-  readonly lost: (worker: Address, problem: ProblemBody) => void;
+  /** `stopped`: somebody wanted its end. */
+  readonly lost: (worker: Address, problem: ProblemBody, stopped?: boolean) => void;
   /** What `state` tells is another. */
   readonly changed: () => void;
   /** The instance is over, by failure or by being stopped. */
@@ -62,6 +64,7 @@ export class Instance {
           announceReady: () => this.#announceReady(),
           announceFailed: (_, problem) => this.#announceFailed(problem),
           announceLost: (_, problem) => this.#worker && ports.lost(this.#worker, problem),
+          announceStopped: () => this.#worker && ports.lost(this.#worker, STOPPED, true),
         },
         guards: { mayRestart: () => !ports.once && budget.spend() },
       }),

@@ -34,8 +34,10 @@ export const machine = setup({
     /** Tells whoever waited for the model. */
     announceReady: unbound,
     announceFailed: (_, _problem: ProblemBody) => unbound(),
-    /** Tells the gateway that the requests on this worker are lost. */
+    /** Tells the gateway that this worker is lost, and the requests on it need another. */
     announceLost: (_, _problem: ProblemBody) => unbound(),
+    /** Tells the gateway that somebody wanted this worker's end, and so that of the requests on it. */
+    announceStopped: unbound,
   },
   guards: {
     /** The restart budget still has one; asking spends it. */
@@ -92,7 +94,7 @@ export const machine = setup({
     stopping: { entry: "endWorker", on: { Exited: "stopped" } },
     stopped: {
       type: "final",
-      entry: { type: "announceLost", params: { kind: "unavailable", message: "the model was stopped" } },
+      entry: "announceStopped",
     },
     failed: {
       type: "final",

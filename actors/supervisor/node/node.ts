@@ -157,7 +157,8 @@ function workersOf(
     },
     startWorker: (node, exited) =>
       startWorker(options.worker, [node, system.node, folder], options.clock, exited),
-    lost: (worker, problem) => void system.send(gateway, ApiGateway.WorkerLost({ worker, problem }), boss),
+    lost: (worker, problem, stopped = false) =>
+      void system.send(gateway, ApiGateway.WorkerLost({ worker, problem, stopped }), boss),
   };
 }
 
