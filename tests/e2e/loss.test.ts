@@ -1,6 +1,6 @@
 /** Workers that die, servers that die, clients that leave: who is told, and what is left behind. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import OpenAI, { APIError, InternalServerError } from "openai";
+import OpenAI, { APIError } from "openai";
 import { environmentOf, freshFolder } from "../cli/exo.ts";
 import {
   binary,
@@ -52,38 +52,64 @@ async function worker({ pid }: Server): Promise<number> {
   return only;
 }
 
-test("a worker killed in the middle of an answer: the stream says so, the next request is answered", async () => {
+/** Long enough to be cut in the middle, and always the same. */
+const story = { ...france, seed: 7, max_tokens: 120, ignore_eos: true };
+
+/** The story as it streams while so many workers are killed, each some pieces after it was first seen. */
+async function told(kills: number) {
+  const asked = { ...story, stream: true, stream_options: { include_usage: true } } as const;
+  const killed: number[] = [];
+  let victim: number | undefined = await worker(server);
+  let [text, tokens, pieces] = ["", 0, 0];
+  for await (const { choices, usage } of await client.chat.completions.create(asked)) {
+    text += choices[0]?.delta.content ?? "";
+    tokens = usage?.completion_tokens ?? tokens;
+    if (killed.length === kills) continue;
+    victim ??= childrenOf(server.pid).find((pid) => !killed.includes(pid));
+    if (victim === undefined || ++pieces < 5) continue;
+    process.kill(victim, "SIGKILL");
+    killed.push(victim);
+    [victim, pieces] = [undefined, 0];
+  }
+  return { text, tokens, killed: killed.length };
+}
+
+test("workers killed in the middle of an answer: the stream goes on, and says and counts what it would have", async () => {
   await answers(client);
+  const whole = await told(0);
+  expect(await told(2)).toEqual({ ...whole, tokens: story.max_tokens, killed: 2 });
+});
+
+test("a worker killed in the middle of a whole answer: it comes all the same", async () => {
+  const content = async () => (await client.chat.completions.create(story)).choices[0]?.message.content;
+  const whole = await content();
+  const asked = content();
+  await until("the request is in flight", async () => (await requestsOf(server)) === 1);
   const before = await worker(server);
+  process.kill(before, "SIGKILL");
+  expect([await asked, (await worker(server)) === before]).toEqual([whole, false]);
+});
+
+test("an answer whose model is stopped meanwhile ends with a clear error, and the model is not loaded again", async () => {
+  await answers(client);
   const stream = await client.chat.completions.create({ ...endless, stream: true });
   let pieces = 0;
   const ended = await (async () => {
-    for await (const _ of stream) if (++pieces === 3) process.kill(before, "SIGKILL");
+    for await (const _ of stream)
+      if (++pieces === 3)
+        await fetch(`${server.url}/exo/v1/stop`, {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify({ model: "smollm2", now: true }),
+        });
   })().catch((error: unknown) => error);
-  const said = await answers(client);
   expect({
     ended: [ended instanceof APIError, (ended as APIError).code, String(ended)],
-    said,
-    same: (await worker(server)) === before,
+    held: await server.held(),
   }).toEqual({
-    ended: [true, "unavailable", expect.stringContaining("SIGKILL")],
-    said: PARIS,
-    same: false,
+    ended: [true, "unavailable", expect.stringContaining("the model was stopped")],
+    held: [],
   });
-});
-
-test("a worker killed in the middle of a whole answer: that request gets 503, the next one an answer", async () => {
-  await answers(client);
-  const asked = client.chat.completions.create(endless).catch((error: unknown) => error);
-  await until("the request is in flight", async () => (await requestsOf(server)) === 1);
-  process.kill(await worker(server), "SIGKILL");
-  const failed = await asked;
-  expect([
-    failed instanceof InternalServerError,
-    (failed as InternalServerError).status,
-    String(failed),
-  ]).toEqual([true, 503, expect.stringContaining("SIGKILL")]);
-  expect(await answers(client)).toBe(PARIS);
 });
 
 test("a client that leaves ends its work, whether it streamed or waited", async () => {
