@@ -1,5 +1,4 @@
 /** The workers that one request was given to: whether another may have it, and what is said when none may. */
-import type { Address } from "#protocol/ids";
 import type { ProblemBody } from "#protocol/problem";
 import { cutOff, poisonous } from "./endings.ts";
 
@@ -20,7 +19,6 @@ export class Attempts {
   /** Workers lost at one token, one after the other. */
   #crashes = 0;
   #crashedAt = -1;
-  #lostWorker: Address | undefined;
   #seekUntilMs: number | undefined;
   #restMs = REST_MS_FIRST;
 
@@ -48,9 +46,8 @@ export class Attempts {
     this.#seekUntilMs ??= this.#nowMs() + SEEK_MS;
   }
 
-  /** It died when so many tokens were there, which may be the request's fault if it had begun. */
-  crashed(worker: Address, tokens: number, hadBegun: boolean): void {
-    this.#lostWorker = worker;
+  /** A worker died when so many tokens were there, which may be the request's fault if it had begun. */
+  crashed(tokens: number, hadBegun: boolean): void {
     this.#seekUntilMs = undefined;
     if (!hadBegun) return;
     this.#crashes = this.#crashedAt === tokens ? this.#crashes + 1 : 1;
@@ -60,11 +57,6 @@ export class Attempts {
   /** It had too much to do to look at the request: that was no attempt. */
   notTaken(): void {
     this.#count -= 1;
-  }
-
-  /** Whoever names it has not heard yet. */
-  isKnownDead(worker: Address): boolean {
-    return worker === this.#lostWorker;
   }
 
   /** Whether somebody who could take the request is still looked for. */

@@ -47,6 +47,8 @@ export class Request {
   #tries = 0;
   /** Of the try under way. */
   #id: RequestId | undefined;
+  /** It shall not be named again by who has not heard of its end. */
+  #lost: Address | undefined;
   #cancelRest = () => {};
 
   constructor(generation: Generation, ports: RequestPorts) {
@@ -116,7 +118,7 @@ export class Request {
   /** Its worker does not go on with it. */
   failed(id: RequestId, problem: ProblemBody): void {
     if (id !== this.#id) return;
-    if (problem.kind === "unavailable") this.#lose(problem);
+    if (problem.kind === "unavailable") this.#lose(problem, this.#worker);
     else if (problem.kind === "overloaded" && this.#attempts.count > 1 && !this.#journal.isStarted) {
       this.#attempts.notTaken();
       this.#id = undefined;
@@ -131,8 +133,8 @@ export class Request {
       this.#tell({ type: "Failed", problem });
       return;
     }
-    this.#attempts.crashed(worker, this.#journal.count, this.#journal.isStarted);
-    this.#lose(problem);
+    this.#attempts.crashed(this.#journal.count, this.#journal.isStarted);
+    this.#lose(problem, worker);
   }
 
   abandon(): void {
@@ -154,7 +156,8 @@ export class Request {
     if (this.#chart.getSnapshot().status === "active") this.#chart.send(event);
   }
 
-  #lose(problem: ProblemBody): void {
+  #lose(problem: ProblemBody, worker?: Address): void {
+    this.#lost = worker;
     this.#journal.lost();
     this.#attempts.lost();
     this.#tell({ type: "Lost", problem });
@@ -164,7 +167,10 @@ export class Request {
     this.#id = undefined;
     const { system, self, supervisor } = this.#ports;
     try {
-      const question = Supervisor.Acquire({ model: this.#generation.model });
+      const question = Supervisor.Acquire({
+        model: this.#generation.model,
+        ...(this.#lost && { lost: this.#lost }),
+      });
       const waitMs = this.#attempts.count > 0 ? REACQUIRE_MS : ACQUIRE_MS;
       const answer = await system.ask<SupervisorReply>(supervisor, question, self, waitMs);
       if (answer.type === "SupervisorReply.Acquired") this.#tell({ type: "Acquired", worker: answer.worker });
@@ -180,12 +186,12 @@ export class Request {
     const { id } = this.#generation;
     const tried = this.#tries === 1 ? id : (`${id}~${this.#tries}` as RequestId);
     this.#ports.hear(tried, this);
-    const refusal = this.#attempts.isKnownDead(worker) ? gone(worker) : this.#give(worker, tried);
+    const refusal = this.#give(worker, tried);
     if (!refusal) {
       this.#id = tried;
       this.#attempts.taken();
       this.#journal.opened();
-    } else if (refusal.kind === "unavailable") queueMicrotask(() => this.#lose(refusal));
+    } else if (refusal.kind === "unavailable") queueMicrotask(() => this.#lose(refusal, worker));
     else queueMicrotask(() => this.#tell({ type: "Failed", problem: refusal }));
   }
 

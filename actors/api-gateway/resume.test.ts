@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import type { Delta } from "#protocol/generation";
 import type { ProblemBody } from "#protocol/problem";
-import { asked, house, listening, never } from "./test/house.ts";
+import { addressOf, asked, house, listening, never } from "./test/house.ts";
 
 const started: Delta = { type: "started", promptTokens: [7, 8] };
 const word = (text: string, index: number): Delta => ({ type: "text", text, tokens: [100 + index], index });
@@ -180,12 +180,12 @@ test("a failure of the request itself is not tried elsewhere", async () => {
   expect([await ended, given().length]).toEqual([problem, 1]);
 });
 
-test("whoever names a dead worker is asked again until there is a living one", async () => {
-  const { generate, settle, says, lost, clock, given } = house([
+test("it is asked again, and told which worker is dead, until there is a living one", async () => {
+  const { generate, settle, says, lost, clock, given, losses } = house([
     "w1",
-    "w1",
+    "closed1",
     { kind: "unavailable", message: "nobody leads" },
-    "closed",
+    "closed2",
     "w2",
   ]);
   const { ended } = listening(generate(asked(), never));
@@ -200,7 +200,8 @@ test("whoever names a dead worker is asked again until there is a living one", a
   const id = given().at(-1)?.id ?? "";
   says("w2", id, started);
   says("w2", id, finish(0));
-  expect([await ended, given().length]).toEqual(["ended", 2]);
+  const dead = ["w1", "closed1", "closed1", "closed2"].map(addressOf);
+  expect([await ended, given().length, losses]).toEqual(["ended", 2, [undefined, ...dead]]);
 });
 
 test("it is asked in vain for a minute, then the client is told", async () => {

@@ -7,7 +7,7 @@ import type { Delta, Generation } from "#protocol/generation";
 import type { Address, RequestId } from "#protocol/ids";
 import { type ProblemBody, problemBody } from "#protocol/problem";
 import { GenerationReply, type ShardWorkerMessage } from "#protocol/shard-worker";
-import { SupervisorReply } from "#protocol/supervisor";
+import { type SupervisorMessage, SupervisorReply } from "#protocol/supervisor";
 import { requests } from "../requests.ts";
 
 const facts = {
@@ -55,8 +55,10 @@ export function house(says: readonly Say[]) {
   const system = new ActorSystem("node", clock);
   const [self, boss] = [system.address("api-gateway"), system.address("supervisor")];
   const toSay = [...says];
+  const losses: (Address | undefined)[] = [];
   const sent: { readonly worker: string; readonly message: ShardWorkerMessage }[] = [];
-  system.spawn("supervisor", ({ reply }) => {
+  system.spawn<SupervisorMessage>("supervisor", ({ message, reply }) => {
+    if (message.type === "Supervisor.Acquire") losses.push(message.lost);
     const next = toSay.shift();
     if (next === undefined) return;
     if (typeof next !== "string") reply(SupervisorReply.Refused({ problem: next }));
@@ -82,6 +84,8 @@ export function house(says: readonly Say[]) {
     ...face,
     clock,
     sent,
+    /** The workers that were said to be lost when another was asked for. */
+    losses,
     /** Lets all messages arrive that are on their way. */
     async settle(): Promise<void> {
       for (let turn = 0; turn < 8; turn++) await new Promise<void>((resolve) => setImmediate(resolve));

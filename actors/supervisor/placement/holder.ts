@@ -23,8 +23,8 @@ export interface HolderPorts extends Omit<InstancePorts, "ended" | "lost" | "sel
   readonly prepare: () => Promise<void>;
   /** What this machine holds is another. */
   readonly changed: () => void;
-  /** Requests on that worker of this machine get no answer any more. */
-  readonly lost: (worker: Address, problem: ProblemBody) => void;
+  /** Requests on that worker of this machine get no answer any more; `stopped`: because somebody wanted that. */
+  readonly lost: (worker: Address, problem: ProblemBody, stopped: boolean) => void;
 }
 
 export class Holder {
@@ -101,7 +101,7 @@ export class Holder {
       self: boss,
       instance: id,
       epoch,
-      lost,
+      lost: (worker, problem) => lost(worker, problem, isStopped(this.#ports.agreed(), id)),
       shard: async () => {
         await before;
         const shard = await shardOf(model, digest);
@@ -140,6 +140,12 @@ export class Holder {
     if (this.#system.send(`${leader}/placement` as Address, Placement.Held({ heard, stages: parts }), stages))
       this.#told = { leader, link, what };
   }
+}
+
+/** Whether somebody wanted the model's end. */
+export function isStopped({ instances }: Agreed, id: string): boolean {
+  const record = instances.find((each) => each.id === id);
+  return record === undefined || record.state === "draining";
 }
 
 /** Whether the log gives this machine a part in that epoch. */

@@ -28,7 +28,8 @@ export interface PlacementOptions extends Pick<InstancePorts, "startWorker"> {
   /** What `states` tells is another. */
   readonly changed: () => void;
   /** Requests on that worker get no answer any more. */
-  readonly lost: (worker: Address, problem: ProblemBody) => void;
+  /** `stopped`: somebody wanted its end. */
+  readonly lost: (worker: Address, problem: ProblemBody, stopped?: boolean) => void;
   readonly troubled: (why: string) => void;
 }
 

@@ -6,6 +6,7 @@ import { Problem, type ProblemBody, problemOf } from "#protocol/problem";
 import type { ShardFacts } from "#protocol/shard";
 import type { ModelState } from "#protocol/supervisor";
 import type { Agreed } from "../cluster/agreed.ts";
+import { isStopped } from "./holder.ts";
 
 export interface Acquiring {
   readonly model: string;
@@ -49,8 +50,8 @@ export interface ServingPorts {
   /** What this machine holds of it. */
   readonly stateOf: (instance: string) => ModelState | undefined;
   readonly abandon: (instance: string) => Promise<void>;
-  /** Tells the gateway that requests on that worker get no answer any more. */
-  readonly lost: (worker: Address, problem: ProblemBody) => void;
+  /** Tells the gateway that requests on that worker get no answer any more; `stopped`: because somebody wanted that. */
+  readonly lost: (worker: Address, problem: ProblemBody, stopped: boolean) => void;
 }
 
 /** Two elections: by then a majority is not there. */
@@ -65,6 +66,8 @@ export class Serving {
   readonly #ports: ServingPorts;
   /** Workers that were given out, and of what. */
   readonly #given = new Map<Address, { readonly id: string; readonly epoch: number }>();
+  /** Workers that ended because somebody wanted that: answers they held do not bring their models back. */
+  readonly #stopped = new Set<Address>();
 
   constructor(ports: ServingPorts) {
     this.#ports = ports;
@@ -76,6 +79,7 @@ export class Serving {
     if (!wish && agreed().instances.length === 0 && others() === 0) return undefined;
     const own = await this.#ports.own(model);
     const name = own?.name ?? model;
+    this.#refuseIfStopped(name, lost);
     const isStanding = (): boolean => (this.#placed(name)?.state ?? "failed") !== "failed";
     let notes: readonly string[] = [];
     if (wish || !isStanding()) {
@@ -124,10 +128,19 @@ export class Serving {
       const record = agreed().instances.find((each) => each.id === id);
       const isThere = record?.epoch === epoch && record.state !== "failed" && !this.#broken(record);
       if (isThere) continue;
+      if (isStopped(agreed(), id)) this.#stopped.add(worker);
       this.#given.delete(worker);
       const why = record ? (this.#broken(record) ?? "it is placed anew") : "it was stopped";
-      lost(worker, { kind: "unavailable", message: `the model went away: ${why}` });
+      lost(worker, { kind: "unavailable", message: `the model went away: ${why}` }, isStopped(agreed(), id));
     }
+  }
+
+  /** Throws Problem where the worker that somebody lost had been stopped on purpose. */
+  #refuseIfStopped(name: string, lost: Address | undefined): void {
+    if (!lost) return;
+    const { id } = this.#given.get(lost) ?? {};
+    if (this.#stopped.has(lost) || (id !== undefined && isStopped(this.#ports.agreed(), id)))
+      throw new Problem("cancelled", `${name} was stopped`);
   }
 
   #placed(model: string): PlacedInstance | undefined {
