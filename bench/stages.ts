@@ -1,0 +1,81 @@
+/**
+ * What a stage costs beyond its layers: the same tokens by one machine's token loop, and by stages in one process that pass hidden
+ * state on through the codec. The difference, per token and stage, is what splitting a model adds to computing; links are not measured
+ * (bench/links.ts). Run: bun bench/stages.ts [GGUF file or folder] [stages]
+ */
+import type { Engine } from "#actors/shard-worker/engine/engine";
+import { type Loaded, loadShard } from "#actors/shard-worker/loading";
+import { memoryGroup } from "#actors/shard-worker/memory-group";
+import { medianOf } from "#actors/supervisor/bench/statistics";
+import { builtFolder } from "#ffi/built-library";
+import type { RequestId } from "#protocol/ids";
+import { modelPath } from "./models.ts";
+
+const ROUNDS = 12;
+const TOKENS = 48;
+const [name = "smollm2", count = "2"] = process.argv.slice(2);
+const path = await modelPath(name);
+const clock = {
+  nowMs: () => performance.now(),
+  epochSeconds: () => 0,
+  after: () => () => {},
+  freshId: () => "id",
+};
+const load = (layers?: { start: number; end: number }): Loaded =>
+  loadShard(
+    { model: name, path, contextLength: 1024, ...(layers && { layers }) },
+    builtFolder,
+    clock,
+    () => {},
+  );
+
+const whole = load();
+const layers = whole.facts.layers;
+const stages = Number(count);
+const cut = (stage: number): number => Math.round((stage * layers) / stages);
+const group = memoryGroup(
+  Array.from({ length: stages }, (_, stage) => load({ start: cut(stage), end: cut(stage + 1) })),
+);
+const engine = whole.engine?.();
+if (!engine) throw new Error("a whole model has an engine");
+
+let asked = 0;
+/** Microseconds per token of an answer. */
+function time(by: Engine, step: () => boolean): number {
+  let firstMs = 0;
+  let lastMs = 0;
+  by.submit(
+    {
+      id: `r${asked++}` as RequestId,
+      model: name,
+      prompt: { type: "text", text: "Once upon a time" },
+      sampling: { temperature: 0 },
+      stop: [],
+      ignoreEos: true,
+      maxTokens: TOKENS + 1,
+    },
+    {
+      delta: ({ type }) => {
+        if (type !== "text") return;
+        lastMs = performance.now();
+        firstMs ||= lastMs;
+      },
+      failed: (error) => {
+        throw error;
+      },
+    },
+  );
+  while (step());
+  return ((lastMs - firstMs) * 1000) / TOKENS;
+}
+
+const rounds = Array.from({ length: ROUNDS }, () => ({
+  one: time(engine, () => engine.step()),
+  split: time(group.engine, group.step),
+}));
+const [one, split] = [medianOf(rounds.map((each) => each.one)), medianOf(rounds.map((each) => each.split))];
+const added = rounds.map((each) => (each.split - each.one) / stages).sort((a, b) => a - b);
+console.log(
+  `${name}: one machine ${one.toFixed(0)} us a token, ${stages} stages one after the other ${split.toFixed(0)} us; ` +
+    `a stage adds ${medianOf(added).toFixed(0)} us (${added[0]?.toFixed(0)} to ${added.at(-1)?.toFixed(0)})`,
+);
