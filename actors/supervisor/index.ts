@@ -29,7 +29,8 @@ export function supervisor(ports: SupervisorPorts): Behaviour<SupervisorMessage 
 
   async function acquire(asked: Omit<Acquiring, "isHeld">): Promise<AnyMessage> {
     const { model } = asked;
-    const shared = await acrossOf(ports, asked)?.acquire({ ...asked, isHeld: (path) => instances.has(path) });
+    const isHeld = (name: string) => instances.has(name) || byName(name) !== undefined;
+    const shared = await acrossOf(ports, asked)?.acquire({ ...asked, isHeld });
     return SupervisorReply.Acquired({ model, ...(shared ?? (await (await named(model)).ready())) });
   }
 

@@ -1,8 +1,10 @@
 /** Which machines hold which layers: the planner's choice among those that have the very same checkpoint. Pure. */
 import { DEFAULT_WISH, type Home, type Machine, type Wish } from "#actors/planner/home";
 import { homeOf, type Known } from "#actors/planner/home-of";
+import { balanced } from "#actors/planner/placement/balance";
+import type { Placement } from "#actors/planner/placement/placement";
 import type { Prediction } from "#actors/planner/placement/predict";
-import { type Plans, plan } from "#actors/planner/plan";
+import { type Plans, plan, type Rejection } from "#actors/planner/plan";
 import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import type { CheckpointView, PlacementWish, Stage } from "#protocol/placement";
@@ -51,7 +53,9 @@ export function choose(question: Question): Choice {
   const { digest } = reference;
   for (const each of tries(wish, again)) {
     const best = fastest(plansFor(reference, home, question, each).flatMap(({ ranked }) => ranked));
-    if (best) return { stages: stagesOf(best, home), digest, notes };
+    if (!best) continue;
+    const placement = balanced(reference.shape, home, wishOf(reference, question, each), best.placement);
+    return { stages: stagesOf(placement, home), digest, notes };
   }
   const [asked] = tries(wish, false).slice(-1);
   throw nothing({
@@ -84,15 +88,23 @@ function tries({ nodes, minimumNodes = nodes?.length ?? 1, strategy }: Placement
   ];
 }
 
-function plansFor(
-  { shape }: CheckpointView,
+const wishOf = ({ shape }: CheckpointView, { kvBytes }: Question, { streams, minimumNodes }: Try): Wish => ({
+  ...DEFAULT_WISH,
+  context: contextOf(shape),
+  kvBytes,
+  streams,
+  minimumNodes,
+});
+
+const plansFor = (
+  reference: CheckpointView,
   home: Home,
-  { kvBytes }: Question,
-  { strategies, ...more }: Try,
-): readonly Plans[] {
-  const wish: Wish = { ...DEFAULT_WISH, context: contextOf(shape), kvBytes, ...more };
-  return strategies.map((each) => plan(shape, home, wish, each));
-}
+  question: Question,
+  asked: Try,
+): readonly Plans[] => {
+  const wish = wishOf(reference, question, asked);
+  return asked.strategies.map((each) => plan(reference.shape, home, wish, each));
+};
 
 const contextOf = ({ contextLength = DEFAULT_WISH.context }: CheckpointView["shape"]): number =>
   Math.min(DEFAULT_WISH.context, contextLength);
@@ -162,7 +174,7 @@ function among(all: Home, able: readonly (string | undefined)[], freed: Readonly
 const fastest = (all: readonly Prediction[]): Prediction | undefined =>
   all.toSorted((a, b) => a.stepMs - b.stepMs)[0];
 
-const stagesOf = ({ placement }: Prediction, home: Home): readonly Stage[] =>
+const stagesOf = (placement: Placement, home: Home): readonly Stage[] =>
   placement.flatMap(({ machines: [at = 0], start, end }) => {
     const node = home.machines[at]?.node;
     return node ? [{ node, layers: { start, end } }] : [];
@@ -177,7 +189,11 @@ interface Nothing {
 }
 
 function nothing({ model, reference, plans, home, notes }: Nothing): Problem {
-  const reasons = plans.flatMap(({ rejected }) => rejected.map((each) => reasonOf(each, home)));
+  // Where machines are too few, memory need not be.
+  const isShort = (each: Rejection) => each.type !== "home" || each.shortBytes > 0;
+  const reasons = plans.flatMap(({ rejected }) =>
+    rejected.filter(isShort).map((each) => reasonOf(each, home)),
+  );
   const closest = plans.find((each) => each.closest)?.closest;
   const rejected = [...new Set([...reasons, ...notes])];
   return nothingFits(model, contextOf(reference.shape), { rejected, ...(closest && { closest }) });

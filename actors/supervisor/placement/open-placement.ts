@@ -141,6 +141,7 @@ function servingPorts(
     release: (leader, model, now) => ask(leader, Placement.Release({ model, now }), RELEASE_MS),
     stateOf: (instance) => holder.stateOf(instance),
     abandon: (instance) => holder.abandon(instance),
+    watch: (worker, told) => system.watch(worker, ({ why }) => told(why)),
     lost,
   };
 }

@@ -15,6 +15,8 @@ import { decided } from "./survey.ts";
 const RESTARTS = { restarts: 3, withinMs: 60_000 };
 const PAUSES_MS = [200, 1_000, 5_000];
 
+const WATCHING = ["loading", "joining", "ready"] as const;
+
 /** What a machine said last of what it holds. */
 export interface Report {
   /** How far it knew the log. */
@@ -58,7 +60,8 @@ export class Placed {
         drain: fromPromise(({ input }) => this.#drain(input.now)),
       },
       actions: {
-        look: () => this.look(),
+        // The snapshot still shows the state before.
+        look: () => queueMicrotask(() => this.look()),
         say: (_, { message }) => troubled(`${model} is placed anew: ${message}`),
         fail: (_, problem) => this.#tellHome({ does: "fail", problem }),
         forget: () => this.#tellHome({ does: "gone" }),
@@ -90,12 +93,18 @@ export class Placed {
   /** Looks how its stages are, as far as machines have said. */
   look(): void {
     const record = this.#record;
-    if (!record) return;
+    if (!record || !this.#isWatching) return;
     const { stages, state } = record;
     const trouble = stages.map((stage) => this.#troubleOf(record, stage)).find((each) => each !== undefined);
     if (trouble) this.#tell({ type: "Broken", ...trouble });
     else if (state === "loading" && stages.every((stage) => this.#held(record, stage)?.state === "loaded"))
       this.#tell({ type: "Loaded" });
+  }
+
+  /** What is broken already is not looked at before it is placed anew. */
+  get #isWatching(): boolean {
+    const snapshot = this.#chart.getSnapshot();
+    return WATCHING.some((state) => snapshot.matches({ working: state }));
   }
 
   get #record(): PlacedInstance | undefined {

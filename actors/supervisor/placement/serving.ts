@@ -13,8 +13,8 @@ export interface Acquiring {
   readonly wish?: PlacementWish;
   /** A worker that failed whoever asks. */
   readonly lost?: Address;
-  /** Whether the model at that path is held by this machine alone. */
-  readonly isHeld: (path: string) => boolean;
+  /** Whether the model of that name or at that path is held by this machine alone. */
+  readonly isHeld: (model: string) => boolean;
 }
 
 export interface Acquired {
@@ -50,6 +50,8 @@ export interface ServingPorts {
   /** What this machine holds of it. */
   readonly stateOf: (instance: string) => ModelState | undefined;
   readonly abandon: (instance: string) => Promise<void>;
+  /** Calls back when that worker ends or cannot be reached any more; the returned function takes it back. */
+  readonly watch: (worker: Address, told: (why: string) => void) => () => void;
   /** Tells the gateway that requests on that worker get no answer any more; `stopped`: because somebody wanted that. */
   readonly lost: (worker: Address, problem: ProblemBody, stopped: boolean) => void;
 }
@@ -60,12 +62,20 @@ const LEADER_MS = 10_000;
 const ORPHANED_MS = 4_000;
 /** A worker that somebody lost and that the home still counts on is tried again after so long. */
 const LOST_MS = 15_000;
+/** Workers that were stopped on purpose and are remembered: those who lost them ask within moments. */
+const STOPPED_MAX = 64;
+/** What the home agreed on is known everywhere within a quarter of a second. */
+const LAG_MS = 500;
 const LOOK_EVERY_MS = 100;
+
+interface Given extends Pick<PlacedInstance, "id" | "epoch"> {
+  readonly unwatch: () => void;
+}
 
 export class Serving {
   readonly #ports: ServingPorts;
   /** Workers that were given out, and of what. */
-  readonly #given = new Map<Address, { readonly id: string; readonly epoch: number }>();
+  readonly #given = new Map<Address, Given>();
   /** Workers that ended because somebody wanted that: answers they held do not bring their models back. */
   readonly #stopped = new Set<Address>();
 
@@ -75,17 +85,14 @@ export class Serving {
 
   /** Resolves once the model can answer; undefined when this machine is to hold it by itself. Throws Problem. */
   async acquire({ model, wish, lost, isHeld }: Acquiring): Promise<Acquired | undefined> {
-    const { agreed, others, fits } = this.#ports;
-    if (!wish && agreed().instances.length === 0 && others() === 0) return undefined;
+    const { agreed, others } = this.#ports;
+    this.#refuseIfStopped(model, lost);
+    if (!wish && agreed().instances.length === 0 && (others() === 0 || isHeld(model))) return undefined;
     const own = await this.#ports.own(model);
     const name = own?.name ?? model;
-    this.#refuseIfStopped(name, lost);
-    const isStanding = (): boolean => (this.#placed(name)?.state ?? "failed") !== "failed";
-    let notes: readonly string[] = [];
-    if (wish || !isStanding()) {
-      if (!wish && (others() === 0 || (own && (isHeld(own.path) || fits(own.path))))) return undefined;
-      notes = await this.#place(name, wish ?? this.#placed(name)?.wish ?? {});
-    }
+    if (!wish && this.#isForOne(name, own, isHeld)) return undefined;
+    const isNew = wish || !this.#isStanding(name);
+    const notes = isNew ? await this.#place(name, wish ?? this.#placed(name)?.wish ?? {}) : [];
     const ready = await this.#ready(name, { lost, own });
     return ready && { ...ready, ...(notes.length > 0 && { notes: [...notes] }) };
   }
@@ -104,7 +111,7 @@ export class Serving {
   states(): readonly ModelState[] {
     const { agreed, nameOf, stateOf } = this.#ports;
     return agreed().instances.map((record): ModelState => {
-      const { id, model, state, stages, facts, problem } = record;
+      const { id, model, stages, facts, problem } = record;
       const here = stateOf(id);
       const worker = stages.at(-1)?.worker;
       return {
@@ -112,7 +119,7 @@ export class Serving {
         requests: 0,
         ...here,
         model,
-        state: state === "draining" ? "stopping" : state,
+        state: this.#shown(record),
         ...(worker && { worker }),
         ...(facts && { facts }),
         ...(problem && { problem }),
@@ -121,18 +128,28 @@ export class Serving {
     });
   }
 
+  /** One that lost a machine is loaded anew, unless nobody is there to decide where. */
+  #shown(record: PlacedInstance): ModelState["state"] {
+    if (record.state === "draining") return "stopping";
+    if (record.state !== "ready" || !this.#broken(record)) return record.state;
+    return this.#leaderNow ? "loading" : "failed";
+  }
+
   /** The log or a machine is another: requests on workers that are gone are told. */
   follow(): void {
-    const { agreed, lost } = this.#ports;
+    const { instances } = this.#ports.agreed();
     for (const [worker, { id, epoch }] of this.#given) {
-      const record = agreed().instances.find((each) => each.id === id);
-      const isThere = record?.epoch === epoch && record.state !== "failed" && !this.#broken(record);
-      if (isThere) continue;
-      if (isStopped(agreed(), id)) this.#stopped.add(worker);
-      this.#given.delete(worker);
-      const why = record ? (this.#broken(record) ?? "it is placed anew") : "it was stopped";
-      lost(worker, { kind: "unavailable", message: `the model went away: ${why}` }, isStopped(agreed(), id));
+      const record = instances.find((each) => each.id === id);
+      if (isStopped(this.#ports.agreed(), id)) this.#noteStopped(worker);
+      if (!record) this.#lost(worker, "it was stopped");
+      else if (record.epoch !== epoch || record.state === "failed") this.#lost(worker, "it is placed anew");
+      else this.#lostWith(worker, this.#broken(record));
     }
+  }
+
+  #noteStopped(worker: Address): void {
+    for (const old of this.#stopped) if (this.#stopped.size >= STOPPED_MAX) this.#stopped.delete(old);
+    this.#stopped.add(worker);
   }
 
   /** Throws Problem where the worker that somebody lost had been stopped on purpose. */
@@ -141,6 +158,10 @@ export class Serving {
     const { id } = this.#given.get(lost) ?? {};
     if (this.#stopped.has(lost) || (id !== undefined && isStopped(this.#ports.agreed(), id)))
       throw new Problem("cancelled", `${name} was stopped`);
+  }
+
+  #lostWith(worker: Address, why: string | undefined): void {
+    if (why !== undefined) this.#lost(worker, why);
   }
 
   #placed(model: string): PlacedInstance | undefined {
@@ -164,6 +185,24 @@ export class Serving {
       return heard >= epoch || instances.some((each) => each.id === id && each.epoch >= epoch);
     }, LEADER_MS);
     return notes;
+  }
+
+  /** Whether this machine alone holds it, or can. */
+  #isForOne(name: string, own: Own | undefined, isHeld: Acquiring["isHeld"]): boolean {
+    const { others, fits } = this.#ports;
+    const here = own !== undefined && isHeld(own.path);
+    if (this.#isStanding(name)) return here && this.#isOrphaned(name);
+    return others() === 0 || here || (own !== undefined && fits(own.path));
+  }
+
+  #isStanding(name: string): boolean {
+    return (this.#placed(name)?.state ?? "failed") !== "failed";
+  }
+
+  /** A machine of it is gone, and nobody leads who could place it anew. */
+  #isOrphaned(name: string): boolean {
+    const record = this.#placed(name);
+    return record !== undefined && this.#leaderNow === undefined && this.#broken(record) !== undefined;
   }
 
   async #ready(
@@ -192,8 +231,21 @@ export class Serving {
     const { id, epoch, state, stages, facts } = record;
     const last = stages.at(-1);
     if (state !== "ready" || !last?.worker || !facts || this.#broken(record)) return undefined;
-    this.#given.set(last.worker, { id, epoch });
-    return { worker: last.worker, facts };
+    const { worker } = last;
+    if (!this.#given.has(worker)) {
+      // If it was stopped, the log says so first.
+      const told = (why: string) => this.#ports.clock.after(LAG_MS, () => this.#lost(worker, why));
+      const unwatch = this.#ports.watch(worker, told);
+      this.#given.set(worker, { id, epoch, unwatch });
+    }
+    return { worker, facts };
+  }
+
+  #lost(worker: Address, why: string): void {
+    this.#given.get(worker)?.unwatch();
+    if (!this.#given.delete(worker)) return;
+    const problem: ProblemBody = { kind: "unavailable", message: `the model went away: ${why}` };
+    this.#ports.lost(worker, problem, this.#stopped.has(worker));
   }
 
   /** Nobody leads who could place it anew: this machine holds it alone, where it can. */

@@ -1,0 +1,152 @@
+/** Who leads places a model and looks after it, in a home whose log and machines are the test's. */
+import { expect, test } from "bun:test";
+import type { ProblemBody } from "#protocol/problem";
+import { checkpoint, World } from "./world.ts";
+
+const BROKE: ProblemBody = { kind: "unavailable", message: "the worker ended" };
+const FULL: ProblemBody = { kind: "doesNotFit", message: "no memory" };
+
+test("a model is loaded by all of its machines, joined, and ready", async () => {
+  const world = new World("a", "b");
+  const notes = await world.place({ nodes: ["a", "b"] });
+  const [record] = world.instances;
+  expect({
+    notes,
+    shown: world.shown,
+    said: world.said,
+    workers: record?.stages.map(({ worker }) => worker),
+  }).toEqual({
+    notes: [],
+    shown: "ready a:0-2 b:2-4",
+    said: ["a joins 2", "b joins 2"],
+    workers: ["a/worker-1", "b/worker-1"] as never,
+  });
+});
+
+test("one machine that cannot load its part ends the whole placement, and says why", async () => {
+  const world = new World("a", "b");
+  world.machine("b").outcome = FULL;
+  await world.place({ nodes: ["a", "b"] });
+  await world.settle(1000);
+  const [first] = world.instances;
+  world.machine("b").outcome = "loads";
+  const refused = await world.place({ nodes: ["a", "b"] });
+  expect([world.shown, first?.state, String(refused)]).toEqual([
+    expect.stringMatching(
+      /^failed: no memory; no plan fits m .* 2 machines are asked for, 1 can take part; b is left out for 60 s: no memory$/,
+    ),
+    "failed",
+    expect.stringContaining("b is left out for 59 s: no memory"),
+  ]);
+});
+
+test("a machine that is not asked for by name gives way to another when it cannot load", async () => {
+  const world = new World("a", "b", "c");
+  world.machine("b").outcome = FULL;
+  await world.place({ minimumNodes: 2 });
+  await world.settle(1000);
+  expect([world.shown, world.instances[0]?.epoch]).toEqual(["ready a:0-2 c:2-4", 2]);
+});
+
+test("the loss of a machine places the model anew over those that are left, with a higher epoch", async () => {
+  const world = new World("a", "b", "c");
+  await world.place({ nodes: ["a", "b", "c"], minimumNodes: 3 });
+  const before = world.shown;
+  await world.is("b", "dead");
+  const [record] = world.instances;
+  expect([
+    before.split(" ").length,
+    world.shown.split(" ")[0],
+    record?.epoch,
+    /b:/.test(world.shown),
+  ]).toEqual([4, "ready", 3, false]);
+});
+
+test("a worker that dies is started again with all others, three times within a minute, and then the model fails", async () => {
+  const world = new World("a", "b");
+  await world.place({ nodes: ["a", "b"] });
+  const epochs: string[] = [];
+  for (let death = 0; death < 4; death++) {
+    await world.becomes("b", BROKE);
+    await world.settle(6000);
+    epochs.push(world.shown);
+  }
+  expect([epochs, world.said.filter((line) => line.includes("placed anew")).length]).toEqual([
+    [...Array<string>(3).fill("ready a:0-2 b:2-4"), "failed: the worker ended"],
+    4,
+  ]);
+});
+
+test("what no longer fits fails, naming what is short and what would fit", async () => {
+  const world = new World("a", "b");
+  for (const machine of world.machines.values()) machine.freeBytes = 850e6;
+  await world.place({ nodes: ["a", "b"] });
+  const before = world.shown;
+  world.machine("a").freeBytes = 450e6;
+  await world.is("b", "dead");
+  expect([before, world.shown]).toEqual([
+    "ready a:0-2 b:2-4",
+    expect.stringMatching(
+      /^failed: b is dead; no plan fits m with a context of 512: .* short on a.*b takes no part: not connected now$/,
+    ),
+  ]);
+});
+
+test("a new leader goes on with what the log says, also in the middle of a load", async () => {
+  const world = new World("a", "b");
+  world.machine("b").outcome = undefined;
+  await world.place({ nodes: ["a", "b"] });
+  const loading = world.shown;
+  await world.newLeader();
+  await world.becomes("b", "loaded");
+  const ready = [world.shown, world.instances[0]?.epoch];
+  await world.newLeader();
+  await world.becomes("a", BROKE);
+  await world.settle(1000);
+  world.machine("b").outcome = "loads";
+  await world.becomes("b", "loaded");
+  expect([loading, ready, world.shown, world.instances[0]?.epoch]).toEqual([
+    "loading a:0-2 b:2-4",
+    ["ready a:0-2 b:2-4", 1],
+    "ready a:0-2 b:2-4",
+    3,
+  ]);
+});
+
+test("a machine that was restarted has lost its part", async () => {
+  const world = new World("a", "b");
+  await world.place({ nodes: ["a", "b"] });
+  world.machine("b").held.splice(0);
+  await world.newLeader();
+  expect([world.shown, world.instances[0]?.epoch]).toEqual(["ready a:0-2 b:2-4", 3]);
+});
+
+test("stopping ends the last stage first, as it needs the others for what it is doing", async () => {
+  const world = new World("a", "b");
+  await world.place({ nodes: ["a", "b"] });
+  world.said.splice(0);
+  await world.release();
+  expect([world.said, world.shown]).toEqual([["b ends", "a ends"], ""]);
+});
+
+test("a machine with another copy, and one without any, take no part and are named", async () => {
+  const world = new World("a", "b", "c", "d");
+  const parts = { ...checkpoint.parts, tensors: "others" };
+  world.machine("c").has = { ...checkpoint, digest: "other", quantisation: "4-bit affine, group 32", parts };
+  world.machine("d").has = { kind: "notFound", message: "nothing here" };
+  const notes = await world.place({ minimumNodes: 2 });
+  const refused = await new World("a").place({ nodes: ["a", "z"] });
+  const missing = new World("a", "b");
+  missing.machine("b").has = { kind: "notFound", message: "nothing here" };
+  expect([notes, world.shown, refused, await missing.place({ nodes: ["a", "b"] })]).toEqual([
+    [
+      "c has another m: tensors differs (4-bit affine, group 32 there, float32 here)",
+      "d does not have m (exo pull m there)",
+    ],
+    "ready a:0-2 b:2-4",
+    "no machine of this home is called z",
+    expect.stringContaining(
+      "2 machines are asked for, 1 can take part; b does not have m (exo pull m there)",
+    ),
+  ]);
+});

@@ -1,0 +1,263 @@
+/** A home in memory: a log that agrees at once, machines that load when a test says so, and the coordinator of production. */
+import type { Known } from "#actors/planner/home-of";
+import type { InstanceCommand } from "#actors/supervisor/cluster/instances";
+import { nextInstances } from "#actors/supervisor/cluster/instances";
+import { Coordinator } from "#actors/supervisor/placement/coordinator";
+import type { NodeView } from "#protocol/cluster";
+import type { Address, NodeId } from "#protocol/ids";
+import type { ModelShape } from "#protocol/model-shape";
+import type { LinkView, NodeFacts } from "#protocol/node";
+import type { CheckpointView, HeldStage, PlacedInstance } from "#protocol/placement";
+import { Problem, type ProblemBody } from "#protocol/problem";
+import { seeded } from "../sim/random.ts";
+import { VirtualTime } from "../sim/time.ts";
+
+export const MODEL = "m";
+/** Bytes of one layer of the model. */
+const LAYER = 100e6;
+
+/** Four layers. */
+const shape: ModelShape = {
+  architecture: "llama",
+  layers: Array.from({ length: 4 }, () => ({ bytes: LAYER, wholeBytes: 1e3, flops: 2 * LAYER })),
+  embeddingBytes: 1e6,
+  headBytes: 1e6,
+  tied: false,
+  hidden: 64,
+  feedForward: 128,
+  heads: 2,
+  kvHeads: 1,
+  headDims: 32,
+  vocabulary: 512,
+  contextLength: 512,
+  divisions: [],
+};
+
+export const checkpoint: CheckpointView = {
+  model: MODEL,
+  digest: "same",
+  parts: { config: "c", tensors: "t", tokenizer: "k" },
+  quantisation: "float32",
+  weightBytes: 4 * LAYER,
+  shape,
+};
+
+export const facts = {
+  architecture: "llama",
+  quantisation: "float32",
+  layers: 4,
+  contextLength: 512,
+  vocabularySize: 512,
+  weightBytes: 4 * LAYER,
+  loadMs: 1,
+};
+
+/** One machine: what it has, and what it does with a part that it is given. */
+export interface FakeMachine {
+  readonly node: NodeId;
+  state: NodeView["state"];
+  drained: boolean;
+  freeBytes: number;
+  has: CheckpointView | ProblemBody;
+  /** Undefined: it loads until the test says otherwise. */
+  outcome: "loads" | ProblemBody | undefined;
+  readonly held: HeldStage[];
+}
+
+const nodeFacts = (name: string, freeBytes: number): NodeFacts => ({
+  name,
+  version: "1",
+  os: "linux",
+  arch: "x64",
+  chip: "cpu",
+  cores: 2,
+  memoryBytes: 8e9,
+  freeBytes,
+  accelerators: [],
+  interfaces: [],
+  rdma: "none",
+});
+
+export class World {
+  readonly time = new VirtualTime();
+  readonly said: string[] = [];
+  readonly machines = new Map<string, FakeMachine>();
+  instances: readonly PlacedInstance[] = [];
+  index = 0;
+  leader = "a";
+  #coordinator: Coordinator;
+
+  constructor(...names: readonly string[]) {
+    for (const name of names)
+      this.machines.set(name, {
+        node: name as NodeId,
+        state: name === "a" ? "self" : "up",
+        drained: false,
+        freeBytes: 4e9,
+        has: checkpoint,
+        outcome: "loads",
+        held: [],
+      });
+    this.#coordinator = this.#made();
+  }
+
+  machine(name: string): FakeMachine {
+    const found = this.machines.get(name);
+    if (found) return found;
+    throw new Error(`no machine ${name}`);
+  }
+
+  /** Another leader: it knows what the log says, and hears from all machines again. */
+  async newLeader(): Promise<void> {
+    this.#coordinator.stop();
+    this.#coordinator = this.#made();
+    this.#coordinator.follow();
+    for (const machine of this.machines.values()) this.#tell(machine);
+    await this.settle();
+  }
+
+  async place(wish: PlacedInstance["wish"] = {}): Promise<unknown> {
+    const answer = this.#coordinator.place("a" as NodeId, { model: MODEL, wish }).then(
+      ({ notes }) => notes,
+      (error: unknown) => (error as Error).message,
+    );
+    await this.settle();
+    return await answer;
+  }
+
+  async release(): Promise<void> {
+    const released = this.#coordinator.release({ model: MODEL, now: true });
+    await this.settle();
+    await released;
+  }
+
+  /** What a part on that machine comes to. */
+  async becomes(name: string, state: "loaded" | ProblemBody): Promise<void> {
+    const machine = this.machine(name);
+    for (const [at, stage] of machine.held.entries())
+      machine.held[at] = { ...stage, ...ended(name, state, stage.epoch) };
+    this.#tell(machine);
+    await this.settle();
+  }
+
+  async is(name: string, state: NodeView["state"]): Promise<void> {
+    const machine = this.machine(name);
+    machine.state = state;
+    if (state === "dead") machine.held.splice(0);
+    this.#coordinator.follow();
+    await this.settle();
+  }
+
+  /** Time for everything that follows at once, and for the pauses before it is tried again. */
+  async settle(ms = 10): Promise<void> {
+    for (let turn = 0; turn < 20; turn++) {
+      await this.time.pass(ms / 20);
+      await Promise.resolve();
+    }
+  }
+
+  /** `ready@3 a:0-2 b:2-4`: state, how often it was placed, and the layers of each machine. */
+  get shown(): string {
+    return this.instances
+      .map(({ state, stages, problem }) =>
+        state === "failed"
+          ? `failed: ${problem?.message}`
+          : `${state} ${stages.map(({ node, layers }) => `${node}:${layers.start}-${layers.end}`).join(" ")}`,
+      )
+      .join("; ");
+  }
+
+  #made(): Coordinator {
+    return new Coordinator("a" as NodeId, {
+      clock: this.time.clock(seeded(1)),
+      trace: undefined,
+      agreed: () => ({
+        leader: this.leader as NodeId,
+        leads: true,
+        heard: this.index,
+        instances: this.instances,
+        propose: async (command) => this.#agree(command),
+      }),
+      known: async () => this.#known(),
+      look: async (node) => {
+        const { has } = this.machine(node);
+        if ("digest" in has) return has;
+        throw new Problem(has.kind, has.message);
+      },
+      join: async (node, { epoch, workers }) => {
+        if (!workers.includes(`${node}/worker-${epoch}` as Address))
+          throw new Problem("unavailable", "not here");
+        this.said.push(`${node} joins ${workers.length}`);
+      },
+      end: async (node) => {
+        this.said.push(`${node} ends`);
+        this.machine(node).held.splice(0);
+      },
+      kvBytes: 2,
+      troubled: (why) => this.said.push(why),
+    });
+  }
+
+  #agree(command: InstanceCommand) {
+    this.index += 1;
+    this.instances = nextInstances(this.instances, command, this.index);
+    for (const machine of this.machines.values()) this.#follow(machine);
+    queueMicrotask(() => this.#coordinator.follow());
+    return { term: 1, index: this.index };
+  }
+
+  /** A machine reads in the log what it has to hold. */
+  #follow(machine: FakeMachine): void {
+    if (machine.state === "dead") return;
+    const { node, held, outcome } = machine;
+    const wanted = this.instances.filter(
+      ({ state, stages }) => state !== "failed" && stages.some((stage) => stage.node === node),
+    );
+    const before = held.splice(0);
+    for (const { id, epoch } of wanted) {
+      const known = before.find((each) => each.instance === id && each.epoch === epoch);
+      const fresh: HeldStage = { instance: id, epoch, state: "loading" };
+      held.push(
+        known ?? { ...fresh, ...(outcome && ended(node, outcome === "loads" ? "loaded" : outcome, epoch)) },
+      );
+    }
+    this.#tell(machine);
+  }
+
+  #tell({ node, held, state }: FakeMachine): void {
+    if (state === "dead") return;
+    const [heard, stages] = [this.index, [...held]];
+    queueMicrotask(() => this.#coordinator.held(node, { heard, stages }));
+  }
+
+  #known(): Known {
+    const nodes = [...this.machines.values()].map(
+      ({ node, state, drained, freeBytes }): NodeView => ({
+        node,
+        name: node,
+        state,
+        leader: node === this.leader,
+        voter: true,
+        drained,
+        excluded: false,
+        labels: {},
+        addresses: [],
+        facts: nodeFacts(node, freeBytes),
+      }),
+    );
+    const links = nodes.flatMap(({ node: from }) =>
+      nodes.flatMap(({ node: to }): LinkView[] =>
+        from === to
+          ? []
+          : [{ from, to, rdma: "none", medium: "ethernet", latencyMs: 1, bytesPerSecond: 1e9 }],
+      ),
+    );
+    return { nodes, links };
+  }
+}
+
+/** How a part ended up. */
+const ended = (node: string, outcome: "loaded" | ProblemBody, epoch: number) =>
+  outcome === "loaded"
+    ? ({ state: "loaded", worker: `${node}/worker-${epoch}` as Address, facts } as const)
+    : ({ state: "failed", problem: outcome } as const);
