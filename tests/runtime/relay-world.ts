@@ -59,10 +59,10 @@ export class Machine {
     this.system.disconnect(other.id, "the cable was pulled");
   }
 
-  /** Starts one that is `<machine>/<name>`; `file` is its program. */
-  worker(name: string, file = `${import.meta.dir}/relay-worker.ts`): Worker {
+  /** Starts one that is `<machine>/<name>`; `file` is its program, `under` a command that runs that. */
+  worker(name: string, file = `${import.meta.dir}/relay-worker.ts`, under: readonly string[] = []): Worker {
     const { system } = this;
-    const command = [process.execPath, file];
+    const command = [...under, process.execPath, file];
     const started = startWorker({ command, env: process.env }, [name, this.id], systemClock, (why) =>
       system.disown(system.address(name), why.split(":")[0] ?? why),
     );
