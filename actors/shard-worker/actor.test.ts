@@ -3,8 +3,8 @@ import { expect, test } from "bun:test";
 import { createActor } from "xstate";
 import type { Address, RequestId } from "#protocol/ids";
 import type { AnyMessage } from "#protocol/message";
-import { problemBody } from "#protocol/problem";
-import type { ShardFacts } from "#protocol/shard";
+import { Problem, problemBody } from "#protocol/problem";
+import type { Group, ShardFacts } from "#protocol/shard";
 import { ShardWorker } from "#protocol/shard-worker";
 import { createHost } from "./host.ts";
 import { shardWorker } from "./index.ts";
@@ -17,11 +17,15 @@ function world() {
   const told: AnyMessage[] = [];
   let loaded = (_: ShardFacts): void => {};
   const released: string[] = [];
+  const joined = { refuses: false, parted: (_: Problem): void => {} };
   const engine = {
     load: () => new Promise<ShardFacts>((resolve) => (loaded = resolve)),
     submit: () => {},
     cancel: () => {},
-    join: () => {},
+    join(_: Group, parted: (problem: Problem) => void) {
+      if (joined.refuses) throw new Problem("invalid", "other layers");
+      joined.parted = parted;
+    },
     release: () => void released.push("released"),
   };
   const actor = createActor(shardWorker({ engine, tell: (_, message) => void told.push(message) })).start();
@@ -29,7 +33,7 @@ function world() {
     loaded(facts);
     await Promise.resolve();
   };
-  return { actor, told, finish, released };
+  return { actor, told, finish, released, joined };
 }
 
 test("a worker that holds a model, or loads one, refuses another and keeps its own", async () => {
@@ -74,6 +78,42 @@ test("before a model is held, requests are refused; after Unload another may be 
     ["GenerationReply.Failed", "ShardWorkerReply.Loaded", "ShardWorkerReply.Loaded"],
     "ready",
     ["released"],
+  ]);
+});
+
+const joinOf = (epoch: number) =>
+  ShardWorker.Join({ group: { instance: "i", epoch, stages: [asker, asker], stage: 1 }, replyTo: asker });
+
+test("a worker joins a group when it holds its layers, says why it does not, and when the group is over", async () => {
+  const { actor, told, finish, joined } = world();
+  actor.send(joinOf(1));
+  actor.send(load("first"));
+  await finish();
+  actor.send(joinOf(2));
+  joined.refuses = true;
+  actor.send(joinOf(3));
+  joined.parted(new Problem("unavailable", "a pass was lost"));
+  const said = told.filter(({ type }) => /Join|Part/.test(type));
+  expect<readonly object[]>(said).toEqual([
+    {
+      type: "ShardWorkerReply.JoinFailed",
+      instance: "i",
+      epoch: 1,
+      problem: { kind: "unavailable", message: "this worker holds no model yet" },
+    },
+    { type: "ShardWorkerReply.Joined", instance: "i", epoch: 2 },
+    {
+      type: "ShardWorkerReply.JoinFailed",
+      instance: "i",
+      epoch: 3,
+      problem: { kind: "invalid", message: "other layers" },
+    },
+    {
+      type: "ShardWorkerReply.Parted",
+      instance: "i",
+      epoch: 2,
+      problem: { kind: "unavailable", message: "a pass was lost" },
+    },
   ]);
 });
 

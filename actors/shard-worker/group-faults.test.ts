@@ -1,10 +1,13 @@
 /** What goes wrong between stages costs as little as it can, and never a wrong token. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import type { Address } from "#protocol/ids";
 import { problemBody } from "#protocol/problem";
 import type { PassMessage } from "./member.ts";
 import type { Carried } from "./memory-group.ts";
 import { type Heard, PROMPT, tokensOf, world } from "./tiny-group.ts";
+
+/** Models of several machines take their time on one that does other things too. */
+setDefaultTimeout(60_000);
 
 const passOf = ({ message }: Carried): PassMessage | undefined =>
   message.type === "ShardWorker.Pass" ? (message as PassMessage) : undefined;

@@ -1,7 +1,10 @@
 /** One model over several stages must say what it says on one machine, to the bit, whatever happens in between. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import type { RequestId } from "#protocol/ids";
 import { type Heard, LAYERS, mlx, type Options, OVER, PROMPT, tokensOf, world } from "./tiny-group.ts";
+
+/** Models of several machines take their time on one that does other things too. */
+setDefaultTimeout(60_000);
 
 const SPLITS: readonly (readonly number[])[] = [[1], [2], [3], [1, 2], [1, 3], [2, 3], [1, 2, 3]];
 const GREEDY = { sampling: { temperature: 0 } };
@@ -88,4 +91,24 @@ test("requests that come, go and are cancelled at any time say what they say on 
   });
   expect(wrong).toEqual([]);
   expect(mlx.liveHandles()).toBeLessThanOrEqual(handles + SPLITS.length * LAYERS * 20);
+});
+
+test("an answer that one split began goes on in another, and on one machine", () => {
+  const asked = { sampling: { seed: 5, presencePenalty: 0.5 }, maxTokens: 20, logprobs: 0 };
+  const alone = world(undefined);
+  const whole = alone.ask("whole", PROMPT, asked);
+  alone.run();
+  const wanted = tokensOf(whole);
+  const rests = [undefined, ...SPLITS].map((cuts, i) => {
+    const { ask, run } = world(cuts);
+    const tokens = wanted.slice(0, 3 + 2 * i);
+    const delivered = whole.flatMap((each) =>
+      "type" in each && each.type === "text" ? each.text.length : [],
+    );
+    const textLength = delivered.slice(0, tokens.length).reduce((sum, length) => sum + length, 0);
+    const rest = ask("rest", PROMPT, { ...asked, resume: { tokens, textLength } });
+    run();
+    return [...tokens, ...tokensOf(rest)];
+  });
+  expect(rests.filter((tokens) => !Bun.deepEquals(tokens, wanted))).toEqual([]);
 });
