@@ -1,7 +1,7 @@
 /** One model on several machines, as processes of one home on this machine: what its user sees, and what is left when one is killed. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { exo, freshFolder } from "../cli/exo.ts";
-import { members, msUntil, type Running, started } from "./processes.ts";
+import { type Machine, members, msUntil, type Running, started } from "./processes.ts";
 
 setDefaultTimeout(120_000);
 
@@ -81,4 +81,77 @@ test("a model is placed among three machines: on those that are named, and not w
     three: [0, true, ""],
     machines: 3,
   });
+});
+
+/** Always the same, and long enough to be cut in the middle. */
+const STORY = {
+  model: "smollm2",
+  stream: true,
+  temperature: 0,
+  max_tokens: 80,
+  messages: [{ role: "user", content: "Tell me a long story of the sea." }],
+};
+const KILLED_AT = 20;
+/** What a killed machine may cost beside loading what it held. */
+const PAUSE_MS_MAX = 8_000;
+
+/** The text of a streamed answer, how long it paused at most, and what it was ended by if not by itself. */
+async function streamed(url: string, onPiece: (count: number) => void) {
+  const answer = await fetch(`${url}/v1/chat/completions`, { method: "POST", body: JSON.stringify(STORY) });
+  let [text, rest, problem] = ["", "", ""];
+  let [pieces, pauseMs, lastMs] = [0, 0, performance.now()];
+  for await (const chunk of answer.body ?? []) {
+    const lines = (rest + new TextDecoder().decode(chunk)).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines.filter((each) => each.startsWith("data: {"))) {
+      const { error, choices } = JSON.parse(line.slice("data: ".length));
+      problem ||= error?.message ?? "";
+      const piece: string = choices?.[0]?.delta?.content ?? "";
+      if (piece === "") continue;
+      text += piece;
+      pauseMs = Math.max(pauseMs, performance.now() - lastMs);
+      lastMs = performance.now();
+      onPiece(++pieces);
+    }
+  }
+  return { text, pauseMs, problem };
+}
+
+/** Of a story that is asked of one machine while another is killed. */
+async function killing(names: readonly string[], asked: string, killed: string) {
+  using folder = freshFolder();
+  const machines = await members(folder.path, names, []);
+  const all = new Map<string, Running>();
+  try {
+    await Promise.all(machines.map(async (each: Machine) => void all.set(each.name, await started(each))));
+    await linked([...all.values()]);
+    const url = all.get(asked)?.url ?? "";
+    const body = JSON.stringify({ model: "smollm2", nodes: names });
+    const placed = await fetch(`${url}/exo/v1/load`, { method: "POST", body });
+    const whole = await streamed(url, () => {});
+    const cut = await streamed(url, (count) => {
+      if (count === KILLED_AT) void all.get(killed)?.kill("SIGKILL");
+    });
+    return {
+      placed: placed.status,
+      same: cut.text === whole.text || [whole.text, cut.text],
+      soon: cut.pauseMs < PAUSE_MS_MAX || cut.pauseMs,
+      problem: cut.problem,
+    };
+  } finally {
+    await Promise.all([...all.values()].map((each) => each.kill("SIGKILL")));
+  }
+}
+
+const WENT_ON = { placed: 200, same: true, soon: true, problem: "" };
+
+test("an answer goes on when one of its machines is killed", async () => {
+  expect(await killing(["ada", "bob"], "ada", "bob")).toEqual(WENT_ON);
+});
+
+test("an answer goes on when the machine is killed that leads, with three and with two of them", async () => {
+  expect([
+    await killing(["ada", "bob", "cyd"], "bob", "ada"),
+    await killing(["ada", "bob"], "bob", "ada"),
+  ]).toEqual([WENT_ON, WENT_ON]);
 });
