@@ -143,7 +143,7 @@ async function killing(names: readonly string[], asked: string, killed: string) 
   }
 }
 
-const WENT_ON = { placed: 200, same: true, soon: true, problem: "" };
+const WENT_ON: Awaited<ReturnType<typeof killing>> = { placed: 200, same: true, soon: true, problem: "" };
 
 test("an answer goes on when one of its machines is killed", async () => {
   expect(await killing(["ada", "bob"], "ada", "bob")).toEqual(WENT_ON);
