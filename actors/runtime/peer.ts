@@ -85,6 +85,18 @@ export class Peer {
     return spoke;
   }
 
+  /** In place of another, whose link was replaced; a lane that both have goes on. */
+  follow(before: Peer): void {
+    if (before.#bulk === this.#bulk) {
+      this.#speakers = before.#speakers;
+      this.#held = before.#held.splice(0);
+      for (const source of before.#paused) this.#paused.add(source);
+      before.#paused.clear();
+      this.#waiting = before.#waiting.splice(0);
+    }
+    before.end();
+  }
+
   /** Nothing goes there any more; who waited for it goes on. */
   end(): void {
     this.#held = [];

@@ -65,8 +65,10 @@ export class Remotes {
 
   /** Replaces a link that was there; watches on that node are said to it again, as it may have forgotten them. */
   connect(node: string, link: Transport, bulk?: Transport): void {
-    this.#peers.get(node)?.end();
-    this.#peers.set(node, this.#open({ role: "node", node, link, bulk }));
+    const before = this.#peers.get(node);
+    const peer = this.#open({ role: "node", node, link, bulk });
+    if (before) peer.follow(before);
+    this.#peers.set(node, peer);
     for (const [id, actor] of this.#ports.watches.of((actor) => nodeOf(actor) === node))
       this.watch(actor, id);
   }

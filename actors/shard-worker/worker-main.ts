@@ -21,7 +21,7 @@ export function runShardWorker(node: string, parent: string, libraryFolder: stri
     if (error) console.error(error);
     process.exit(LINK_LOST);
   };
-  system.connectParent(parent, new ChildLink(CHILD_FD, { ended, presses: true }));
+  system.connectParent(parent, new ChildLink(CHILD_FD, { ended, stays: true }));
   const self = system.address("shard-worker");
   const crash = (error: unknown) => {
     console.error(error);

@@ -110,7 +110,7 @@ export const ordered = (passes: number, to: Address) => pass(passes, to);
  */
 export function runWorker(name: string, parent: string): void {
   const system = new ActorSystem(name, systemClock);
-  system.connectParent(parent, new ChildLink(CHILD_FD, { ended: () => process.exit(70), presses: true }));
+  system.connectParent(parent, new ChildLink(CHILD_FD, { ended: () => process.exit(70), stays: true }));
   const self = system.address("shard-worker");
   let took = new Float64Array(0);
   let [asker, there] = [self, self];

@@ -196,8 +196,8 @@ test.each(["SIGINT", "SIGKILL"] as const)(
     });
     const { value } = await child.stdout.getReader().read();
     const [own = 0, ...others] = childrenOf(child.pid);
-    child.kill(signal);
     expect([value === undefined, isAlive(own), others]).toEqual([false, true, []]);
+    child.kill(signal);
     expect(await child.exited).toBe(signal === "SIGINT" ? 130 : 137);
     await until("the worker is gone", () => !isAlive(own));
   },

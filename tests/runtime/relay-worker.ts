@@ -11,7 +11,7 @@ import { ShardWorker, type ShardWorkerMessage } from "#protocol/shard-worker";
 
 const [, , name = "", parent = ""] = process.argv;
 const system = new ActorSystem(name, systemClock);
-system.connectParent(parent, new ChildLink(CHILD_FD, { ended: () => process.exit(70), presses: true }));
+system.connectParent(parent, new ChildLink(CHILD_FD, { ended: () => process.exit(70), stays: true }));
 const self = system.address("shard-worker");
 /** Where passes came from that went on, by their number. */
 const origins = new Map<number, Address>();

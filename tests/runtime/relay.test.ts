@@ -249,6 +249,25 @@ describe("a link for tensors that breaks", () => {
     });
   });
 
+  test("outlives a link for heartbeats that is replaced, and is told of as before", async () => {
+    const [here, there] = await two();
+    const [near, far] = [here.worker("worker-near"), there.worker("worker-far")];
+    const { address, until } = ear(here, "asker");
+    const go = async (number: number) => {
+      here.system.send(near.address, pass(number, far.address), address, bytes(9, 0));
+      await until(number + 1);
+    };
+    await go(0);
+    await here.join(there);
+    await go(1);
+    const ends: string[] = [];
+    here.system.watch(far.address, ({ how }) => ends.push(how));
+    const links = here.laneLinks.size;
+    for (const link of there.laneLinks) link.close();
+    while (ends.length < 1) await turn();
+    expect({ links, ends }).toEqual({ links: 1, ends: ["lost"] });
+  });
+
   test("and cannot be opened is given up after three tries, and who watches is told", async () => {
     const [here, there] = await two();
     const far = there.worker("worker-far");

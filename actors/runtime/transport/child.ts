@@ -2,7 +2,8 @@
  * Envelopes between a process and the child that it started, on a pair of sockets: frames as between nodes, with whole addresses. A
  * child that computes reads nothing meanwhile, so that what it is sent waits here, within bounds.
  */
-import { type Socket, sleepSync } from "bun";
+import { readSync } from "node:fs";
+import type { Socket } from "bun";
 import { decode, type Envelope, FRAME_BYTES_MAX } from "#protocol/codec";
 import { ProtocolError } from "#protocol/message";
 import { BODY_FRAME_BYTES_MAX, FrameKind, FrameReader, partsOfBody } from "./framing.ts";
@@ -16,15 +17,20 @@ export const CHILD_FD = 3;
 const BODIES_WAITING_BYTES_MAX = 32 * 1024 * 1024;
 /** The same for messages without one, which go on behind bodies that wait. */
 const WAITING_BYTES_MAX = BODIES_WAITING_BYTES_MAX + BODY_FRAME_BYTES_MAX + FRAME_BYTES_MAX;
-/** How long a child stays with a large body that its parent takes in parts: a parent computes nothing, so that it is soon done. */
-const PRESS_TIMES = 2000;
-const PRESS_EVERY_MS = 0.05;
+/** How long a child stays with a large body while its parent does nothing for it: a parent computes nothing, so that it soon does. */
+const STAY_TIMES = 400;
+const STAY_EACH_MS = 0.05;
+/** Read at once: what a system keeps of a stream, and more. */
+const PULL_BYTES = 512 * 1024;
 
 export interface ChildPorts {
   /** The other end is closed, or `error` has come from it; said once. */
   readonly ended: (error?: Error) => void;
-  /** Stays until a large body is sent, for who computes next and sends nothing meanwhile. */
-  readonly presses?: boolean;
+  /**
+   * For who computes between two turns of its event loop, each of which moves no more than the system keeps of a stream: stays with a
+   * large body until it is sent, or is here.
+   */
+  readonly stays?: boolean;
 }
 
 export class ChildLink implements Transport {
@@ -38,12 +44,15 @@ export class ChildLink implements Transport {
   );
   #socket: Socket | undefined;
   #refused = false;
+  readonly #fd: number;
+  #space: Uint8Array | undefined;
   #paused = false;
   #open = true;
   #ended = false;
 
   /** Owns the descriptor from now on. */
   constructor(fd: number, ports: ChildPorts) {
+    this.#fd = fd;
     this.#ports = ports;
     this.#outgoing = new Outgoing(
       {
@@ -70,7 +79,7 @@ export class ChildLink implements Transport {
     }
     if (body) this.#outgoing.addBody(envelope, body, !isLent, BODY_FRAME_BYTES_MAX);
     else this.#outgoing.add(envelope);
-    if (body && this.#ports.presses) this.#press();
+    if (body && this.#ports.stays) this.#press();
     return true;
   }
 
@@ -107,7 +116,10 @@ export class ChildLink implements Transport {
         if (this.#open) this.#drained();
         else socket.end();
       },
-      data: (_, bytes) => this.#push(bytes),
+      data: (_, bytes) => {
+        this.#push(bytes);
+        if (this.#ports.stays && this.#reader.missing > 0) this.#pull();
+      },
       drain: () => this.#drained(),
       close: () => this.#end(),
       error: (_, error) => this.#end(error),
@@ -138,9 +150,26 @@ export class ChildLink implements Transport {
   }
 
   #press(): void {
-    for (let times = 0; times < PRESS_TIMES && this.#outgoing.waitingBytes > 0 && this.#socket; times++) {
-      sleepSync(PRESS_EVERY_MS);
+    let before = this.#outgoing.waitingBytes;
+    for (let times = 0; times < STAY_TIMES && before > 0 && this.#socket; times++) {
+      nap();
       this.#outgoing.drained();
+      const now = this.#outgoing.waitingBytes;
+      if (now < before) times = 0;
+      before = now;
+    }
+  }
+
+  #pull(): void {
+    this.#space ??= new Uint8Array(PULL_BYTES);
+    for (let times = 0; times < STAY_TIMES && this.#open && this.#reader.missing > 0; times++) {
+      const count = readNow(this.#fd, this.#space);
+      if (count === 0) return;
+      if (count === undefined) nap();
+      else {
+        this.#push(this.#space.subarray(0, count));
+        times = 0;
+      }
     }
   }
 
@@ -155,5 +184,19 @@ export class ChildLink implements Transport {
     this.#ended = true;
     this.close();
     this.#ports.ended(error);
+  }
+}
+
+const NOTHING_COMES = new Int32Array(new SharedArrayBuffer(4));
+/** Shorter than `Bun.sleepSync` can. */
+const nap = () => Atomics.wait(NOTHING_COMES, 0, 0, STAY_EACH_MS);
+
+/** Bytes that are there already; undefined where none are, 0 at the end. */
+function readNow(fd: number, space: Uint8Array): number | undefined {
+  try {
+    return readSync(fd, space);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EAGAIN") return undefined;
+    throw error;
   }
 }

@@ -82,6 +82,11 @@ export class FrameReader {
     this.onFrame = onFrame;
   }
 
+  /** Bytes of a frame's payload that are still to come. */
+  get missing(): number {
+    return this.#headBytes === HEAD_BYTES ? this.#payloadBytes - this.#filled : 0;
+  }
+
   /** Throws ProtocolError at a frame that is too long or empty, and what `onFrame` throws; the stream is of no use after. */
   push(chunk: Uint8Array): void {
     let at = 0;
