@@ -2,33 +2,8 @@ import { expect, test } from "bun:test";
 import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { configOf, surroundings } from "#actors/supervisor/home/config";
-import { environmentOf, exo, freshFolder, fromSource } from "./exo.ts";
-
-/** `exo serve` as a child, ready; killed when the scope ends. */
-async function serving(
-  home: string,
-  args: readonly string[] = [],
-  env: Readonly<Record<string, string>> = {},
-) {
-  const child = Bun.spawn([...fromSource, "serve", "--port", "0", "--json", "--no-discovery", ...args], {
-    env: environmentOf(home, env),
-    cwd: home,
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const { value } = await child.stdout.getReader().read();
-  const line = new TextDecoder().decode(value);
-  if (line === "") throw new Error(await new Response(child.stderr).text());
-  const url: string = JSON.parse(line).url;
-  return {
-    url,
-    pid: child.pid,
-    async [Symbol.asyncDispose]() {
-      child.kill("SIGKILL");
-      await child.exited;
-    },
-  };
-}
+import { exo, freshFolder } from "./exo.ts";
+import { serving } from "./serving.ts";
 
 const made = async (home: string, ...words: readonly string[]) =>
   (await exo(["key", "create", ...words], { home })).out.trim();

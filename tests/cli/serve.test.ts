@@ -1,31 +1,8 @@
 import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { environmentOf, exo, freshFolder, fromSource } from "./exo.ts";
-
-/** `exo serve` as a child, ready; killed when the scope ends. */
-async function serving(
-  home: string,
-  args: readonly string[] = [],
-  env: Readonly<Record<string, string>> = {},
-) {
-  const child = Bun.spawn([...fromSource, "serve", "--port", "0", "--json", "--no-discovery", ...args], {
-    env: environmentOf(home, env),
-    cwd: home,
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const reader = child.stdout.getReader();
-  const line = new TextDecoder().decode((await reader.read()).value);
-  return {
-    child,
-    ready: line === "" ? undefined : JSON.parse(line),
-    async [Symbol.asyncDispose]() {
-      child.kill("SIGKILL");
-      await child.exited;
-    },
-  };
-}
+import { exo, freshFolder } from "./exo.ts";
+import { serving } from "./serving.ts";
 
 test("serve says where it listens, answers, registers, and takes all of it back when terminated", async () => {
   using home = freshFolder();

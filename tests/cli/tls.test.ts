@@ -2,34 +2,12 @@ import { expect, test } from "bun:test";
 import { chmodSync, copyFileSync, readFileSync, statSync } from "node:fs";
 import { hostname, networkInterfaces } from "node:os";
 import { join } from "node:path";
-import { environmentOf, exo, freshFolder, fromSource } from "./exo.ts";
+import { exo, freshFolder } from "./exo.ts";
+import { serving } from "./serving.ts";
 
-/** `exo serve` for the network as a child, ready; killed when the scope ends. */
-async function serving(home: string, args: readonly string[] = []) {
-  const words = ["serve", "--bind", "0.0.0.0", "--port", "0", "--json", "--no-discovery", ...args];
-  const child = Bun.spawn([...fromSource, ...words], {
-    env: environmentOf(home),
-    cwd: home,
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const { value } = await child.stdout.getReader().read();
-  const line = new TextDecoder().decode(value);
-  if (line === "") throw new Error(await new Response(child.stderr).text());
-  const url: string = JSON.parse(line).url;
-  return {
-    url,
-    port: new URL(url).port,
-    async ended() {
-      child.kill("SIGKILL");
-      return await new Response(child.stderr).text();
-    },
-    async [Symbol.asyncDispose]() {
-      child.kill("SIGKILL");
-      await child.exited;
-    },
-  };
-}
+/** For the network. */
+const servingAll = (home: string, args: readonly string[] = []) =>
+  serving(home, ["--bind", "0.0.0.0", ...args]);
 
 const address = Object.values(networkInterfaces())
   .flat()
@@ -40,7 +18,7 @@ test("in the network the API speaks TLS by a certificate that stays, which clien
   const home = folder.path;
   const key = (await exo(["key", "create", "laptop"], { home })).out.trim();
   const path = join(home, "exo/api/certificate.pem");
-  await using server = await serving(home);
+  await using server = await servingAll(home);
   const ca = readFileSync(path, "utf8");
   const headers = { authorization: `Bearer ${key}` };
   const ask = async (host: string, init: object = { tls: { ca } }) =>
@@ -63,7 +41,7 @@ test("in the network the API speaks TLS by a certificate that stays, which clien
     ],
     said: (await server.ended()).includes(`clients trust ${path}`),
   };
-  await using again = await serving(home);
+  await using again = await servingAll(home);
   expect({ ...seen, same: readFileSync(path, "utf8") === ca, again: again.url.slice(0, 8) }).toEqual({
     url: expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/),
     trusted: [200, 200],
@@ -82,14 +60,14 @@ test("plain HTTP in the network is had only by its flag, and warned of; a certif
   const home = folder.path;
   await exo(["key", "create", "laptop"], { home });
   const plain = await (async () => {
-    await using server = await serving(home, ["--plain-http"]);
+    await using server = await servingAll(home, ["--plain-http"]);
     return [server.url.slice(0, 7), await server.ended()];
   })();
-  await (await serving(home)).ended();
+  await (await servingAll(home)).ended();
   for (const name of ["certificate.pem", "key.pem"])
     copyFileSync(join(home, "exo/api", name), join(home, name));
   const own = await (async () => {
-    await using server = await serving(home, ["--tls-cert", "certificate.pem", "--tls-key", "key.pem"]);
+    await using server = await servingAll(home, ["--tls-cert", "certificate.pem", "--tls-key", "key.pem"]);
     return server.url.slice(0, 8);
   })();
   const refused = [
@@ -119,7 +97,7 @@ test("the certificate names this machine", async () => {
   using folder = freshFolder();
   const home = folder.path;
   await exo(["key", "create", "laptop"], { home });
-  await (await serving(home, ["--hosts", "exo.example:8443"])).ended();
+  await (await servingAll(home, ["--hosts", "exo.example:8443"])).ended();
   const { X509Certificate } = await import("node:crypto");
   const { subjectAltName, ca } = new X509Certificate(readFileSync(join(home, "exo/api/certificate.pem")));
   expect([

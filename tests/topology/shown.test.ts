@@ -1,5 +1,6 @@
 /** How people see machines and links: hostile names, narrow terminals, every state. */
 import { expect, test } from "bun:test";
+import { nodeView } from "#actors/api-gateway/test/node-view";
 import { linkTable } from "#actors/supervisor/commands/links";
 import { type Cluster, nodeTable, stalled } from "#actors/supervisor/commands/nodes";
 import type { NodeView } from "#protocol/cluster";
@@ -34,18 +35,8 @@ const tower: NodeFacts = {
   ],
 };
 
-const node = (id: NodeId, name: string, more: Partial<NodeView>): NodeView => ({
-  node: id,
-  name,
-  state: "up",
-  leader: false,
-  voter: false,
-  drained: false,
-  excluded: false,
-  labels: {},
-  addresses: [],
-  ...more,
-});
+const node = (id: NodeId, name: string, more: Partial<NodeView>): NodeView =>
+  nodeView(name, { node: id, ...more });
 
 const home: Cluster = {
   nodes: [

@@ -1,24 +1,12 @@
 import { expect, test } from "bun:test";
 import type { NodeView } from "#protocol/cluster";
-import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { ModelState } from "#protocol/supervisor";
 import { fakePorts } from "../test/fake-ports.ts";
+import { nodeView } from "../test/node-view.ts";
 import { Feed } from "./feed.ts";
 import { type Subscriber, UNREAD_MAX } from "./subscriber.ts";
 
-const node = (name: string, more: Partial<NodeView> = {}): NodeView => ({
-  node: name as NodeId,
-  name,
-  state: "up",
-  leader: false,
-  voter: false,
-  drained: false,
-  excluded: false,
-  labels: {},
-  addresses: [],
-  ...more,
-});
 const facts = (freeBytes: number): NonNullable<NodeView["facts"]> => ({
   name: "b",
   version: "1",
@@ -42,7 +30,11 @@ const model = (state: ModelState["state"], more: Partial<ModelState> = {}): Mode
 
 /** A home that the test changes, with time in its hand. */
 function home() {
-  const world = { nodes: [node("a", { state: "self", leader: true })], models: [] as ModelState[], nowMs: 0 };
+  const world = {
+    nodes: [nodeView("a", { state: "self", leader: true })],
+    models: [] as ModelState[],
+    nowMs: 0,
+  };
   const timers: { atMs: number; run: () => void }[] = [];
   let changed = () => {};
   const ports = fakePorts([], {
@@ -101,12 +93,12 @@ const brief = (data: object): string =>
 test("a reader has a snapshot, then what appears, changes, leads and goes, and nothing of mere silence", async () => {
   const { feed, become } = home();
   const { lines } = reading(await feed.subscribe(null));
-  const a = node("a", { state: "self", leader: true });
-  await become({ nodes: [a, node("b", { state: "unpaired", silentMs: 5 })] });
-  await become({ nodes: [a, node("b", { state: "unpaired", silentMs: 900 })] });
-  await become({ nodes: [a, node("b", { state: "up" })] });
-  await become({ nodes: [{ ...a, leader: false }, node("b", { state: "up", leader: true })] });
-  await become({ nodes: [{ ...a, leader: false }, node("b", { state: "suspect", leader: true })] });
+  const a = nodeView("a", { state: "self", leader: true });
+  await become({ nodes: [a, nodeView("b", { state: "unpaired", silentMs: 5 })] });
+  await become({ nodes: [a, nodeView("b", { state: "unpaired", silentMs: 900 })] });
+  await become({ nodes: [a, nodeView("b", { state: "up" })] });
+  await become({ nodes: [{ ...a, leader: false }, nodeView("b", { state: "up", leader: true })] });
+  await become({ nodes: [{ ...a, leader: false }, nodeView("b", { state: "suspect", leader: true })] });
   await become({ nodes: [{ ...a, leader: true }] });
   expect(lines.join("\n")).toMatchInlineSnapshot(`
     "era-0 snapshot nodes:[node:a,name:a,state:self,leader:true,],models:[]
@@ -138,7 +130,7 @@ test("a model is told of from loading to gone, its requests are not", async () =
 test("facts of a node and progress of a model come at most every two seconds, the last of them always", async () => {
   const { feed, become, pass } = home();
   const { lines } = reading(await feed.subscribe(null));
-  const b = (free: number) => ({ nodes: [node("b", { facts: facts(free) })] });
+  const b = (free: number) => ({ nodes: [nodeView("b", { facts: facts(free) })] });
   const loading = (loadedBytes: number) => ({ models: [model("loading", { loadedBytes, totalBytes: 9 })] });
   await become({ ...b(1), ...loading(0) });
   for (let at = 2; at < 40; at++) {
@@ -166,7 +158,8 @@ test("a reader that comes back goes on where it was; one that was away too long,
   const { feed, become } = home();
   const first = await feed.subscribe(null);
   const swap = async (times: number) => {
-    for (let at = 0; at < times; at++) await become({ nodes: [node("a"), ...(at % 2 ? [] : [node("b")])] });
+    for (let at = 0; at < times; at++)
+      await become({ nodes: [nodeView("a"), ...(at % 2 ? [] : [nodeView("b")])] });
   };
   await swap(3);
   feed.leave(first);
@@ -223,7 +216,7 @@ test("a reader that does not read is told that it was dropped, the others go on"
   const { feed, become } = home();
   const [slow, quick] = [await feed.subscribe(null), reading(await feed.subscribe(null))];
   for (let at = 0; at < UNREAD_MAX + 5; at++)
-    await become({ nodes: [node("a"), ...(at % 2 ? [] : [node("b")])] });
+    await become({ nodes: [nodeView("a"), ...(at % 2 ? [] : [nodeView("b")])] });
   const { lines, ended } = reading(slow);
   await ended;
   expect([lines, quick.lines.length]).toEqual([
@@ -241,7 +234,7 @@ test("who cannot be asked now is asked again, and what changed meanwhile is told
       throw new Problem("unavailable", "nobody answers");
     },
   });
-  await become({ nodes: [node("a"), node("b")] });
+  await become({ nodes: [nodeView("a"), nodeView("b")] });
   Object.assign(ports, { nodes });
   await pass(2000);
   expect(lines.some((line) => line.includes("node.appeared"))).toBe(true);

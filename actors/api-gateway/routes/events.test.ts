@@ -1,25 +1,15 @@
 import { afterEach, expect, test } from "bun:test";
 import { type ApiKey, apiKeyText } from "#protocol/api-key";
 import type { NodeView } from "#protocol/cluster";
-import type { NodeId } from "#protocol/ids";
 import { createGateway, type Gateway, type GatewayOptions } from "../serve.ts";
 import { fakePorts } from "../test/fake-ports.ts";
+import { nodeView } from "../test/node-view.ts";
 import { connect } from "../test/raw.ts";
 
 const opened: Gateway[] = [];
 afterEach(() => Promise.all(opened.splice(0).map((gateway) => gateway.stop())));
 
-const view = (name: string): NodeView => ({
-  node: name as NodeId,
-  name,
-  state: "unpaired",
-  leader: false,
-  voter: false,
-  drained: false,
-  excluded: false,
-  labels: {},
-  addresses: [],
-});
+const view = (name: string): NodeView => nodeView(name, { state: "unpaired" });
 
 function served(options: Partial<GatewayOptions> = {}) {
   const nodes: NodeView[] = [];

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import type { NodeFacts } from "#protocol/node";
+import { nodeView } from "../test/node-view.ts";
 import { exoState } from "./exo-state.ts";
 
 const [a, b, c] = ["a", "b", "c"] as [NodeId, NodeId, NodeId];
@@ -23,18 +24,7 @@ const facts = (domain: string, peerDomain: string, rdmaDevice: string): NodeFact
   busy: 0.5,
 });
 
-const view = (node: NodeId, more: Partial<NodeView>): NodeView => ({
-  node,
-  name: `mac ${node}`,
-  state: "up",
-  leader: false,
-  voter: false,
-  drained: false,
-  excluded: false,
-  labels: {},
-  addresses: [],
-  ...more,
-});
+const view = (node: NodeId, more: Partial<NodeView>): NodeView => nodeView(`mac ${node}`, { node, ...more });
 
 test("machines and links in the first exo's words; strangers are left out", () => {
   const nodes = [
