@@ -31,6 +31,7 @@ export function supervisor(ports: SupervisorPorts): Behaviour<SupervisorMessage 
     const { model } = asked;
     const isHeld = (name: string) => instances.has(name) || byName(name) !== undefined;
     const shared = await acrossOf(ports, asked)?.acquire({ ...asked, isHeld });
+    if (shared) giveUp(byName(model));
     return SupervisorReply.Acquired({ model, ...(shared ?? (await (await named(model)).ready())) });
   }
 
@@ -91,6 +92,11 @@ export function supervisor(ports: SupervisorPorts): Behaviour<SupervisorMessage 
         for (const instance of instances.values()) if (instance.owns(from)) instance.heard(message);
     }
   };
+}
+
+/** What several machines hold now need not be held here whole as well. */
+function giveUp(own: Instance | undefined): void {
+  if (own?.state().requests === 0) void own.stop(false);
 }
 
 /** Throws Problem where machines are wished for, and there are none. */
