@@ -66,8 +66,8 @@ test("a pass that never comes back ends the epoch after a while", () => {
   const before = [failureOf(heard), waiting.map(({ ms }) => ms)];
   for (const timer of [...waiting]) timer.run();
   expect([before, failureOf(heard), parted.length, waiting]).toEqual([
-    [undefined, [30_000]],
-    "model: none of 1 passes came back from 2 machines in 30 s",
+    [undefined, [10_000]],
+    "model: none of 1 passes came back from 2 machines in 10 s",
     1,
     [],
   ]);

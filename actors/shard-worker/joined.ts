@@ -9,10 +9,6 @@ import { Stage } from "./engine/stage.ts";
 import type { Loaded } from "./loading.ts";
 import { type Arrived, Member, type PassFailed, type Tell } from "./member.ts";
 
-/** The next token of answers that does not come for so long never will: a stage is stuck, or a link lost what it was given. */
-const STEP_SILENCE_MS = 30_000;
-/** With a prompt's chunk on the way: longer than any single one on a slow CPU. */
-const CHUNK_SILENCE_MS = 300_000;
 /** The last stage begins no more passes than this at once; whoever sends more is not it. */
 const ARRIVED_MAX = 128;
 
@@ -57,8 +53,9 @@ export class Joined {
       stages: group.stages.length,
       window,
       nbytesOf: (sequence) => this.#stage.nbytesOf(sequence),
+      nowMs: () => clock.nowMs(),
       send: (order) => {
-        if (this.#pipeline?.underWay === 1) this.#listen();
+        this.#listen();
         this.#member.start(order);
       },
     });
@@ -82,7 +79,7 @@ export class Joined {
 
   /** A pass came in; it is computed by `turn`. One too many is lost, which its successor shows. */
   arrived(arrived: Arrived): void {
-    if (this.#arrived.length < ARRIVED_MAX) this.#arrived.push(arrived);
+    if (!this.#over && this.#arrived.length < ARRIVED_MAX) this.#arrived.push(arrived);
   }
 
   failed(message: PassFailed, from: Address): void {
@@ -117,15 +114,15 @@ export class Joined {
   /** Waits for the next pass to come back, if any is under way. */
   #listen(): void {
     this.#silent();
-    const waits = this.#pipeline?.underWay ?? 0;
-    if (waits === 0 || this.#over) return;
-    const ms = this.#pipeline?.hasChunks ? CHUNK_SILENCE_MS : STEP_SILENCE_MS;
+    const waits = this.#pipeline?.underWay;
+    const ms = this.#pipeline?.patienceMs;
+    if (ms === undefined || this.#over) return;
     this.#silent = this.#ports.clock.after(ms, () => {
       const { instance, stages } = this.group;
       this.#part(
         new Problem(
           "unavailable",
-          `${instance}: none of ${waits} passes came back from ${stages.length} machines in ${ms / 1000} s`,
+          `${instance}: none of ${waits} passes came back from ${stages.length} machines in ${Math.round(ms / 1000)} s`,
           { remedy: "ask again: the model is placed anew" },
         ),
       );

@@ -19,7 +19,7 @@ class Machines implements Computer {
   constructor(stages: number) {
     this.stages = stages;
     this.idle = Array.from({ length: stages }, () => 0);
-    const ports = { stages, window: undefined, send: () => {}, nbytesOf: () => 1 };
+    const ports = { stages, window: undefined, send: () => {}, nbytesOf: () => 1, nowMs: () => 0 };
     this.#pipeline = new Pipeline(ports);
   }
   begin() {

@@ -5,6 +5,7 @@
 import type { Pass, SequenceOperation } from "#protocol/pass";
 import { problemOf } from "#protocol/problem";
 import type { Computer, Done, Outcome, Unit } from "./computer.ts";
+import { type Awaited, Patience } from "./patience.ts";
 import type { TokenSequence } from "./sequence.ts";
 import type { Ran } from "./stage.ts";
 
@@ -19,12 +20,13 @@ export interface PipelinePorts {
   readonly send: (pass: PassOrder) => void;
   /** Memory that a sequence takes here. */
   readonly nbytesOf: (sequence: number) => number;
+  readonly nowMs: () => number;
 }
 
-interface Pending {
+interface Pending extends Awaited {
   /** Ids of the unit's sequences, in its order. */
   readonly sequences: readonly number[];
-  readonly isChunk: boolean;
+  readonly sentMs: number;
   readonly done: Done;
 }
 
@@ -32,6 +34,7 @@ export class Pipeline implements Computer {
   readonly stages: number;
   readonly #ports: PipelinePorts;
   readonly #pending = new Map<number, Pending>();
+  readonly #patience = new Patience();
   readonly #ops: SequenceOperation[] = [];
   #passes = 0;
   #sequences = 0;
@@ -46,9 +49,9 @@ export class Pipeline implements Computer {
     return this.#pending.size;
   }
 
-  /** Whether parts of prompts are among them. */
-  get hasChunks(): boolean {
-    return [...this.#pending.values()].some(({ isChunk }) => isChunk);
+  /** How long the next of them may take to come back; undefined where none is. */
+  get patienceMs(): number | undefined {
+    return this.#patience.of(this.#pending.values());
   }
 
   begin(): StagedSequence {
@@ -70,7 +73,9 @@ export class Pipeline implements Computer {
     });
     const number = this.#passes++;
     const sequences = staged.map(({ sequence }) => sequence);
-    this.#pending.set(number, { sequences, isChunk: wanted !== "last", done });
+    const tokens = staged.reduce((sum, { count }) => sum + count, 0);
+    const sentMs = this.#ports.nowMs();
+    this.#pending.set(number, { sequences, isChunk: wanted !== "last", tokens, sentMs, done });
     this.#ports.send({ number, ops: this.#ops.splice(0), feeds: staged, wanted });
   }
 
@@ -79,7 +84,8 @@ export class Pipeline implements Computer {
     const pending = this.#pending.get(number);
     if (!pending) return;
     this.#pending.delete(number);
-    const { sequences, done } = pending;
+    const { sequences, sentMs, done } = pending;
+    this.#patience.came(pending, this.#ports.nowMs() - sentMs);
     done(
       sequences.map((sequence) => outcomeOf(sequence, ran)),
       tookMs * this.stages,

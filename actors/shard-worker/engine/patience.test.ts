@@ -1,0 +1,16 @@
+import { expect, test } from "bun:test";
+import { Patience } from "./patience.ts";
+
+const chunk = (tokens: number) => ({ isChunk: true, tokens });
+const step = { isChunk: false, tokens: 2 };
+
+test("a pass is waited for as long as such a one may take, by what others took", () => {
+  const patience = new Patience();
+  const waits = [patience.of([]), patience.of([step]), patience.of([step, chunk(512)])];
+  patience.came(chunk(10), 100);
+  patience.came(step, 900);
+  waits.push(patience.of([chunk(512), step]), patience.of([step]), patience.of([chunk(8)]));
+  for (let i = 0; i < 10; i++) patience.came(step, 5);
+  waits.push(patience.of([step]));
+  expect(waits).toEqual([undefined, 60_000, 300_000, 102_400, 18_000, 10_000, 10_000]);
+});
