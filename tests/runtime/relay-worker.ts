@@ -1,6 +1,7 @@
 /**
  * A worker's process that computes nothing. A pass whose instance is an address goes on to there; one whose instance is `echo` goes
- * back to where it came from, until it is where it began. `watch` in its place tells who asked how the watched one ended.
+ * back to where it came from, until it is where it began. `turns` makes it busy from then on, and comes back with the number of its
+ * turns so far. A Join has it watch a worker, and tell who asked how that one ended.
  */
 import { systemClock } from "#actors/runtime/clock";
 import { ActorSystem } from "#actors/runtime/system";
@@ -9,12 +10,23 @@ import type { Address } from "#protocol/ids";
 import { problemBody } from "#protocol/problem";
 import { ShardWorker, type ShardWorkerMessage } from "#protocol/shard-worker";
 
+const TURN_MS = 10;
+
 const [, , name = "", parent = ""] = process.argv;
 const system = new ActorSystem(name, systemClock);
 system.connectParent(parent, new ChildLink(CHILD_FD, { ended: () => process.exit(70), stays: true }));
 const self = system.address("shard-worker");
 /** Where passes came from that went on, by their number. */
 const origins = new Map<number, Address>();
+
+/** One turn of its event loop after the other, each of which computes for a while. */
+let turns = 0;
+function turn(): void {
+  turns += 1;
+  const endMs = systemClock.nowMs() + TURN_MS;
+  while (systemClock.nowMs() < endMs);
+  setImmediate(turn);
+}
 
 system.spawn<ShardWorkerMessage>("shard-worker", ({ message, from, body }) => {
   if (message.type === "ShardWorker.Join") {
@@ -27,6 +39,11 @@ system.spawn<ShardWorkerMessage>("shard-worker", ({ message, from, body }) => {
     system.send(message.replyTo, ShardWorker.Unload({}), self);
   }
   if (message.type !== "ShardWorker.Pass") return;
+  if (message.instance === "turns") {
+    if (turns === 0) turn();
+    system.send(from, ShardWorker.Pass({ ...message, number: turns }), self, body);
+    return;
+  }
   const isEcho = message.instance === "echo";
   const origin = origins.get(message.number);
   origins.delete(message.number);

@@ -127,6 +127,26 @@ describe("a worker that does not read", () => {
   });
 });
 
+describe("a worker that computes, and reads between two steps", () => {
+  test("takes a large body and gives it back within a few of them", async () => {
+    const here = await world.machine();
+    const busy = here.worker("worker-busy");
+    const numbers: number[] = [];
+    const asker = here.system.spawn<ShardWorkerMessage>("asker", ({ message, body }) => {
+      if (message.type === "ShardWorker.Pass" && digest(body) === digest(tensor))
+        numbers.push(message.number);
+    });
+    const tensor = bytes(8 * 1024 * 1024, 3);
+    for (let asked = 0; asked < 4; asked++) {
+      here.system.send(busy.address, pass(0, "turns"), asker, tensor);
+      while (numbers.length <= asked) await turn();
+    }
+    const [, , before = 0, after = 0] = numbers;
+    // A turn moves some 200 kB by itself: 40 there and 40 back.
+    expect({ came: numbers.length, few: after - before < 20 }).toEqual({ came: 4, few: true });
+  });
+});
+
 describe("nobody speaks for others", () => {
   test("T27 a process is heard in its own name only, whatever it calls itself", async () => {
     const [here, there] = await two();
