@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from
 import type { Address } from "#protocol/ids";
 import type { AnyMessage } from "#protocol/message";
 import { ShardWorker, type ShardWorkerMessage } from "#protocol/shard-worker";
+import { bytes, digest, ear } from "./ear.ts";
 import { type Machine, pass, turn, type Worker, World } from "./relay-world.ts";
 
 setDefaultTimeout(60_000);
@@ -13,34 +14,6 @@ beforeEach(async () => {
   world = new World();
 });
 afterEach(() => world.close());
-
-/** An actor of a machine that keeps what it is told, as text. */
-function ear(machine: Machine, name: string) {
-  const heard: string[] = [];
-  const address = machine.system.spawn<ShardWorkerMessage>(name, ({ message, body, from }) =>
-    heard.push(told(message, from, body)),
-  );
-  const until = async (count: number) => {
-    while (heard.length < count) await turn();
-    return heard;
-  };
-  return { heard, address, until };
-}
-
-const told = (message: ShardWorkerMessage, from: Address, body: Uint8Array | undefined): string => {
-  switch (message.type) {
-    case "ShardWorker.Pass":
-      return `${from.slice(from.indexOf("/") + 1)} ${message.number} ${digest(body)}`;
-    case "ShardWorker.PassFailed":
-      return message.problem.message;
-    default:
-      return message.type;
-  }
-};
-const digest = (body: Uint8Array | undefined): string =>
-  body === undefined ? "none" : `${body.length} ${Bun.hash(body)}`;
-const bytes = (length: number, seed: number) =>
-  new Uint8Array(length).map((_, at) => (at * 31 + (at >> 8) + seed) & 255);
 
 const two = async () => {
   [a, b] = await world.two();
@@ -230,84 +203,5 @@ describe("the end of a worker", () => {
     here.part(there);
     while (ends.length < 1 || heard.length < 2) await turn();
     expect([ends, heard[1]]).toEqual([["here lost: the cable was pulled"], "lost: the cable was pulled"]);
-  });
-});
-
-describe("a link for tensors that breaks", () => {
-  const generic = (text: string, ...machines: readonly Machine[]) =>
-    machines.reduce((said, { id }, at) => said.replaceAll(id.slice(0, 8), `machine ${at}`), text);
-
-  test("is told to who watches those that spoke by it, and dialled anew by what is sent next", async () => {
-    const [here, there] = await two();
-    const [near, far, idle] = [
-      here.worker("worker-near"),
-      there.worker("worker-far"),
-      there.worker("worker-idle"),
-    ];
-    const { address, until } = ear(here, "asker");
-    here.system.send(near.address, pass(0, far.address), address, bytes(9, 0));
-    await until(1);
-    const ends: string[] = [];
-    for (const [machine, watched] of [
-      [here, far],
-      [here, idle],
-      [there, near],
-    ] as const)
-      machine.system.watch(watched.address, ({ how, why }) =>
-        ends.push(generic(`${watched.address.split("/")[1]} ${how}: ${why}`, here, there)),
-      );
-    for (const link of there.laneLinks) link.close();
-    while (ends.length < 2) await turn();
-    here.system.send(near.address, pass(1, far.address), address, bytes(9, 1));
-    await until(2);
-    expect({ ends: ends.toSorted(), links: here.laneLinks.size }).toEqual({
-      ends: [
-        "worker-far lost: the link for tensors to machine 1 broke: closed",
-        "worker-near lost: the link for tensors to machine 0 broke: closed",
-      ],
-      links: 2,
-    });
-  });
-
-  test("outlives a link for heartbeats that is replaced, and is told of as before", async () => {
-    const [here, there] = await two();
-    const [near, far] = [here.worker("worker-near"), there.worker("worker-far")];
-    const { address, until } = ear(here, "asker");
-    const go = async (number: number) => {
-      here.system.send(near.address, pass(number, far.address), address, bytes(9, 0));
-      await until(number + 1);
-    };
-    await go(0);
-    await here.join(there);
-    await go(1);
-    const ends: string[] = [];
-    here.system.watch(far.address, ({ how }) => ends.push(how));
-    const links = here.laneLinks.size;
-    for (const link of there.laneLinks) link.close();
-    while (ends.length < 1) await turn();
-    expect({ links, ends }).toEqual({ links: 1, ends: ["lost"] });
-  });
-
-  test("and cannot be opened is given up after three tries, and who watches is told", async () => {
-    const [here, there] = await two();
-    const far = there.worker("worker-far");
-    const source = here.system.address("worker-source");
-    there.deaf = true;
-    const ends: string[] = [];
-    here.system.watch(far.address, ({ how, why }) => ends.push(generic(`${how}: ${why}`, here, there)));
-    const taken: boolean[] = [];
-    for (let number = 0; number < 4; number++)
-      taken.push(here.system.send(far.address, pass(number, "echo"), source, bytes(3_000_000, 0)));
-    while (ends.length < 1) await turn();
-    there.deaf = false;
-    const { until } = ear(here, "worker-source");
-    here.system.send(far.address, pass(9, "echo"), source);
-    expect({ taken, ends, later: await until(1) }).toEqual({
-      taken: [true, true, false, false],
-      ends: [
-        expect.stringMatching(/^lost: no link for tensors to machine 1: .*127\.0\.0\.1:1 does not answer/),
-      ],
-      later: ["worker-far 9 none"],
-    });
   });
 });
