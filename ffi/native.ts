@@ -76,9 +76,7 @@ export class NativeMlx implements Mlx {
   }
 
   zeros(shape: readonly number[], dtype: Dtype): MxArray {
-    return this.adopt(
-      this.native.zeros(this.words.first(shape), shape.length, dtypeCode(dtype), this.stream),
-    );
+    return this.adopt(this.native.exo_zeros(this.words.first(shape), shape.length, dtypeCode(dtype)));
   }
   full(shape: readonly number[], value: number, dtype: Dtype): MxArray {
     const filling = this.constant(value, dtype);

@@ -1,5 +1,5 @@
 // Written by ffi/generate.ts from the headers of mlx-c and mlx-c/shim. Do not edit: bun ffi/generate.ts
-// 647 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
+// 648 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
 import type { CallState, Handle, Optional, Raw, Text, Words } from "../call.ts";
 
 export type exo_file = Handle<"exo_file">;
@@ -650,6 +650,7 @@ export const signatures = {
   exo_free_arrays: { args: ["ptr", "ptr"], returns: "i32" },
   exo_live_arrays: { args: [], returns: "i64_fast" },
   exo_trim_memory: { args: [], returns: "i32" },
+  exo_zeros: { args: ["ptr", "ptr", "ptr", "i32"], returns: "i32" },
   exo_read: { args: ["ptr", "ptr", "ptr"], returns: "i32" },
   exo_ggml_layout: { args: ["i32", "ptr"], returns: "i32" },
   exo_ggml_array: { args: ["ptr", "ptr", "ptr", "bool"], returns: "i32" },
@@ -1303,6 +1304,7 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_free_arrays,
     exo_live_arrays,
     exo_trim_memory,
+    exo_zeros,
     exo_read,
     exo_ggml_layout,
     exo_ggml_array,
@@ -1952,6 +1954,7 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_free_arrays: (arrays: Words | null, count: number): void => (exo_free_arrays(arrays, count) === 0 ? undefined : failed("exo_free_arrays", [])),
     exo_live_arrays: (): number => Number(exo_live_arrays()),
     exo_trim_memory: (): number => exo_trim_memory(),
+    exo_zeros: (shape: Words | null, shape_num: number, dtype: number): mlx_array => (exo_zeros(out, shape, shape_num, dtype) === 0 ? took() as mlx_array : failed("exo_zeros", [])),
     exo_read: (array: mlx_array, out_: Words | null, bytes: number): void => (exo_read(array, out_, bytes) === 0 ? undefined : failed("exo_read", [array])),
     exo_ggml_layout: (type: number, layout: Words | null): void => (exo_ggml_layout(type, layout) === 0 ? undefined : failed("exo_ggml_layout", [])),
     exo_ggml_array: (file: exo_file, range: Words | null, stacked: boolean): mlx_vector_array => (exo_ggml_array(out, file, range, stacked) === 0 ? took() as mlx_vector_array : failed("exo_ggml_array", [])),

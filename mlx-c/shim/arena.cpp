@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "exo.h"
+#include "guarded.hpp"
+#include "mlx/c/private/mlx.h"
 #include "mlx/device.h"
 
 namespace mx = mlx::core;
@@ -56,9 +60,10 @@ void giveBack(std::byte* from, size_t bytes) {
 /** Memory of the system, from the beginning of a large page on; taken from front to back. */
 class Arena::Block {
  public:
-  /** Null where the system has no such memory. */
-  static std::shared_ptr<Block> make(size_t bytes) {
+  /** Null where the system has no such memory. `whole`: only as many large pages as it fills. */
+  static std::shared_ptr<Block> make(size_t bytes, bool whole = false) {
     const size_t length = roundedUp(bytes, kLargePage), taken = length + kLargePage;
+    const size_t large = whole ? bytes / kLargePage * kLargePage : length;
     void* space = ::mmap(nullptr, taken, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (space == MAP_FAILED) return nullptr;
     auto* start = static_cast<std::byte*>(space);
@@ -66,7 +71,7 @@ class Arena::Block {
     if (before > 0) ::munmap(start, before);
     if (before < kLargePage) ::munmap(start + before + length, kLargePage - before);
 #ifdef MADV_HUGEPAGE
-    ::madvise(start + before, length, MADV_HUGEPAGE);
+    ::madvise(start + before, large, MADV_HUGEPAGE);
 #endif
     return std::shared_ptr<Block>(new Block(start + before, length));
   }
@@ -119,4 +124,20 @@ std::shared_ptr<Arena::Block> Arena::blockFor(size_t bytes) {
   return open_;
 }
 
+mx::array Arena::zeros(mx::Shape shape, mx::Dtype dtype) {
+  const size_t bytes = bytesOf(shape, dtype);
+  const bool large = bytes >= kLargePage && !mx::is_available(mx::Device(mx::Device::gpu));
+  // Memory that the system gives is zero.
+  auto block = large ? Block::make(bytes + kAlignment, true) : nullptr;
+  if (std::byte* data = block ? block->take(bytes) : nullptr)
+    return mx::array(mx::allocator::Buffer(data - sizeof(size_t)), std::move(shape), dtype, [block](mx::allocator::Buffer) {});
+  mx::array made = plain(std::move(shape), dtype, bytes);
+  if (bytes > 0) std::memset(made.data<char>(), 0, bytes);
+  return made;
+}
+
 } // namespace exo
+
+extern "C" int exo_zeros(mlx_array* res, const int* shape, size_t shape_num, mlx_dtype dtype) {
+  return exo::guarded([&] { mlx_array_set_(*res, exo::Arena::zeros(mx::Shape(shape, shape + shape_num), mlx_dtype_to_cpp(dtype))); });
+}

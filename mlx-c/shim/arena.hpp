@@ -1,4 +1,4 @@
-// Memory for the weights of a checkpoint.
+// Memory in large pages: for the weights of a checkpoint, and for caches.
 #pragma once
 
 #include <cstddef>
@@ -22,6 +22,9 @@ class Arena {
 
   /** An array not yet filled, row-major, aligned to 64 bytes; throws where there is no memory. */
   mlx::core::array empty(mlx::core::Shape shape, mlx::core::Dtype dtype);
+
+  /** exo_zeros; throws where there is no memory. */
+  static mlx::core::array zeros(mlx::core::Shape shape, mlx::core::Dtype dtype);
 
  private:
   class Block;

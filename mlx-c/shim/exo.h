@@ -40,6 +40,12 @@ int64_t exo_live_arrays(void);
 int exo_trim_memory(void);
 
 /**
+ * Zeros in memory of their own, there at once; whole large pages of it lie in such pages: for what is written bit by bit and read
+ * front to back again and again.
+ */
+int exo_zeros(mlx_array* res, const int* shape, size_t shape_num, mlx_dtype dtype);
+
+/**
  * Evaluates `array` and copies its elements, row-major, in its own element type, to `out`. Error if they do not take exactly
  * `bytes` bytes.
  */

@@ -161,8 +161,9 @@ function keptAs(x: MxArray, as: KvQuant | undefined): MxArray {
 /** `fresh` after the first `used` rows of `held`, in an array of `room` rows where `held` has none left. */
 function appended(held: MxArray | undefined, fresh: MxArray, used: number, room: number): MxArray {
   if (held && used + rowsOf(fresh) <= rowsOf(held)) return held.sliceUpdate(fresh, 2, used);
-  const tail = emptyRows(fresh, room - used).sliceUpdate(fresh, 2, 0);
-  return held && used > 0 ? held.slice(2, 0, used).concat([tail], 2) : tail;
+  const memory = emptyRows(fresh, room);
+  const moved = held && used > 0 ? memory.sliceUpdate(held.slice(2, 0, used), 2, 0) : memory;
+  return moved.sliceUpdate(fresh, 2, used);
 }
 
 /** The first `stop` rows as an array that no scope owns. */
@@ -179,11 +180,11 @@ function newRows(row: RowShape, as: KvQuant | undefined, rows: number, mlx: Mlx)
   const { heads, keyDims, valueDims, dtype } = row;
   const room = (dims: number): MxArray =>
     as === "q8"
-      ? mlx.zeros([1, heads, rows, packedWidth(dims)], "uint8").contiguous()
-      : mlx.zeros([1, heads, rows, dims], as ? floats[as] : dtype).contiguous();
+      ? mlx.zeros([1, heads, rows, packedWidth(dims)], "uint8")
+      : mlx.zeros([1, heads, rows, dims], as ? floats[as] : dtype);
   return [room(keyDims), room(valueDims)];
 }
 
-/** The first `count` rows in memory of their own, with room for `rows` and at least one more, which makes MLX copy. */
+/** The first `count` rows in memory of their own, with room for `rows`. */
 const copiedRows = (held: MxArray, count: number, rows: number): MxArray =>
-  held.slice(2, 0, count).concat([emptyRows(held, Math.max(1, rows - count))], 2);
+  emptyRows(held, rows).sliceUpdate(held.slice(2, 0, count), 2, 0);
