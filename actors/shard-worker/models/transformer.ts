@@ -50,12 +50,14 @@ export function transformer(blueprint: Blueprint, weights: Weights, range?: Laye
   const forward: Model["forward"] = (input, caches, wanted) => {
     const [batch = 1, length = 1] = input.shape;
     const maskOf = masks(input, windows, caches, length);
+    // A single token is written into its caches by the attention itself, which nobody asks for where the caches are all there is to it.
+    const isStep = length === 1 && !(leave && wanted === "hidden");
     let x: Residual = { trunk: enter ? enter(input) : input };
     for (const [i, block] of blocks.entries()) {
       const cache = cacheOf(caches, i);
       const pass = { batch, length, caches: [cache], mask: maskOf(windows[i], cache) };
-      x = length === 1 ? block(x, pass) : computed(block, x, pass, input);
-      if (length === 1) begun(x, i);
+      x = isStep ? block(x, pass) : computed(block, x, pass, input);
+      if (isStep) begun(x, i);
     }
     return leave ? leave(x, wanted, length) : whole(x);
   };
