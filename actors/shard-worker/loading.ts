@@ -15,6 +15,7 @@ import { requireRoomForWeights } from "./engine/room.ts";
 import type { StagePorts } from "./engine/stage.ts";
 import { checkFit } from "./models/fit.ts";
 import { buildModel } from "./models/registry.ts";
+import { rowsAlike } from "./models/rows-alike.ts";
 import { windowsOf } from "./models/windows.ts";
 import { nativePasses } from "./sampling/native-passes.ts";
 import { openText } from "./text/text-port.ts";
@@ -70,7 +71,7 @@ export function loadShard(shard: Shard, libraryFolder: string, clock: Clock, pro
 /** Opens the text port. */
 function tokenLoop(
   shard: Shard,
-  { generation, tokenizer }: Checkpoint,
+  { config, facts, generation, tokenizer }: Checkpoint,
   layers: StagePorts & { readonly mlx: NativeMlx },
   clock: Clock,
 ): (computer?: Computer) => Engine {
@@ -80,7 +81,10 @@ function tokenLoop(
     nowMs: () => clock.epochSeconds() * 1000,
   });
   const { contextLength } = shard;
-  const limits = contextLength === undefined ? {} : { contextLength };
+  const limits = {
+    replayRows: rowsAlike(config, facts.quantisation, layers.mlx.kernels),
+    ...(contextLength !== undefined && { contextLength }),
+  };
   const given = { ...layers, text, clock, defaults, limits, passes: nativePasses(layers.mlx.native) };
   return (computer) => new Engine({ ...given, ...(computer && { computer }) });
 }

@@ -10,6 +10,13 @@ export interface Limits {
   readonly prefillChunk: number;
   /** The fewest while others' answers wait: fewer would read all weights for little. */
   readonly prefillChunkMin: number;
+  /**
+   * Tokens of an answer that another worker began which go through the model at once: as many as are computed with the very bits
+   * of one at a time, so that the answer goes on as it would have.
+   */
+  readonly replayRows: number;
+  /** After so long the rest of them is computed like a prompt: sooner, but maybe with other last bits. */
+  readonly replayMs: number;
   /** How long others' next tokens may wait for prompts, all of them together: a reader still sees a text that flows. */
   readonly prefillSharedMs: number;
   /** Finished sequences whose keys and values are kept for the next request that begins alike. */
@@ -23,6 +30,8 @@ export const DEFAULT_LIMITS: Limits = {
   queuedMax: 64,
   prefillChunk: 512,
   prefillChunkMin: 32,
+  replayRows: 1,
+  replayMs: 2_000,
   prefillSharedMs: 200,
   prefixEntriesMax: 4,
   prefixBytesMax: 1024 ** 3,

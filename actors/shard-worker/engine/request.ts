@@ -20,7 +20,7 @@ export interface RequestPorts {
   readonly nowMs: () => number;
   readonly vocabularySize: number;
   readonly passes: Passes;
-  readonly limits: Pick<Limits, "prefillChunk" | "prefillChunkMin">;
+  readonly limits: Pick<Limits, "prefillChunk" | "prefillChunkMin" | "replayRows" | "replayMs">;
 }
 
 /** Scoring a prompt needs the logits of every position at once; this bounds their memory (64 x 150,000 x 4 B = 38 MB). */
@@ -51,6 +51,8 @@ export class Request {
   #cachedTokens = 0;
   /** What the last chunk of the prompt took, per token. */
   #tokenMs = Number.POSITIVE_INFINITY;
+  /** Since when the answer so far goes through the model again. */
+  #replayedMs: number | undefined;
   /** The prompt and the answer so far: all but the last go into the sequence before that one is decoded. */
   readonly #tokens: number[];
   /** Of an answer that was complete when its worker was lost, but for the word that it is. */
@@ -130,7 +132,7 @@ export class Request {
   chunk(sequence: TokenSequence, unitMs?: number): Chunk | undefined {
     if (this.prefillLeft <= 0) return undefined;
     const start = sequence.tokens.length;
-    const end = Math.min(start + this.#chunkLength(unitMs), this.#tokens.length - 1);
+    const end = Math.min(start + this.#chunkLength(start, unitMs), this.#tokens.length - 1);
     // A second time, after a lost cache, the scores are known already.
     const isScored = this.scored && this.#answer.count === 0 && end >= this.#promptScores.length;
     return { start, tokens: this.#tokens.slice(start, end), wanted: isScored ? "all" : "hidden" };
@@ -163,10 +165,21 @@ export class Request {
   restart(): void {
     this.sequence?.dispose();
     this.alone = true;
+    this.#replayedMs = undefined;
   }
 
-  /** Tokens of the next chunk: as many as `unitMs` allows at the pace of the one before, the fewest while that is unknown. */
-  #chunkLength(unitMs: number | undefined): number {
+  /** Tokens of the next chunk: the prompt and the answer so far go through the model as they did at first. */
+  #chunkLength(start: number, unitMs: number | undefined): number {
+    const prompt = this.plan.prompt.length - 1;
+    if (start < prompt) return Math.min(this.#promptChunk(unitMs), prompt - start);
+    const { replayRows, replayMs } = this.#ports.limits;
+    const nowMs = this.#ports.nowMs();
+    this.#replayedMs ??= nowMs;
+    return nowMs - this.#replayedMs < replayMs ? replayRows : this.#promptChunk(unitMs);
+  }
+
+  /** As many as `unitMs` allows at the pace of the chunk before, the fewest while that is unknown. */
+  #promptChunk(unitMs: number | undefined): number {
     const { prefillChunk, prefillChunkMin } = this.#ports.limits;
     const most = this.scored ? Math.min(SCORED_CHUNK, prefillChunk) : prefillChunk;
     if (unitMs === undefined) return most;

@@ -102,6 +102,38 @@ test("an answer cut between the halves of a character goes on with the whole of 
   ]);
 });
 
+test("the answer so far goes through the model in tokens that are computed alike, and after a while like a prompt", () => {
+  const runsOf = (tokenMs: number) => {
+    let now = 0;
+    const onRun = (tokens: number) => {
+      now += tokens * tokenMs;
+    };
+    const { mlx, model, runs } = fakeModel({ next: rule, onRun });
+    const clock = { nowMs: () => now };
+    const limits = { replayRows: 3, replayMs: 100, prefillChunk: 8 };
+    const engine = new Engine({ mlx, model, text: letters, clock, limits });
+    const resume = { tokens: Array.from({ length: 20 }, () => 27), textLength: 0 };
+    const prompt = { type: "text", text: "abcdefghijkl" } as const;
+    const request = {
+      id: "r" as RequestId,
+      model: "m",
+      prompt,
+      sampling: {},
+      stop: [],
+      maxTokens: 21,
+      resume,
+    };
+    engine.submit(request, { delta: () => {}, failed: () => {} });
+    while (engine.step());
+    return runs.join(", ");
+  };
+  const threes = (count: number) => Array.from({ length: count }, () => "3 hidden, ").join("");
+  expect([runsOf(1), runsOf(12)]).toEqual([
+    `8 hidden, 3 hidden, ${threes(6)}2 hidden, 1 last`,
+    `8 hidden, 3 hidden, ${threes(3)}8 hidden, 3 hidden, 1 last`,
+  ]);
+});
+
 test("text of resumed tokens that the client does not have comes with what follows", () => {
   const greedy: Asked = { sampling: { temperature: 0 }, maxTokens: 6, ignoreEos: true };
   const whole = deltasOf(greedy);

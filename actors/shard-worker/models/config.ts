@@ -53,6 +53,9 @@ export const headDimsOf = ({
 export const kvHeadsOf = (config: DecoderConfig): number =>
   config.num_key_value_heads ?? config.num_attention_heads;
 
+/** Rows of queries that share a row of keys. */
+export const groupOf = (config: DecoderConfig): number => config.num_attention_heads / kvHeadsOf(config);
+
 /** The window of one layer where `layer_types` says so, undefined where attention is full. */
 export function windowByType({ layer_types: types, sliding_window: window }: DecoderConfig, layer: number) {
   return types?.[layer] === "sliding_attention" ? window : undefined;
