@@ -11,6 +11,13 @@ export const MEMBERS_MAX = 256;
 
 const Key = t.Uint8Array({ minByteLength: 32, maxByteLength: 32 });
 
+/** What a machine of the home is for: a `worker` computes, and neither votes nor changes anything about the home. */
+export const ROLES = ["full", "worker"] as const;
+export type Role = (typeof ROLES)[number];
+
+/** The role of a machine that has less than a full say; absent: it may vote, lead, let others in and change settings. */
+export const LimitedRole = t.Literal("worker");
+
 /** One machine that was let in. `key` is its raw Ed25519 public key. */
 export const Member = t.Object({
   node: NodeId,
@@ -23,6 +30,7 @@ export const Member = t.Object({
   drained: t.Boolean(),
   /** Never used for models. */
   excluded: t.Boolean(),
+  role: t.Optional(LimitedRole),
 });
 export type Member = Static<typeof Member>;
 
@@ -37,6 +45,34 @@ export const MemberList = t.Object({
 });
 export type MemberList = Static<typeof MemberList>;
 
+/** Keys that came before the present one: who was away for more changes than these pairs anew. */
+export const SUCCESSIONS_MAX = 8;
+const Pem = t.String({ maxLength: 4096 });
+
+/** The key that signs lists and certificates, and by whose word it does. */
+export const Authority = t.Object({
+  /** Rises by one with each change of the key. */
+  number: t.Integer({ minimum: 1, maximum: 2 ** 32 }),
+  /** Its certificate, signed by itself. */
+  pem: Pem,
+  /** Oldest first: the certificates before, and what each one's key signed of its successor. */
+  before: t.Array(t.Object({ pem: Pem, proof: t.Uint8Array({ minByteLength: 64, maxByteLength: 64 }) }), {
+    maxItems: SUCCESSIONS_MAX,
+  }),
+});
+export type Authority = Static<typeof Authority>;
+
+/** Instead of a link, to a machine that proved its key: it is on the list no more, or its certificate is of a key before. */
+export const Notice = t.Object({
+  authority: Authority,
+  list: MemberList,
+  /** The receiver's new certificate, from who can make one. */
+  certificate: t.Optional(Pem),
+});
+export type Notice = Static<typeof Notice>;
+/** The largest home's list, and all certificates. */
+export const NOTICE_BYTES_MAX = 256 * 1024;
+
 /** Orders whatever needs a majority: a leader's term and its place in the log. */
 export const Epoch = t.Object({ term: t.Integer({ minimum: 0 }), index: t.Integer({ minimum: 0 }) });
 export type Epoch = Static<typeof Epoch>;
@@ -47,7 +83,7 @@ const labels = t.Record(t.String({ maxLength: 32 }), t.String({ maxLength: 64 })
 
 /** What a user does to one machine of the home. Whoever leads makes it a new member list, signs and proposes it. */
 export const MemberChange = t.Union([
-  t.Object({ type: t.Literal("admit"), key: Key, name }),
+  t.Object({ type: t.Literal("admit"), key: Key, name, role: t.Optional(LimitedRole) }),
   t.Object({ type: t.Literal("rename"), node: NodeId, name }),
   /** Sets these labels; an empty value takes one away. */
   t.Object({ type: t.Literal("label"), node: NodeId, labels }),
@@ -56,11 +92,25 @@ export const MemberChange = t.Union([
   /** Ends `drain` and `exclude`. */
   t.Object({ type: t.Literal("resume"), node: NodeId }),
   t.Object({ type: t.Literal("forget"), node: NodeId }),
+  t.Object({
+    type: t.Literal("role"),
+    node: NodeId,
+    role: t.Union([t.Literal("full"), t.Literal("worker")]),
+  }),
 ]);
 export type MemberChange = Static<typeof MemberChange>;
 
 /** What `exo node NAME …` and POST /exo/v1/nodes/NAME may do. */
-export const NODE_ACTIONS = ["rename", "label", "drain", "resume", "exclude", "forget", "takeover"] as const;
+export const NODE_ACTIONS = [
+  "rename",
+  "label",
+  "drain",
+  "resume",
+  "exclude",
+  "forget",
+  "takeover",
+  "role",
+] as const;
 
 /**
  * The same as a user says it of a machine that was named. `forget` of the machine that is asked: it leaves its home. `takeover`, only of
@@ -69,7 +119,8 @@ export const NODE_ACTIONS = ["rename", "label", "drain", "resume", "exclude", "f
 export type NodeOrder =
   | { readonly action: "rename"; readonly name: string }
   | { readonly action: "label"; readonly labels: Record<string, string> }
-  | { readonly action: Exclude<(typeof NODE_ACTIONS)[number], "rename" | "label"> };
+  | { readonly action: "role"; readonly role: Role }
+  | { readonly action: Exclude<(typeof NODE_ACTIONS)[number], "rename" | "label" | "role"> };
 
 /** The actor `<NodeId>/cluster` of each member. */
 export const Cluster = inbox("Cluster", {
@@ -77,16 +128,17 @@ export const Cluster = inbox("Cluster", {
   Propose: { command: t.Uint8Array({ maxByteLength: COMMAND_BYTES_MAX }) },
   /** Only who leads takes it. Answered by `Done` or `Refused`. */
   Change: { change: MemberChange },
-  /** The cluster's private key, from who leads to a member that votes and so may lead. */
-  Key: { pem: t.String({ maxLength: 1024 }) },
+  /** Asks a machine that holds the cluster's key for a certificate of the sender, signed by it. Answered by `Certificate` or `Refused`. */
+  Certify: {},
   /** To a machine that is on the list no more, the list being the proof; the link ends after it. */
-  Forgotten: { list: MemberList },
+  Forgotten: { list: MemberList, authority: Authority },
 });
 export type ClusterMessage = InboxMessage<typeof Cluster>;
 
 export const ClusterReply = inbox("ClusterReply", {
   /** A majority holds it. */
   Done: { epoch: Epoch },
+  Certificate: { pem: Pem },
   Refused: { problem: ProblemBody },
 });
 export type ClusterReply = InboxMessage<typeof ClusterReply>;
@@ -117,6 +169,10 @@ export const NodeView = t.Object({
   voter: t.Boolean(),
   drained: t.Boolean(),
   excluded: t.Boolean(),
+  /** Absent: a full member, or not paired. */
+  role: t.Optional(LimitedRole),
+  /** Of this machine alone, until it has others again: those of the home that took it off their list, as they were called. */
+  forgottenBy: t.Optional(t.Array(t.String())),
   labels: t.Record(t.String(), t.String()),
   addresses: t.Array(t.String()),
   facts: t.Optional(NodeFacts),

@@ -1,6 +1,6 @@
 /** How a machine comes into a home: what is asked of the Pairing actor, and what the two machines say to each other. */
 import { type Static, Type as t } from "@sinclair/typebox";
-import { MemberList } from "./cluster.ts";
+import { LimitedRole, MemberList } from "./cluster.ts";
 import { ClusterId, NodeId } from "./ids.ts";
 import { type InboxMessage, inbox } from "./message.ts";
 import { ProblemBody } from "./problem.ts";
@@ -13,6 +13,7 @@ const pem = t.String({ maxLength: 4096 });
 export const Admitted = t.Object({
   cluster: ClusterId,
   clusterPem: pem,
+  clusterNumber: t.Optional(t.Integer({ minimum: 1, maximum: 2 ** 32 })),
   nodePem: pem,
   members: MemberList,
   /** How many takeovers came before this list; absent: none. */
@@ -91,10 +92,13 @@ export const InviteState = t.Object({
 });
 export type InviteState = Static<typeof InviteState>;
 
+/** Of whoever comes in by an invite, where it is not a full member. */
+export type InviteRole = Static<typeof LimitedRole>;
+
 /** What the Pairing actor accepts. */
 export const Pairing = inbox("Pairing", {
-  /** Opens an invite; one that was open ends. */
-  Invite: { ttlMs: t.Number({ minimum: 1 }) },
+  /** Opens an invite; one that was open ends. `role`: of whoever comes in by it; absent: a full member. */
+  Invite: { ttlMs: t.Number({ minimum: 1 }), role: t.Optional(LimitedRole) },
   /**
    * Answered at once when the state differs from `seen`, else when it changes or after a while. `code`: only of the invite with it,
    * which is closed once another took its place.

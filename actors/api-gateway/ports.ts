@@ -4,7 +4,7 @@ import type { ApiKey } from "#protocol/api-key";
 import type { NodeOrder, NodeView } from "#protocol/cluster";
 import type { Delta, Generation } from "#protocol/generation";
 import type { LinkView } from "#protocol/node";
-import type { PairingMessage, PairingReply } from "#protocol/pairing";
+import type { InviteRole, PairingMessage, PairingReply } from "#protocol/pairing";
 import type { PlacementWish } from "#protocol/placement";
 import type { ModelState } from "#protocol/supervisor";
 
@@ -35,7 +35,7 @@ export interface Watched {
 
 /** Letting machines in, and joining others. All throw Problem. */
 export interface PairingPort {
-  invite(ttlMs: number): Reply<"PairingReply.Invited">;
+  invite(ttlMs: number, role?: InviteRole): Reply<"PairingReply.Invited">;
   /** Answers when the invite is in another state than the one seen, or after a while. */
   watch(which: Watched): Reply<"PairingReply.Invite">;
   close(which: Pick<Watched, "code">): Reply<"PairingReply.Invite">;

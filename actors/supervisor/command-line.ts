@@ -191,14 +191,15 @@ function serverCommands(make: Make): void {
     .option("--measure", "measure all links anew first; one that is at work stays as it was")
     .option("--matrix", "one row and one column for each machine");
   links.does(async (session, _, flags) => (await import("./commands/links.ts")).links(session, flags));
-  make("node <name> [action] [words...]", "rename, label, drain, resume, exclude or forget a machine").does(
-    async (session, [name, action, words]) => {
-      if (name === "reset-identity" && action === undefined)
-        return (await import("./commands/reset-identity.ts")).resetIdentity(session);
-      const said = [action ?? [], words ?? []].flat();
-      return (await import("./commands/node.ts")).node(session, String(name), said);
-    },
-  );
+  make(
+    "node <name> [action] [words...]",
+    "rename, label, drain, resume, exclude or forget a machine, or give it a role",
+  ).does(async (session, [name, action, words]) => {
+    if (name === "reset-identity" && action === undefined)
+      return (await import("./commands/reset-identity.ts")).resetIdentity(session);
+    const said = [action ?? [], words ?? []].flat();
+    return (await import("./commands/node.ts")).node(session, String(name), said);
+  });
   make("ps", "models in memory").does(async (session) => (await import("./commands/ps.ts")).ps(session));
   const stop = make("stop [model]", "unload a model");
   stop.command.option("--all", "unload every model").option("--now", "cut answers short");
@@ -216,6 +217,7 @@ function pairingCommands(make: Make): void {
   invite.command
     .option("--ttl <duration>", "how long the code is good (15m)", duration)
     .option("--qr", "draw the code for a camera, also where stdout is no terminal")
+    .option("--role <role>", "worker: it computes, and neither votes nor changes anything (full)")
     .option("--secret", "make a secret by which all machines that have it pair by themselves");
   invite.does(async (session, _, flags) => (await import("./commands/invite.ts")).invite(session, flags));
   const join = make("join <code> [address]", "bring this machine into another's home");

@@ -56,17 +56,23 @@ export function openMachine({ cluster, certificate, key, members }: Papers, prog
       lane,
       signal: AbortSignal.timeout(DIAL_MS),
     });
+  const roleOf = () => "full" as const;
   const lanes = new Lanes({
     self,
     clock: systemClock,
     refused,
+    roleOf,
     dial: (node) => dial(node, "data"),
     measure: (link) => link.close(),
   });
   const joined = (link: Link) => {
     const { node } = link.peer;
     const silent = () => {};
-    system.connect(node, guarded(link, { self, refused, said: silent, heard: silent }), lanes.open(node));
+    system.connect(
+      node,
+      guarded(link, { self, refused, roleOf, said: silent, heard: silent }),
+      lanes.open(node),
+    );
   };
   network.onLink = (link) => (link.lane === "control" ? joined(link) : lanes.accept(link));
   const child = startWorker(

@@ -41,7 +41,7 @@ test("a machine is renamed, labelled, drained and forgotten from any other", asy
       "0 studio is labelled\n",
       "0 studio takes no new work\n",
       "2 ✗ a label is NAME=VALUE\n→ exo node studio label room=attic (room= takes it away)\n",
-      "2 ✗ fly is nothing to do with a machine\n→ one of: rename, label, drain, resume, exclude, forget, takeover\n",
+      "2 ✗ fly is nothing to do with a machine\n→ one of: rename, label, drain, resume, exclude, forget, takeover, role\n",
       "4 ✗ no machine of this home is called nobody; exo nodes lists them\n",
       "7 ✗ studio is up and votes: this home needs no takeover\n",
       "2 ✗ forget needs a yes\n→ add --yes\n",

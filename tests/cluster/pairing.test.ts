@@ -18,8 +18,8 @@ async function machine(name: string, settings = ""): Promise<{ home: string; run
 }
 
 /** `exo invite --json`: its first line, and what it prints after it. */
-async function inviting(home: string) {
-  const child = Bun.spawn([...fromSource, "invite", "--json", "--ttl", "60s"], {
+async function inviting(home: string, ...flags: readonly string[]) {
+  const child = Bun.spawn([...fromSource, "invite", "--json", "--ttl", "60s", ...flags], {
     env: environmentOf(home),
     cwd: home,
     stdout: "pipe",
@@ -63,6 +63,39 @@ describe("two machines", () => {
       expect({ names, used: [used.code, used.err] }).toEqual({
         names: ["mini", "studio"],
         used: [7, expect.stringContaining("belongs to a home with other machines already")],
+      });
+    },
+    TEST_MS_MAX,
+  );
+
+  test(
+    "pair with one of them as a worker, which computes and has no say",
+    async () => {
+      const [attic, cellar] = [await machine("attic"), await machine("cellar")];
+      await using host = attic.running;
+      await using guest = cellar.running;
+      const { code, at, next } = await inviting(attic.home, "--role", "worker");
+      const joined = await exo(["join", code, at], cellar);
+      await next();
+      await msUntil([host, guest], (view) => Object.values(view).some((state) => state.startsWith("up")));
+      const drained = await exo(["node", "attic", "drain"], cellar);
+      const [shown, json] = await Promise.all([exo(["nodes"], attic), exo(["nodes", "--json"], attic)]);
+      const role = await exo(["node", "cellar", "role", "full"], attic);
+      const now = await exo(["node", "attic", "label", "room=top"], cellar);
+      expect({
+        joined: joined.code,
+        drained: [drained.code, drained.err],
+        shown: shown.out.includes("up, worker"),
+        json: json.out.includes('"role":"worker"'),
+        role: [role.code, role.err],
+        now: now.code,
+      }).toEqual({
+        joined: 0,
+        drained: [7, expect.stringContaining("this machine is a worker of its home")],
+        shown: true,
+        json: true,
+        role: [0, expect.stringContaining("cellar has its role")],
+        now: 0,
       });
     },
     TEST_MS_MAX,

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { nodeCertificate } from "#actors/runtime/security/certificate";
-import { freshIdentity, type Identity, identityFromPem } from "#actors/runtime/security/identity";
+import { freshIdentity, type Identity } from "#actors/runtime/security/identity";
 import { signMemberList } from "#actors/runtime/security/member-list";
 import { firstSnapshot, freshCluster } from "#actors/supervisor/cluster/genesis";
 import { changed } from "#actors/supervisor/cluster/member-changes";
@@ -59,11 +59,11 @@ export async function members(
   );
   const [first, ...others] = machines;
   if (!first) throw new Error("a home has at least one machine");
-  const record = await recordOfAll(first, others, addresses);
+  const clusterKey = freshIdentity();
+  const record = await recordOfAll(first, others, addresses, clusterKey);
   stored(first, (store) => store.begin(record, firstSnapshot(record, first.identity)));
-  const clusterKey = identityFromPem(record.clusterKeyPem ?? "");
   for (const { identity, folder: own } of others) {
-    const { clusterKeyPem: _, ...shared } = record;
+    const { clusterKeyBox: _, ...shared } = record;
     const nodePem = await nodeCertificate(identity, clusterKey, record.clusterPem);
     stored({ folder: own }, (store) => store.begin({ ...shared, nodePem }));
   }
@@ -74,9 +74,9 @@ async function recordOfAll(
   first: Machine,
   others: readonly Machine[],
   addresses: Readonly<Record<string, readonly string[]>>,
+  clusterKey: Identity,
 ): Promise<ClusterRecord> {
-  const record = await freshCluster(first.identity, first.name, 0);
-  const clusterKey = identityFromPem(record.clusterKeyPem ?? "");
+  const record = await freshCluster(first.identity, first.name, 0, clusterKey);
   const list = others.reduce((before, { identity, name }) => {
     const next = changed(before, { type: "admit", key: identity.publicKey, name }, 0);
     return next ? signMemberList(next, clusterKey) : before;

@@ -39,6 +39,7 @@ export class Machine {
     const refused = (_: NodeId, why: string) => void this.refused.push(why);
     this.#lanes = new Lanes({
       self: node.id,
+      roleOf: () => "full",
       clock: systemClock,
       refused,
       dial: async (to) => this.#noted(await this.#dial(to, "data")),
@@ -82,6 +83,7 @@ export class Machine {
       refused: (_: NodeId, why: string) => void this.refused.push(why),
       said: () => {},
       heard: () => {},
+      roleOf: () => "full" as const,
     };
     this.system.connect(node, guarded(link, ports), this.#lanes.open(node));
   }

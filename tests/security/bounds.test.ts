@@ -3,19 +3,26 @@ import { expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freshIdentity, identityFromPem } from "#actors/runtime/security/identity";
+import { freshIdentity } from "#actors/runtime/security/identity";
 import { signMemberList } from "#actors/runtime/security/member-list";
 import { freshCluster, freshDiscoveryKey } from "#actors/supervisor/cluster/genesis";
 import { changed } from "#actors/supervisor/cluster/member-changes";
+import { authorityOf } from "#actors/supervisor/cluster/record";
 import { applied, type ClusterState, encodeCommand, encodeState } from "#actors/supervisor/cluster/state";
 import { nodeIdentity } from "#actors/supervisor/home/node-key";
 import { MEMBERS_MAX, type MemberChange, type MemberList } from "#protocol/cluster";
 import { Problem } from "#protocol/problem";
 
 const self = freshIdentity();
-const founded = await freshCluster(self, "studio", 0);
-const clusterKey = identityFromPem(founded.clusterKeyPem ?? "");
-const start: ClusterState = { list: founded.members, discoveryKeys: [freshDiscoveryKey(1)], settings: {} };
+const clusterKey = freshIdentity();
+const founded = await freshCluster(self, "studio", 0, clusterKey);
+const start: ClusterState = {
+  list: founded.members,
+  discoveryKeys: [freshDiscoveryKey(1)],
+  settings: {},
+  authority: authorityOf(founded),
+  boxes: {},
+};
 
 /** The message of what it throws. */
 function refusal(run: () => unknown): string {
@@ -59,7 +66,7 @@ test("T31 ten thousand settings, keys and labels leave a state of bounded size",
   const refused = new Set<string>();
   const apply = (bytes: Uint8Array) => {
     const why = refusal(() => {
-      state = applied(state, bytes, clusterKey.publicKey);
+      state = applied(state, bytes);
     });
     if (why !== "taken") refused.add(why);
   };
@@ -83,13 +90,8 @@ test("T31 ten thousand settings, keys and labels leave a state of bounded size",
 
 test("T7 T34 no list may be older than the one that is known, allow older protocols, or come from another home", () => {
   const second = after(start.list, { type: "admit", key: keyOf(1), name: "mini" });
-  const state = applied(
-    { ...start, list: { ...start.list, minimumMinor: 3 } },
-    listed(second, 3),
-    clusterKey.publicKey,
-  );
-  const fate = (list: MemberList) =>
-    refusal(() => applied(state, encodeCommand({ type: "list", list }), clusterKey.publicKey));
+  const state = applied({ ...start, list: { ...start.list, minimumMinor: 3 } }, listed(second, 3));
+  const fate = (list: MemberList) => refusal(() => applied(state, encodeCommand({ type: "list", list })));
   const signed = (part: Partial<MemberList>) =>
     signMemberList({ ...second, minimumMinor: 3, version: 3, ...part }, clusterKey);
   expect([

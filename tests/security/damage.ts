@@ -7,6 +7,7 @@ import { freshIdentity, type Identity } from "#actors/runtime/security/identity"
 import { checkRecord } from "#actors/supervisor/cluster/admitting";
 import { firstSnapshot, freshCluster } from "#actors/supervisor/cluster/genesis";
 import type { ClusterRecord } from "#actors/supervisor/cluster/record";
+import { authorityOf } from "#actors/supervisor/cluster/record";
 import { Replica } from "#actors/supervisor/cluster/replica";
 import { SqliteStore } from "#actors/supervisor/cluster/sqlite-store";
 import { encodeCommand } from "#actors/supervisor/cluster/state";
@@ -96,7 +97,7 @@ export class DamagedHome implements Disposable {
         clock: systemClock,
         random: () => 0,
         store,
-        clusterKey: new Uint8Array(32),
+        authority: () => authorityOf(record),
         send: () => {},
         changed: () => {},
         failed: () => {},

@@ -1,10 +1,14 @@
 /** What a member that lies can do to the others (reliability.md 2.4): it has its own key, and says whatever it likes. */
 import { expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
-import { keyOf } from "#actors/runtime/security/certificate";
+import { successor } from "#actors/runtime/security/authority";
+import { sealedTo } from "#actors/runtime/security/box";
+import { clusterCertificate, keyOf } from "#actors/runtime/security/certificate";
 import { freshIdentity } from "#actors/runtime/security/identity";
 import { isSigned, signMemberList } from "#actors/runtime/security/member-list";
 import type { Link } from "#actors/runtime/transport/network";
+import { authorityOf } from "#actors/supervisor/cluster/record";
+import { sealedKey, signedBoxes } from "#actors/supervisor/cluster/sealed-key";
 import { encodeCommand, encodeState } from "#actors/supervisor/cluster/state";
 import { Cluster, type MemberList } from "#protocol/cluster";
 import { Discovery } from "#protocol/discovery";
@@ -95,15 +99,24 @@ const config = { voters: [], learners: [] };
 test("T27 a member that sends states of its own making changes no list, and ends nobody's log", async () => {
   const inside = await infiltrated();
   const { home, liar } = inside;
-  const { members: list, discoveryKeys: keys } = home.machine("a").disk.record ?? {};
-  if (!list || !keys) throw new Error("a has a record");
+  const { record } = home.machine("a").disk;
+  const { members: list, discoveryKeys: keys } = record ?? {};
+  if (!record || !list || !keys) throw new Error("a has a record");
   const mine: MemberList = signMemberList(
     { ...list, version: list.version + 9, members: list.members.filter(({ node }) => node === liar) },
     freshIdentity(),
   );
-  const state = encodeState({ list: mine, discoveryKeys: [...keys], settings: { still: "mine" } });
+  const thief = freshIdentity();
+  const pem = await clusterCertificate(thief, list.cluster, 2);
+  const known = { list: mine, discoveryKeys: [...keys], settings: { still: "mine" }, boxes: {} };
+  const state = encodeState({ ...known, authority: authorityOf(record) });
+  const usurped = encodeState({
+    ...known,
+    list: signMemberList(mine, thief),
+    authority: successor(authorityOf(record), pem, thief),
+  });
   for (const to of HONEST)
-    for (const bytes of [state, new Uint8Array([1, 2, 3]), new Uint8Array()])
+    for (const bytes of [state, usurped, new Uint8Array([1, 2, 3]), new Uint8Array()])
       await inside.say(
         to,
         "raft",
@@ -115,21 +128,31 @@ test("T27 a member that sends states of its own making changes no list, and ends
 test("T27 T28 a member that proposes, expels, hands out keys and says that others are gone is believed in nothing", async () => {
   const inside = await infiltrated();
   const { home } = inside;
-  const { members: list } = home.machine("a").disk.record ?? {};
-  if (!list) throw new Error("a has a record");
+  const { record } = home.machine("a").disk;
+  const { members: list } = record ?? {};
+  if (!record || !list) throw new Error("a has a record");
   const thief = freshIdentity();
   const mine = signMemberList(
     { ...list, version: list.version + 1, members: list.members.slice(0, 1) },
     thief,
   );
+  const pem = await clusterCertificate(thief, list.cluster, 2);
+  const authority = successor(authorityOf(record), pem, thief);
+  const boxes = {};
+  const proof = signedBoxes(thief, { cluster: list.cluster, number: 2, boxes });
   for (const to of HONEST) {
+    await inside.say(
+      to,
+      "cluster",
+      Cluster.Propose({ command: encodeCommand({ type: "authority", authority, list: mine, boxes, proof }) }),
+    );
     await inside.say(
       to,
       "cluster",
       Cluster.Propose({ command: encodeCommand({ type: "list", list: mine }) }),
     );
-    await inside.say(to, "cluster", Cluster.Forgotten({ list: mine }));
-    await inside.say(to, "cluster", Cluster.Key({ pem: thief.pem }));
+    await inside.say(to, "cluster", Cluster.Forgotten({ list: mine, authority: authorityOf(record) }));
+    await inside.say(to, "cluster", Cluster.Forgotten({ list: mine, authority }));
     await inside.say(to, "discovery", Discovery.Heard({ node: home.id("b") }));
     await inside.say(
       to,
@@ -142,6 +165,28 @@ test("T27 T28 a member that proposes, expels, hands out keys and says that other
     ...UNHARMED,
     names: ["b", "c"],
   });
+});
+
+test("T27 a member that puts nonsense or a key of its own where others keep the home's takes it from nobody", async () => {
+  const inside = await infiltrated();
+  const { home, liar } = inside;
+  const { cluster, clusterNumber: number = 1 } = home.machine("a").disk.record ?? {};
+  if (!cluster) throw new Error("a has a record");
+  const thief = freshIdentity();
+  const nonsense = sealedTo(
+    home.machine("b").identity.publicKey,
+    new TextEncoder().encode("x"),
+    `cluster key ${cluster}`,
+  );
+  for (const node of [home.id("a"), home.id("b"), liar])
+    for (const box of [nonsense, sealedKey(home.machine("b").identity.publicKey, thief, cluster)])
+      for (const to of HONEST) {
+        const proof = signedBoxes(thief, { cluster, number, boxes: { [node]: box } });
+        const command = encodeCommand({ type: "entrust", node, number, box, proof });
+        await inside.say(to, "cluster", Cluster.Propose({ command }));
+      }
+  const holders = HONEST.filter((name) => home.node(name).mayAdmit);
+  expect({ ...(await inside.outcome()), holders }).toEqual({ ...UNHARMED, holders: ["a", "b", "c"] });
 });
 
 test("T28 of all messages that there are none moves a machine but by its own actor", async () => {

@@ -1,6 +1,8 @@
 /** A home of whole nodes in two minutes of bad weather, then half a minute to agree: the classes of production, wired as there. */
+import type { NodeView } from "#protocol/cluster";
 import type { Envelope } from "#protocol/codec";
 import type { NodeId } from "#protocol/ids";
+import { Problem } from "#protocol/problem";
 import { Account } from "./account.ts";
 import { FileDisk } from "./disk.ts";
 import { garbage } from "./garbage.ts";
@@ -18,11 +20,21 @@ const HEAL_MS = 5000;
 const REST_MS = 20_000;
 const SPARES = 2;
 const CALM = { loss: 0, delayMs: 1, jitterMs: 1 };
+const ROLES_PER_SECOND = 0.05;
 /** The wall clock of a machine jumps by up to an hour. */
 const JUMP_SECONDS = 3600;
 
-export async function homeStorm(seed: number, size: number): Promise<Storm> {
-  const storm = new HomeStorm(seed, size);
+export interface HomeStormOptions {
+  /** So many of the machines have no say; each of the others has, and so has each of these for a while. */
+  readonly workers?: number;
+}
+
+export async function homeStorm(
+  seed: number,
+  size: number,
+  { workers = 0 }: HomeStormOptions = {},
+): Promise<Storm> {
+  const storm = new HomeStorm(seed, size, workers);
   try {
     return await storm.run(seed);
   } finally {
@@ -43,13 +55,14 @@ class HomeStorm {
   #hostile: string | undefined;
   #said: Envelope | undefined;
 
-  constructor(seed: number, size: number) {
+  constructor(seed: number, size: number, workers: number) {
     this.#home = new SimulatedHome(seed);
     this.#account = new Account(this.#home);
     this.#verdicts = new Verdicts(this.#home, this.#account);
     this.#rebirths = new Rebirths(this.#home, this.#account);
     this.#menu = drawMenu(this.#home.random);
     this.#names = [..."abcdefghijklmnopqrstuvwxyz"].slice(0, size);
+    for (const name of this.#names.slice(size - workers)) this.#home.workers.add(name);
   }
 
   async run(seed: number): Promise<Storm> {
@@ -116,6 +129,7 @@ class HomeStorm {
     if (this.#often(menu.heals)) this.#mend();
     if (this.#often(menu.kills)) this.#kill(this.#any());
     if (this.#often(menu.wipes)) this.#wipe(this.#any());
+    if (home.workers.size > 0 && this.#often(ROLES_PER_SECOND)) this.#turnRole(this.#any(), this.#any());
     if (this.#often(menu.garbage)) this.#sendGarbage();
     if (this.#often(menu.replays)) home.air.replay();
     if (this.#often(menu.overloads)) for (let asked = 0; asked < 40; asked++) this.#account.ask(this.#any());
@@ -207,6 +221,15 @@ class HomeStorm {
     this.#rebirths.begin(name);
   }
 
+  /** Whoever is asked, and whoever it is about: it may come into force or not, now or later. */
+  #turnRole(asked: string, name: string): void {
+    const { node } = this.#home.machine(asked);
+    const role = this.#home.random() < 0.5 ? "full" : "worker";
+    node?.change({ type: "role", node: this.#home.id(name), role }).catch((error: unknown) => {
+      if (!(error instanceof Problem)) throw error;
+    });
+  }
+
   #sendGarbage(): void {
     const { random, wire } = this.#home;
     const name = this.#hostile;
@@ -242,17 +265,15 @@ class HomeStorm {
     );
   }
 
-  /** Everybody is up for everybody, one leads, and nothing that was confirmed is missing anywhere. */
+  /** Everybody is up for everybody, one leads, no worker votes, and nothing that was confirmed is missing anywhere. */
   async #disagreements(): Promise<string[]> {
     const found: string[] = [];
     const leaders = new Set<string>();
     for (const name of this.#names) {
       const node = this.#home.node(name);
-      for (const view of await node.nodes()) {
-        if (view.state !== "up" && view.state !== "self")
-          found.push(`${name} sees ${view.name} as ${view.state}`);
-        if (view.leader) leaders.add(view.name);
-      }
+      const views = await node.nodes();
+      found.push(...views.flatMap((view) => oddities(view).map((odd) => `${name} sees ${view.name} ${odd}`)));
+      for (const view of views) if (view.leader) leaders.add(view.name);
       const { settings } = node;
       const lost = this.#account.confirmed.filter((key) => settings[key] === undefined);
       if (lost.length > 0) found.push(`${name} lacks ${lost.length} confirmed changes: ${lost[0]}`);
@@ -269,3 +290,9 @@ class HomeStorm {
     return this.#names[Math.floor(this.#home.random() * this.#names.length)] ?? "a";
   }
 }
+
+/** What should not be so of a machine when all is well. */
+const oddities = ({ state, role, voter, leader }: NodeView): string[] => [
+  ...(state === "up" || state === "self" ? [] : [`as ${state}`]),
+  ...(role === "worker" && (voter || leader) ? ["vote, which is a worker"] : []),
+];

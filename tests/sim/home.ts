@@ -2,29 +2,21 @@
 import { discovery } from "#actors/discovery/index";
 import type { Clock } from "#actors/runtime/clock";
 import { nodeCertificate } from "#actors/runtime/security/certificate";
-import { hashOf, type Identity, identityFromPem } from "#actors/runtime/security/identity";
+import { freshIdentity, hashOf, type Identity } from "#actors/runtime/security/identity";
 import { signMemberList } from "#actors/runtime/security/member-list";
 import { ActorSystem } from "#actors/runtime/system";
 import { Trace } from "#actors/runtime/trace";
 import { ClusterNode } from "#actors/supervisor/cluster/cluster-node";
 import { firstSnapshot, freshCluster } from "#actors/supervisor/cluster/genesis";
 import { changed } from "#actors/supervisor/cluster/member-changes";
+import type { MemberChange } from "#protocol/cluster";
 import type { ClusterId, NodeId } from "#protocol/ids";
 import { Air } from "./air.ts";
 import { FileDisk, MemoryDisk } from "./disk.ts";
+import { seededIdentity } from "./identities.ts";
 import { SimulatedWire } from "./network.ts";
 import { seeded } from "./random.ts";
 import { VirtualTime } from "./time.ts";
-
-/** The header of an Ed25519 private key in PKCS #8 (RFC 8410, section 7). */
-const PKCS8_HEADER = Buffer.from("302e020100300506032b657004220420", "hex");
-
-/** One seed, one identity: ids decide ties, so that they belong to the history. */
-function seededIdentity(random: () => number): Identity {
-  const seed = Buffer.from(Array.from({ length: 32 }, () => Math.floor(random() * 256)));
-  const der = Buffer.concat([PKCS8_HEADER, seed]).toString("base64");
-  return identityFromPem(`-----BEGIN PRIVATE KEY-----\n${der}\n-----END PRIVATE KEY-----\n`);
-}
 
 /** An identity that a machine may begin anew with, and its certificate, made before time begins: real signing takes real time. */
 interface Spare {
@@ -54,6 +46,8 @@ export class SimulatedHome {
   readonly air: Air;
   readonly machines = new Map<string, Machine>();
   readonly troubles: string[] = [];
+  /** Those that are let in as workers. */
+  readonly workers = new Set<string>();
   #boots = 0;
   #clusterKey: Identity | undefined;
   #cluster: ClusterId | undefined;
@@ -71,10 +65,10 @@ export class SimulatedHome {
   /** Gives machines the records of one home, as if they had paired; the first one votes. They are started by `start`. */
   async pair(first: string, ...others: readonly string[]): Promise<void> {
     const { identity, disk } = this.machine(first);
-    const founded = await freshCluster(identity, first, 0);
-    const clusterKey = identityFromPem(founded.clusterKeyPem ?? "");
+    const clusterKey = freshIdentity();
+    const founded = await freshCluster(identity, first, 0, clusterKey);
     const members = others.reduce((list, name) => {
-      const next = changed(list, { type: "admit", key: this.machine(name).identity.publicKey, name }, 0);
+      const next = changed(list, this.admission(name), 0);
       return next ? signMemberList(next, clusterKey) : list;
     }, founded.members);
     const addresses = Object.fromEntries(
@@ -82,7 +76,7 @@ export class SimulatedHome {
     );
     const record = { ...founded, members, addresses };
     disk.begin(record, firstSnapshot(record, identity));
-    const { clusterKeyPem: _, ...shared } = record;
+    const { clusterKeyBox: _, ...shared } = record;
     for (const name of others) {
       const machine = this.machine(name);
       const nodePem = await nodeCertificate(machine.identity, clusterKey, record.clusterPem);
@@ -90,6 +84,12 @@ export class SimulatedHome {
     }
     this.#clusterKey = clusterKey;
     this.#cluster = record.cluster;
+  }
+
+  /** How a machine is let in. */
+  admission(name: string): Extract<MemberChange, { type: "admit" }> {
+    const { publicKey: key } = this.machine(name).identity;
+    return { type: "admit", key, name, ...(this.workers.has(name) && { role: "worker" }) };
   }
 
   /** Lets the machines begin anew so many times; to be said after `pair`. */
@@ -197,7 +197,7 @@ export class SimulatedHome {
       name,
       version: "1.0.0",
       random: this.random,
-      openNetwork: ({ isMember }) => this.wire.attach(identity.node, boot, isMember),
+      openNetwork: (trust) => this.wire.attach(identity.node, boot, trust),
       watch,
       probe: ({ host }) => this.wire.probe(identity.node, host as NodeId),
       hosts: () => [identity.node],
@@ -265,12 +265,9 @@ export class SimulatedHome {
     return await promise;
   }
 
-  /** Time passes slowly enough for cryptography, which other threads do. */
+  /** Time passes, and stands still for cryptography, which other threads do. */
   async passed(ms: number): Promise<void> {
-    for (const endMs = this.time.nowMs + ms; this.time.nowMs < endMs; ) {
-      await this.time.pass(20);
-      await Bun.sleep(1);
-    }
+    await this.time.pass(ms);
   }
 
   /** Time passes until it is so, however long cryptography takes on a busy machine. */

@@ -4,10 +4,12 @@
  */
 
 import type { Endpoint, Lane, Link, Network, Peer } from "#actors/runtime/transport/network";
+import type { Trust } from "#actors/runtime/transport/trust";
 import type { Envelope } from "#protocol/codec";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import { RETRANSMIT_MS, SimLink } from "./link.ts";
+import { refusalOf, refuse } from "./papers.ts";
 import type { VirtualTime } from "./time.ts";
 
 export interface Weather {
@@ -21,7 +23,8 @@ interface Host {
   readonly node: NodeId;
   readonly boot: string;
   readonly network: SimNetwork;
-  readonly isMember: (node: NodeId) => boolean;
+  /** Absent: it lets everybody in. */
+  readonly trust?: Trust;
 }
 
 /** What one machine does to all that goes there: shared by the links that end at it. */
@@ -65,10 +68,10 @@ export class SimulatedWire {
     this.#random = random;
   }
 
-  /** `isMember`: whom the node lets in; absent: everybody. */
-  attach(node: NodeId, boot: string, isMember: (node: NodeId) => boolean = () => true): SimNetwork {
-    const network = new SimNetwork(this, node, boot, isMember);
-    this.#hosts.set(node, { node, boot, network, isMember });
+  /** `trust`: whom the node lets in, and by what; absent: everybody. */
+  attach(node: NodeId, boot: string, trust?: Trust): SimNetwork {
+    const network = new SimNetwork(this, node, boot, (other) => trust?.isMember(other) ?? true);
+    this.#hosts.set(node, { node, boot, network, ...(trust && { trust }) });
     this.site(node).dark = false;
     return network;
   }
@@ -108,7 +111,11 @@ export class SimulatedWire {
   heal(): void {
     for (const ways of this.#ways.values())
       for (const way of ways.values()) Object.assign(way, { cut: false, clogMs: 0 });
-    for (const node of this.#sites.keys()) this.resume(node);
+    for (const [node, site] of this.#sites) {
+      // Who sleeps wakes whole: a process that runs on a machine without a network would be another fault.
+      if (this.#hosts.has(node)) site.dark = false;
+      this.resume(node);
+    }
   }
 
   clog(from: NodeId, to: NodeId, ms: number): void {
@@ -147,7 +154,14 @@ export class SimulatedWire {
     );
   }
 
-  dial(from: NodeId, boot: string, to: NodeId, lane: Lane, signal: AbortSignal): Promise<Link> {
+  dial(
+    from: NodeId,
+    boot: string,
+    to: NodeId,
+    lane: Lane,
+    signal: AbortSignal,
+    isFirst = true,
+  ): Promise<Link> {
     const { promise, resolve, reject } = Promise.withResolvers<Link>();
     const fail = (ms: number, problem: Problem) => this.time.after(ms, () => reject(problem));
     signal.addEventListener("abort", () => reject(new Problem("cancelled", "dialling was given up")), {
@@ -157,7 +171,12 @@ export class SimulatedWire {
       fail(DIAL_MS, new Problem("network", "no answer"));
       return promise;
     }
-    this.time.after(2 * this.delayMs(), () => {
+    const answer = () => {
+      // Its kernel takes the connection, and its process does what TLS needs once it runs again.
+      if (this.site(to).paused) {
+        this.site(to).due.push(answer);
+        return;
+      }
       const host = this.#hosts.get(to);
       if (!host) {
         const cause = Object.assign(new Error("refused"), { code: "ECONNREFUSED" });
@@ -165,15 +184,18 @@ export class SimulatedWire {
         return;
       }
       if (signal.aborted) return;
-      const isWelcome = host.isMember(from) && (this.#hosts.get(from)?.isMember(to) ?? true);
-      if (!isWelcome) {
-        reject(new Problem("unauthorised", "no member of this home"));
+      const refusal = refusalOf({ node: from, trust: this.#hosts.get(from)?.trust }, host);
+      if (refusal) {
+        const passing = (run: () => void) => this.#reaches(to, from) && this.time.after(this.delayMs(), run);
+        const again = () => resolve(this.dial(from, boot, to, lane, signal, false));
+        refuse(refusal, { reject, passing, ...(isFirst && { again }) });
         return;
       }
       const [near, far] = this.#pair({ node: from, boot }, host, lane);
       host.network.onLink(far);
       resolve(near);
-    });
+    };
+    this.time.after(2 * this.delayMs(), answer);
     return promise;
   }
 
@@ -233,6 +255,8 @@ export class SimNetwork implements Network {
   dial(to: Endpoint, { lane, signal }: { expect?: NodeId; lane: Lane; signal: AbortSignal }): Promise<Link> {
     return this.#wire.dial(this.#node, this.#boot, to.host as NodeId, lane, signal);
   }
+
+  renew(): void {}
 
   recheck(): void {
     for (const link of [...this.#wire.links])

@@ -79,14 +79,14 @@ export class Rebirths {
     const inviter = this.#home.random() < 0.5 ? undefined : this.#keeper(name);
     if (!inviter?.node) return;
     Object.assign(under, { stage: "admitting", askedMs: this.#home.time.nowMs });
-    const admitted = inviter.node.change({ type: "admit", key: identity.publicKey, name });
+    const admitted = inviter.node.change(this.#home.admission(name));
     admitted
       .then(async () => {
         const { record } = inviter.disk;
         const joiner = this.#home.machine(name).node;
         const isListed = record?.members.members.some((member) => member.node === identity.node);
         if (!record || !joiner || !isListed) throw new Problem("unavailable", "not yet");
-        const { clusterKeyPem: _, ...shared } = record;
+        const { clusterKeyBox: _, ...shared } = record;
         await joiner.adopt({ ...shared, nodePem });
         under.stage = "in";
       })

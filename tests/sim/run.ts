@@ -1,6 +1,6 @@
 /**
  * `bun run sim --seed N` replays one run, `--seeds A..B` those, `--minutes M` or `--hours H` new seeds for so long. `--nodes 5` (or
- * `5,20`: in turn), `--world raft|home|all`, `--first` to end at the first violation. Prints a line a minute, each failing seed with how to
+ * `5,20`: in turn), `--world raft|home|workers|all`, `--first` to end at the first violation. Prints a line a minute, each failing seed with how to
  * see it again, and one line of JSON at the end; ends with status 1 where anything was violated.
  */
 import { homeStorm } from "./home-storm.ts";
@@ -10,6 +10,7 @@ import type { Storm } from "./storm.ts";
 const WORLDS: Readonly<Record<string, (seed: number, nodes: number) => Promise<Storm>>> = {
   raft: raftStorm,
   home: homeStorm,
+  workers: (seed, nodes) => homeStorm(seed, nodes, { workers: Math.floor(nodes / 3) }),
 };
 const LINE_EVERY_MS = 60_000;
 /** Logs alone are those of voters, of which a home has five at most. */

@@ -1,6 +1,6 @@
 /** One machine of this home, for `exo node` and for programs. */
 import { type Static, Type as t } from "@sinclair/typebox";
-import { NODE_ACTIONS, type NodeOrder } from "#protocol/cluster";
+import { NODE_ACTIONS, type NodeOrder, ROLES } from "#protocol/cluster";
 import { Problem } from "#protocol/problem";
 import { bodyOf } from "../dialects/body.ts";
 import type { GatewayPorts } from "../ports.ts";
@@ -9,6 +9,7 @@ import type { Route } from "./route.ts";
 const Body = t.Object({
   action: t.Union(NODE_ACTIONS.map((action) => t.Literal(action))),
   name: t.Optional(t.String({ minLength: 1, maxLength: 64 })),
+  role: t.Optional(t.Union(ROLES.map((role) => t.Literal(role)))),
   labels: t.Optional(t.Record(t.String({ maxLength: 32 }), t.String({ maxLength: 64 }))),
 });
 const bodyIn = bodyOf(Body);
@@ -32,8 +33,9 @@ export const nodeRoutes = (ports: GatewayPorts): readonly Route[] => [
   },
 ];
 
-function orderIn({ action, name, labels }: Static<typeof Body>): NodeOrder {
+function orderIn({ action, name, labels, role }: Static<typeof Body>): NodeOrder {
   if (action === "rename") return { action, name: needed(name, "name") };
+  if (action === "role") return { action, role: needed(role, "role") };
   if (action === "label") return { action, labels: needed(labels, "labels") };
   return { action };
 }

@@ -10,8 +10,10 @@ import { fakePorts } from "../test/fake-ports.ts";
 const node = "n".repeat(52) as NodeId;
 const asked: unknown[] = [];
 const port: PairingPort = {
-  invite: async (ttlMs) =>
-    PairingReply.Invited({ code: "K7QM-2XTP", long: "exo:K7QM2XTP", port: 4, ttlMs, tries: 3 }),
+  invite: async (ttlMs, role) => {
+    if (role) asked.push(role);
+    return PairingReply.Invited({ code: "K7QM-2XTP", long: "exo:K7QM2XTP", port: 4, ttlMs, tries: 3 });
+  },
   watch: async (which) => {
     asked.push(which);
     const invite = { state: "used", triesLeft: 2, leftMs: 1499, joined: { node, name: "mini" } } as const;
@@ -35,7 +37,7 @@ const answer = async (path: string, body: unknown) => {
 test("invite, watch, close and join in the spelling of the API", async () => {
   asked.length = 0;
   expect([
-    await answer("invite", { ttl_seconds: 60 }),
+    await answer("invite", { ttl_seconds: 60, role: "worker" }),
     await answer("invite/watch", { seen: "1", code: "K7QM-2XTP" }),
     await answer("invite/close", {}),
     await answer("join", { code: "K7QM-2XTP", address: "studio", name: "mini" }),
@@ -45,10 +47,7 @@ test("invite, watch, close and join in the spelling of the API", async () => {
     [200, { state: "used", tries_left: 2, seconds_left: 1, joined: { node, name: "mini" }, seen: "2" }],
     [200, { state: "closed", tries_left: 3, seconds_left: 0, trouble: "x", seen: "3" }],
     [200, { node, name: "studio", as: "mini" }],
-    [
-      { seen: "1", code: "K7QM-2XTP" },
-      { code: "K7QM-2XTP", at: "studio", name: "mini" },
-    ],
+    ["worker", { seen: "1", code: "K7QM-2XTP" }, { code: "K7QM-2XTP", at: "studio", name: "mini" }],
   ]);
 });
 

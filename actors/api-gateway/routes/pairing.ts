@@ -1,5 +1,6 @@
 /** Letting machines in and joining others, for `exo invite`, `exo join` and for programs. */
 import { Type as t } from "@sinclair/typebox";
+import { ROLES } from "#protocol/cluster";
 import { NAME_MAX } from "#protocol/node";
 import { Problem } from "#protocol/problem";
 import { bodyOf, present } from "../dialects/body.ts";
@@ -9,7 +10,12 @@ import type { Route } from "./route.ts";
 const DAY_SECONDS = 24 * 3600;
 
 const code = t.String({ maxLength: 1024 });
-const inviteIn = bodyOf(t.Object({ ttl_seconds: t.Number({ minimum: 1, maximum: DAY_SECONDS }) }));
+const inviteIn = bodyOf(
+  t.Object({
+    ttl_seconds: t.Number({ minimum: 1, maximum: DAY_SECONDS }),
+    role: t.Optional(t.Union(ROLES.map((role) => t.Literal(role)))),
+  }),
+);
 const watchIn = bodyOf(t.Object({ seen: t.Optional(t.String({ maxLength: 32 })), code: t.Optional(code) }));
 const closeIn = bodyOf(t.Object({ code: t.Optional(code) }));
 const joinIn = bodyOf(
@@ -26,8 +32,9 @@ export const pairingRoutes = (ports: GatewayPorts): readonly Route[] => [
     path: "/exo/v1/invite",
     access: "cluster.admin",
     async handle({ json }) {
-      const { ttl_seconds } = inviteIn(await json());
-      const { code, long, port, ttlMs, tries } = await door(ports).invite(ttl_seconds * 1000);
+      const { ttl_seconds, role } = inviteIn(await json());
+      const limited = role === "worker" ? role : undefined;
+      const { code, long, port, ttlMs, tries } = await door(ports).invite(ttl_seconds * 1000, limited);
       return { code, long, port, expires_in_seconds: ttlMs / 1000, tries };
     },
   },

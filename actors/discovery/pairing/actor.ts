@@ -31,7 +31,7 @@ export async function spawnPairing(system: ActorSystem, options: PairingOptions)
     const refuse = (error: unknown) => reply(PairingReply.Refused({ problem: problemBody(error) }));
     switch (message.type) {
       case "Pairing.Invite":
-        desk.invite(message.ttlMs).then(reply, refuse);
+        desk.invite(message.ttlMs, message.role).then(reply, refuse);
         break;
       case "Pairing.Watch":
         desk.watch(message.seen, reply, message.code);

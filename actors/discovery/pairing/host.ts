@@ -6,7 +6,7 @@ import type { CodeKeeper, KeeperAnswer } from "#actors/runtime/security/pake";
 import type { StrangerChannel } from "#actors/runtime/transport/stranger";
 import type { NodeId } from "#protocol/ids";
 import { type AnyMessage, ProtocolError } from "#protocol/message";
-import { type Applicant, Host, type Refusal } from "#protocol/pairing";
+import { type Applicant, Host, type InviteRole, type Refusal } from "#protocol/pairing";
 import { Problem, problemBody } from "#protocol/problem";
 import { shownEndpoint } from "./code.ts";
 import { type HostEvent, hostMachine } from "./host-machine.ts";
@@ -16,6 +16,8 @@ import { type Wire, wireOn } from "./wire.ts";
 
 /** What a machine proves its code against: an invite, or the home's shared secret. */
 export interface Door {
+  /** Of whoever comes in by it; absent: a full member. */
+  readonly role?: InviteRole;
   /** Takes one try, or says why there is none. */
   enter(): { readonly keeper: CodeKeeper; readonly triesLeft?: number } | Refusal;
   wrongCode(from: string): void;
@@ -172,15 +174,21 @@ class HostSession {
     const { apply, name } = this.#who;
     const host = this.#remoteHost;
     const addresses = apply.port > 0 ? [shownEndpoint({ host, port: apply.port })] : [];
-    this.#record = await this.#ports.admission.admit({ publicKey: apply.key, name, addresses });
+    this.#record = await this.#ports.admission.admit({
+      publicKey: apply.key,
+      name,
+      addresses,
+      ...(this.#door?.role && { role: this.#door.role }),
+    });
   }
 
   #handOver(): void {
-    const { cluster, clusterPem, nodePem, members, history, discoveryKeys, addresses } = this
-      .#record as Membership;
+    const { discoveryKeys, addresses, ...admitted } = this.#record as Membership;
+    const { cluster, clusterPem, clusterNumber, nodePem, members, history } = admitted;
     // The cluster's key stays here whatever the record holds.
     const record = {
       cluster,
+      ...(clusterNumber !== undefined && { clusterNumber }),
       clusterPem,
       nodePem,
       members,

@@ -4,35 +4,34 @@ import { chartClock } from "#actors/runtime/chart";
 import type { Clock } from "#actors/runtime/clock";
 import { type CodeKeeper, keepCode } from "#actors/runtime/security/pake";
 import type { NodeId } from "#protocol/ids";
-import type { InviteState, Refusal } from "#protocol/pairing";
+import type { InviteRole, InviteState, Refusal } from "#protocol/pairing";
 import type { Door } from "./host.ts";
 import { INVITE_TRIES, type InviteEvent, inviteMachine } from "./invite-machine.ts";
 
+interface Opening {
+  readonly clock: Clock;
+  readonly ttlMs: number;
+  readonly role?: InviteRole;
+  /** Called at each step. */
+  readonly changed: () => void;
+  /** Nobody needs to be told of it any more. */
+  readonly over: () => void;
+}
+
 export class Invite implements Door {
   readonly code: string;
+  readonly role?: InviteRole;
   readonly #clock: Clock;
   readonly #keeper: CodeKeeper;
   readonly #chart: Actor<typeof inviteMachine>;
 
-  /** `changed` is called at each step, `over` when nobody needs to be told of it any more. */
-  static async open(
-    code: string,
-    options: {
-      readonly clock: Clock;
-      readonly ttlMs: number;
-      readonly changed: () => void;
-      readonly over: () => void;
-    },
-  ): Promise<Invite> {
+  static async open(code: string, options: Opening): Promise<Invite> {
     return new Invite(code, await keepCode(code), options);
   }
 
-  private constructor(
-    code: string,
-    keeper: CodeKeeper,
-    { clock, ttlMs, changed, over }: { clock: Clock; ttlMs: number; changed: () => void; over: () => void },
-  ) {
+  private constructor(code: string, keeper: CodeKeeper, { clock, ttlMs, role, changed, over }: Opening) {
     this.code = code;
+    if (role) this.role = role;
     this.#clock = clock;
     this.#keeper = keeper;
     const input = { untilMs: clock.nowMs() + ttlMs, nowMs: () => clock.nowMs() };

@@ -1,9 +1,8 @@
 /** The Pairing actor's work: at most one invite and one application of this machine at a time, and the home's shared secret. */
-
 import type { Endpoint } from "#actors/runtime/transport/network";
 import type { StrangerChannel, StrangerListener } from "#actors/runtime/transport/stranger";
 import type { Neighbour } from "#protocol/discovery";
-import { type InviteState, PairingReply, type Refusal } from "#protocol/pairing";
+import { type InviteRole, type InviteState, PairingReply, type Refusal } from "#protocol/pairing";
 import { Problem } from "#protocol/problem";
 import { apply, type Joined } from "./applicant.ts";
 import { freshCode, longCode, parseCode, parseEndpoint, shownCode } from "./code.ts";
@@ -58,7 +57,7 @@ export class PairingDesk {
     this.#listener = undefined;
   }
 
-  async invite(ttlMs: number): Promise<ReturnType<typeof PairingReply.Invited>> {
+  async invite(ttlMs: number, role?: InviteRole): Promise<ReturnType<typeof PairingReply.Invited>> {
     const { admission, clock, random, addresses } = this.#ports;
     if (!admission.mayAdmit)
       throw new Problem("forbidden", "this machine may not let others in: it does not hold the home's key", {
@@ -69,6 +68,7 @@ export class PairingDesk {
     const invite = await Invite.open(code, {
       clock,
       ttlMs,
+      ...(role && { role }),
       changed: () => this.#changed(),
       over: () => this.resettle(),
     });

@@ -4,7 +4,7 @@ import type { Endpoint } from "#actors/runtime/transport/network";
 import type { StrangerChannel, StrangerListener } from "#actors/runtime/transport/stranger";
 import type { Neighbour } from "#protocol/discovery";
 import type { NodeId } from "#protocol/ids";
-import type { Admitted } from "#protocol/pairing";
+import type { Admitted, InviteRole } from "#protocol/pairing";
 
 /** What a new member keeps, as the cluster gives it. */
 export interface Membership extends Omit<Admitted, "discoveryKeys" | "addresses"> {
@@ -19,6 +19,7 @@ export interface AdmissionPort {
     readonly publicKey: Uint8Array;
     readonly name: string;
     readonly addresses: readonly string[];
+    readonly role?: InviteRole;
   }): Promise<Membership>;
   /** Throws Problem `invalid` for a record that is not this node's, `forbidden` for a node with others. */
   adopt(record: Membership): Promise<void>;

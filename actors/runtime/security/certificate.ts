@@ -20,13 +20,29 @@ export async function certificates() {
   return await import("@peculiar/x509");
 }
 
-/** The cluster's certificate, signed by itself, in PEM. */
-export async function clusterCertificate(key: Identity, cluster: ClusterId): Promise<string> {
+/** Certificates that are being made: other threads do that, and who counts time by itself waits for them. */
+export const underWay = new Set<Promise<string>>();
+
+function counted<Args extends readonly unknown[]>(make: (...args: Args) => Promise<string>) {
+  return (...args: Args): Promise<string> => {
+    const made = make(...args);
+    underWay.add(made);
+    const end = () => void underWay.delete(made);
+    made.then(end, end);
+    return made;
+  };
+}
+
+export const clusterCertificate = counted(clusterCertificateMade);
+export const nodeCertificate = counted(nodeCertificateMade);
+
+/** The cluster's certificate, signed by itself, in PEM. `number`: which of its keys it is; each has a name of its own. */
+async function clusterCertificateMade(key: Identity, cluster: ClusterId, number = 1): Promise<string> {
   const x509 = await certificates();
   const keys = await webKeys(key);
   const made = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: randomBytes(16).toString("hex"),
-    name: `CN=${cluster}`,
+    name: number === 1 ? `CN=${cluster}` : `CN=${cluster} ${number}`,
     notBefore: NOT_BEFORE,
     notAfter: NOT_AFTER,
     keys,
@@ -40,7 +56,7 @@ export async function clusterCertificate(key: Identity, cluster: ClusterId): Pro
 }
 
 /** A node's certificate, whose name is its id, signed by the cluster's key. */
-export async function nodeCertificate(
+async function nodeCertificateMade(
   node: { readonly node: NodeId; readonly publicKey: Uint8Array },
   clusterKey: Identity,
   clusterPem: string,

@@ -5,7 +5,7 @@
 import { ProtocolError } from "#protocol/message";
 
 /** `beat` has no payload: a member at rest says little else, to all others, four times a second. */
-export const FrameKind = { hello: 0, envelope: 1, body: 2, beat: 3 } as const;
+export const FrameKind = { hello: 0, envelope: 1, body: 2, beat: 3, notice: 4 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 
 /** An envelope, its length, and the body: a tensor of a chunk of prefill. */

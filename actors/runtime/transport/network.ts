@@ -60,5 +60,7 @@ export interface Network {
   onLink: (link: Link) => void;
   /** Ends the links of nodes that are members no more. */
   recheck(): void;
+  /** What this node shows and trusts is another; open links stay. */
+  renew(): void;
   close(): Promise<void>;
 }

@@ -9,13 +9,18 @@ const ALPN = new Uint8Array([PROTOCOL.length, ...new TextEncoder().encode(PROTOC
 
 export interface Certificates {
   readonly clusterPem: string;
+  /** Of keys before: their certificates prove a key, and what they open is the node's own decision. */
+  readonly formerPems?: readonly string[];
   readonly nodePem: string;
 }
 
-export const tlsSettings = ({ pem }: Pick<Identity, "pem">, { clusterPem, nodePem }: Certificates) => ({
+export const tlsSettings = (
+  { pem }: Pick<Identity, "pem">,
+  { clusterPem, formerPems = [], nodePem }: Certificates,
+) => ({
   key: pem,
   cert: nodePem,
-  ca: clusterPem,
+  ca: [clusterPem, ...formerPems],
   requestCert: true,
   rejectUnauthorized: true,
   minVersion: TLS_1_3,

@@ -4,65 +4,33 @@
  * client that will be refused believes itself connected at first.
  */
 import type { Socket, TCPSocketListener } from "bun";
-import { commonMinor, decodeHello, HELLO_BYTES_MAX, SPOKEN, type Spoken } from "#protocol/hello";
+import { commonMinor, decodeHello, SPOKEN, type Spoken } from "#protocol/hello";
 import type { NodeId } from "#protocol/ids";
 import { ProtocolError } from "#protocol/message";
+import { decodeNotice } from "#protocol/notice";
 import { Problem } from "#protocol/problem";
-import type { Clock } from "../clock.ts";
 import { keyOf, serverName } from "../security/certificate.ts";
-import { type Identity, nodeIdOf } from "../security/identity.ts";
+import { nodeIdOf } from "../security/identity.ts";
+import { CERTIFICATE, isTold, NEWS, noticeFrame } from "./asking.ts";
+import { type Connection, connectionOf, type TlsOptions } from "./connection.ts";
 import { endpointText as at } from "./endpoint.ts";
-import { FrameKind, FrameReader } from "./framing.ts";
+import { FrameKind } from "./framing.ts";
 import { HandshakeLimits } from "./handshake-limits.ts";
-import { lingering } from "./lingering.ts";
+import { lastWords, lingering } from "./lingering.ts";
+import { Listeners } from "./listeners.ts";
 import type { Endpoint, Lane, Link, Network, Peer } from "./network.ts";
 import { helloFrame, StreamLink } from "./tls-link.ts";
-import { type Certificates, PROTOCOL, tlsSettings } from "./tls-settings.ts";
-
-/** What a node believes now; asked anew for each connection, so that a revoked key is refused at once. */
-export interface Trust extends Certificates {
-  isMember(node: NodeId): boolean;
-  /** Members may not speak an older minor version than this. */
-  readonly minimumMinor: number;
-}
-
-export interface TlsOptions {
-  readonly identity: Identity;
-  /** 128 random bits in hex of this start. */
-  readonly boot: string;
-  readonly capabilities: readonly string[];
-  /** Absent: what this version of the program speaks. */
-  readonly spoken?: Spoken;
-  readonly clock: Clock;
-  readonly trust: Trust;
-  /** Addresses to listen on, given explicitly: never all by accident. */
-  readonly listen: readonly Endpoint[];
-  /** A stranger or a faulty peer was refused: for the log, which says each source once a minute. */
-  readonly refused: (from: string, why: string) => void;
-}
+import { PROTOCOL, tlsSettings } from "./tls-settings.ts";
 
 /** TLS and both hellos; a machine under load answers within it. */
 const GREETING_MS = 5000;
-interface Connection {
-  readonly dialled: boolean;
-  readonly to?: Endpoint;
-  readonly lane?: Lane;
-  readonly expect?: NodeId;
-  readonly resolve?: (link: Link) => void;
-  readonly reject?: (problem: Problem) => void;
-  readonly reader: FrameReader;
-  node?: NodeId;
-  link?: StreamLink;
-  problem?: Problem;
-  settle: () => void;
-}
-
+type DialOptions = Parameters<Network["dial"]>[1];
 type TlsSocket = Socket<Connection>;
 
 export class TlsNetwork implements Network {
   onLink: (link: Link) => void = () => {};
   readonly #options: TlsOptions;
-  readonly #listeners: TCPSocketListener<Connection>[];
+  readonly #listeners: Listeners<Connection>;
   readonly #limits: HandshakeLimits;
   readonly #spoken: Spoken;
   readonly #open = new Set<StreamLink>();
@@ -72,26 +40,29 @@ export class TlsNetwork implements Network {
     this.#options = options;
     this.#spoken = options.spoken ?? SPOKEN;
     this.#limits = new HandshakeLimits(options.clock);
-    this.#listeners = options.listen.map((endpoint) => this.#listen(endpoint));
+    const { clock, refused } = options;
+    const listen = (endpoint: Endpoint) => this.#listen(endpoint);
+    this.#listeners = new Listeners({ clock, refused, listen }, options.listen);
   }
 
   get endpoints(): readonly Endpoint[] {
-    return this.#listeners.map(({ hostname, port }) => ({ host: hostname, port }));
+    return this.#listeners.endpoints;
   }
 
-  dial(
-    to: Endpoint,
-    { expect, lane, signal }: { expect?: NodeId; lane: Lane; signal: AbortSignal },
-  ): Promise<Link> {
+  async dial(to: Endpoint, options: { expect?: NodeId; lane: Lane; signal: AbortSignal }): Promise<Link> {
+    try {
+      return await this.#connect(to, options);
+    } catch (error) {
+      // With what it was just told it may be let in.
+      const isNews = !options.signal.aborted && (await isTold(error, this.#options, to, options.expect));
+      if (!isNews || options.signal.aborted) throw error;
+      return await this.#connect(to, options);
+    }
+  }
+
+  #connect(to: Endpoint, { expect, lane, signal }: DialOptions): Promise<Link> {
     const { promise, resolve, reject } = Promise.withResolvers<Link>();
-    const connection = this.#connection({
-      dialled: true,
-      to,
-      lane,
-      resolve,
-      reject,
-      ...(expect && { expect }),
-    });
+    const connection = connectionOf({ dialled: true, to, lane, resolve, reject, ...(expect && { expect }) });
     const giveUp = (problem: Problem) => {
       connection.problem ??= problem;
       reject(problem);
@@ -117,8 +88,12 @@ export class TlsNetwork implements Network {
     for (const link of this.#open) if (!this.#options.trust.isMember(link.peer.node)) link.close();
   }
 
+  renew(): void {
+    this.#listeners.renew();
+  }
+
   async close(): Promise<void> {
-    for (const listener of this.#listeners) listener.stop(true);
+    this.#listeners.close();
     for (const link of this.#open) link.close();
   }
 
@@ -144,17 +119,6 @@ export class TlsNetwork implements Network {
     return tlsSettings(this.#options.identity, this.#options.trust);
   }
 
-  #connection(start: Omit<Connection, "reader" | "settle">): Connection {
-    const connection: Connection = {
-      ...start,
-      settle: () => {},
-      reader: new FrameReader(HELLO_BYTES_MAX, () => {
-        throw new ProtocolError("a frame came before the handshake was over");
-      }),
-    };
-    return connection;
-  }
-
   #accept(socket: TlsSocket): void {
     const tooMany = () => this.#refuse(socket, "others came after it, and it had not proved itself yet");
     const leave = this.#limits.enter(socket.remoteAddress, tooMany);
@@ -162,7 +126,7 @@ export class TlsNetwork implements Network {
       socket.terminate();
       return;
     }
-    const connection = this.#connection({ dialled: false });
+    const connection = connectionOf({ dialled: false });
     socket.data = connection;
     this.#await(socket, connection);
     const settle = connection.settle;
@@ -187,29 +151,66 @@ export class TlsNetwork implements Network {
     return {
       handshake: (socket: TlsSocket, ok: boolean, error: Error | null) => {
         if (ok && !error && !socket.data?.problem) this.#greet(socket);
-        else this.#refuse(socket, `TLS: ${(error as { code?: string } | null)?.code ?? "no handshake"}`);
+        else this.#refuse(socket, `TLS: ${codeOf(error) ?? "no handshake"}`, codeOf(error) && CERTIFICATE);
       },
       data: (socket: TlsSocket, bytes: Uint8Array) => this.#receive(socket, bytes),
-      drain: (socket: TlsSocket) => socket.data?.link?.drained(),
+      drain: (socket: TlsSocket) => this.#drained(socket),
       close: (socket: TlsSocket) => this.#closed(socket, "closed"),
       error: (socket: TlsSocket, error: Error) => this.#refuse(socket, error.message),
     };
   }
 
   #greet(socket: TlsSocket): void {
-    const { data } = socket;
-    const node = nodeIdOf(keyOf(socket.getPeerX509Certificate()));
+    const [{ data }, { trust }, certificate] = [socket, this.#options, socket.getPeerX509Certificate()];
+    const node = nodeIdOf(keyOf(certificate));
     if (socket.alpnProtocol !== PROTOCOL) this.#refuse(socket, "the protocol's major version is another");
-    else if (!this.#options.trust.isMember(node)) this.#refuse(socket, `${node} is not a member`);
+    else if (!trust.isMember(node)) this.#dismiss(socket, node, `${node} is not a member`);
+    else if (trust.isOutdated?.(certificate))
+      this.#dismiss(socket, node, `${node} shows a certificate of a key before`);
     else if (data.expect && data.expect !== node)
       this.#refuse(socket, `${node} answers where ${data.expect} should`);
     else {
       data.node = node;
-      data.reader.onFrame = (kind, bytes, from, to) => this.#hello(socket, kind, bytes.subarray(from, to));
+      data.reader.onFrame = (kind, bytes, from, to) => {
+        if (kind === FrameKind.notice) this.#noticed(socket, node, bytes.slice(from, to));
+        else this.#hello(socket, kind, bytes.subarray(from, to));
+      };
       const { boot, capabilities } = this.#options;
       // Who accepts answers with the lane that was asked for, once it knows.
       if (data.lane) socket.write(helloFrame({ ...this.#spoken, boot, capabilities, lane: data.lane }));
     }
+  }
+
+  /** No link, but who dialled learns why: the proof that it is a member no more, or its new papers. */
+  #dismiss(socket: TlsSocket, node: NodeId, why: string): void {
+    if (socket.data.dialled || !this.#options.trust.notice) this.#refuse(socket, why);
+    else {
+      this.#options.refused(socket.remoteAddress, why);
+      void this.#tell(socket, node);
+    }
+  }
+
+  /** Either a question for news, or the answer. */
+  #noticed(socket: TlsSocket, node: NodeId, payload: Uint8Array): void {
+    if (socket.data.dialled) {
+      this.#options.trust.noticed?.(decodeNotice(payload));
+      this.#refuse(socket, "it gives this machine no link, and said why", NEWS);
+    } else void this.#tell(socket, node);
+  }
+
+  #drained(socket: TlsSocket): void {
+    const { link, rest } = socket.data ?? {};
+    if (rest) socket.data.rest = lastWords(socket, rest, this.#options.clock);
+    else link?.drained();
+  }
+
+  async #tell(socket: TlsSocket, node: NodeId): Promise<void> {
+    const { data } = socket;
+    // Whatever else it says is not heard.
+    data.reader.onFrame = () => {};
+    const told = this.#options.trust.notice?.(node);
+    const notice = await told?.catch((error: unknown) => this.#refuse(socket, reason(error)));
+    if (notice && !data.problem) data.rest = lastWords(socket, noticeFrame(notice), this.#options.clock);
   }
 
   #hello(socket: TlsSocket, kind: number, payload: Uint8Array): void {
@@ -264,11 +265,13 @@ export class TlsNetwork implements Network {
     }
   }
 
-  #refuse(socket: TlsSocket, why: string): void {
+  #refuse(socket: TlsSocket, why: string, param?: string): void {
     const { data } = socket;
     const from = socket.remoteAddress ?? (data?.to ? at(data.to) : "a machine that is gone");
     if (data && !data.problem) {
-      data.problem = new Problem("forbidden", `the connection with ${from} was refused: ${why}`);
+      data.problem = new Problem("forbidden", `the connection with ${from} was refused: ${why}`, {
+        ...(param && { param }),
+      });
       this.#options.refused(from, why);
     }
     this.#closed(socket, why);
@@ -289,4 +292,5 @@ export class TlsNetwork implements Network {
   }
 }
 
+const codeOf = (error: unknown) => (error as { code?: string } | null)?.code;
 const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,19 +1,20 @@
 import { expect, test } from "bun:test";
+import type { Role } from "#protocol/cluster";
 import type { Address, NodeId } from "#protocol/ids";
 import "#protocol/shard-worker";
 import { DOORS, laneRefusal, refusal, WORKER_DOORS } from "./access.ts";
 
-const ports = { self: "me" as NodeId };
+const ports = (role: Role) => ({ self: "me" as NodeId, roleOf: () => role });
 
 /** What becomes of one message of another member to an actor of this node. */
-const fate = (type: string, to: string, re?: number): string =>
+const fate = (type: string, to: string, re?: number, role: Role = "full"): string =>
   refusal(
     { to: to as Address, from: "other/x" as Address, message: { type }, ...(re !== undefined && { re }) },
-    ports,
+    ports(role),
   ) ?? "in";
 
 test("T28 members reach the actors that the table names, with the messages that it names, and nothing else", () => {
-  const doors = Object.entries(DOORS).map(([type, actor]) => fate(type, `me/${actor}`));
+  const doors = Object.entries(DOORS).map(([type, { actor }]) => fate(type, `me/${actor}`));
   expect({
     doors: [...new Set(doors)],
     supervisor: fate("Supervisor.Stop", "me/supervisor"),
@@ -43,7 +44,7 @@ test("T27 T28 workers speak with workers and gateways, each with its own words, 
   const said = (type: string, from: string, to: string, fields: object = {}) =>
     refusal(
       { from: `other/${from}` as Address, to: `me/${to}` as Address, message: { type, ...fields } },
-      ports,
+      ports("full"),
     ) ?? "in";
   const name = (role: string) => (role === "worker-" ? "worker-1" : role);
   const doors = Object.entries(WORKER_DOORS).map(([type, { from, to }]) => said(type, name(from), name(to)));
@@ -51,7 +52,7 @@ test("T27 T28 workers speak with workers and gateways, each with its own words, 
   const lane = (type: string) =>
     laneRefusal(
       { from: "other/worker-1" as Address, to: "me/worker-1" as Address, message: { type } },
-      ports,
+      ports("full"),
     ) ?? "in";
   expect({
     doors: [...new Set(doors)],
@@ -81,5 +82,31 @@ test("T27 T28 workers speak with workers and gateways, each with its own words, 
       "ShardWorker.PassFailed is not for a lane of tensors",
       "Discovery.Beat is not for a lane of tensors",
     ],
+  });
+});
+
+test("T28 a worker of the home computes and tells of itself, and has no say in who votes, what is agreed or who is let in", () => {
+  const doors = Object.entries(DOORS);
+  const isIn = ([type, { actor }]: (typeof doors)[number]) =>
+    fate(type, `me/${actor}`, undefined, "worker") === "in";
+  expect({
+    refused: doors.filter((each) => !isIn(each)).map(([type]) => type),
+    why: fate("Cluster.Change", "me/cluster", undefined, "worker"),
+    answer: fate("ClusterReply.Done", "me/cluster", 4, "worker"),
+  }).toEqual({
+    refused: [
+      "Raft.Vote",
+      "Raft.VoteReply",
+      "Raft.Append",
+      "Raft.Install",
+      "Raft.Stand",
+      "Cluster.Propose",
+      "Cluster.Change",
+      "Stages.Look",
+      "Stages.Join",
+      "Stages.End",
+    ],
+    why: "Cluster.Change is not for a worker to send",
+    answer: "in",
   });
 });

@@ -5,47 +5,49 @@
  */
 import type { Link } from "#actors/runtime/transport/network";
 import type { Transport } from "#actors/runtime/transport/transport";
+import type { Role } from "#protocol/cluster";
 import type { Envelope } from "#protocol/codec";
 import type { NodeId } from "#protocol/ids";
 import { isBulk } from "#protocol/message";
 
+interface Door {
+  readonly actor: string;
+  /** Who may say it. */
+  readonly roles: readonly Role[];
+}
+
+const ANYBODY: readonly Role[] = ["full", "worker"];
+/** A machine that votes, leads, lets others in and changes what all agree on. */
+const FULL: readonly Role[] = ["full"];
+
+const doors = (actor: string, roles: readonly Role[], ...types: readonly string[]) =>
+  Object.fromEntries(types.map((type): [string, Door] => [type, { actor, roles }]));
+
 /**
- * The actor that a message of this type is for. All members are alike here: what only who leads may order is refused by the log's own
- * rules, and a key or a list carries its own proof. A new message between nodes needs its line.
+ * The actor that a message of this type is for, and which roles may send it. What only who leads may order is refused by the log's
+ * own rules as well, and a list carries its own proof. A new message between nodes needs its line.
  */
-export const DOORS: Readonly<Record<string, string>> = {
-  "Runtime.Watch": "system",
-  "Runtime.Unwatch": "system",
-  "Runtime.Down": "system",
-  "Discovery.Beat": "discovery",
-  "Discovery.Goodbye": "discovery",
-  "Discovery.Copied": "discovery",
-  "Discovery.Missed": "discovery",
-  "Discovery.Heard": "discovery",
-  "Discovery.Here": "discovery",
-  "Discovery.Known": "discovery",
-  "Raft.Vote": "raft",
-  "Raft.VoteReply": "raft",
-  "Raft.Append": "raft",
-  "Raft.AppendReply": "raft",
-  "Raft.Install": "raft",
-  "Raft.Stand": "raft",
-  "Topology.Facts": "topology",
-  "Topology.Ping": "topology",
-  "Topology.Pong": "topology",
-  "Topology.Burst": "topology",
-  "Topology.BurstEnd": "topology",
-  "Topology.Measure": "topology",
-  "Cluster.Propose": "cluster",
-  "Cluster.Change": "cluster",
-  "Cluster.Key": "cluster",
-  "Cluster.Forgotten": "cluster",
-  "Placement.Place": "placement",
-  "Placement.Release": "placement",
-  "Placement.Held": "placement",
-  "Stages.Look": "stages",
-  "Stages.Join": "stages",
-  "Stages.End": "stages",
+export const DOORS: Readonly<Record<string, Door>> = {
+  ...doors("system", ANYBODY, "Runtime.Watch", "Runtime.Unwatch", "Runtime.Down"),
+  ...doors(
+    "discovery",
+    ANYBODY,
+    "Discovery.Beat",
+    "Discovery.Goodbye",
+    "Discovery.Missed",
+    "Discovery.Heard",
+  ),
+  ...doors("discovery", ANYBODY, "Discovery.Here", "Discovery.Known", "Discovery.Copied"),
+  // A learner answers with what it holds; it never stands, votes or sends entries.
+  ...doors("raft", ANYBODY, "Raft.AppendReply"),
+  ...doors("raft", FULL, "Raft.Vote", "Raft.VoteReply", "Raft.Append", "Raft.Install", "Raft.Stand"),
+  ...doors("topology", ANYBODY, "Topology.Facts", "Topology.Ping", "Topology.Pong", "Topology.Burst"),
+  ...doors("topology", ANYBODY, "Topology.BurstEnd", "Topology.Measure"),
+  ...doors("cluster", ANYBODY, "Cluster.Certify", "Cluster.Forgotten"),
+  ...doors("cluster", FULL, "Cluster.Propose", "Cluster.Change"),
+  // Whoever serves a request may ask for a model; only who leads has stages made for it.
+  ...doors("placement", ANYBODY, "Placement.Place", "Placement.Release", "Placement.Held"),
+  ...doors("stages", FULL, "Stages.Look", "Stages.Join", "Stages.End"),
 };
 
 const WORKER = "worker-";
@@ -70,6 +72,7 @@ const HEARTBEAT = "Discovery.Beat";
 export const ANSWERS: ReadonlySet<string> = new Set([
   "Runtime.Refused",
   "ClusterReply.Done",
+  "ClusterReply.Certificate",
   "ClusterReply.Refused",
   "TopologyReply.BurstAllowed",
   "TopologyReply.BurstRefused",
@@ -86,26 +89,39 @@ export const ANSWERS: ReadonlySet<string> = new Set([
 
 export interface AccessPorts {
   readonly self: NodeId;
-  /** A member said what it may not; its link is closed. */
+  readonly roleOf: (node: NodeId) => Role;
+  /** A member said what it may not. */
   readonly refused: (node: NodeId, why: string) => void;
   /** Something was said to it, or heard from it. */
   readonly said: (node: NodeId) => void;
   readonly heard: (node: NodeId) => void;
 }
 
+type Known = Pick<AccessPorts, "self" | "roleOf">;
+
 /** Whether the envelope, which came over a member's link, may go in; else why not. */
-export function refusal(envelope: Envelope, { self }: Pick<AccessPorts, "self">): string | undefined {
-  const { to, re, message } = envelope;
+export function refusal(envelope: Envelope, { self, roleOf }: Known): string | undefined {
+  const { to, from, re, message } = envelope;
   const { type } = message;
   if (re !== undefined) return ANSWERS.has(type) ? undefined : `${type} is no answer`;
   if (Object.hasOwn(WORKER_DOORS, type)) return workerRefusal(envelope, self);
   const known = Object.hasOwn(DOORS, type) ? DOORS[type] : undefined;
   if (!known) return `${type} is not for other machines`;
-  const isThere = to.length === self.length + 1 + known.length && to[self.length] === "/";
-  if (!isThere || !to.startsWith(self) || !to.endsWith(known))
+  const { actor, roles } = known;
+  const isThere = to.length === self.length + 1 + actor.length && to[self.length] === "/";
+  if (!isThere || !to.startsWith(self) || !to.endsWith(actor))
     return `${type} is not for ${to.slice(to.indexOf("/") + 1)}`;
-  return undefined;
+  const role = roleOf(nodeOf(from));
+  return roles.includes(role) ? undefined : `${type} is not for a ${role} to send`;
 }
+
+/** An honest machine may not have heard of its new role yet: what it says then is passed over, and its link stays. */
+export function isOutOfRole({ from, message }: Envelope, { roleOf }: Pick<AccessPorts, "roleOf">): boolean {
+  const door = Object.hasOwn(DOORS, message.type) ? DOORS[message.type] : undefined;
+  return door !== undefined && !door.roles.includes(roleOf(nodeOf(from)));
+}
+
+const nodeOf = (address: string): NodeId => address.slice(0, address.indexOf("/")) as NodeId;
 
 /** Who asks is who is answered: nobody has a worker send its words to others. */
 function workerRefusal({ to, from, message }: Envelope, self: NodeId): string | undefined {
@@ -123,7 +139,7 @@ const isRole = (actor: string, role: string): boolean =>
   role === WORKER ? actor.startsWith(WORKER) && !actor.includes("/") : actor === role;
 
 /** The same for what came over a lane for tensors, where nothing else may come. */
-export const laneRefusal = (envelope: Envelope, ports: Pick<AccessPorts, "self">): string | undefined =>
+export const laneRefusal = (envelope: Envelope, ports: Known): string | undefined =>
   isBulk(envelope.message.type)
     ? refusal(envelope, ports)
     : `${envelope.message.type} is not for a lane of tensors`;
@@ -148,7 +164,7 @@ export function guarded(link: Link, ports: AccessPorts): Transport {
           return;
         }
         ports.refused(node, why);
-        link.close();
+        if (!isOutOfRole(envelope, ports)) link.close();
       };
     },
     // Whoever watches over the link hears of its end; the system has no part in it.

@@ -1,4 +1,5 @@
 /** How machines come into a cluster and leave it: what pairing asks of the cluster on both sides. */
+import type { InviteRole } from "#protocol/pairing";
 import type { ClusterRecord } from "./record.ts";
 
 /** A machine that proved itself to the user, and wants in. */
@@ -9,6 +10,8 @@ export interface Joiner {
   readonly name: string;
   /** Where it can be dialled, `host:port`, as far as known. */
   readonly addresses: readonly string[];
+  /** Absent: a full member. One that is a member already keeps the role that it has. */
+  readonly role?: InviteRole;
 }
 
 export interface Admission {

@@ -1,5 +1,6 @@
 /** Records of membership: made for who is let in, and checked by who is given one. */
 import { X509Certificate } from "node:crypto";
+import { hasSigned } from "#actors/runtime/security/authority";
 import { keyOf, nodeCertificate } from "#actors/runtime/security/certificate";
 import { type Identity, nodeIdOf } from "#actors/runtime/security/identity";
 import { isSigned } from "#actors/runtime/security/member-list";
@@ -12,15 +13,17 @@ import { BEGIN_ANEW, type ClusterRecord } from "./record.ts";
 /** What a new member keeps: everything but the cluster's key. */
 export async function recordFor(
   { publicKey, addresses }: Joiner,
-  { self, record, list, links, replica }: Membership,
-  clusterKey: Identity,
+  { self, record, authority, clusterKey, list, links, replica }: Membership,
 ): Promise<ClusterRecord> {
+  // It may have changed hands since the machine was put on the list: then the next try finds it there.
+  if (!clusterKey) throw new Problem("unavailable", "this machine does not hold the cluster's key any more");
   const node = nodeIdOf(publicKey);
   for (const endpoint of addresses.map(endpointFrom).toReversed()) if (endpoint) links?.learn(node, endpoint);
   return {
     cluster: record.cluster,
-    clusterPem: record.clusterPem,
-    nodePem: await nodeCertificate({ node, publicKey }, clusterKey, record.clusterPem),
+    clusterPem: authority.pem,
+    clusterNumber: authority.number,
+    nodePem: await nodeCertificate({ node, publicKey }, clusterKey, authority.pem),
     members: list,
     history: replica.history,
     discoveryKeys: replica.state?.discoveryKeys ?? record.discoveryKeys,
@@ -38,13 +41,16 @@ export function checkRecord(record: ClusterRecord, { node, publicKey }: Identity
 }
 
 function faultIn(
-  { cluster, clusterPem, nodePem, members }: ClusterRecord,
+  { cluster, clusterPem, clusterBefore = [], nodePem, members }: ClusterRecord,
   publicKey: Uint8Array,
 ): string | undefined {
   const [authority, own] = [certificate(clusterPem), certificate(nodePem)];
   if (!authority || !own) return "a certificate cannot be read";
   if (Buffer.compare(keyOf(own), publicKey) !== 0) return "its certificate is for another key";
-  if (!own.verify(authority.publicKey)) return "its certificate is not signed by the cluster's key";
+  // Of a key before: it gets its new one as soon as it meets another machine.
+  const authorities = [clusterPem, ...clusterBefore.map(({ pem }) => pem)];
+  if (!authorities.some((pem) => hasSigned(pem, own)))
+    return "its certificate is not signed by the cluster's key";
   if (members.cluster !== cluster) return "the member list is another cluster's";
   if (!isSigned(members, keyOf(authority))) return "the member list is not signed by the cluster's key";
   return undefined;

@@ -1,11 +1,8 @@
 /** A node of a cluster from its start to its end, also when it joins another cluster or is forgotten by its own. */
 
-import type { RaftStore } from "#actors/runtime/raft/log";
 import type { Epoch } from "#actors/runtime/raft/proposals";
-import type { Identity } from "#actors/runtime/security/identity";
-import type { ActorSystem } from "#actors/runtime/system";
 import type { Lane, Link } from "#actors/runtime/transport/network";
-import type { MemberChange, NodeView } from "#protocol/cluster";
+import type { MemberChange, MemberList, NodeView } from "#protocol/cluster";
 import type { Neighbour } from "#protocol/discovery";
 import type { NodeId } from "#protocol/ids";
 import type { NodeFacts } from "#protocol/node";
@@ -14,29 +11,23 @@ import type { Joiner } from "./admission.ts";
 import { checkRecord, recordFor } from "./admitting.ts";
 import { type Agreed, agreedBy } from "./agreed.ts";
 import { firstSnapshot, freshCluster } from "./genesis.ts";
-import { Membership, type MembershipPorts } from "./membership.ts";
+import { noSay } from "./leading.ts";
+import { Membership } from "./membership.ts";
+import type { ClusterNodePorts } from "./membership-ports.ts";
 import type { Cluster } from "./ports.ts";
-import type { ClusterRecord, ClusterStore } from "./record.ts";
+import type { ClusterRecord, Forgetters } from "./record.ts";
+import { sealedRecord } from "./sealed-key.ts";
 import { encodeCommand } from "./state.ts";
 import { heardOf, until } from "./until.ts";
 import { nodeViews } from "./views.ts";
-
-export interface ClusterNodePorts
-  extends Omit<MembershipPorts, "lane" | "changed" | "expelled" | "store" | "system" | "identity"> {
-  readonly system: ActorSystem;
-  readonly identity: Identity;
-  readonly store: ClusterStore & RaftStore;
-  readonly name: string;
-  readonly version: string;
-  /** Machines that were heard nearby. */
-  readonly near: () => Promise<readonly Neighbour[]>;
-}
 
 /** Time for the others to hear that this node, which leads, is forgotten. */
 const FAREWELL_MS = 2000;
 /** A home that could not be left, as the disk is full, is left when there is room. */
 const LEAVE_AGAIN_MS = 10_000;
 const ADMITTED_MS = 5000;
+/** Enough of its machines to tell which home it was. */
+const NAMES_MAX = 8;
 
 export class ClusterNode implements Cluster {
   readonly #ports: ClusterNodePorts;
@@ -57,11 +48,9 @@ export class ClusterNode implements Cluster {
   /** Goes on as what the store holds, or begins a cluster of one. Throws Problem when what the store holds is damaged. */
   static async open(ports: ClusterNodePorts): Promise<ClusterNode> {
     const { store, identity } = ports;
-    let record = store.loadRecord();
-    if (!record) {
-      record = await freshCluster(identity, ports.name, ports.system.clock.epochSeconds());
-      store.begin(record, firstSnapshot(record, identity));
-    }
+    const kept = sealedRecord(store, identity);
+    const record = kept ?? (await freshCluster(identity, ports.name, ports.system.clock.epochSeconds()));
+    if (!kept) store.begin(record, firstSnapshot(record, identity));
     checkRecord(record, identity);
     const node = new ClusterNode(ports, record);
     node.#membership.start();
@@ -110,10 +99,18 @@ export class ClusterNode implements Cluster {
 
   async nodes(): Promise<readonly NodeView[]> {
     const near = await this.near();
-    const { list, links, replica } = this.#membership;
+    const { list, links, replica, record } = this.#membership;
+    const forgottenBy = this.others === 0 ? record.forgottenBy?.names : undefined;
     const { name, version } = this.#ports;
     return nodeViews({
-      self: { node: this.self, name, version, here: links?.here ?? [], isCopied: links?.isCopied ?? false },
+      self: {
+        node: this.self,
+        name,
+        version,
+        here: links?.here ?? [],
+        isCopied: links?.isCopied ?? false,
+        ...(forgottenBy && { forgottenBy }),
+      },
       members: list.members,
       seen: links?.seen ?? [],
       leader: replica.raft.leader,
@@ -153,6 +150,7 @@ export class ClusterNode implements Cluster {
 
   takeOver(): void {
     const { replica, links } = this.#membership;
+    if (this.#membership.roleOf(this.self) === "worker") throw noSay();
     const voter = links?.seen.find(
       ({ node, state }) => state === "up" && replica.raft.config.voters.includes(node),
     );
@@ -193,11 +191,12 @@ export class ClusterNode implements Cluster {
           remedy: `invite on a machine that votes: ${voters || "exo nodes shows which"}`,
         },
       );
-    await membership.change({ type: "admit", key: joiner.publicKey, name: joiner.name });
+    const { publicKey: key, name, role } = joiner;
+    await membership.change({ type: "admit", key, name, ...(role && { role }) });
     await until(this, this.#ports.system.clock, ADMITTED_MS, () =>
       membership.list.members.some(({ key }) => Buffer.compare(key, joiner.publicKey) === 0),
     );
-    return await recordFor(joiner, membership, clusterKey);
+    return await recordFor(joiner, membership);
   }
 
   async adopt(record: ClusterRecord): Promise<void> {
@@ -209,11 +208,13 @@ export class ClusterNode implements Cluster {
     await this.#restart(record, () => this.#ports.store.begin(record));
   }
 
-  async leave(): Promise<void> {
+  async leave(forgottenBy?: Forgetters): Promise<void> {
     this.#leaving = true;
+    this.#cancelLeave();
     const { identity, name, store, system } = this.#ports;
     try {
-      const record = await freshCluster(identity, name, system.clock.epochSeconds());
+      const fresh = await freshCluster(identity, name, system.clock.epochSeconds());
+      const record = { ...fresh, ...(forgottenBy && { forgottenBy }) };
       await this.#restart(record, () => store.begin(record, firstSnapshot(record, identity)));
     } finally {
       this.#leaving = this.#stopped;
@@ -247,29 +248,30 @@ export class ClusterNode implements Cluster {
           else link.close();
         },
         changed: () => this.touch(),
-        expelled: () => this.#expelled(),
+        expelled: (by) => this.#expelled(by),
       },
       record,
     );
   }
 
   /** Alone again, under the same identity: the next invite may bring it back. */
-  #expelled(): void {
+  #expelled({ cluster, members }: MemberList): void {
     if (this.#leaving) return;
     this.#ports.troubled("this machine was taken off its home's list of machines, and is on its own again");
     this.#leaving = true;
-    this.#leaveIn(this.#membership.replica.leads ? FAREWELL_MS : 0);
+    const names = members.slice(0, NAMES_MAX).map(({ name }) => name);
+    this.#leaveIn(this.#membership.replica.leads ? FAREWELL_MS : 0, { cluster, names });
   }
 
-  #leaveIn(ms: number): void {
+  #leaveIn(ms: number, by: Forgetters): void {
     const { troubled, system } = this.#ports;
     const failed = (error: unknown) => {
       if (!(error instanceof Problem)) throw error;
       troubled(error.remedy === undefined ? error.message : `${error.message}; ${error.remedy}`);
       this.#leaving = true;
-      if (!this.#stopped) this.#leaveIn(LEAVE_AGAIN_MS);
+      if (!this.#stopped) this.#leaveIn(LEAVE_AGAIN_MS, by);
     };
-    this.#cancelLeave = system.clock.after(ms, () => void this.leave().catch(failed));
+    this.#cancelLeave = system.clock.after(ms, () => void this.leave(by).catch(failed));
   }
 
   /** A member by `record` from now on; where that cannot be kept, as before, and the error is thrown. */

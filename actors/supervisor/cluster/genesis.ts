@@ -5,7 +5,8 @@ import { base32, freshIdentity, type Identity } from "#actors/runtime/security/i
 import { signMemberList } from "#actors/runtime/security/member-list";
 import type { ClusterId } from "#protocol/ids";
 import type { RaftSnapshot } from "#protocol/raft";
-import type { ClusterRecord } from "./record.ts";
+import { authorityOf, type ClusterRecord } from "./record.ts";
+import { sealedKey } from "./sealed-key.ts";
 import { encodeState } from "./state.ts";
 
 /** Length of a discovery key, as long as the hash that it keys. */
@@ -16,16 +17,16 @@ export async function freshCluster(
   identity: Identity,
   name: string,
   nowSeconds: number,
+  clusterKey: Identity = freshIdentity(),
 ): Promise<ClusterRecord> {
   const cluster = base32(randomBytes(16)) as ClusterId;
-  const clusterKey = freshIdentity();
   const clusterPem = await clusterCertificate(clusterKey, cluster);
   const { node, publicKey: key } = identity;
   const self = { node, key, name, joinedAt: nowSeconds, labels: {}, drained: false, excluded: false };
   return {
     cluster,
     clusterPem,
-    clusterKeyPem: clusterKey.pem,
+    clusterKeyBox: sealedKey(identity.publicKey, clusterKey, cluster),
     nodePem: await nodeCertificate(identity, clusterKey, clusterPem),
     members: signMemberList({ cluster, version: 1, minimumMinor: 0, members: [self] }, clusterKey),
     discoveryKeys: [freshDiscoveryKey(1)],
@@ -39,12 +40,15 @@ export const freshDiscoveryKey = (number: number) => ({
 });
 
 /** The log of a cluster begins with its first state, so that whoever comes later is sent it whole. */
-export const firstSnapshot = (
-  { members, discoveryKeys }: ClusterRecord,
-  { node }: Identity,
-): RaftSnapshot => ({
+export const firstSnapshot = (record: ClusterRecord, { node }: Identity): RaftSnapshot => ({
   index: 1,
   term: 1,
   config: { voters: [node], learners: [] },
-  state: encodeState({ list: members, discoveryKeys: [...discoveryKeys], settings: {} }),
+  state: encodeState({
+    list: record.members,
+    discoveryKeys: [...record.discoveryKeys],
+    settings: {},
+    authority: authorityOf(record),
+    boxes: record.clusterKeyBox ? { [node]: record.clusterKeyBox } : {},
+  }),
 });

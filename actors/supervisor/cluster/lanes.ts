@@ -6,7 +6,7 @@ import type { Envelope } from "#protocol/codec";
 import type { NodeId } from "#protocol/ids";
 import { type AccessPorts, laneRefusal } from "./access.ts";
 
-export interface LanesPorts extends Pick<AccessPorts, "self" | "refused"> {
+export interface LanesPorts extends Pick<AccessPorts, "self" | "refused" | "roleOf"> {
   readonly clock: Clock;
   /** Throws Problem. */
   readonly dial: (node: NodeId, signal: AbortSignal) => Promise<Link>;
@@ -30,13 +30,13 @@ export class Lanes {
   open(node: NodeId): DataLane {
     const known = this.#lanes.get(node);
     if (known) return known;
-    const { clock, dial, refused, self } = this.#ports;
+    const { clock, dial, refused, self, roleOf } = this.#ports;
     const lane = new DataLane({
       clock,
       name: node.slice(0, 8),
       dial: (signal) => dial(node, signal),
       refusal(envelope) {
-        const why = laneRefusal(envelope, { self });
+        const why = laneRefusal(envelope, { self, roleOf });
         if (why !== undefined) refused(node, why);
         return why;
       },

@@ -1,7 +1,7 @@
 /** A change finds whoever leads: this node or another, also when they change in the middle. */
 import type { Epoch } from "#actors/runtime/raft/proposals";
 import type { ActorSystem } from "#actors/runtime/system";
-import { type ClusterMessage, ClusterReply } from "#protocol/cluster";
+import { Cluster, type ClusterMessage, ClusterReply } from "#protocol/cluster";
 import type { Address, NodeId } from "#protocol/ids";
 import { Problem, problemBody, problemOf } from "#protocol/problem";
 import { isNotLeading, type Replica } from "./replica.ts";
@@ -51,7 +51,8 @@ async function asked(
   const to = `${leader}/cluster` as Address;
   const answer = await system.ask<ClusterReply>(to, message, self, ANSWER_MS);
   if (answer.type === "ClusterReply.Refused") throw problemOf(answer.problem);
-  return answer.epoch;
+  if (answer.type === "ClusterReply.Done") return answer.epoch;
+  throw new Problem("internal", `${leader.slice(0, 8)} answered a change with ${answer.type}`);
 }
 
 /** Answers what another member asked of this node. */
@@ -60,6 +61,32 @@ export const answered = (made: Promise<Epoch>): Promise<ClusterReply> =>
     (epoch) => ClusterReply.Done({ epoch }),
     (error: unknown) => ClusterReply.Refused({ problem: problemBody(error) }),
   );
+
+/** Making a certificate takes some milliseconds. */
+const CERTIFY_MS = 5000;
+
+/** This node's certificate by the cluster's newest key, from a member that holds it. Throws Problem. */
+export async function certificateFrom(system: ActorSystem, node: NodeId): Promise<string> {
+  const [to, from] = [`${node}/cluster` as Address, system.address("cluster")];
+  const answer = await system.ask<ClusterReply>(to, Cluster.Certify({}), from, CERTIFY_MS);
+  if (answer.type === "ClusterReply.Refused") throw problemOf(answer.problem);
+  if (answer.type === "ClusterReply.Certificate") return answer.pem;
+  throw new Problem("internal", `${node.slice(0, 8)} answered with ${answer.type}`);
+}
+
+export const certified = (made: Promise<string>): Promise<ClusterReply> =>
+  made.then(
+    (pem) => ClusterReply.Certificate({ pem }),
+    (error: unknown) => ClusterReply.Refused({ problem: problemBody(error) }),
+  );
+
+const NO_SAY = "role";
+export const isNoSay = (error: unknown): boolean => error instanceof Problem && error.param === NO_SAY;
+export const noSay = (): Problem =>
+  new Problem("forbidden", "this machine is a worker of its home, which changes nothing about it", {
+    param: NO_SAY,
+    remedy: "do it on another machine of the home; exo node NAME role full there gives this one a say",
+  });
 
 const noMajority = (): Problem =>
   new Problem("unavailable", "no machine leads this home now: too few of those that vote are up", {

@@ -1,6 +1,8 @@
 /** What no honest member says in the log's messages: Raft believes its members, so that it is found here before it gets there. */
 import { TAKEOVER } from "#actors/runtime/raft/ports";
+import { authorityKey, followed, isWhole } from "#actors/runtime/security/authority";
 import { isSigned } from "#actors/runtime/security/member-list";
+import type { Authority } from "#protocol/cluster";
 import { Problem } from "#protocol/problem";
 import type { RaftMessage } from "#protocol/raft";
 import { decodeState } from "./state.ts";
@@ -9,21 +11,26 @@ import { decodeState } from "./state.ts";
 const STEP_MAX = 1000 * TAKEOVER;
 
 interface Known {
-  /** Raw Ed25519, which signs member lists. */
-  readonly clusterKey: Uint8Array;
+  /** Whose signature counts here. */
+  readonly authority: Authority;
   readonly term: number;
   readonly lastIndex: number;
 }
 
 /** Why the message is passed over; undefined for one that may be right. */
-export function lieIn(message: RaftMessage, { clusterKey, term, lastIndex }: Known): string | undefined {
+export function lieIn(message: RaftMessage, { authority, term, lastIndex }: Known): string | undefined {
   if (message.term > term + STEP_MAX) return `term ${message.term} is beyond any that follows ${term}`;
   if (message.type !== "Raft.Install") return undefined;
   const { index, state } = message.snapshot;
   if (index > lastIndex + STEP_MAX) return `entry ${index} is beyond any that follows ${lastIndex}`;
   try {
-    const { list } = decodeState(state);
-    return isSigned(list, clusterKey) ? undefined : "its member list is not signed by the cluster's key";
+    const { list, authority: theirs } = decodeState(state, authority);
+    // A snapshot may be from before the newest key, of which this node heard otherwise; or what the lost machines knew is gone.
+    const isKnown = followed(authority, theirs) ?? followed(theirs, authority);
+    if (!isKnown || !isWhole(theirs)) return "its key is not one that the cluster's key signed for";
+    return isSigned(list, authorityKey(theirs.pem))
+      ? undefined
+      : "its member list is not signed by the cluster's key";
   } catch (error) {
     if (error instanceof Problem) return error.message;
     throw error;

@@ -4,7 +4,8 @@ import type { Seen, Watch, WatchPorts } from "#actors/discovery/ports";
 import type { ActorSystem } from "#actors/runtime/system";
 import { endpointText } from "#actors/runtime/transport/endpoint";
 import type { Endpoint, Lane, Link, Network } from "#actors/runtime/transport/network";
-import type { Trust } from "#actors/runtime/transport/tls";
+import type { Trust } from "#actors/runtime/transport/trust";
+import type { Role } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import { guarded } from "./access.ts";
@@ -25,6 +26,7 @@ export interface LinksPorts {
   /** A member opened a link for measuring or files. */
   readonly lane: (link: Link) => void;
   readonly refused: (from: string, why: string) => void;
+  readonly roleOf: (node: NodeId) => Role;
 }
 
 export class Links {
@@ -57,6 +59,7 @@ export class Links {
       self,
       clock: system.clock,
       refused: ports.refused,
+      roleOf: ports.roleOf,
       dial: (node, signal) => this.dial(node, "data", signal),
       measure: ports.lane,
     });
@@ -102,6 +105,11 @@ export class Links {
     this.#network.recheck();
   }
 
+  /** The next links are made with other certificates. */
+  renew(): void {
+    this.#network.renew();
+  }
+
   learn(node: NodeId, endpoint: Endpoint): void {
     this.#watch.learn(node, endpoint);
   }
@@ -125,11 +133,11 @@ export class Links {
   }
 
   #linked(node: NodeId, link: Link): void {
-    const { self, refused, system, changed } = this.#ports;
+    const { self, refused, system, changed, roleOf } = this.#ports;
     this.#open.set(node, link);
     const said = () => void this.#saidMs.set(node, system.clock.nowMs());
     const heard = () => this.#watch.heard(node);
-    system.connect(node, guarded(link, { self, refused, said, heard }), this.#lanes.open(node));
+    system.connect(node, guarded(link, { self, refused, said, heard, roleOf }), this.#lanes.open(node));
     changed();
   }
 

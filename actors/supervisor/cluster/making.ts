@@ -1,34 +1,57 @@
 /** Changes as whoever leads makes them: signed, proposed, and made again when another's came first. */
 import type { Clock } from "#actors/runtime/clock";
 import type { Epoch } from "#actors/runtime/raft/proposals";
-import type { Identity } from "#actors/runtime/security/identity";
+import { successor } from "#actors/runtime/security/authority";
+import { canSealTo } from "#actors/runtime/security/box";
+import { clusterCertificate } from "#actors/runtime/security/certificate";
+import { freshIdentity, type Identity } from "#actors/runtime/security/identity";
 import { signMemberList } from "#actors/runtime/security/member-list";
-import type { ClusterMessage, MemberChange, MemberList } from "#protocol/cluster";
+import type { Authority, ClusterMessage, Member, MemberChange, MemberList } from "#protocol/cluster";
+import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import { freshDiscoveryKey } from "./genesis.ts";
 import { changed } from "./member-changes.ts";
 import { notLeading, type Replica } from "./replica.ts";
-import { encodeCommand } from "./state.ts";
+import { sealedKey, signedBoxes } from "./sealed-key.ts";
+import { type ClusterCommand, type ClusterState, encodeCommand, isOvertaken } from "./state.ts";
 
 /** Attempts at a list that another's change came before. */
 const TRIES = 4;
+/** As many hold a new key at once, where there are as many: it outlives the death of who made it. */
+const HEIRS = 3;
+/** Who voted once keeps the key; of many some are enough, and their boxes fit into one entry of the log. */
+const HEIRS_MAX = 8;
+
+export interface MakingPorts {
+  readonly identity: Identity;
+  readonly clock: Clock;
+  readonly replica: Replica;
+  /** The newest of the cluster's keys that is known here, and its private part, where it is held. */
+  readonly authority: () => Authority;
+  readonly clusterKey: () => Identity | undefined;
+  /** Another votes in that machine's place, if that is possible. */
+  readonly unseat: (node: NodeId) => Promise<void>;
+}
+
+interface Prepared {
+  readonly list: Omit<MemberList, "signature">;
+  readonly state: ClusterState;
+  readonly key: Identity;
+}
 
 export class Making {
-  readonly #replica: Replica;
-  readonly #clock: Clock;
-  readonly #clusterKey: () => Identity | undefined;
+  readonly #ports: MakingPorts;
   /** One change of the list after the other. */
   #last: Promise<unknown> = Promise.resolve();
+  readonly #entrusting = new Map<NodeId, Promise<void>>();
 
-  constructor(replica: Replica, clock: Clock, clusterKey: () => Identity | undefined) {
-    this.#replica = replica;
-    this.#clock = clock;
-    this.#clusterKey = clusterKey;
+  constructor(ports: MakingPorts) {
+    this.#ports = ports;
   }
 
   /** Resolves when a majority agreed; throws Problem, `notLeading` where this node does not lead. */
   make(message: ClusterMessage): Promise<Epoch> {
-    if (message.type === "Cluster.Propose") return this.#replica.propose(message.command);
+    if (message.type === "Cluster.Propose") return this.#ports.replica.propose(message.command);
     if (message.type !== "Cluster.Change")
       return Promise.reject(new Problem("invalid", `${message.type} is no change`));
     const made = this.#last.then(() => this.#relist(message.change));
@@ -36,37 +59,136 @@ export class Making {
     return made;
   }
 
+  /** One more member holds the key: through the log, so that whoever leads next knows who does. Throws Problem. */
+  entrust(node: NodeId): Promise<void> {
+    const underWay = this.#entrusting.get(node);
+    if (underWay !== undefined) return underWay;
+    const made = this.#entrust(node).finally(() => this.#entrusting.delete(node));
+    this.#entrusting.set(node, made);
+    return made;
+  }
+
+  async #entrust(node: NodeId): Promise<void> {
+    const { leads, state } = this.#ports.replica;
+    const key = this.#ports.clusterKey();
+    const member = state?.list.members.find((each) => each.node === node);
+    if (!leads || !state || !key || !member || !this.#isCurrent(state)) return;
+    if (isEarly(state)) {
+      // Keys that lay on disks in the clear, nobody knows whose, open nothing from now on.
+      const { signature: _, ...list } = state.list;
+      const command = await this.#succession({ list: { ...list, version: list.version + 1 }, state, key });
+      await this.#ports.replica.propose(encodeCommand(command));
+      return;
+    }
+    const { cluster } = state.list;
+    const { number } = state.authority;
+    const box = sealedKey(member.key, key, cluster);
+    const proof = signedBoxes(key, { cluster, number, boxes: { [node]: box } });
+    await this.#ports.replica.propose(encodeCommand({ type: "entrust", node, number, box, proof }));
+  }
+
   async #relist(change: MemberChange): Promise<Epoch> {
+    const { replica, identity, unseat } = this.#ports;
     for (let tries = 1; ; tries++) {
-      const list = this.#next(change);
-      if (!list) return { term: this.#replica.raft.term, index: this.#replica.raft.committed };
+      const prepared = this.#prepare(change);
+      if (!prepared) return { term: replica.raft.term, index: replica.raft.committed };
       try {
-        const epoch = await this.#replica.propose(encodeCommand({ type: "list", list }));
-        if (change.type === "forget") await this.#rotate();
-        return epoch;
+        if (takesVote(change) && change.node !== identity.node) await unseat(change.node);
+        return await replica.propose(encodeCommand(await this.#command(change, prepared)));
       } catch (error) {
-        const isOvertaken = error instanceof Problem && error.message.startsWith("member list");
-        if (!isOvertaken || tries >= TRIES) throw error;
+        if (!isOvertaken(error) || tries >= TRIES) throw error;
       }
     }
   }
 
-  /** Signed; undefined when the change changes nothing. */
-  #next(change: MemberChange): MemberList | undefined {
-    const { leads, state } = this.#replica;
-    if (!leads || !state) throw notLeading();
-    const key = this.#clusterKey();
+  /** Undefined when the change changes nothing. */
+  #prepare(change: MemberChange): Prepared | undefined {
+    const { replica, identity, clock, clusterKey } = this.#ports;
+    const { leads, state } = replica;
+    // Who leads since a moment may know of a newer key, of which the log tells it only now.
+    if (!leads || !state || !this.#isCurrent(state)) throw notLeading();
+    const key = clusterKey();
     if (!key) throw keyless();
-    const next = changed(state.list, change, this.#clock.epochSeconds());
-    return next && signMemberList(next, key);
+    if (takesVote(change) && change.type === "role" && change.node === identity.node) this.#handOver();
+    const list = changed(state.list, change, clock.epochSeconds());
+    if (list?.members.every(({ role }) => role === "worker")) throw lastFull();
+    return list && { list, state, key };
   }
 
-  /** Who is forgotten knows the key that beacons are sealed with. */
-  async #rotate(): Promise<void> {
-    const last = this.#replica.state?.discoveryKeys.at(-1)?.number ?? 0;
-    await this.#replica.propose(encodeCommand({ type: "rotate", key: freshDiscoveryKey(last + 1) }));
+  /** Who leads cannot become a worker: another leads first, and is asked then. Throws Problem in any case. */
+  #handOver(): never {
+    const { raft } = this.#ports.replica;
+    if (raft.config.voters.length === 1) throw leading();
+    raft.resign();
+    throw notLeading();
+  }
+
+  #isCurrent({ authority }: ClusterState): boolean {
+    return authority.pem === this.#ports.authority().pem;
+  }
+
+  /** Signed by the key, or by another where the change takes the key from somebody. */
+  async #command(change: MemberChange, prepared: Prepared): Promise<ClusterCommand> {
+    const { list, state, key } = prepared;
+    const renewed = change.type === "forget" && { key: nextDiscoveryKey(state) };
+    if (takesKey(change, state)) return { ...(await this.#succession(prepared)), ...renewed };
+    return { type: "list", list: signMemberList(list, key), ...renewed };
+  }
+
+  async #succession({ list, state, key }: Prepared): Promise<Extract<ClusterCommand, { type: "authority" }>> {
+    const next = freshIdentity();
+    const number = state.authority.number + 1;
+    const { cluster } = list;
+    const pem = await clusterCertificate(next, cluster, number);
+    const boxes = Object.fromEntries(
+      heirs(list.members, state, this.#ports.identity).map(
+        (member) => [member.node, sealedKey(member.key, next, cluster)] as const,
+      ),
+    );
+    return {
+      type: "authority",
+      authority: successor(state.authority, pem, key),
+      list: signMemberList(list, next),
+      boxes,
+      proof: signedBoxes(next, { cluster, number, boxes }),
+    };
   }
 }
+
+type Taking = Extract<MemberChange, { type: "forget" | "role" }>;
+
+const takesVote = (change: MemberChange): change is Taking =>
+  change.type === "forget" || (change.type === "role" && change.role === "worker");
+
+/** In a home of an early version it is not known who holds the key. */
+const isEarly = ({ boxes }: ClusterState): boolean => Object.keys(boxes).length === 0;
+
+const takesKey = (change: MemberChange, state: ClusterState): boolean =>
+  takesVote(change) && (state.boxes[change.node] !== undefined || isEarly(state));
+
+/** Who is forgotten knows the key that beacons are sealed with. */
+const nextDiscoveryKey = ({ discoveryKeys }: ClusterState) =>
+  freshDiscoveryKey((discoveryKeys.at(-1)?.number ?? 0) + 1);
+
+/** Who makes the key, those that held the one before, then others. */
+function heirs(members: readonly Member[], { boxes }: ClusterState, self: Identity): readonly Member[] {
+  const rank = ({ node }: Member) => (node === self.node ? 0 : boxes[node] ? 1 : 2);
+  const able = members
+    .filter(({ role, key }) => role !== "worker" && canSealTo(key))
+    .toSorted((a, b) => rank(a) - rank(b));
+  const held = able.filter((member) => rank(member) < 2).length;
+  return able.slice(0, Math.min(HEIRS_MAX, Math.max(HEIRS, held)));
+}
+
+const leading = (): Problem =>
+  new Problem("forbidden", "this machine is the only one that votes on changes, which a worker does not", {
+    remedy: "wait until exo nodes shows others that vote, of which a home of three full members has some",
+  });
+
+const lastFull = (): Problem =>
+  new Problem("forbidden", "only workers would be left in this home, and nobody who can change it", {
+    remedy: "give one of them a say first, exo node NAME role full, or forget them first",
+  });
 
 const keyless = (): Problem =>
   new Problem("forbidden", "the machine that leads does not hold the cluster's key yet", {

@@ -1,6 +1,6 @@
 /** What a user's change makes of a member list; signing and agreeing come after. */
 import { nodeIdOf } from "#actors/runtime/security/identity";
-import { MEMBERS_MAX, type Member, type MemberChange, type MemberList } from "#protocol/cluster";
+import { MEMBERS_MAX, type Member, type MemberChange, type MemberList, type Role } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import { NAME_MAX, plainName } from "#protocol/node";
 import { Problem } from "#protocol/problem";
@@ -41,12 +41,14 @@ function changedMembers(
       return replaced(members, change.node, { drained: false, excluded: false });
     case "forget":
       return forgotten(members, change.node);
+    case "role":
+      return withRole(members, change.node, change.role);
   }
 }
 
 function admitted(
   members: readonly Member[],
-  { key, name }: Extract<MemberChange, { type: "admit" }>,
+  { key, name, role }: Extract<MemberChange, { type: "admit" }>,
   joinedAt: number,
 ): readonly Member[] {
   const node = nodeIdOf(key);
@@ -56,7 +58,15 @@ function admitted(
       remedy: "forget one that is gone: exo node NAME forget",
     });
   const unique = uniqueName(members, visibleName(name), node);
-  return [...members, { node, key, name: unique, joinedAt, labels: {}, drained: false, excluded: false }];
+  const fresh = { node, key, name: unique, joinedAt, labels: {}, drained: false, excluded: false };
+  return [...members, { ...fresh, ...(role && { role }) }];
+}
+
+function withRole(members: readonly Member[], node: NodeId, role: Role): readonly Member[] {
+  const { role: before, ...rest } = known(members, node);
+  if ((before ?? "full") === role) return members;
+  const after: Member = role === "worker" ? { ...rest, role } : rest;
+  return members.map((member) => (member.node === node ? after : member));
 }
 
 function forgotten(members: readonly Member[], node: NodeId): readonly Member[] {

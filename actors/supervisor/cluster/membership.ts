@@ -1,54 +1,33 @@
 /** This node as a member: its record, its copy of the state, its links to the others, and what follows when these change. */
-import { X509Certificate } from "node:crypto";
-import type { DiscoveryHandle } from "#actors/discovery/index";
-import type { WatchPorts } from "#actors/discovery/ports";
-import type { RaftStore } from "#actors/runtime/raft/log";
 import type { Epoch } from "#actors/runtime/raft/proposals";
-import { keyOf } from "#actors/runtime/security/certificate";
-import { type Identity, identityFromPem } from "#actors/runtime/security/identity";
-import { isSigned } from "#actors/runtime/security/member-list";
-import type { ActorSystem } from "#actors/runtime/system";
+import type { Identity } from "#actors/runtime/security/identity";
 import { endpointFrom, endpointText } from "#actors/runtime/transport/endpoint";
-import type { Link, Network } from "#actors/runtime/transport/network";
-import type { Trust } from "#actors/runtime/transport/tls";
-import { Cluster, type ClusterMessage, type MemberChange, type MemberList } from "#protocol/cluster";
+import {
+  type Authority,
+  Cluster,
+  type ClusterMessage,
+  type MemberChange,
+  type MemberList,
+  type Role,
+} from "#protocol/cluster";
 import type { Address, NodeId } from "#protocol/ids";
-import { Problem } from "#protocol/problem";
 import type { RaftMessage } from "#protocol/raft";
 import { AcceptedKeys } from "./accepted-keys.ts";
-import { answered, led } from "./leading.ts";
+import { answered, certificateFrom, certified, led, noSay } from "./leading.ts";
 import { Links } from "./links.ts";
 import { Making } from "./making.ts";
-import type { ClusterRecord, ClusterStore } from "./record.ts";
+import type { MembershipPorts } from "./membership-ports.ts";
+import { Papers } from "./papers.ts";
+import { authorityOf, type ClusterRecord, recordedAuthority } from "./record.ts";
 import { Replica } from "./replica.ts";
 import { Tending } from "./tending.ts";
-
-export interface MembershipPorts {
-  readonly system: ActorSystem;
-  readonly identity: Identity;
-  readonly store: ClusterStore & RaftStore;
-  readonly random: () => number;
-  readonly openNetwork: (trust: Trust) => Network;
-  readonly watch: DiscoveryHandle["watch"];
-  readonly probe: WatchPorts["probe"];
-  /** Hosts by which this machine can be reached. */
-  readonly hosts: () => readonly string[];
-  /** A member opened a link for tensors or files. */
-  readonly lane: (link: Link) => void;
-  /** Anything that a view of the home shows is another. */
-  readonly changed: () => void;
-  /** This node is on its home's list no more. */
-  readonly expelled: () => void;
-  readonly refused: (from: string, why: string) => void;
-  readonly troubled: (why: string) => void;
-}
 
 export class Membership {
   readonly #ports: MembershipPorts;
   readonly #replica: Replica;
   readonly #tending: Tending;
   readonly #making: Making;
-  readonly #clusterPublicKey: Uint8Array;
+  readonly #papers: Papers;
   #record: ClusterRecord;
   #links: Links | undefined;
 
@@ -56,7 +35,6 @@ export class Membership {
   constructor(ports: MembershipPorts, record: ClusterRecord) {
     this.#ports = ports;
     this.#record = record;
-    this.#clusterPublicKey = keyOf(new X509Certificate(record.clusterPem));
     const { system, identity, store, random } = ports;
     const { node } = identity;
     const from = system.address("raft");
@@ -65,7 +43,8 @@ export class Membership {
       clock: system.clock,
       random,
       store,
-      clusterKey: this.#clusterPublicKey,
+      // Read from the store before the papers are there.
+      authority: () => this.#papers?.authority ?? authorityOf(record),
       send: (to, message) => void system.send(`${to}/raft` as Address, message, from),
       changed: () => this.#follow(),
       lied: ports.refused,
@@ -74,15 +53,23 @@ export class Membership {
           `this machine cannot keep the cluster's log, and decides nothing until it can: ${reason(error)}`,
         ),
     });
-    this.#making = new Making(this.#replica, system.clock, () => this.clusterKey);
+    this.#papers = this.#papersOf(ports);
+    this.#making = new Making({
+      identity,
+      clock: system.clock,
+      replica: this.#replica,
+      authority: () => this.authority,
+      clusterKey: () => this.clusterKey,
+      unseat: (other) => this.#tending.unseat(other),
+    });
     this.#tending = new Tending({
       self: node,
       clock: system.clock,
       replica: this.#replica,
-      members: () => this.list.members.map((member) => member.node),
+      members: () => this.list.members,
       seen: () => this.#links?.seen ?? [],
       linkTo: (other) => this.#links?.to(other),
-      entrust: (other) => this.#entrust(other),
+      entrust: (other) => this.#making.entrust(other),
     });
   }
 
@@ -112,7 +99,15 @@ export class Membership {
 
   /** The private part of the cluster's key, where it is held. */
   get clusterKey(): Identity | undefined {
-    return this.#record.clusterKeyPem === undefined ? undefined : identityFromPem(this.#record.clusterKeyPem);
+    return this.#papers.clusterKey;
+  }
+
+  get authority(): Authority {
+    return this.#papers.authority;
+  }
+
+  roleOf(node: NodeId): Role {
+    return this.list.members.find((member) => member.node === node)?.role ?? "full";
   }
 
   start(): void {
@@ -121,9 +116,10 @@ export class Membership {
     system.spawn<RaftMessage>("raft", (received) =>
       this.#replica.receive(from(received.from), received.message),
     );
-    system.spawn<ClusterMessage>("cluster", ({ message, reply }) => {
-      if (message.type === "Cluster.Key") this.#takeKey(message.pem);
-      else if (message.type === "Cluster.Forgotten") this.#takeFarewell(message.list);
+    system.spawn<ClusterMessage>("cluster", ({ message, from: asker, reply }) => {
+      if (message.type === "Cluster.Forgotten") this.#papers.take(message);
+      else if (message.type === "Cluster.Certify")
+        void certified(this.#papers.certificateFor(from(asker))).then(reply);
       else void answered(this.#making.make(message)).then(reply);
     });
     this.#replica.start();
@@ -134,6 +130,7 @@ export class Membership {
   async stop(): Promise<void> {
     const { system } = this.#ports;
     this.#tending.stop();
+    this.#papers.stop();
     if (this.#replica.leads) this.#replica.raft.resign();
     this.#replica.stop();
     system.stop(system.address("raft"));
@@ -145,6 +142,7 @@ export class Membership {
   /** Ends what runs by itself, and says nothing to anybody. */
   silence(): void {
     this.#tending.stop();
+    this.#papers.stop();
     this.#replica.stop();
     this.#links?.silence();
   }
@@ -160,6 +158,7 @@ export class Membership {
   }
 
   #submit(message: ClusterMessage): Promise<Epoch> {
+    if (this.roleOf(this.self) === "worker") return Promise.reject(noSay());
     const { system } = this.#ports;
     return led(
       {
@@ -179,11 +178,12 @@ export class Membership {
     const { node } = this.#ports.identity;
     this.#save({
       members: list,
+      ...recordedAuthority(this.authority),
       history: Math.max(this.#replica.history, this.#record.history ?? 0),
       discoveryKeys: this.#replica.state?.discoveryKeys ?? this.#record.discoveryKeys,
     });
     if (!this.#has(node)) {
-      this.#ports.expelled();
+      this.#ports.expelled(list);
       return;
     }
     const others = list.members.map((member) => member.node).filter((other) => other !== node);
@@ -192,6 +192,7 @@ export class Membership {
       this.#sayFarewell(list, others);
       this.#links.setMembers(others);
     }
+    this.#papers.follow();
     this.#ports.changed();
   }
 
@@ -201,7 +202,8 @@ export class Membership {
     const links = new Links({
       system,
       self: identity.node,
-      trust: this.#trust(),
+      trust: this.#papers.trust,
+      roleOf: (node) => this.roleOf(node),
       open: openNetwork,
       watch,
       probe,
@@ -225,52 +227,40 @@ export class Membership {
     return links;
   }
 
-  #trust(): Trust {
-    const { clusterPem, nodePem } = this.#record;
-    const list = () => this.list;
-    return {
-      clusterPem,
-      nodePem,
-      isMember: (node) => this.#has(node),
-      get minimumMinor() {
-        return list().minimumMinor;
-      },
-    };
-  }
-
   #has(node: NodeId): boolean {
     return this.list.members.some((member) => member.node === node);
   }
 
-  #entrust(to: NodeId): void {
-    const { system } = this.#ports;
-    const { clusterKeyPem: pem } = this.#record;
-    if (pem !== undefined)
-      system.send(`${to}/cluster` as Address, Cluster.Key({ pem }), system.address("cluster"));
-  }
-
-  /** Only the key that belongs to this cluster is one. */
-  #takeKey(pem: string): void {
-    if (this.#record.clusterKeyPem !== undefined) return;
-    const key = keyIn(pem);
-    if (key && Buffer.compare(key.publicKey, this.#clusterPublicKey) === 0)
-      this.#save({ clusterKeyPem: pem });
+  #papersOf({ identity, system, expelled, troubled }: MembershipPorts): Papers {
+    return new Papers({
+      identity,
+      clock: system.clock,
+      record: () => this.#record,
+      save: (part) => this.#save(part),
+      list: () => this.list,
+      state: () => this.#replica.state,
+      overtaken: () => this.#replica.history > (this.#record.history ?? 0),
+      signers: () => {
+        const { leader } = this.#replica.raft;
+        const holders = Object.keys(this.#replica.state?.boxes ?? {}) as NodeId[];
+        const all = new Set(leader === undefined ? holders : [leader, ...holders]);
+        return [...all].filter((node) => this.#links?.to(node) !== undefined);
+      },
+      ask: (node) => certificateFrom(system, node),
+      renewed: () => this.#links?.renew(),
+      learnt: () => this.#follow(),
+      expelled,
+      troubled,
+    });
   }
 
   /** Whoever is on the list no more is told so before its links end. */
   #sayFarewell(list: MemberList, others: readonly NodeId[]): void {
     const { system } = this.#ports;
+    const forgotten = Cluster.Forgotten({ list, authority: this.authority });
     for (const node of this.#links?.open ?? [])
       if (!others.includes(node))
-        system.send(`${node}/cluster` as Address, Cluster.Forgotten({ list }), system.address("cluster"));
-  }
-
-  /** Nobody but the cluster's key can say that this node is a member no more. */
-  #takeFarewell(list: MemberList): void {
-    const { cluster, version } = this.list;
-    const isNews = list.cluster === cluster && list.version > version;
-    const isOut = !list.members.some((member) => member.node === this.self);
-    if (isNews && isOut && isSigned(list, this.#clusterPublicKey)) this.#ports.expelled();
+        system.send(`${node}/cluster` as Address, forgotten, system.address("cluster"));
   }
 
   #save(part: Partial<ClusterRecord>): void {
@@ -283,16 +273,6 @@ export class Membership {
       // It goes on with what it knows; the next start begins with what could be kept.
       this.#ports.troubled(`what is new about the home could not be kept: ${reason(error)}`);
     }
-  }
-}
-
-/** Undefined for what is no key: a member that leads may send anything. */
-function keyIn(pem: string): Identity | undefined {
-  try {
-    return identityFromPem(pem);
-  } catch (error) {
-    if (error instanceof Problem) return undefined;
-    throw error;
   }
 }
 

@@ -4,7 +4,8 @@ import type { LocalAddress } from "#actors/discovery/ports";
 import type { Clock } from "#actors/runtime/clock";
 import type { Identity } from "#actors/runtime/security/identity";
 import type { Network } from "#actors/runtime/transport/network";
-import { TlsNetwork, type Trust } from "#actors/runtime/transport/tls";
+import { TlsNetwork } from "#actors/runtime/transport/tls";
+import type { Trust } from "#actors/runtime/transport/trust";
 import { Problem } from "#protocol/problem";
 
 export interface NetworkOptions {

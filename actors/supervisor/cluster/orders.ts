@@ -2,6 +2,7 @@
 import type { MemberChange, NodeOrder, NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
+import { isNoSay } from "./leading.ts";
 import type { Cluster } from "./ports.ts";
 
 /** Fewer letters of an id name too many. */
@@ -55,7 +56,8 @@ async function left(cluster: Cluster): Promise<void> {
     await cluster.change({ type: "forget", node: cluster.self });
   } catch (error) {
     // The answer may be lost with the links, which end as soon as the others agree.
-    if (!(error instanceof Problem) || error.kind !== "unavailable") throw error;
+    // A worker may not tell the others by itself: they take it off their list, or let it in again.
+    if (!isNoSay(error) && !(error instanceof Problem && error.kind === "unavailable")) throw error;
   }
   await cluster.leave();
 }
@@ -66,6 +68,8 @@ function changeOf(node: NodeId, order: NodeOrder): MemberChange {
       return { type: "rename", node, name: order.name };
     case "label":
       return { type: "label", node, labels: order.labels };
+    case "role":
+      return { type: "role", node, role: order.role };
     case "takeover":
       throw new Error("a takeover changes no member");
     default:

@@ -1,5 +1,5 @@
 /** What a node keeps of its cluster between starts. */
-import type { MemberList } from "#protocol/cluster";
+import type { Authority, MemberList } from "#protocol/cluster";
 import type { ClusterId } from "#protocol/ids";
 import type { RaftSnapshot } from "#protocol/raft";
 
@@ -9,13 +9,26 @@ export interface DiscoveryKeyRecord {
   readonly secret: Uint8Array;
 }
 
+/** A home that goes on without this machine. */
+export interface Forgetters {
+  readonly cluster: ClusterId;
+  /** Its machines, some of them where it has many. */
+  readonly names: readonly string[];
+}
+
 export interface ClusterRecord {
   readonly cluster: ClusterId;
   /** The cluster's certificate, in PEM; its key signs member lists. */
   readonly clusterPem: string;
-  /** The private part (PKCS #8 in PEM), on nodes that may let others in. */
+  /** How many keys the cluster has had; absent: this is its first. */
+  readonly clusterNumber?: number;
+  /** The certificates before, each with its key's word for the next. */
+  readonly clusterBefore?: Authority["before"];
+  /** The cluster's private key in the clear, as early versions kept it: sealed when it is read. */
   readonly clusterKeyPem?: string;
-  /** This node's own certificate, in PEM. */
+  /** The same, sealed to this node's key. */
+  readonly clusterKeyBox?: Uint8Array;
+  /** This node's own certificate, in PEM; of a key before until it has its new one. */
   readonly nodePem: string;
   readonly members: MemberList;
   /** How many takeovers came before this list; absent: none. */
@@ -23,11 +36,30 @@ export interface ClusterRecord {
   readonly discoveryKeys: readonly DiscoveryKeyRecord[];
   /** Where members were reached last, by id: `host:port`, newest first. */
   readonly addresses: Readonly<Record<string, readonly string[]>>;
+  /** This machine was taken off the list of another home before it began this one: told until it joins another. */
+  readonly forgottenBy?: Forgetters;
 }
+
+export const recordedAuthority = ({ pem, number, before }: Authority) => ({
+  clusterPem: pem,
+  clusterNumber: number,
+  clusterBefore: before,
+});
 
 /** What mends a membership or an identity that is damaged. */
 export const BEGIN_ANEW =
   "end exo, then exo node reset-identity --yes: this machine begins anew; exo invite on another machine and exo join CODE here pair it again";
+
+/** The key that the record's list is signed with, and those before it. */
+export const authorityOf = ({
+  clusterPem,
+  clusterNumber = 1,
+  clusterBefore = [],
+}: ClusterRecord): Authority => ({
+  number: clusterNumber,
+  pem: clusterPem,
+  before: clusterBefore,
+});
 
 /** Where the record lies. Calls are durable when they return; half-written or damaged content is refused by `loadRecord`, never used. */
 export interface ClusterStore {

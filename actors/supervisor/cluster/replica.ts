@@ -4,6 +4,7 @@ import type { RaftStore } from "#actors/runtime/raft/log";
 import { TAKEOVER } from "#actors/runtime/raft/ports";
 import type { Epoch } from "#actors/runtime/raft/proposals";
 import { Raft } from "#actors/runtime/raft/raft";
+import type { Authority } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { RaftMessage } from "#protocol/raft";
@@ -16,8 +17,8 @@ export interface ReplicaPorts {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly store: RaftStore;
-  /** Raw Ed25519, which signs member lists. */
-  readonly clusterKey: Uint8Array;
+  /** The cluster's newest key, as far as it is known here. */
+  readonly authority: () => Authority;
   readonly send: (to: NodeId, message: RaftMessage) => void;
   /** The state, who leads or who votes is another. */
   readonly changed: () => void;
@@ -57,7 +58,7 @@ export class Replica {
         apply: (command, { index }) => this.#apply(command, index),
         snapshot: () => encodeState(this.#known()),
         restore: (bytes) => {
-          this.#state = decodeState(bytes);
+          this.#state = decodeState(bytes, ports.authority());
           this.#tell();
         },
       },
@@ -82,7 +83,7 @@ export class Replica {
   async propose(command: Uint8Array): Promise<Epoch> {
     if (!this.leads) throw notLeading();
     // A command that is wrong already need not cost a majority.
-    applied(this.#known(), command, this.#ports.clusterKey);
+    applied(this.#known(), command);
     const epoch = await this.raft.propose(command);
     const refusal = this.#refusals.get(epoch.index);
     if (refusal) throw refusal;
@@ -101,9 +102,9 @@ export class Replica {
 
   receive(from: NodeId, message: RaftMessage): void {
     if (this.#hasFailed) return;
-    const { clusterKey, lied } = this.#ports;
+    const { authority, lied } = this.#ports;
     const { term, committed } = this.raft;
-    const why = lieIn(message, { clusterKey, term, lastIndex: committed });
+    const why = lieIn(message, { authority: authority(), term, lastIndex: committed });
     if (why === undefined) this.#guarded(() => this.raft.receive(from, message));
     else lied(from, `${message.type}: ${why}`);
   }
@@ -115,7 +116,7 @@ export class Replica {
 
   #apply(command: Uint8Array, index: number): void {
     try {
-      this.#state = applied(this.#known(), command, this.#ports.clusterKey, index);
+      this.#state = applied(this.#known(), command, index);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       this.#refusals.set(index, error);

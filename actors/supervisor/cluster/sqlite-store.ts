@@ -200,6 +200,8 @@ function prepare(db: Database): void {
   // Not a write-ahead log: where one is damaged, SQLite takes what follows for never written, a vote that was given included.
   db.run("pragma journal_mode = truncate");
   db.run("pragma synchronous = full");
+  // What is replaced may be a key: it is not left in free pages.
+  db.run("pragma secure_delete = on");
   db.run("begin exclusive; commit");
   db.run(SCHEMA);
 }

@@ -1,25 +1,24 @@
 import { describe, expect, test } from "bun:test";
-import { X509Certificate } from "node:crypto";
-import { keyOf } from "#actors/runtime/security/certificate";
-import { freshIdentity, identityFromPem } from "#actors/runtime/security/identity";
+import { freshIdentity } from "#actors/runtime/security/identity";
 import { signMemberList } from "#actors/runtime/security/member-list";
 import type { MemberChange } from "#protocol/cluster";
-import { freshCluster, freshDiscoveryKey } from "./genesis.ts";
+import { firstSnapshot, freshCluster, freshDiscoveryKey } from "./genesis.ts";
 import { changed } from "./member-changes.ts";
+import { authorityOf } from "./record.ts";
 import { applied, type ClusterState, decodeState, encodeCommand, encodeState } from "./state.ts";
 
 const me = freshIdentity();
-const record = await freshCluster(me, "mac", 5);
-const clusterKey = identityFromPem(record.clusterKeyPem ?? "");
-const start: ClusterState = { list: record.members, discoveryKeys: [...record.discoveryKeys], settings: {} };
-const publicKey = keyOf(new X509Certificate(record.clusterPem));
+const clusterKey = freshIdentity();
+const record = await freshCluster(me, "mac", 5, clusterKey);
+const authority = authorityOf(record);
+const start = decodeState(firstSnapshot(record, me).state, authority);
 
 function after(state: ClusterState, ...changes: readonly MemberChange[]): ClusterState {
   return changes.reduce((before, change) => {
     const next = changed(before.list, change, 9);
     if (!next) return before;
     const list = signMemberList(next, clusterKey);
-    return applied(before, encodeCommand({ type: "list", list }), publicKey);
+    return applied(before, encodeCommand({ type: "list", list }));
   }, state);
 }
 
@@ -96,7 +95,7 @@ describe("the cluster's state", () => {
       new Uint8Array([0xc1]),
       new Uint8Array(70_000),
     ];
-    expect(tries.map((bytes) => refusal(() => applied(start, bytes, publicKey)))).toMatchInlineSnapshot(`
+    expect(tries.map((bytes) => refusal(() => applied(start, bytes)))).toMatchInlineSnapshot(`
       [
         "the member list is not signed by the cluster's key",
         "member list 1 does not follow 1",
@@ -118,8 +117,8 @@ describe("the cluster's state", () => {
       { type: "set", name: "api.origins", value: "x" },
       { type: "set", name: "api.origins" },
     ] as const;
-    const state = commands.reduce((before, each) => applied(before, encodeCommand(each), publicKey), start);
-    const again = decodeState(encodeState(state));
+    const state = commands.reduce((before, each) => applied(before, encodeCommand(each)), start);
+    const again = decodeState(encodeState(state), authority);
     expect({ keys: again.discoveryKeys.map(({ number }) => number), settings: again.settings }).toEqual({
       keys: [2, 3],
       settings: { "models.auto_pull": "true" },

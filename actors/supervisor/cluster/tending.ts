@@ -2,6 +2,7 @@
 import type { Seen } from "#actors/discovery/ports";
 import type { Clock } from "#actors/runtime/clock";
 import type { Link } from "#actors/runtime/transport/network";
+import type { Member } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { Replica } from "./replica.ts";
@@ -11,11 +12,11 @@ export interface TendingPorts {
   readonly self: NodeId;
   readonly clock: Clock;
   readonly replica: Replica;
-  readonly members: () => readonly NodeId[];
+  readonly members: () => readonly Member[];
   readonly seen: () => readonly Seen[];
   readonly linkTo: (node: NodeId) => Link | undefined;
-  /** Gives a member the cluster's key, where this node holds it. */
-  readonly entrust: (node: NodeId) => void;
+  /** Gives a member the cluster's key, where this node holds it; it may fail. */
+  readonly entrust: (node: NodeId) => Promise<void>;
 }
 
 const EVERY_MS = 1000;
@@ -23,11 +24,13 @@ const EVERY_MS = 1000;
 const GONE_MS = 60_000;
 /** So many machines can sign, where there are as many: the home outlives the loss of all but one. */
 const TRUSTEES = 3;
+/** One vote less, one more, and one look that finds nothing to do. */
+const UNSEATING_STEPS = 3;
 
 export class Tending {
   readonly #ports: TendingPorts;
-  readonly #entrusted = new WeakSet<Link>();
   #cancel = () => {};
+  #leaving: NodeId | undefined;
 
   constructor(ports: TendingPorts) {
     this.#ports = ports;
@@ -43,17 +46,34 @@ export class Tending {
     this.#cancel();
   }
 
+  /**
+   * Before a machine goes, another votes in its place: who leads may die right after, and a majority is still there. Throws Problem
+   * `unavailable` without a majority.
+   */
+  async unseat(node: NodeId): Promise<void> {
+    this.#leaving = node;
+    try {
+      for (let step = 0; step < UNSEATING_STEPS && (await this.#chooseVoters()); step++);
+    } catch (error) {
+      unlessProblem(error); // It goes nevertheless, as the user wants,
+      if (error instanceof Problem && error.kind === "unavailable") throw error; // unless nobody can agree on that either.
+    } finally {
+      this.#leaving = undefined;
+    }
+  }
+
   #look(): void {
     const { self, replica, members } = this.#ports;
     // The last one of a home, whose voters all were forgotten, decides for itself.
-    const alone = members().length === 1 && members()[0] === self;
+    const alone = members().length === 1 && members()[0]?.node === self;
     if (alone && replica.state && !replica.raft.config.voters.includes(self)) replica.raft.takeOver();
     if (!replica.leads) return;
-    this.#chooseVoters();
+    this.#chooseVoters().catch(unlessProblem); // The next look tries again.
     this.#entrust();
   }
 
-  #chooseVoters(): void {
+  /** Whether somebody else votes now; throws Problem for a change that is not final yet, or without a majority. */
+  async #chooseVoters(): Promise<boolean> {
     const { self, clock, replica, members, seen } = this.#ports;
     const longAgo = clock.nowMs() - GONE_MS;
     const isGone = ({ state, sinceMs }: Seen) =>
@@ -62,35 +82,58 @@ export class Tending {
       .filter(isGone)
       .map(({ node }) => node);
     const { config } = replica.raft;
-    const next = nextConfig({ self, current: config, members: members(), up: this.#up(), gone });
-    // A change that is not final yet, or no majority: the next look tries again.
-    if (next)
-      replica.raft.configure(next).catch((error: unknown) => {
-        if (!(error instanceof Problem)) throw error;
-      });
+    const all = members().map(({ node }) => node);
+    const next = nextConfig({
+      self,
+      current: config,
+      members: all,
+      workers: this.#workers(),
+      up: this.#up(),
+      answering: [
+        self,
+        ...seen()
+          .filter(({ state }) => state === "up")
+          .map(({ node }) => node),
+      ],
+      gone,
+    });
+    const newcomer = next?.voters.find((node) => !config.voters.includes(node));
+    // Who votes may lead at any moment, and must be able to sign then.
+    if (newcomer && replica.state?.boxes[newcomer] === undefined) await this.#ports.entrust(newcomer);
+    if (next) await replica.raft.configure(next);
+    return next !== undefined;
   }
 
   #entrust(): void {
     const { self, replica, linkTo, entrust } = this.#ports;
-    const { voters } = replica.raft.config;
+    const boxes = replica.state?.boxes ?? {};
+    const voters = replica.raft.config.voters.filter((node) => !this.#workers().includes(node));
     const trustees = [...voters, ...this.#up().filter((node) => !voters.includes(node))].slice(
       0,
       Math.max(TRUSTEES, voters.length),
     );
     for (const node of trustees) {
-      const link = node === self ? undefined : linkTo(node);
-      if (!link || this.#entrusted.has(link)) continue;
-      this.#entrusted.add(link);
-      entrust(node);
+      const isHere = node === self || linkTo(node) !== undefined;
+      if (isHere && boxes[node] === undefined) entrust(node).catch(unlessProblem);
     }
   }
 
-  /** Longest first. */
+  #workers(): readonly NodeId[] {
+    const isOut = ({ node, role }: Member) => role === "worker" || node === this.#leaving;
+    return this.#ports.members().flatMap((member) => (isOut(member) ? [member.node] : []));
+  }
+
+  /** Those that may vote, longest first. */
   #up(): readonly NodeId[] {
     const { self, seen } = this.#ports;
     const others = seen()
       .filter(({ state }) => state === "up")
       .toSorted((a, b) => a.sinceMs - b.sinceMs);
-    return [self, ...others.map(({ node }) => node)];
+    const workers = this.#workers();
+    return [self, ...others.map(({ node }) => node)].filter((node) => !workers.includes(node));
   }
+}
+
+function unlessProblem(error: unknown): void {
+  if (!(error instanceof Problem)) throw error;
 }

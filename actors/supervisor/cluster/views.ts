@@ -13,6 +13,7 @@ export interface Sight {
     readonly version: string;
     readonly here: readonly string[];
     readonly isCopied: boolean;
+    readonly forgottenBy?: readonly string[];
   };
   readonly members: readonly Member[];
   readonly seen: readonly Seen[];
@@ -38,7 +39,7 @@ export function nodeViews(sight: Sight): readonly NodeView[] {
 }
 
 function memberView(member: Member, { self, seen, leader, voters, facts }: Sight): NodeView {
-  const { node, name, labels, drained, excluded } = member;
+  const { node, name, labels, drained, excluded, role } = member;
   const known = facts.get(node);
   const own = node === self.node;
   const peer = seen.find((each) => each.node === node);
@@ -55,6 +56,8 @@ function memberView(member: Member, { self, seen, leader, voters, facts }: Sight
     voter: voters.includes(node),
     drained,
     excluded,
+    ...(role && { role }),
+    ...(own && self.forgottenBy && { forgottenBy: [...self.forgottenBy] }),
     labels,
     addresses: own ? [...self.here] : (peer?.endpoints ?? []).map(endpointText),
     ...(known && { facts: known }),

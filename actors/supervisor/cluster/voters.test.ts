@@ -5,12 +5,14 @@ import { type Electorate, nextConfig } from "./voters.ts";
 const nodes = (names: string) => [...names] as NodeId[];
 
 /** Every configuration from the first to the one that stays: voters, then learners. */
-function steps(voters: string, members: string, { up = members, gone = "" } = {}): string[] {
+function steps(voters: string, members: string, { up = members, gone = "", workers = "" } = {}): string[] {
   let electorate: Electorate = {
     self: "a" as NodeId,
     current: { voters: nodes(voters), learners: [] },
     members: nodes(members),
+    workers: nodes(workers),
     up: nodes(up),
+    answering: nodes(up + workers),
     gone: nodes(gone),
   };
   const seen: string[] = [];
@@ -31,6 +33,8 @@ test("voters come in pairs, and those gone for long give way to others", () => {
     lost: steps("abc", "abcd", { up: "abd", gone: "c" }),
     lostWithoutAnother: steps("abc", "abc", { up: "ab", gone: "c" }),
     forgotten: steps("abc", "abd"),
+    becomesWorker: steps("abc", "abcd", { up: "acd", workers: "b" }),
+    oneIsOffAndOneBecomesWorker: steps("abc", "ab", { up: "a", workers: "b" }),
     backToTwo: steps("abc", "ab"),
     large: steps("abc", "abcdefghijklmnopq"),
   }).toEqual({
@@ -42,6 +46,8 @@ test("voters come in pairs, and those gone for long give way to others", () => {
     lost: ["ab|cd", "abd|c"],
     lostWithoutAnother: [],
     forgotten: ["ab|d", "abd|"],
+    becomesWorker: ["abcd|", "acd|b"],
+    oneIsOffAndOneBecomesWorker: ["ab|", "a|b"],
     backToTwo: ["ab|", "a|b"],
     large: ["abcd|efghijklmnopq", "abcde|fghijklmnopq"],
   });

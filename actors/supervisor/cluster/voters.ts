@@ -11,8 +11,12 @@ export interface Electorate {
   readonly self: NodeId;
   readonly current: RaftConfig;
   readonly members: readonly NodeId[];
-  /** Members that are up, this node included, longest first. */
+  /** Members that never vote. */
+  readonly workers: readonly NodeId[];
+  /** Members that are up and may vote, this node included, longest first. */
   readonly up: readonly NodeId[];
+  /** Whoever is up, workers as well: they confirm what is agreed until they vote no more. */
+  readonly answering: readonly NodeId[];
   /** Members that are missed for so long that another should vote in their place. */
   readonly gone: readonly NodeId[];
 }
@@ -29,17 +33,31 @@ export function nextConfig(electorate: Electorate): RaftConfig | undefined {
 }
 
 /** An even number of voters survives no more losses than one less, so that voters come and go in pairs. */
-function nextVoters({ self, current: { voters }, members, up, gone }: Electorate): readonly NodeId[] {
+function nextVoters({
+  self,
+  current: { voters },
+  members,
+  workers,
+  up,
+  answering,
+  gone,
+}: Electorate): readonly NodeId[] {
   const without = (node: NodeId) => voters.filter((each) => each !== node);
-  const stranger = voters.find((node) => !members.includes(node));
-  if (stranger) return without(stranger);
-  const most = votersAtMost(members.length);
+  const strangers = voters.filter((node) => !members.includes(node) || workers.includes(node));
+  // Of two that go the one that is away: the votes of those that are left have to agree on it.
+  const stranger = strangers.find((node) => !answering.includes(node)) ?? strangers[0];
+  const candidates = up.filter((node) => !voters.includes(node) && !gone.includes(node));
+  const [heir] = candidates;
+  // One that is still here votes until another does in its place, so that a majority outlives the death of any one.
+  const waits = stranger && members.includes(stranger) && voters.length > 1 && voters.length % 2 === 1;
+  if (waits && heir) return [...voters, heir];
+  if (stranger) return isMajority(without(stranger), answering) ? without(stranger) : voters;
+  const most = votersAtMost(members.length - workers.length);
   const surplus =
     voters.length > most
       ? (voters.find((node) => gone.includes(node)) ?? lastOther(voters, self))
       : undefined;
   if (surplus) return without(surplus);
-  const candidates = up.filter((node) => !voters.includes(node) && !gone.includes(node));
   const lost = voters.find((node) => gone.includes(node) && node !== self);
   if (lost && candidates.length > 0 && voters.length % 2 === 1 && voters.length > 1) return without(lost);
   const [next] = candidates;
@@ -47,6 +65,9 @@ function nextVoters({ self, current: { voters }, members, up, gone }: Electorate
   if (!next || candidates.length < needed || voters.length + needed > most) return voters;
   return [...voters, next];
 }
+
+const isMajority = (voters: readonly NodeId[], answering: readonly NodeId[]): boolean =>
+  voters.filter((node) => answering.includes(node)).length * 2 > voters.length;
 
 /** Of two nodes one votes: with two votes the loss of either would stop both. */
 function votersAtMost(members: number): number {

@@ -2,12 +2,14 @@
 import { randomBytes } from "node:crypto";
 import { renderUnicodeCompact } from "uqr";
 import { base32 } from "#actors/runtime/security/identity";
+import type { Role } from "#protocol/cluster";
 import { Problem } from "#protocol/problem";
 import type { Client } from "../daemon/client.ts";
 import { needDaemon } from "../daemon/daemon.ts";
 import { CommandProblem, EXIT, usageProblem } from "../exit-code.ts";
 import { printJson, type Session } from "../session.ts";
 import { safeText } from "../terminal/safe-text.ts";
+import { roleOf } from "./role.ts";
 
 export interface InviteFlags {
   /** Milliseconds. */
@@ -16,6 +18,8 @@ export interface InviteFlags {
   readonly qr?: boolean;
   /** Make a secret for all machines instead. */
   readonly secret?: boolean;
+  /** Of the machine that comes in. */
+  readonly role?: string;
 }
 
 interface Invited {
@@ -41,7 +45,13 @@ const TTL_MOST_MS = 24 * 3600_000;
 /** As long as the keys that it opens: trying is no way to it. */
 const SECRET_BYTES = 32;
 
-export async function invite(session: Session, { ttl = TTL_MS, qr, secret }: InviteFlags): Promise<void> {
+export async function invite(
+  session: Session,
+  { ttl = TTL_MS, qr, secret, role: word = "full" }: InviteFlags,
+): Promise<void> {
+  const role = roleOf(word);
+  if (secret && role !== "full")
+    throw usageProblem("who comes in by a secret has a full say", "exo node NAME role worker, once it is in");
   if (secret) return showSecret(session);
   if (ttl < TTL_LEAST_MS || ttl > TTL_MOST_MS)
     throw usageProblem(
@@ -49,8 +59,9 @@ export async function invite(session: Session, { ttl = TTL_MS, qr, secret }: Inv
       "from 1s to 24h: exo invite --ttl 15m",
     );
   const daemon = await needDaemon(session);
-  const invited = await daemon.post<Invited>("/exo/v1/invite", { ttl_seconds: ttl / 1000 }, session.signal);
-  show(session, invited, qr);
+  const asked = { ttl_seconds: ttl / 1000, role };
+  const invited = await daemon.post<Invited>("/exo/v1/invite", asked, session.signal);
+  show(session, invited, { qr, role });
   try {
     await outcome(session, daemon, invited.code);
   } finally {
@@ -63,7 +74,7 @@ export async function invite(session: Session, { ttl = TTL_MS, qr, secret }: Inv
 function show(
   session: Session,
   { code, long, port, expires_in_seconds }: Invited,
-  qr: boolean | undefined,
+  { qr, role }: { readonly qr: boolean | undefined; readonly role: Role },
 ): void {
   const { terminal, json, quiet, config, progress } = session;
   if (json) printJson(session, "invite", { event: "open", code, long, port, expires_in_seconds });
@@ -74,7 +85,8 @@ function show(
     terminal.out(`${renderUnicodeCompact(long, { border: 2 })}\n`);
   progress.milestone(`on the other machine: exo join ${code}`);
   progress.milestone(`where they do not see each other: exo join ${long}`);
-  progress.milestone(`for one machine, three tries, ${shownTime(expires_in_seconds)}; Ctrl-C ends it`);
+  const which = role === "worker" ? "one machine, which computes and has no say" : "one machine";
+  progress.milestone(`for ${which}, three tries, ${shownTime(expires_in_seconds)}; Ctrl-C ends it`);
 }
 
 function shownTime(seconds: number): string {

@@ -4,6 +4,7 @@ import { Problem } from "#protocol/problem";
 import { needDaemon } from "../daemon/daemon.ts";
 import { usageProblem } from "../exit-code.ts";
 import { printJson, type Session } from "../session.ts";
+import { roleOf } from "./role.ts";
 
 /** What each does, in the words of a question that a yes answers. */
 const GRAVE: Readonly<Record<string, (name: string) => string>> = {
@@ -19,6 +20,7 @@ const DONE: Readonly<Record<NodeOrder["action"], (name: string) => string>> = {
   exclude: (name) => `${name} is not used for models`,
   forget: (name) => `${name} is no machine of this home any more`,
   takeover: (name) => `${name} leads`,
+  role: (name) => `${name} has its role`,
 };
 
 export async function node(session: Session, name: string, words: readonly string[]): Promise<void> {
@@ -41,6 +43,7 @@ function orderOf([action = "", ...words]: readonly string[]): NodeOrder {
     );
   if (known === "rename") return { action: known, name: theOnly(words, "exo node NAME rename NEW") };
   if (known === "label") return { action: known, labels: labelsOf(words) };
+  if (known === "role") return { action: known, role: roleOf(theOnly(words, "exo node NAME role worker")) };
   if (words.length > 0) throw usageProblem(`${known} takes nothing more`, `exo node NAME ${known}`);
   return { action: known };
 }
@@ -48,7 +51,7 @@ function orderOf([action = "", ...words]: readonly string[]): NodeOrder {
 function theOnly(words: readonly string[], usage: string): string {
   const [word] = words;
   if (word !== undefined && words.length === 1) return word;
-  throw usageProblem("one new name is needed", usage);
+  throw usageProblem("one word is needed", usage);
 }
 
 /** `room=attic` sets, `room=` takes away. */

@@ -55,7 +55,7 @@ function show(session: Session, found: Cluster): void {
     terminal.out(nodeTable(found, terminal.outIsTerminal ? terminal.columns() : undefined) + remarks(found));
 }
 
-const remarks = (found: Cluster): string => stalled(found) + twins(found);
+const remarks = (found: Cluster): string => stalled(found) + twins(found) + forgotten(found);
 
 /** What to do about an identity that two machines have. */
 function twins({ nodes: found }: Cluster): string {
@@ -67,6 +67,17 @@ function twins({ nodes: found }: Cluster): string {
     : `
 Two machines run with the identity of ${names.join(" and of ")}, as a copied disk gives it; while both do, the home links with neither.
 On the copy, end exo, then: exo node reset-identity
+`;
+}
+
+/** It may have been off when that happened, and its log is not where people look. */
+export function forgotten({ nodes: found }: Pick<Cluster, "nodes">): string {
+  const names = found.find(({ state }) => state === "self")?.forgottenBy;
+  if (!names) return "";
+  const home = names.length === 0 ? "" : ` with ${names.map(cell).join(", ")}`;
+  return `
+This machine was taken off the list of its home${home}, and is on its own.
+To bring it back: exo invite there, exo join CODE here
 `;
 }
 
@@ -154,10 +165,11 @@ function rowsOf({ nodes: found, links }: Cluster): string[][] {
 }
 
 /** `up, votes, drained`: who leads, marked at its name, votes as well. */
-const shownState = ({ state, leader, voter, drained, excluded }: NodeView): string =>
+const shownState = ({ state, leader, voter, drained, excluded, role }: NodeView): string =>
   [
     STATES[state],
     ...(voter && !leader ? ["votes"] : []),
+    ...(role ? [role] : []),
     ...(drained ? ["drained"] : []),
     ...(excluded ? ["excluded"] : []),
   ].join(", ");

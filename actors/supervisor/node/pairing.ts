@@ -52,9 +52,9 @@ export async function openPairing(
   return {
     port: {
       ...more,
-      async invite(ttlMs) {
+      async invite(ttlMs, role) {
         await someoneLeads(system.clock, cluster);
-        return await invite(ttlMs);
+        return await invite(ttlMs, role);
       },
     },
     stop() {
@@ -97,7 +97,8 @@ function portOf(system: ActorSystem, to: Address, me: Address): PairingPort {
     return answer as Of<Type>;
   }
   return {
-    invite: (ttlMs) => ask(Pairing.Invite({ ttlMs }), "PairingReply.Invited", INVITE_MS),
+    invite: (ttlMs, role) =>
+      ask(Pairing.Invite({ ttlMs, ...(role && { role }) }), "PairingReply.Invited", INVITE_MS),
     watch: (which) => ask(Pairing.Watch(which), "PairingReply.Invite", WATCH_MS),
     close: (which) => ask(Pairing.Close(which), "PairingReply.Invite", INVITE_MS),
     join: (application) => ask(Pairing.Join(application), "PairingReply.Joined", JOIN_MS),

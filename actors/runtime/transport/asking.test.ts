@@ -1,0 +1,58 @@
+import { expect, test } from "bun:test";
+import type { ClusterId } from "#protocol/ids";
+import { systemClock } from "../clock.ts";
+import { successor } from "../security/authority.ts";
+import { clusterCertificate, nodeCertificate } from "../security/certificate.ts";
+import { freshIdentity } from "../security/identity.ts";
+import { signMemberList } from "../security/member-list.ts";
+import { TlsNetwork } from "./tls.ts";
+
+test("a machine that is on the list no more is told so by whom it dials, also by a key that it does not know", async () => {
+  const cluster = "home" as ClusterId;
+  const [oldKey, newKey, host, guest] = [freshIdentity(), freshIdentity(), freshIdentity(), freshIdentity()];
+  const [oldPem, newPem] = [
+    await clusterCertificate(oldKey, cluster),
+    await clusterCertificate(newKey, cluster, 2),
+  ];
+  const authority = successor({ number: 1, pem: oldPem, before: [] }, newPem, oldKey);
+  const list = signMemberList({ cluster, version: 2, minimumMinor: 0, members: [] }, newKey);
+  const shared = { boot: "0".repeat(32), capabilities: [], clock: systemClock, refused: () => {} };
+  const told: number[] = [];
+  const knowing = {
+    clusterPem: newPem,
+    formerPems: [oldPem],
+    minimumMinor: 0,
+    isMember: () => false,
+    notice: async () => ({ authority, list }),
+  };
+  const papers = {
+    clusterPem: oldPem,
+    nodePem: await nodeCertificate(guest, oldKey, oldPem),
+    minimumMinor: 0,
+  };
+  const dialler = new TlsNetwork({
+    ...shared,
+    identity: guest,
+    listen: [],
+    trust: { ...papers, isMember: () => true, noticed: (notice) => told.push(notice.list.version) },
+  });
+  for (const [key, pem] of [
+    [oldKey, oldPem],
+    [newKey, newPem],
+  ] as const) {
+    const nodePem = await nodeCertificate(host, key, pem);
+    const network = new TlsNetwork({
+      ...shared,
+      identity: host,
+      listen: [{ host: "127.0.0.1", port: 0 }],
+      trust: { ...knowing, nodePem },
+    });
+    const [endpoint = { host: "", port: 0 }] = network.endpoints;
+    const signal = new AbortController().signal;
+    await dialler.dial(endpoint, { expect: host.node, lane: "control", signal }).catch(() => {}); // What it is told counts.
+    await network.close();
+  }
+  // Where the other's certificate is good the answer is heard twice: once told, it dials again.
+  expect([...new Set(told)]).toEqual([2]);
+  expect(told.length).toBe(3);
+});

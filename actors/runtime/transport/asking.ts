@@ -1,0 +1,90 @@
+/**
+ * Asks a member, whose certificate this node cannot check any more, what became of the home: the cluster's key may have changed
+ * while this node was away. The member is known by its key, so that the library's check can be spared; nothing but a notice is read.
+ */
+import { NOTICE_BYTES_MAX, type Notice } from "#protocol/cluster";
+import type { NodeId } from "#protocol/ids";
+import { ProtocolError } from "#protocol/message";
+import { decodeNotice, encodeNotice } from "#protocol/notice";
+import { Problem } from "#protocol/problem";
+import type { Clock } from "../clock.ts";
+import { keyOf } from "../security/certificate.ts";
+import { type Identity, nodeIdOf } from "../security/identity.ts";
+import { FrameKind, FrameReader, frame } from "./framing.ts";
+import type { Endpoint } from "./network.ts";
+import { tlsSettings } from "./tls-settings.ts";
+import type { Trust } from "./trust.ts";
+
+/** Making a certificate takes the other side some milliseconds, and the first time somewhat longer. */
+const ANSWER_MS = 3000;
+
+export interface AskingOptions {
+  readonly identity: Identity;
+  readonly trust: Trust;
+  readonly clock: Clock;
+  readonly refused: (from: string, why: string) => void;
+}
+
+/** What a dial's problem names: the library's check of the other side ended it, or the other side told something instead. */
+export const CERTIFICATE = "certificate";
+export const NEWS = "news";
+
+/** Whether this node learnt something by a dial that failed, so that another may succeed. */
+export async function isTold(
+  error: unknown,
+  options: AskingOptions,
+  to: Endpoint,
+  expect: NodeId | undefined,
+): Promise<boolean> {
+  if (!(error instanceof Problem) || !expect) return false;
+  return error.param === NEWS || (error.param === CERTIFICATE && (await askForNews(options, to, expect)));
+}
+
+export const noticeFrame = (notice: Notice): Uint8Array => frame(FrameKind.notice, encodeNotice(notice));
+
+/** Resolves with whether it was told anything. */
+async function askForNews(
+  { identity, trust, clock, refused }: AskingOptions,
+  { host, port }: Endpoint,
+  expect: NodeId,
+): Promise<boolean> {
+  const ended = Promise.withResolvers<boolean>();
+  const nothing = () => ended.resolve(false);
+  const cancel = clock.after(ANSWER_MS, nothing);
+  const fail = (error: unknown) => {
+    if (error instanceof ProtocolError) refused(host, error.message);
+    nothing();
+  };
+  const reader = new FrameReader(NOTICE_BYTES_MAX, (kind, bytes, from, to) => {
+    if (kind !== FrameKind.notice) throw new ProtocolError("the answer to a question for news is none");
+    trust.noticed?.(decodeNotice(bytes.slice(from, to)));
+    ended.resolve(true);
+  });
+  const opened = Bun.connect({
+    hostname: host,
+    port,
+    tls: { ...tlsSettings(identity, trust), rejectUnauthorized: false },
+    socket: {
+      handshake(socket) {
+        const isThere = nodeIdOf(keyOf(socket.getPeerX509Certificate())) === expect;
+        if (isThere) socket.write(frame(FrameKind.notice, new Uint8Array(0)));
+        else nothing();
+      },
+      data(_, bytes) {
+        try {
+          reader.push(bytes);
+        } catch (error) {
+          fail(error);
+        }
+      },
+      close: nothing,
+      error: (_, error) => fail(error),
+    },
+  });
+  opened.catch(fail); // It answered a moment ago; the next dial tells what is wrong.
+  const isTold = await ended.promise;
+  cancel();
+  // Not waited for: a connection that still opens is closed when it has.
+  opened.then((socket) => socket.terminate()).catch(() => {});
+  return isTold;
+}

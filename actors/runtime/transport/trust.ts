@@ -1,0 +1,18 @@
+/** What a node's links are made with, and whom it gives one. */
+import type { X509Certificate } from "node:crypto";
+import type { Notice } from "#protocol/cluster";
+import type { NodeId } from "#protocol/ids";
+import type { Certificates } from "./tls-settings.ts";
+
+/** What a node believes now; asked anew for each connection, so that a revoked key is refused at once. */
+export interface Trust extends Certificates {
+  isMember(node: NodeId): boolean;
+  /** Whether a member's certificate opens no link any more, being of a key before. */
+  isOutdated?(certificate: X509Certificate): boolean;
+  /** What a machine hears that proved its key and gets no link, or asked. */
+  notice?(node: NodeId): Promise<Notice>;
+  /** A member said so instead of opening a link; not to be believed without its proofs. */
+  noticed?(notice: Notice): void;
+  /** Members may not speak an older minor version than this. */
+  readonly minimumMinor: number;
+}

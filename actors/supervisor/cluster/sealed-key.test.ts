@@ -1,0 +1,36 @@
+import { expect, test } from "bun:test";
+import { sealedTo } from "#actors/runtime/security/box";
+import { freshIdentity } from "#actors/runtime/security/identity";
+import type { ClusterId } from "#protocol/ids";
+import { areSignedBoxes, sealedKey, signedBoxes, unsealedKey } from "./sealed-key.ts";
+
+const cluster = "home" as ClusterId;
+
+test("the cluster's key opens where it was sealed to, in its own home; a box with something else in it is none", () => {
+  const [holder, other, key] = [freshIdentity(), freshIdentity(), freshIdentity()];
+  const box = sealedKey(holder.publicKey, key, cluster);
+  const nonsense = sealedTo(holder.publicKey, new TextEncoder().encode("nonsense"), `cluster key ${cluster}`);
+  expect([
+    unsealedKey(holder, box, cluster)?.node,
+    unsealedKey(other, box, cluster),
+    unsealedKey(holder, box, "elsewhere" as ClusterId),
+    unsealedKey(holder, nonsense, cluster),
+  ]).toEqual([key.node, undefined, undefined, undefined]);
+});
+
+test("who hands the key out proves to hold it, for these machines, this key and this home", () => {
+  const [key, thief] = [freshIdentity(), freshIdentity()];
+  const [a, b] = [new Uint8Array([1]), new Uint8Array([2])];
+  const boxes: Record<string, Uint8Array> = { a, b };
+  const trust = { cluster, number: 2, boxes };
+  const proof = signedBoxes(key, trust);
+  const holds = (part: Partial<typeof trust>, by = proof) =>
+    areSignedBoxes(key.publicKey, { ...trust, ...part }, by);
+  expect([
+    holds({ boxes: { b, a } }),
+    holds({ boxes: { a } }),
+    holds({ number: 3 }),
+    holds({ cluster: "elsewhere" as ClusterId }),
+    holds({}, signedBoxes(thief, trust)),
+  ]).toEqual([true, false, false, false, false]);
+});

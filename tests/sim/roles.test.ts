@@ -1,0 +1,144 @@
+/** Machines that compute and have no say, on virtual time: none of them votes, leads, signs or changes anything. */
+import { expect, test } from "bun:test";
+import { ordered } from "#actors/supervisor/cluster/orders";
+import { homeStorm } from "./home-storm.ts";
+import { RotatingHome } from "./rotating-home.ts";
+
+const TEST_MS_MAX = 120_000;
+
+const refusal = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => "done",
+    (error: Error) => error.message,
+  );
+
+const NO_SAY = "this machine is a worker of its home, which changes nothing about it";
+
+async function toRole(home: RotatingHome, name: string, role: "full" | "worker"): Promise<string> {
+  const done = await refusal(
+    home.settled(home.node("a").change({ type: "role", node: home.id(name), role })),
+  );
+  await home.passed(6000);
+  return done;
+}
+
+test(
+  "who held the key and becomes a worker has it no more, its vote goes to another, and it has no say until it is full again",
+  async () => {
+    const home = await RotatingHome.of("a", "b", "c", "d");
+    const { keyed, plain } = home;
+    const before = await home.view("a");
+    const done = await toRole(home, keyed, "worker");
+    const node = home.node(keyed);
+    const asWorker = {
+      view: await home.view("a"),
+      admits: node.mayAdmit,
+      sets: await refusal(node.set("a", "b")),
+      changes: await refusal(node.change({ type: "drain", node: home.id("a") })),
+      key: home.machine(keyed).disk.record?.clusterNumber,
+    };
+    await toRole(home, keyed, "full");
+    expect({
+      done,
+      before,
+      ...asWorker,
+      after: await refusal(home.settled(home.node(keyed).set("a", "b"))),
+    }).toEqual({
+      done: "done",
+      before: { a: "self*+", [keyed]: "up+", [plain]: "up", [another(home, keyed, plain)]: "up+" },
+      view: { a: "self*+", [keyed]: "up", [plain]: "up+", [another(home, keyed, plain)]: "up+" },
+      admits: false,
+      sets: NO_SAY,
+      changes: NO_SAY,
+      key: 2,
+      after: "done",
+    });
+  },
+  TEST_MS_MAX,
+);
+
+const another = (home: RotatingHome, ...but: readonly string[]): string =>
+  [...home.machines.keys()].find((name) => name !== "a" && !but.includes(name)) ?? "";
+
+test(
+  "who leads becomes a worker after another leads",
+  async () => {
+    const home = await RotatingHome.of("a", "b", "c", "d");
+    const done = await toRole(home, "a", "worker");
+    const view = await home.view("a");
+    expect({
+      done,
+      self: view.a,
+      leads: Object.values(view).filter((state) => state.includes("*")).length,
+      votes: Object.values(view).filter((state) => state.includes("+")).length,
+      keys: new Set(home.numbers),
+    }).toEqual({ done: "done", self: "self", leads: 1, votes: 3, keys: new Set([2]) });
+  },
+  TEST_MS_MAX,
+);
+
+test(
+  "a home keeps one machine that can change it",
+  async () => {
+    const home = await RotatingHome.of("a", "b");
+    const first = [await toRole(home, "a", "worker"), await toRole(home, "b", "worker")];
+    const left = await refusal(home.settled(ordered(home.node("a"), "a", { action: "forget" })));
+    home.kill("a");
+    await home.passed(8000);
+    expect({
+      first,
+      left,
+      takeover: await refusal((async () => home.node("b").takeOver())()),
+    }).toEqual({
+      first: ["this machine is the only one that votes on changes, which a worker does not", "done"],
+      left: "only workers would be left in this home, and nobody who can change it",
+      takeover: NO_SAY,
+    });
+  },
+  TEST_MS_MAX,
+);
+
+test(
+  "a machine is let in as a worker, and leaves by itself",
+  async () => {
+    const home = await RotatingHome.of("a", "b", "c");
+    await home.start("e");
+    const { publicKey } = home.machine("e").identity;
+    const joiner = { publicKey, name: "e", addresses: [`${home.id("e")}:1`], role: "worker" } as const;
+    const record = await home.settled(home.node("a").admit(joiner));
+    await home.settled(home.node("e").adopt(record));
+    await home.passed(5000);
+    const view = (await home.node("e").nodes()).map(({ name, role, voter }) => [name, role, voter]);
+    const keys = home.numbers;
+    await home.settled(ordered(home.node("e"), "e", { action: "forget" }));
+    await home.passed(2000);
+    expect({ view, keys, alone: await home.view("e"), others: (await home.view("a")).e }).toEqual({
+      view: [
+        ["e", "worker", false],
+        ["a", undefined, true],
+        ["b", undefined, true],
+        ["c", undefined, true],
+      ],
+      keys: [1, 1, 1, 1],
+      alone: { e: "self*+" },
+      others: "away",
+    });
+  },
+  TEST_MS_MAX,
+);
+
+test(
+  "in storms workers come and go as others do, and never vote or lead; what was confirmed stays",
+  async () => {
+    const violations: object[] = [];
+    let did = 0;
+    for (const seed of [1, 2, 3, 4, 5, 6]) {
+      const storm = await homeStorm(seed, 6, { workers: 2 });
+      did += storm.did;
+      if (storm.violations.length > 0) violations.push({ seed, why: storm.violations });
+    }
+    expect(violations).toEqual([]);
+    expect(did).toBeGreaterThan(50);
+  },
+  TEST_MS_MAX,
+);
