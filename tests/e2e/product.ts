@@ -44,6 +44,7 @@ export interface Held {
   readonly state: string;
   readonly pid: number;
   readonly requests: number;
+  readonly facts?: { readonly loadMs: number };
 }
 
 /** `exo serve`, ready; ended with its workers when the scope ends. */
