@@ -1,5 +1,6 @@
 /** Worker processes: this binary, started again in the role of a shard worker, with one link each. */
 import type { Clock } from "#actors/runtime/clock";
+import { readText } from "#actors/runtime/machine/system-files";
 import { CHILD_FD, ChildLink } from "#actors/runtime/transport/child";
 import type { Transport } from "#actors/runtime/transport/transport";
 import type { Envelope } from "#protocol/codec";
@@ -37,7 +38,10 @@ export function startWorker(
   clock: Clock,
   exited: (reason: string) => void,
 ): WorkerProcess {
-  const heard = watch(clock, () => child.kill("SIGKILL"));
+  const heard = watch(clock, {
+    isStopped: () => isStopped(child.pid),
+    hang: () => child.kill("SIGKILL"),
+  });
   const child = Bun.spawn([...command, ...args], {
     env: { ...env, DO_NOT_TRACK: "1", BUN_OPTIONS: undefined, BUN_BE_BUN: undefined },
     stdio: ["ignore", "ignore", "pipe", "socket-fd"],
@@ -79,19 +83,34 @@ export function startWorker(
   };
 }
 
-/** Counts what a worker owes, and calls `hang` when it owes something and has been silent for SILENCE_MS. */
-function watch(clock: Clock, hang: () => void) {
+/** Whether somebody stopped the process (SIGSTOP), as proc(5) tells; never so where the system does not say. */
+const isStopped = (pid: number): boolean => /^\d+ \(.*\) T /s.test(readText(`/proc/${pid}/stat`) ?? "");
+
+/** Looks at which a worker is stopped, one after the other: one that was stopped with this process goes on with it. */
+const STOPPED_LOOKS = 2;
+
+interface Watched {
+  readonly isStopped: () => boolean;
+  readonly hang: () => void;
+}
+
+/** Counts what a worker owes, and calls `hang` when it owes something and has been silent for SILENCE_MS, or is stopped. */
+function watch(clock: Clock, { isStopped: stopped, hang }: Watched) {
   const open = new Set<string>();
   const idle: (() => void)[] = [];
   let loading = false;
   let heardMs = clock.nowMs();
-  let isHung = false;
+  let stoppedLooks = 0;
+  let hung: string | undefined;
   let cancel = clock.after(WATCH_EVERY_MS, look);
 
   function look(): void {
     const owes = loading || open.size > 0;
-    if (owes && clock.nowMs() - heardMs > SILENCE_MS) {
-      isHung = true;
+    stoppedLooks = stopped() ? stoppedLooks + 1 : 0;
+    if (stoppedLooks >= STOPPED_LOOKS) hung = "the worker was stopped (SIGSTOP) and was ended";
+    if (owes && clock.nowMs() - heardMs > SILENCE_MS)
+      hung = `the worker said nothing for ${SILENCE_MS / 1000} s and was ended`;
+    if (hung !== undefined) {
       hang();
       return;
     }
@@ -137,7 +156,7 @@ function watch(clock: Clock, hang: () => void) {
     }),
     requests: () => open.size,
     whenIdle: (run: () => void) => (open.size === 0 ? run() : void idle.push(run)),
-    hung: () => isHung,
+    hung: () => hung,
     stop: () => cancel(),
   };
 }
@@ -168,10 +187,10 @@ async function tail(stream: ReadableStream<Uint8Array>): Promise<string> {
 function causeOfDeath(
   code: number | null,
   signal: string | number | null,
-  hung: boolean,
+  hung: string | undefined,
   words: string,
 ): string {
-  if (hung) return `the worker said nothing for ${SILENCE_MS / 1000} s and was ended`;
+  if (hung !== undefined) return hung;
   const killed = signal === "SIGKILL" ? ", as systems do that run out of memory" : "";
   const how = signal ? `was ended by ${signal}${killed}` : `ended with status ${code}`;
   const lastLine = words.trim().split("\n").at(-1);

@@ -16,6 +16,8 @@ import { decided } from "./survey.ts";
 
 /** A machine that answers no heartbeat, but still the kernel's, is counted on for so long (reliability.md 4.1). */
 const STUCK_MS = 10_000;
+/** Nothing tells that a machine goes on being stuck. */
+const LOOK_EVERY_MS = 2_000;
 
 type Of<Type extends PlacementMessage["type"]> = Extract<PlacementMessage, { type: Type }>;
 type Answer<Type extends PlacementReply["type"]> = Extract<PlacementReply, { type: Type }>;
@@ -31,6 +33,7 @@ export class Coordinator {
   /** Machines that cannot be counted on, with what is said of it. */
   #lost: ReadonlyMap<NodeId, string> = new Map();
   #members: ReadonlySet<NodeId> | undefined;
+  #cancelLook = () => {};
   #looking = false;
   #lookAgain = false;
 
@@ -112,6 +115,7 @@ export class Coordinator {
 
   /** Nobody but who leads knows; what machines said may be old when this node leads again. */
   #rest(): void {
+    this.#cancelLook();
     for (const each of this.#placed.values()) each.stop();
     this.#placed.clear();
     this.#reports.clear();
@@ -155,6 +159,9 @@ export class Coordinator {
       if (this.#ports.agreed().leads) for (const each of this.#placed.values()) each.look();
     }
     this.#looking = false;
+    this.#cancelLook();
+    if (this.#placed.size > 0)
+      this.#cancelLook = this.#ports.clock.after(LOOK_EVERY_MS, () => void this.#lookAtMachines());
   }
 }
 
