@@ -18,7 +18,7 @@ const LINK_LOST = 70;
 export function runShardWorker(node: string, parent: string, libraryFolder: string): void {
   const system = new ActorSystem(node, systemClock);
   const ended = (error?: Error) => {
-    if (error) console.error(error);
+    if (error) console.error(error.message);
     process.exit(LINK_LOST);
   };
   system.connectParent(parent, new ChildLink(CHILD_FD, { ended, stays: true }));

@@ -65,8 +65,12 @@ export class ChildLink implements Transport {
     );
     // Bun's types leave this way out of `connect`, and give its options only.
     const options: Bun.FdSocketOptions = { fd, socket: this.#handlers() };
-    Bun.connect(options as unknown as Bun.UnixSocketOptions).catch((error: unknown) =>
-      this.#end(error instanceof Error ? error : new Error(String(error))),
+    Bun.connect(options as unknown as Bun.UnixSocketOptions).catch((cause: unknown) =>
+      this.#end(
+        new Error(`descriptor ${fd} leads to no process of exo's, which starts its workers itself`, {
+          cause,
+        }),
+      ),
     );
   }
 
@@ -122,7 +126,7 @@ export class ChildLink implements Transport {
       },
       drain: () => this.#drained(),
       close: () => this.#end(),
-      error: (_, error) => this.#end(error),
+      error: () => this.#end(),
     };
   }
 
