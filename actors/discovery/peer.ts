@@ -2,13 +2,14 @@
 import { type Actor, createActor } from "xstate";
 import { chartClock } from "#actors/runtime/chart";
 import type { Clock } from "#actors/runtime/clock";
-import type { Endpoint, Link, Network } from "#actors/runtime/transport/network";
+import { ANOTHER, type Endpoint, type Link, type Network } from "#actors/runtime/transport/network";
 import type { NodeState } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import { Arrivals } from "./arrivals.ts";
 import { type PeerEffects, peerMachine } from "./peer-machine.ts";
 import { Twins } from "./twins.ts";
+import { Whereabouts } from "./whereabouts.ts";
 
 export interface PeerPorts {
   readonly self: NodeId;
@@ -32,7 +33,6 @@ export const BEAT_MS = 250;
 export const LATE_MS = 150;
 const PHI_SUSPECT = 8;
 const SILENCE_SUSPECT_MS = 1000;
-const ENDPOINTS_MAX = 8;
 const DIAL_FIRST_MS = 500;
 /** One that was lost may be behind a cut that heals: both sides try often enough to agree within 5 seconds of it. */
 const DIAL_LAST_MS = 2000;
@@ -49,7 +49,7 @@ export class Peer {
   sinceMs: number;
   readonly #ports: PeerPorts;
   readonly #chart: Actor<typeof peerMachine>;
-  #endpoints: readonly Endpoint[] = [];
+  readonly #where = new Whereabouts();
   #waitingSinceMs = 0;
   #link: Link | undefined;
   #linkedMs = Number.NEGATIVE_INFINITY;
@@ -71,7 +71,7 @@ export class Peer {
   }
 
   get endpoints(): readonly Endpoint[] {
-    return this.#endpoints;
+    return this.#where.all;
   }
 
   get silenceMs(): number {
@@ -90,11 +90,7 @@ export class Peer {
 
   /** Somewhere it may be reached; the newest is tried first, and at once. */
   learn(endpoint: Endpoint): void {
-    const others = this.#endpoints.filter(
-      ({ host, port }) => host !== endpoint.host || port !== endpoint.port,
-    );
-    const isNew = others.length === this.#endpoints.length;
-    this.#endpoints = [endpoint, ...others].slice(0, ENDPOINTS_MAX);
+    const isNew = this.#where.learn(endpoint);
     if (!isNew || !this.#dialling) return;
     this.#fresh = endpoint;
     this.#hurry();
@@ -102,10 +98,7 @@ export class Peer {
 
   /** Somebody says that it may be reached there: tried last. */
   hint(endpoint: Endpoint): void {
-    const isKnown = this.#endpoints.some(
-      ({ host, port }) => host === endpoint.host && port === endpoint.port,
-    );
-    if (!isKnown) this.#endpoints = [...this.#endpoints.slice(0, ENDPOINTS_MAX - 1), endpoint];
+    this.#where.hint(endpoint);
   }
 
   /** A control link is open, dialled by either side. Of two the smaller id's stays, as both ends agree on that. */
@@ -137,7 +130,7 @@ export class Peer {
     link.onClose = () => this.#closed(link);
     before?.close();
     // Who dialled did so from a port of the moment; where it listens it says itself.
-    const port = link.dialled ? link.remote.port : this.#endpoints[0]?.port;
+    const port = link.dialled ? link.remote.port : this.#where.all[0]?.port;
     if (port !== undefined) this.learn({ ...link.remote, port });
     this.#arrivals = new Arrivals(BEAT_MS, nowMs);
     this.#linkedMs = nowMs;
@@ -221,7 +214,7 @@ export class Peer {
   }
 
   async #probe(): Promise<void> {
-    const [endpoint] = this.#endpoints;
+    const [endpoint] = this.#where.all;
     const answers = endpoint !== undefined && (await this.#ports.probe(endpoint));
     this.#chart.send({ type: answers ? "KernelAnswers" : "KernelSilent" });
   }
@@ -242,7 +235,7 @@ export class Peer {
   /** One address after the other, with growing pauses, until a link is there or it is told to stop. */
   async #dial(dialling: AbortController, turn: number): Promise<void> {
     if (dialling.signal.aborted) return;
-    const endpoint = this.#fresh ?? this.#endpoints[turn % Math.max(1, this.#endpoints.length)];
+    const endpoint = this.#fresh ?? this.#where.all[turn % Math.max(1, this.#where.all.length)];
     this.#fresh = undefined;
     if (endpoint && this.#ports.mayDial()) {
       try {
@@ -250,7 +243,7 @@ export class Peer {
         return;
       } catch (error) {
         if (dialling.signal.aborted) return;
-        this.#noteFailure(error);
+        this.#noteFailure(error, endpoint);
       }
     }
     this.#pause(() => void this.#dial(dialling, turn + 1));
@@ -258,8 +251,13 @@ export class Peer {
     this.#pauseMs = Math.min(isLong ? DIAL_LONG_MS : DIAL_LAST_MS, this.#pauseMs * 2);
   }
 
-  #noteFailure(error: unknown): void {
+  #noteFailure(error: unknown, endpoint: Endpoint): void {
     if (!(error instanceof Problem)) throw error;
+    if (error.param === ANOTHER) {
+      // Nothing is lost by a word that was false: neither the next turn nor a longer pause.
+      this.#where.forget(endpoint);
+      this.#pauseMs = DIAL_FIRST_MS;
+    }
     if (isRefusal(error)) this.#chart.send({ type: "Refused" });
   }
 

@@ -180,7 +180,7 @@ export class SimLink implements Link {
     const held = this.#way.cut || this.#there.paused;
     if (!held)
       while (other?.open) {
-        const [next] = this.#coming;
+        const next = this.#coming[0];
         if (!next || next.atMs > time.nowMs) break;
         this.#coming.shift();
         other.#take(next);
@@ -189,7 +189,7 @@ export class SimLink implements Link {
       this.#nobodyThere(held);
       return;
     }
-    const [next] = this.#coming;
+    const next = this.#coming[0];
     if (next) this.#pumpAt(held ? time.nowMs + RETRANSMIT_MS : next.atMs);
   };
 

@@ -3,7 +3,14 @@
  * (the stream's retransmissions). Cuts can be one-way: then nothing arrives that way, and no end of a link is told of it.
  */
 
-import type { Endpoint, Lane, Link, Network, Peer } from "#actors/runtime/transport/network";
+import {
+  ANOTHER,
+  type Endpoint,
+  type Lane,
+  type Link,
+  type Network,
+  type Peer,
+} from "#actors/runtime/transport/network";
 import type { Trust } from "#actors/runtime/transport/trust";
 import type { Envelope } from "#protocol/codec";
 import type { NodeId } from "#protocol/ids";
@@ -44,6 +51,13 @@ export interface Way {
   /** Whatever goes there takes so much longer. */
   clogMs: number;
 }
+
+interface Caller {
+  readonly node: NodeId;
+  readonly boot: string;
+}
+
+type DialOptions = Parameters<Network["dial"]>[1];
 
 /** How long a system goes on trying to reach a silent machine. */
 const DIAL_MS = 5000;
@@ -108,6 +122,7 @@ export class SimulatedWire {
     this.way(from, to).cut = true;
   }
 
+  /** Everything passes again, and whoever stood still or slept is awake. */
   heal(): void {
     for (const ways of this.#ways.values())
       for (const way of ways.values()) Object.assign(way, { cut: false, clogMs: 0 });
@@ -154,49 +169,52 @@ export class SimulatedWire {
     );
   }
 
-  dial(
-    from: NodeId,
-    boot: string,
-    to: NodeId,
-    lane: Lane,
-    signal: AbortSignal,
-    isFirst = true,
-  ): Promise<Link> {
+  dial(from: Caller, to: NodeId, options: DialOptions, isFirst = true): Promise<Link> {
+    const { expect = to, lane, signal } = options;
     const { promise, resolve, reject } = Promise.withResolvers<Link>();
     const fail = (ms: number, problem: Problem) => this.time.after(ms, () => reject(problem));
     signal.addEventListener("abort", () => reject(new Problem("cancelled", "dialling was given up")), {
       once: true,
     });
-    if (!this.#reaches(from, to)) {
+    if (!this.#reaches(from.node, to)) {
       fail(DIAL_MS, new Problem("network", "no answer"));
       return promise;
     }
-    const answer = () => {
-      // Its kernel takes the connection, and its process does what TLS needs once it runs again.
-      if (this.site(to).paused) {
-        this.site(to).due.push(answer);
-        return;
-      }
-      const host = this.#hosts.get(to);
-      if (!host) {
-        const cause = Object.assign(new Error("refused"), { code: "ECONNREFUSED" });
-        reject(new Problem("network", "nobody listens", { cause }));
-        return;
-      }
+    const met = (host: Host) => {
       if (signal.aborted) return;
-      const refusal = refusalOf({ node: from, trust: this.#hosts.get(from)?.trust }, host);
+      if (expect !== to)
+        return reject(new Problem("forbidden", "another machine answers there", { param: ANOTHER }));
+      const refusal = refusalOf({ node: from.node, trust: this.#hosts.get(from.node)?.trust }, host);
       if (refusal) {
-        const passing = (run: () => void) => this.#reaches(to, from) && this.time.after(this.delayMs(), run);
-        const again = () => resolve(this.dial(from, boot, to, lane, signal, false));
+        const passing = (run: () => void) =>
+          this.#reaches(to, from.node) && this.time.after(this.delayMs(), run);
+        const again = () => resolve(this.dial(from, to, options, false));
         refuse(refusal, { reject, passing, ...(isFirst && { again }) });
         return;
       }
-      const [near, far] = this.#pair({ node: from, boot }, host, lane);
+      const [near, far] = this.#pair(from, host, lane);
       host.network.onLink(far);
-      resolve(near);
+      this.#awake(from.node, () => resolve(near));
     };
-    this.time.after(2 * this.delayMs(), answer);
+    const refused = () => {
+      const cause = Object.assign(new Error("refused"), { code: "ECONNREFUSED" });
+      reject(new Problem("network", "nobody listens", { cause }));
+    };
+    const tried = () => {
+      const host = this.#hosts.get(to);
+      if (host && this.site(to).paused) this.#awake(to, tried);
+      else if (host) met(host);
+      else this.#awake(from.node, refused);
+    };
+    this.time.after(2 * this.delayMs(), tried);
     return promise;
+  }
+
+  /** A process that stands still gets to it later: its kernel takes a connection, but only the process says hello. */
+  #awake(node: NodeId, run: () => void): void {
+    const site = this.site(node);
+    if (site.paused) site.due.push(() => this.#awake(node, run));
+    else run();
   }
 
   #reaches(from: NodeId, to: NodeId): boolean {
@@ -204,7 +222,7 @@ export class SimulatedWire {
     return !(isDark || this.way(from, to).cut || this.way(to, from).cut);
   }
 
-  #pair(from: { node: NodeId; boot: string }, host: Host, lane: Lane): readonly [SimLink, SimLink] {
+  #pair(from: Caller, host: Host, lane: Lane): readonly [SimLink, SimLink] {
     const end = (self: NodeId, peer: Peer) => ({
       self,
       peer,
@@ -252,8 +270,8 @@ export class SimNetwork implements Network {
     this.endpoints = [endpointOf(node)];
   }
 
-  dial(to: Endpoint, { lane, signal }: { expect?: NodeId; lane: Lane; signal: AbortSignal }): Promise<Link> {
-    return this.#wire.dial(this.#node, this.#boot, to.host as NodeId, lane, signal);
+  dial(to: Endpoint, options: DialOptions): Promise<Link> {
+    return this.#wire.dial({ node: this.#node, boot: this.#boot }, to.host as NodeId, options);
   }
 
   renew(): void {}

@@ -128,6 +128,32 @@ describe("members of a home", () => {
     expect(made.views()).toEqual(allUp);
   });
 
+  test("T3 lose no time to addresses where others answer, as beacons that are played again from there claim", async () => {
+    const made = await home();
+    const [a, b] = ["a", "b"] as [NodeId, NodeId];
+    const cut = () => {
+      made.wire.cut(a, b);
+      made.wire.cut(b, a);
+    };
+    cut();
+    await made.time.pass(6000);
+    for (const liar of ["c", "d"] as NodeId[])
+      for (const [at, about] of [
+        [a, b],
+        [b, a],
+      ] as const)
+        made.peers.get(at)?.learn(about, endpointOf(liar));
+    await made.time.pass(5000);
+    made.wire.heal();
+    await made.time.pass(5000);
+    const after = made.views();
+    const known = made.peers
+      .get(a)
+      ?.all.find(({ node }) => node === b)
+      ?.endpoints.map(({ host }) => host);
+    expect({ after, known }).toEqual({ after: allUp, known: ["b"] });
+  });
+
   test("let one go that says goodbye", async () => {
     const made = await home();
     made.peers.get("d" as NodeId)?.stop();

@@ -48,6 +48,9 @@ export interface Link extends Transport {
   resume(): void;
 }
 
+/** `param` of the Problem with which a dial ends where another machine of the home answers than the one that is meant. */
+export const ANOTHER = "machine";
+
 export interface Network {
   /** Where others can dial this node. */
   readonly endpoints: readonly Endpoint[];

@@ -18,7 +18,7 @@ import { FrameKind } from "./framing.ts";
 import { HandshakeLimits } from "./handshake-limits.ts";
 import { lastWords, lingering } from "./lingering.ts";
 import { Listeners } from "./listeners.ts";
-import type { Endpoint, Lane, Link, Network, Peer } from "./network.ts";
+import { ANOTHER, type Endpoint, type Lane, type Link, type Network, type Peer } from "./network.ts";
 import { helloFrame, StreamLink } from "./tls-link.ts";
 import { PROTOCOL, tlsSettings } from "./tls-settings.ts";
 
@@ -168,7 +168,7 @@ export class TlsNetwork implements Network {
     else if (trust.isOutdated?.(certificate))
       this.#dismiss(socket, node, `${node} shows a certificate of a key before`);
     else if (data.expect && data.expect !== node)
-      this.#refuse(socket, `${node} answers where ${data.expect} should`);
+      this.#refuse(socket, `${node} answers where ${data.expect} should`, ANOTHER);
     else {
       data.node = node;
       data.reader.onFrame = (kind, bytes, from, to) => {
