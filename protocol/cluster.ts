@@ -49,6 +49,13 @@ export type MemberList = Static<typeof MemberList>;
 export const SUCCESSIONS_MAX = 8;
 const Pem = t.String({ maxLength: 4096 });
 
+export const Before = t.Array(
+  t.Object({ pem: Pem, proof: t.Uint8Array({ minByteLength: 64, maxByteLength: 64 }) }),
+  {
+    maxItems: SUCCESSIONS_MAX,
+  },
+);
+
 /** The key that signs lists and certificates, and by whose word it does. */
 export const Authority = t.Object({
   /** Rises by one with each change of the key. */
@@ -56,9 +63,7 @@ export const Authority = t.Object({
   /** Its certificate, signed by itself. */
   pem: Pem,
   /** Oldest first: the certificates before, and what each one's key signed of its successor. */
-  before: t.Array(t.Object({ pem: Pem, proof: t.Uint8Array({ minByteLength: 64, maxByteLength: 64 }) }), {
-    maxItems: SUCCESSIONS_MAX,
-  }),
+  before: Before,
 });
 export type Authority = Static<typeof Authority>;
 

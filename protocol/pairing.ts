@@ -1,6 +1,6 @@
 /** How a machine comes into a home: what is asked of the Pairing actor, and what the two machines say to each other. */
 import { type Static, Type as t } from "@sinclair/typebox";
-import { LimitedRole, MemberList } from "./cluster.ts";
+import { Before, LimitedRole, MemberList } from "./cluster.ts";
 import { ClusterId, NodeId } from "./ids.ts";
 import { type InboxMessage, inbox } from "./message.ts";
 import { ProblemBody } from "./problem.ts";
@@ -14,10 +14,14 @@ export const Admitted = t.Object({
   cluster: ClusterId,
   clusterPem: pem,
   clusterNumber: t.Optional(t.Integer({ minimum: 1, maximum: 2 ** 32 })),
+  /** The keys before, by which an older state is known as this cluster's. */
+  clusterBefore: t.Optional(Before),
   nodePem: pem,
   members: MemberList,
   /** How many takeovers came before this list; absent: none. */
   history: t.Optional(t.Integer({ minimum: 0 })),
+  /** How much was final when it was let in: it votes when its log is as long. Absent: in a home of an early version. */
+  since: t.Optional(t.Integer({ minimum: 0 })),
   discoveryKeys: t.Array(
     t.Object({
       number: t.Integer({ minimum: 1, maximum: 2 ** 32 }),

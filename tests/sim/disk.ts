@@ -39,7 +39,7 @@ export class MemoryDisk implements ClusterStore, RaftStore {
 
   saveRecord(record: ClusterRecord): void {
     this.#refuse();
-    this.record = structuredClone(record);
+    this.record = { ...record };
   }
 
   begin(record: ClusterRecord, snapshot: RaftSnapshot = NONE): void {

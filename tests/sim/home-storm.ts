@@ -86,7 +86,7 @@ class HomeStorm {
     const [home, menu] = [this.#home, this.#menu];
     const [first = "a", ...others] = this.#names;
     await home.pair(first, ...others);
-    if (menu.wipes > 0 || menu.hasFiles) await home.spare(SPARES);
+    if (menu.wipes > 0 || menu.hasFiles) home.spare(SPARES);
     if (menu.hasFiles) this.#files.push(await home.onFiles(this.#any()));
     for (const name of this.#names) if (home.random() < menu.newer) home.wire.newer.add(home.id(name));
     if (menu.garbage > 0 && this.#names.length > 3) this.#hostile = this.#any();
@@ -130,6 +130,7 @@ class HomeStorm {
     if (this.#often(menu.kills)) this.#kill(this.#any());
     if (this.#often(menu.wipes)) this.#wipe(this.#any());
     if (home.workers.size > 0 && this.#often(ROLES_PER_SECOND)) this.#turnRole(this.#any(), this.#any());
+    if (this.#often(menu.forgets)) this.#wipe(this.#any(), true);
     if (this.#often(menu.garbage)) this.#sendGarbage();
     if (this.#often(menu.replays)) home.air.replay();
     if (this.#often(menu.overloads)) for (let asked = 0; asked < 40; asked++) this.#account.ask(this.#any());
@@ -215,10 +216,10 @@ class HomeStorm {
       this.#rebirths.begin(name);
   }
 
-  #wipe(name: string): void {
-    if (!this.#home.machine(name).node || !this.#rebirths.isSafe(name)) return;
+  #wipe(name: string, forgets = false): void {
+    if (!forgets && (!this.#home.machine(name).node || !this.#rebirths.isSafe(name))) return;
     this.#verdicts.trouble(name, Number.POSITIVE_INFINITY);
-    this.#rebirths.begin(name);
+    this.#rebirths[forgets ? "sendAway" : "begin"](name);
   }
 
   /** Whoever is asked, and whoever it is about: it may come into force or not, now or later. */

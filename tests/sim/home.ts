@@ -18,19 +18,14 @@ import { SimulatedWire } from "./network.ts";
 import { seeded } from "./random.ts";
 import { VirtualTime } from "./time.ts";
 
-/** An identity that a machine may begin anew with, and its certificate, made before time begins: real signing takes real time. */
-interface Spare {
-  readonly identity: Identity;
-  readonly nodePem: string;
-}
-
 /** Of one process: its timers end with it. */
 type Life = { over: boolean };
 
 export interface Machine {
   readonly name: string;
   identity: Identity;
-  readonly spares: Spare[];
+  /** Identities that it may begin anew with. */
+  readonly spares: Identity[];
   disk: MemoryDisk;
   life: Life | undefined;
   system: ActorSystem | undefined;
@@ -49,7 +44,6 @@ export class SimulatedHome {
   /** Those that are let in as workers. */
   readonly workers = new Set<string>();
   #boots = 0;
-  #clusterKey: Identity | undefined;
   #cluster: ClusterId | undefined;
 
   /** Of every node's messages and states; two runs of one seed have one digest. */
@@ -82,7 +76,6 @@ export class SimulatedHome {
       const nodePem = await nodeCertificate(machine.identity, clusterKey, record.clusterPem);
       machine.disk.begin({ ...shared, nodePem });
     }
-    this.#clusterKey = clusterKey;
     this.#cluster = record.cluster;
   }
 
@@ -92,27 +85,21 @@ export class SimulatedHome {
     return { type: "admit", key, name, ...(this.workers.has(name) && { role: "worker" }) };
   }
 
-  /** Lets the machines begin anew so many times; to be said after `pair`. */
-  async spare(count: number): Promise<void> {
-    const clusterKey = this.#clusterKey;
-    if (!clusterKey) throw new Error("no home yet");
-    for (const { disk, spares } of this.machines.values())
-      for (let made = 0; made < count; made++) {
-        const identity = seededIdentity(this.random);
-        const nodePem = await nodeCertificate(identity, clusterKey, disk.record?.clusterPem ?? "");
-        spares.push({ identity, nodePem });
-      }
+  /** Lets the machines begin anew so many times. */
+  spare(count: number): void {
+    for (const { spares } of this.machines.values())
+      for (let made = 0; made < count; made++) spares.push(seededIdentity(this.random));
   }
 
   /** The process ends, and what it kept is lost: the machine is another one from now on. False when it has no spare identity. */
-  wipe(name: string): Spare | undefined {
+  wipe(name: string): boolean {
     const machine = this.machine(name);
     const spare = machine.spares.shift();
-    if (!spare) return undefined;
+    if (!spare) return false;
     this.kill(name);
-    machine.identity = spare.identity;
+    machine.identity = spare;
     machine.disk = new MemoryDisk();
-    return spare;
+    return true;
   }
 
   /** Gives the machine the store of production on real files instead; to be said before its first start. */
@@ -163,6 +150,7 @@ export class SimulatedHome {
     const { identity, disk: store } = machine;
     this.#boots += 1;
     const boot = this.#boots.toString(16).padStart(32, "0");
+    const [bootBytes, hash] = [Buffer.from(boot, "hex"), hashOf(identity.publicKey)];
     const life: Life = { over: false };
     machine.life = life;
     const clock = this.#clockOf(machine, life);
@@ -178,8 +166,8 @@ export class SimulatedHome {
       addresses: () => [],
       presence: () => ({
         minor: 0,
-        node: hashOf(identity.publicKey),
-        boot: Buffer.from(boot, "hex"),
+        node: hash,
+        boot: bootBytes,
         name,
         version: "1.0.0",
         port: 1,

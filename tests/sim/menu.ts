@@ -15,6 +15,8 @@ export interface Menu {
   readonly restarts: number;
   readonly jumps: number;
   readonly wipes: number;
+  /** That a machine which runs is forgotten. */
+  readonly forgets: number;
   readonly garbage: number;
   /** Of each tenth of a second. */
   readonly asks: number;
@@ -40,6 +42,7 @@ export function drawMenu(random: () => number): Menu {
     restarts: between(0.03, 0.8),
     jumps: upTo(0.08),
     wipes: upTo(0.03),
+    forgets: upTo(0.03),
     garbage: random() < 0.7 ? 0 : random() * 0.5,
     asks: between(0.05, 0.3),
     overloads: upTo(0.02),

@@ -37,6 +37,22 @@ const raft = (
   seed,
 });
 
+const home = (
+  bug: string,
+  file: string,
+  from: string,
+  to: string,
+  { nodes = 5, seed = 1 } = {},
+): Planted => ({
+  bug,
+  file,
+  from,
+  to,
+  world: "home",
+  nodes,
+  seed,
+});
+
 export const PLANTED: readonly Planted[] = [
   {
     ...raft(
@@ -106,22 +122,34 @@ export const PLANTED: readonly Planted[] = [
     "[Math.floor(voters.length / 2)] ?? 0",
     "[Math.floor(voters.length / 2) - 1] ?? 0",
   ),
-  {
-    bug: "each answer about a missed machine causes the next question",
-    file: "actors/discovery/peer-machine.ts",
-    from: 'HeardElsewhere: "vouched",',
-    to: 'HeardElsewhere: { target: "suspect", reenter: true },',
-    world: "home",
-    nodes: 5,
-    seed: 1,
-  },
-  {
-    bug: "a machine that came back stays dead",
-    file: "actors/discovery/peer-machine.ts",
-    from: 'entry: ["closeLinks", "dial", { type: "announce", params: { state: "dead" } }],\n      on: { LinkUp: "up", Goodbye: "away" },',
-    to: 'entry: ["closeLinks", "rest", { type: "announce", params: { state: "dead" } }],\n      on: { Goodbye: "away" },',
-    world: "home",
-    nodes: 5,
-    seed: 1,
-  },
+  home(
+    "each answer about a missed machine causes the next question",
+    "actors/discovery/peer-machine.ts",
+    'HeardElsewhere: "vouched",',
+    'HeardElsewhere: { target: "suspect", reenter: true },',
+  ),
+  home(
+    "a machine that came back stays dead",
+    "actors/discovery/peer-machine.ts",
+    'entry: ["closeLinks", "dial", { type: "announce", params: { state: "dead" } }],\n      on: { LinkUp: "up", Goodbye: "away" },',
+    'entry: ["closeLinks", "rest", { type: "announce", params: { state: "dead" } }],\n      on: { Goodbye: "away" },',
+  ),
+  home(
+    "a machine whose process is gone is missed for six seconds more",
+    "actors/discovery/peer-machine.ts",
+    'on: { LinkUp: "up", Refused: "dead", Goodbye: "away" },\n      after: { [REDIAL_MS]: unlessLate(REDIAL_MS, "lost") },',
+    'on: { LinkUp: "up", Goodbye: "away" },\n      after: { 7000: unlessLate(7000, "lost") },',
+  ),
+  home(
+    "who lost its log is believed to hold what it once held",
+    "actors/runtime/raft/replication.ts",
+    "      follower.match = Math.min(follower.match, index);\n",
+    "",
+  ),
+  home(
+    "a change is confirmed before a majority holds it",
+    "actors/runtime/raft/raft.ts",
+    "    this.#feedAll();\n    this.#commitMajority();\n    return final;",
+    "    this.#feedAll();\n    this.#commitMajority();\n    final.catch(() => {});\n    return Promise.resolve({ term: entry.term, index: this.#log.lastIndex });",
+  ),
 ];

@@ -1,4 +1,7 @@
-/** A machine that lost its disk, or whose store is damaged, begins anew and is let in again, as its user would have it. */
+/**
+ * A machine that lost its disk, or whose store is damaged, begins anew and is let in again, as its user would have it; so is one that
+ * runs and was forgotten.
+ */
 
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
@@ -11,12 +14,11 @@ const KEEPERS_MIN = 2;
 /** Who was asked may have ended: then another is. */
 const PATIENCE_MS = 15_000;
 
-type Stage = "alone" | "admitting" | "in" | "forgetting";
+type Stage = "leaving" | "alone" | "admitting" | "in" | "forgetting";
 
 interface Rebirth {
   readonly name: string;
   readonly before: NodeId;
-  readonly nodePem: string;
   stage: Stage;
   askedMs: number;
 }
@@ -44,10 +46,15 @@ export class Rebirths {
     return others.filter(({ node }) => node?.mayAdmit).length >= KEEPERS_MIN && this.#areVotersWhole();
   }
 
+  /** Its user takes it off the list, wherever it is then, and lets it in again once it knows. */
+  sendAway(name: string): void {
+    if (this.#under || !this.#keeper(name) || !this.#home.isIn(name)) return;
+    this.#under = { name, before: this.#home.id(name), stage: "leaving", askedMs: 0 };
+  }
+
   begin(name: string): void {
     const before = this.#home.id(name);
-    const spare = this.#home.wipe(name);
-    if (spare) this.#under = { name, before, nodePem: spare.nodePem, stage: "alone", askedMs: 0 };
+    if (this.#home.wipe(name)) this.#under = { name, before, stage: "alone", askedMs: 0 };
   }
 
   /** What its user does next; to be called once a second. */
@@ -58,6 +65,9 @@ export class Rebirths {
     const isOverdue = this.#home.time.nowMs - under.askedMs > PATIENCE_MS;
     if (under.stage === "admitting" && isOverdue) under.stage = "alone";
     if (under.stage === "forgetting" && isOverdue) under.stage = "in";
+    if (under.stage === "leaving" && !this.#home.isIn(under.name)) under.stage = "alone";
+    if (under.stage === "leaving" && isOverdue) this.#dismiss(under);
+    if (under.stage === "alone" && this.#home.isIn(under.name)) this.#cameIn(under);
     if (under.stage === "alone") this.#admit(under);
     else if (under.stage === "in") this.#forget(under);
   }
@@ -74,26 +84,44 @@ export class Rebirths {
   }
 
   #admit(under: Rebirth): void {
-    const { name, nodePem } = under;
-    const { identity } = this.#home.machine(name);
+    const { name } = under;
     const inviter = this.#home.random() < 0.5 ? undefined : this.#keeper(name);
     if (!inviter?.node) return;
     Object.assign(under, { stage: "admitting", askedMs: this.#home.time.nowMs });
-    const admitted = inviter.node.change(this.#home.admission(name));
-    admitted
-      .then(async () => {
-        const { record } = inviter.disk;
+    const { key: publicKey, role } = this.#home.admission(name);
+    inviter.node
+      .admit({ publicKey, name, addresses: [], ...(role && { role }) })
+      .then(async (record) => {
         const joiner = this.#home.machine(name).node;
-        const isListed = record?.members.members.some((member) => member.node === identity.node);
-        if (!record || !joiner || !isListed) throw new Problem("unavailable", "not yet");
-        const { clusterKeyBox: _, ...shared } = record;
-        await joiner.adopt({ ...shared, nodePem });
-        under.stage = "in";
+        if (!joiner) throw new Problem("unavailable", "not yet");
+        if (under.stage !== "admitting") return; // Another asked as well, and was sooner.
+        await joiner.adopt(record);
+        this.#cameIn(under);
       })
       .catch((error: unknown) => {
         if (!(error instanceof Problem)) throw error;
-        under.stage = "alone";
+        if (under.stage === "admitting") under.stage = "alone";
       });
+  }
+
+  #cameIn(under: Rebirth): void {
+    under.stage = "in";
+    if (under.before === this.#home.id(under.name)) this.#end();
+  }
+
+  #end(): void {
+    this.#under = undefined;
+  }
+
+  /** It may never be confirmed, and have happened all the same: then the machine is told so. */
+  #dismiss(under: Rebirth): void {
+    const asked = this.#keeper(under.name)?.node;
+    if (!asked) return;
+    under.askedMs = this.#home.time.nowMs;
+    this.#account.forgot(under.before);
+    asked.change({ type: "forget", node: under.before }).catch((error: unknown) => {
+      if (!(error instanceof Problem)) throw error;
+    });
   }
 
   #forget(under: Rebirth): void {
@@ -103,11 +131,11 @@ export class Rebirths {
     asked.change({ type: "forget", node: under.before }).then(
       () => {
         this.#account.forgot(under.before);
-        this.#under = undefined;
+        this.#end();
       },
       (error: unknown) => {
         if (!(error instanceof Problem)) throw error;
-        if (error.kind === "notFound") this.#under = undefined;
+        if (error.kind === "notFound") this.#end();
         else under.stage = "in";
       },
     );

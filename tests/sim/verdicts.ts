@@ -1,5 +1,6 @@
 /** Who calls whom dead, and how soon: invariants 12 and 13 of reliability.md 5.1. */
 import type { NodeView } from "#protocol/cluster";
+import type { NodeId } from "#protocol/ids";
 import type { Account } from "./account.ts";
 import type { SimulatedHome } from "./home.ts";
 
@@ -13,6 +14,8 @@ const GONE = new Set(["dead", "away"]);
 
 interface Death {
   readonly name: string;
+  /** As whom it died: it may begin anew as another. */
+  readonly node: NodeId;
   readonly atMs: number;
   /** Who runs undisturbed, and has not seen it yet. */
   readonly viewers: Set<string>;
@@ -57,7 +60,12 @@ export class Verdicts {
       (viewer) => viewer !== name && this.#isEasy(viewer),
     );
     if (this.#isEasy(name))
-      this.#deaths.push({ name, atMs: this.#home.time.nowMs, viewers: new Set(viewers) });
+      this.#deaths.push({
+        name,
+        node: this.#home.id(name),
+        atMs: this.#home.time.nowMs,
+        viewers: new Set(viewers),
+      });
     this.trouble(name, Number.POSITIVE_INFINITY);
   }
 
@@ -70,10 +78,11 @@ export class Verdicts {
   /** To be called often: who has not seen a death by now never will in time. */
   check(): void {
     const { nowMs } = this.#home.time;
-    for (const { name, atMs, viewers } of this.#deaths)
+    for (const { name, node, atMs, viewers } of this.#deaths)
       if (nowMs - atMs > GONE_WORST_MS)
         for (const viewer of viewers)
-          this.#account.blame(`${viewer} does not see after ${GONE_WORST_MS} ms that ${name} is dead`);
+          if (this.#home.machine(viewer).node?.isMember(node))
+            this.#account.blame(`${viewer} does not see after ${GONE_WORST_MS} ms that ${name} is dead`);
   }
 
   checkMedian(): void {
@@ -102,8 +111,8 @@ export class Verdicts {
       if (identity.node !== node) continue;
       if (state === "dead" && this.#isEasy(viewer) && this.#isEasy(name))
         this.#account.blame(`${viewer} calls ${name} dead, which lives`);
-      for (const death of this.#deaths)
-        if (death.name === name && death.viewers.delete(viewer)) this.#seenMs.push(nowMs - death.atMs);
     }
+    for (const death of this.#deaths)
+      if (death.node === node && death.viewers.delete(viewer)) this.#seenMs.push(nowMs - death.atMs);
   }
 }

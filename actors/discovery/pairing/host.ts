@@ -184,15 +184,17 @@ class HostSession {
 
   #handOver(): void {
     const { discoveryKeys, addresses, ...admitted } = this.#record as Membership;
-    const { cluster, clusterPem, clusterNumber, nodePem, members, history } = admitted;
+    const { cluster, clusterPem, clusterNumber, clusterBefore, nodePem, members, history, since } = admitted;
     // The cluster's key stays here whatever the record holds.
     const record = {
       cluster,
       ...(clusterNumber !== undefined && { clusterNumber }),
+      ...(clusterBefore && { clusterBefore: [...clusterBefore] }),
       clusterPem,
       nodePem,
       members,
       ...(history !== undefined && { history }),
+      ...(since !== undefined && { since }),
       discoveryKeys: [...discoveryKeys],
       addresses: Object.fromEntries(Object.entries(addresses).map(([node, list]) => [node, [...list]])),
     };

@@ -11,6 +11,8 @@ export interface Replicated {
   /** The whole state after everything applied so far, and its replacement by another's. */
   readonly snapshot: () => Uint8Array;
   readonly restore: (state: Uint8Array) => void;
+  /** Whether others could not follow from the last snapshot to what is so now: then there is a new one at once. */
+  readonly hasTurned?: () => boolean;
 }
 
 /** Entries that are replayed at a start; more are folded into a snapshot. */
@@ -45,7 +47,7 @@ export class Final {
       this.#index += 1;
       this.#apply(this.#index);
     }
-    if (this.#log.length > COMPACT_AFTER) this.#compact();
+    if (this.#log.length > COMPACT_AFTER || this.#state.hasTurned?.()) this.#compact();
   }
 
   /** Takes a leader's state in place of the entries that led to it. */

@@ -12,6 +12,11 @@ export interface RaftPorts {
   readonly store: RaftStore;
   readonly send: (to: NodeId, message: RaftMessage) => void;
   readonly state: Replicated;
+  /**
+   * What was final when this node was let in. Until its log is as long it neither votes nor stands: it may have been a voter before it
+   * was forgotten, and both who lags and the beginning of the log still count on it as that.
+   */
+  readonly since?: number | undefined;
   /** Role, leader, term or configuration is another. */
   readonly changed: () => void;
 }

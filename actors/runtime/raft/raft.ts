@@ -56,6 +56,11 @@ export class Raft {
     return this.#final.index;
   }
 
+  /** Whether that node holds what was final when this one, which leads, spoke to it last. */
+  hasTaught(node: NodeId): boolean {
+    return this.#replication?.hasTaught(node) ?? false;
+  }
+
   start(): void {
     if (this.#isVoter() && this.config.voters.length === 1) this.#campaign();
     else this.#awaitLeader();
@@ -103,36 +108,25 @@ export class Raft {
 
   receive(from: NodeId, message: RaftMessage): void {
     if (message.term > this.#term && !isQuestion(message)) this.#become("follower", message.term, undefined);
-    switch (message.type) {
-      case "Raft.Vote":
-        this.#onVote(from, message);
-        break;
-      case "Raft.VoteReply":
-        this.#onVoteReply(from, message);
-        break;
-      case "Raft.Append":
-        this.#onAppend(from, message);
-        break;
-      case "Raft.AppendReply":
-        this.#onAppendReply(from, message);
-        break;
-      case "Raft.Install":
-        this.#onInstall(from, message);
-        break;
-      case "Raft.Stand":
-        if (message.term === this.#term && this.#isVoter()) this.#campaign();
-    }
+    if (message.type === "Raft.Vote") this.#onVote(from, message);
+    else if (message.type === "Raft.VoteReply") this.#onVoteReply(from, message);
+    else if (message.type === "Raft.Append") this.#onAppend(from, message);
+    else if (message.type === "Raft.AppendReply") this.#onAppendReply(from, message);
+    else if (message.type === "Raft.Install") this.#onInstall(from, message);
+    else if (message.term === this.#term && this.#isVoter()) this.#campaign();
   }
 
   #onVote(from: NodeId, vote: Of<"Vote">): void {
     const content =
       this.#role === "leader" || this.#ports.clock.nowMs() - this.#leaderHeardMs < ELECTION_MIN_MS;
-    const granted = grants(vote, from, {
-      term: this.#term,
-      votedFor: this.#votedFor,
-      log: this.#log,
-      content,
-    });
+    const granted =
+      !this.#isNew &&
+      grants(vote, from, {
+        term: this.#term,
+        votedFor: this.#votedFor,
+        log: this.#log,
+        content,
+      });
     if (granted && !vote.pre) {
       this.#votedFor = from;
       this.#ports.store.saveVote(this.#term, from);
@@ -294,6 +288,10 @@ export class Raft {
   }
 
   #isVoter(): boolean {
-    return this.config.voters.includes(this.self);
+    return !this.#isNew && this.config.voters.includes(this.self);
+  }
+
+  get #isNew(): boolean {
+    return this.#log.lastIndex < (this.#ports.since ?? 0);
   }
 }

@@ -12,6 +12,8 @@ interface Follower {
   next: number;
   /** The last entry known to be the same there. */
   match: number;
+  /** What was final when it was spoken to last. */
+  told: number;
   heardMs: number;
   installMs: number;
 }
@@ -36,6 +38,7 @@ export class Replication {
   /** Sends what a follower lacks, or an empty message that says who leads. */
   feed(to: NodeId, commit: number): void {
     const follower = this.#of(to);
+    follower.told = commit;
     const prevIndex = follower.next - 1;
     const prevTerm = this.#log.termAt(prevIndex);
     if (prevTerm === undefined) {
@@ -56,9 +59,17 @@ export class Replication {
       follower.next = Math.max(follower.next, follower.match + 1);
       follower.installMs = Number.NEGATIVE_INFINITY;
     } else {
+      // Less than it once said: it lost its log, or began anew as a machine does that was forgotten and let in again.
+      follower.match = Math.min(follower.match, index);
       follower.next = Math.max(follower.match + 1, Math.min(follower.next - 1, index + 1));
     }
     return follower.next <= this.#log.lastIndex;
+  }
+
+  /** Whether the node holds what was final when it was spoken to last. */
+  hasTaught(node: NodeId): boolean {
+    const { match, told } = this.#of(node);
+    return match >= told;
   }
 
   /** The highest entry that a majority of `voters` holds, `self` all of its log. */
@@ -94,6 +105,7 @@ export class Replication {
     const made = {
       next: this.#log.lastIndex + 1,
       match: 0,
+      told: Number.POSITIVE_INFINITY,
       heardMs: this.#startMs,
       installMs: Number.NEGATIVE_INFINITY,
     };

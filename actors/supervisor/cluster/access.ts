@@ -147,6 +147,7 @@ export const laneRefusal = (envelope: Envelope, ports: Known): string | undefine
 /** The link as the actor system may have it: nothing comes through that is not allowed. */
 export function guarded(link: Link, ports: AccessPorts): Transport {
   const { node } = link.peer;
+  const beatsTo = `${ports.self}/${DOORS[HEARTBEAT]?.actor}`;
   return {
     send(envelope) {
       ports.said(node);
@@ -156,11 +157,12 @@ export function guarded(link: Link, ports: AccessPorts): Transport {
     set onReceive(receive: (envelope: Envelope) => void) {
       link.onReceive = (envelope) => {
         const { type } = envelope.message;
+        // It may come from anybody and says nothing more, and most messages are one.
+        if (type === HEARTBEAT && envelope.to === beatsTo) return ports.heard(node);
         const why = isBulk(type) ? `${type} is for the lane of tensors` : refusal(envelope, ports);
         if (why === undefined) {
           ports.heard(node);
-          // A heartbeat says nothing more.
-          if (type !== HEARTBEAT) receive(envelope);
+          receive(envelope);
           return;
         }
         ports.refused(node, why);

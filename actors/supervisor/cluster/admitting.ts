@@ -23,9 +23,11 @@ export async function recordFor(
     cluster: record.cluster,
     clusterPem: authority.pem,
     clusterNumber: authority.number,
+    clusterBefore: authority.before,
     nodePem: await nodeCertificate({ node, publicKey }, clusterKey, authority.pem),
     members: list,
     history: replica.history,
+    since: replica.raft.committed,
     discoveryKeys: replica.state?.discoveryKeys ?? record.discoveryKeys,
     addresses: { ...record.addresses, [self]: links?.here ?? [] },
   };

@@ -109,15 +109,19 @@ export class Making {
     if (!leads || !state || !this.#isCurrent(state)) throw notLeading();
     const key = clusterKey();
     if (!key) throw keyless();
-    if (takesVote(change) && change.type === "role" && change.node === identity.node) this.#handOver();
+    if (takesVote(change) && change.node === identity.node) this.#handOver(change);
     const list = changed(state.list, change, clock.epochSeconds());
     if (list?.members.every(({ role }) => role === "worker")) throw lastFull();
     return list && { list, state, key };
   }
 
-  /** Who leads cannot become a worker: another leads first, and is asked then. Throws Problem in any case. */
-  #handOver(): never {
+  /**
+   * Who leads cannot become a worker, and links to who is forgotten end at once: another leads first, and is asked then. Throws Problem
+   * but for the only one that votes, which may go.
+   */
+  #handOver({ type }: Taking): void {
     const { raft } = this.#ports.replica;
+    if (raft.config.voters.length === 1 && type === "forget") return;
     if (raft.config.voters.length === 1) throw leading();
     raft.resign();
     throw notLeading();

@@ -30,6 +30,8 @@ export class Membership {
   readonly #papers: Papers;
   #record: ClusterRecord;
   #links: Links | undefined;
+  /** The list that the links are by. */
+  #linked: MemberList | undefined;
 
   /** Throws Problem when the log of the store is damaged. */
   constructor(ports: MembershipPorts, record: ClusterRecord) {
@@ -43,6 +45,7 @@ export class Membership {
       clock: system.clock,
       random,
       store,
+      since: record.since,
       // Read from the store before the papers are there.
       authority: () => this.#papers?.authority ?? authorityOf(record),
       send: (to, message) => void system.send(`${to}/raft` as Address, message, from),
@@ -175,28 +178,30 @@ export class Membership {
   /** Draws what follows from the list as it is now: whom to link with, what to keep for the next start. */
   #follow(): void {
     const { list } = this;
-    const { node } = this.#ports.identity;
     this.#save({
       members: list,
       ...recordedAuthority(this.authority),
       history: Math.max(this.#replica.history, this.#record.history ?? 0),
       discoveryKeys: this.#replica.state?.discoveryKeys ?? this.#record.discoveryKeys,
     });
-    if (!this.#has(node)) {
-      this.#ports.expelled(list);
-      return;
+    if (!this.#has(this.self)) this.#ports.expelled(list);
+    else {
+      if (list !== this.#linked) this.#linkWith(list);
+      this.#papers.follow();
+      this.#ports.changed();
     }
-    const others = list.members.map((member) => member.node).filter((other) => other !== node);
-    if (others.length > 0 || this.#links) {
-      this.#links ??= this.#open();
-      this.#sayFarewell(list, others);
-      this.#links.setMembers(others);
-    }
-    this.#papers.follow();
-    this.#ports.changed();
   }
 
-  #open(): Links {
+  /** Not for other changes, which are most. */
+  #linkWith(list: MemberList): void {
+    const others = list.members.map(({ node }) => node).filter((node) => node !== this.self);
+    if (others.length > 0) this.#links ??= this.#open(others);
+    this.#sayFarewell(list, others);
+    this.#links?.setMembers(others);
+    this.#linked = list;
+  }
+
+  #open(others: readonly NodeId[]): Links {
     const { system, identity, openNetwork, watch, probe, hosts, lane, changed: shown, refused } = this.#ports;
     const accepted = new AcceptedKeys(system.clock);
     const links = new Links({
@@ -210,17 +215,19 @@ export class Membership {
       keys: () => accepted.of(this.#record.discoveryKeys),
       hosts,
       located: (node, endpoints) => {
+        const texts = endpoints.map(endpointText);
+        if (Bun.deepEquals(texts, this.#record.addresses[node])) return;
         const known = Object.entries(this.#record.addresses).filter(([member]) =>
           this.#has(member as NodeId),
         );
-        this.#save({ addresses: { ...Object.fromEntries(known), [node]: endpoints.map(endpointText) } });
+        this.#save({ addresses: { ...Object.fromEntries(known), [node]: texts } });
         shown();
       },
       changed: shown,
       lane,
       refused,
     });
-    links.setMembers(this.list.members.map(({ node }) => node).filter((node) => node !== identity.node));
+    links.setMembers(others);
     for (const [node, texts] of Object.entries(this.#record.addresses))
       for (const endpoint of texts.map(endpointFrom).toReversed())
         if (endpoint) links.learn(node as NodeId, endpoint);
@@ -264,8 +271,8 @@ export class Membership {
   }
 
   #save(part: Partial<ClusterRecord>): void {
+    if (holds(this.#record, part)) return;
     const next = { ...this.#record, ...part };
-    if (Bun.deepEquals(next, this.#record)) return;
     this.#record = next;
     try {
       this.#ports.store.saveRecord(next);
@@ -275,5 +282,8 @@ export class Membership {
     }
   }
 }
+
+const holds = (record: ClusterRecord, part: Partial<ClusterRecord>): boolean =>
+  Object.entries(part).every(([name, value]) => Bun.deepEquals(value, Reflect.get(record, name)));
 
 const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -48,6 +48,7 @@ export class Papers {
   readonly #ports: PapersPorts;
   readonly #opened = new WeakMap<Uint8Array, { readonly key: Identity | undefined }>();
   #followed: string;
+  #own: { readonly nodePem: string; readonly by: string; readonly isRight: boolean } | undefined;
   #sinceMs = Number.NEGATIVE_INFINITY;
   #renewing = false;
   #stopped = false;
@@ -190,8 +191,13 @@ export class Papers {
     return { authority: this.authority, list: list(), ...(certificate && { certificate }) };
   }
 
+  /** Looked at whenever anything changes: the same two papers are compared once. */
   #hasOwn(): boolean {
-    return this.#isOwn(this.#ports.record().nodePem, this.authority.pem);
+    const { nodePem } = this.#ports.record();
+    const { pem: by } = this.authority;
+    if (this.#own?.nodePem !== nodePem || this.#own.by !== by)
+      this.#own = { nodePem, by, isRight: this.#isOwn(nodePem, by) };
+    return this.#own.isRight;
   }
 
   #isOwn(pem: string, by: string): boolean {

@@ -33,6 +33,8 @@ export interface ClusterRecord {
   readonly members: MemberList;
   /** How many takeovers came before this list; absent: none. */
   readonly history?: number;
+  /** How much of the log was final when this node was let in: it votes when its own is as long. Absent: it was there from the start. */
+  readonly since?: number;
   readonly discoveryKeys: readonly DiscoveryKeyRecord[];
   /** Where members were reached last, by id: `host:port`, newest first. */
   readonly addresses: Readonly<Record<string, readonly string[]>>;

@@ -17,6 +17,8 @@ export interface ReplicaPorts {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly store: RaftStore;
+  /** As the log wants it. */
+  readonly since?: number | undefined;
   /** The cluster's newest key, as far as it is known here. */
   readonly authority: () => Authority;
   readonly send: (to: NodeId, message: RaftMessage) => void;
@@ -38,6 +40,7 @@ export class Replica {
   readonly #ports: ReplicaPorts;
   readonly #refusals = new Map<number, Problem>();
   #state: ClusterState | undefined;
+  #snapshotNumber = 0;
   #telling = false;
   #isStopped = false;
   /** The store failed; nothing is decided here until it works again. */
@@ -47,18 +50,25 @@ export class Replica {
   /** Throws Problem when what the store holds is damaged. */
   constructor(ports: ReplicaPorts) {
     this.#ports = ports;
-    const { clock, random, store, send } = ports;
+    const { clock, random, store, send, since } = ports;
     this.raft = new Raft(ports.self, {
       clock: this.#watched(clock),
       random,
       store,
+      since,
       send,
       changed: () => this.#tell(),
       state: {
         apply: (command, { index }) => this.#apply(command, index),
-        snapshot: () => encodeState(this.#known()),
+        snapshot: () => {
+          this.#snapshotNumber = this.#known().authority.number;
+          return encodeState(this.#known());
+        },
+        // Few of the keys before are kept: who is sent the state must know its key by those.
+        hasTurned: () => this.#known().authority.number !== this.#snapshotNumber,
         restore: (bytes) => {
           this.#state = decodeState(bytes, ports.authority());
+          this.#snapshotNumber = this.#state.authority.number;
           this.#tell();
         },
       },

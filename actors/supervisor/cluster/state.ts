@@ -185,11 +185,13 @@ function nextKeys({ discoveryKeys }: ClusterState, key: Static<typeof DiscoveryK
 }
 
 function nextSettings({ settings }: ClusterState, name: string, value: string | undefined) {
-  const { [name]: _, ...others } = settings;
-  if (value === undefined) return others;
-  if (Object.keys(others).length >= SETTINGS_MAX)
+  if (value === undefined) {
+    const { [name]: _, ...others } = settings;
+    return others;
+  }
+  if (!Object.hasOwn(settings, name) && Object.keys(settings).length >= SETTINGS_MAX)
     throw new Problem("invalid", `${SETTINGS_MAX} settings are set already`);
-  return { ...others, [name]: value };
+  return { ...settings, [name]: value };
 }
 
 function decoded(bytes: Uint8Array): unknown {

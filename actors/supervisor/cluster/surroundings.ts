@@ -37,13 +37,14 @@ export async function openSurroundings(
   boot: Buffer,
 ): Promise<Surroundings> {
   const { identity, name, version, port } = options;
+  const [hash, bootBytes] = [hashOf(identity.publicKey), new Uint8Array(boot)];
   let pairingPort = 0;
   let called = name;
   let node: Member | undefined;
   const presence = () => ({
     minor: MINOR_VERSION,
-    node: hashOf(identity.publicKey),
-    boot: new Uint8Array(boot),
+    node: hash,
+    boot: bootBytes,
     name: called,
     version,
     port: node?.port ?? (port || PORT_UNUSED),

@@ -88,7 +88,8 @@ export class Tending {
       current: config,
       members: all,
       workers: this.#workers(),
-      up: this.#up(),
+      // Who gives no vote, as it knows nothing yet, must not be counted on.
+      up: this.#up().filter((node) => node === self || replica.raft.hasTaught(node)),
       answering: [
         self,
         ...seen()

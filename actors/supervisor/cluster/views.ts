@@ -27,22 +27,25 @@ const GONE: readonly NodeState[] = ["dead", "away", "copied"];
 
 /** This machine first, then the other members, then strangers, each by name. */
 export function nodeViews(sight: Sight): readonly NodeView[] {
-  const { members, near } = sight;
-  const views = members.map((member) => memberView(member, sight));
-  const strangers = near
-    .filter(({ node }) => !members.some((member) => member.node === node))
-    .map(strangerView);
+  const { members, seen, near } = sight;
+  const peers = new Map(seen.map((peer) => [peer.node, peer]));
+  const views = members.map((member) => memberView(member, peers.get(member.node), sight));
+  const listed = new Set(members.map(({ node }) => node));
+  const strangers = near.filter(({ node }) => !listed.has(node)).map(strangerView);
   const rank = ({ state }: NodeView) => (state === "self" ? 0 : state === "unpaired" ? 2 : 1);
   return [...views, ...strangers].toSorted(
     (a, b) => rank(a) - rank(b) || compare(a.name, b.name) || compare(a.node, b.node),
   );
 }
 
-function memberView(member: Member, { self, seen, leader, voters, facts }: Sight): NodeView {
+function memberView(
+  member: Member,
+  peer: Seen | undefined,
+  { self, leader, voters, facts }: Sight,
+): NodeView {
   const { node, name, labels, drained, excluded, role } = member;
   const known = facts.get(node);
   const own = node === self.node;
-  const peer = seen.find((each) => each.node === node);
   const version = own ? self.version : known?.version;
   const state = own ? "self" : (peer?.state ?? "connecting");
   return {

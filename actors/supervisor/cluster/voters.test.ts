@@ -37,6 +37,8 @@ test("voters come in pairs, and those gone for long give way to others", () => {
     oneIsOffAndOneBecomesWorker: steps("abc", "ab", { up: "a", workers: "b" }),
     backToTwo: steps("abc", "ab"),
     large: steps("abc", "abcdefghijklmnopq"),
+    leavesThree: steps("abc", "abcd", { workers: "c", up: "abd" }),
+    leavesFive: steps("abcde", "abcdefghijklmnopqr", { workers: "c", up: "abdefghijklmnopqr" }),
   }).toEqual({
     alone: [],
     two: ["a|b"],
@@ -50,5 +52,7 @@ test("voters come in pairs, and those gone for long give way to others", () => {
     oneIsOffAndOneBecomesWorker: ["ab|", "a|b"],
     backToTwo: ["ab|", "a|b"],
     large: ["abcd|efghijklmnopq", "abcde|fghijklmnopq"],
+    leavesThree: ["abcd|", "abd|c"],
+    leavesFive: ["abde|cfghijklmnopqr", "abdef|cghijklmnopqr"],
   });
 });

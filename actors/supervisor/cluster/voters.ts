@@ -48,8 +48,9 @@ function nextVoters({
   const stranger = strangers.find((node) => !answering.includes(node)) ?? strangers[0];
   const candidates = up.filter((node) => !voters.includes(node) && !gone.includes(node));
   const [heir] = candidates;
-  // One that is still here votes until another does in its place, so that a majority outlives the death of any one.
-  const waits = stranger && members.includes(stranger) && voters.length > 1 && voters.length % 2 === 1;
+  // One that is still here votes until another does in its place, so that a majority outlives the death of any one; of five as well
+  // when one goes first, and six are more than a configuration holds.
+  const waits = stranger && members.includes(stranger) && voters.length === VOTERS;
   if (waits && heir) return [...voters, heir];
   if (stranger) return isMajority(without(stranger), answering) ? without(stranger) : voters;
   const most = votersAtMost(members.length - workers.length);

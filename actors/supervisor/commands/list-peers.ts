@@ -68,6 +68,7 @@ async function heard(session: Session, port: number): Promise<readonly Neighbour
   const { node, publicKey } = await nodeIdentity(config.home);
   const system = new ActorSystem(node, clock);
   const boot = new Uint8Array(randomBytes(16));
+  const hash = hashOf(publicKey);
   const found = await discovery(system, {
     clock,
     port,
@@ -78,7 +79,7 @@ async function heard(session: Session, port: number): Promise<readonly Neighbour
     addresses: localAddresses,
     presence: () => ({
       minor: MINOR_VERSION,
-      node: hashOf(publicKey),
+      node: hash,
       boot,
       name: name ?? hostname(),
       version: build.version,
