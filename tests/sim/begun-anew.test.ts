@@ -3,10 +3,13 @@ import { expect, test } from "bun:test";
 import { Raft } from "#actors/runtime/raft/raft";
 import type { NodeId } from "#protocol/ids";
 import { Raft as Message, type RaftMessage } from "#protocol/raft";
+import { SimulatedHome } from "./home.ts";
 import { RaftDisk, RaftWorld } from "./raft-world.ts";
 
 /** Two messages for each heartbeat of 250 ms to each of two, each noted twice, and as many again. */
 const NOTES_IN_3_S_MAX = 200;
+/** Of a home of four, with what it says as a machine comes in. */
+const NOTES_IN_4_S_MAX = 1000;
 
 test("it gives no vote before it holds the log: who lags may count on what it held before", async () => {
   const world = new RaftWorld(4, 3);
@@ -60,5 +63,29 @@ test("who leads sends all of the log to one that lost it, and does not argue abo
     violations: [],
     isCalm: true,
     did: 40,
+  });
+});
+
+test("a machine that is forgotten and let in again under the same leader has all that was set", async () => {
+  const home = new SimulatedHome(9);
+  const names = ["a", "b", "c", "d"];
+  await home.pair("a", "b", "c", "d");
+  for (const name of names) await home.start(name);
+  await home.passed(6000);
+  await home.settled(home.node("a").set("before", "1"));
+  await home.settled(home.node("a").change({ type: "forget", node: home.id("d") }));
+  await home.until(() => !home.isIn("d"));
+  const { publicKey } = home.machine("d").identity;
+  const record = await home.settled(home.node("a").admit({ publicKey, name: "d", addresses: [] }));
+  await home.settled(home.node("d").adopt(record));
+  const before = home.trace.count;
+  await home.passed(4000);
+  const isCalm = home.trace.count - before < NOTES_IN_4_S_MAX;
+  const { settings } = home.node("d");
+  for (const name of names) home.kill(name);
+  expect({ isCalm, settings, since: (record.since ?? 0) > 0 }).toEqual({
+    isCalm: true,
+    settings: { before: "1" },
+    since: true,
   });
 });
