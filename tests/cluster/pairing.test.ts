@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { environmentOf, exo, freshFolder, fromSource } from "../cli/exo.ts";
+import { until } from "../node/crashes.ts";
 import { msUntil, type Running, started } from "./processes.ts";
 
 const TEST_MS_MAX = 60_000;
@@ -81,6 +82,10 @@ describe("two machines", () => {
       const drained = await exo(["node", "attic", "drain"], cellar);
       const [shown, json] = await Promise.all([exo(["nodes"], attic), exo(["nodes", "--json"], attic)]);
       const role = await exo(["node", "cellar", "role", "full"], attic);
+      await until(
+        () => guest.nodes(),
+        (nodes) => nodes.every((each) => each.role !== "worker"),
+      );
       const now = await exo(["node", "attic", "label", "room=top"], cellar);
       expect({
         joined: joined.code,

@@ -95,12 +95,16 @@ export async function listenForStrangers(
   };
 }
 
+/** An IPv6 address may be used a second or two after the interface came up (RFC 4862, section 5.4); until then so often again. */
+const [OWN_ADDRESS_MS, UNREADY_MS] = [3_000, 200];
+
 /** Rejects with Problem `network`, also when the signal ends it. */
 export function dialStranger(to: Endpoint, clock: Clock, signal: AbortSignal): Promise<StrangerChannel> {
   const { promise, resolve, reject } = Promise.withResolvers<StrangerChannel>();
   const where = to.host.includes(":") ? `[${to.host}]:${to.port}` : `${to.host}:${to.port}`;
   let socket: TlsSocket | undefined;
   let over = false;
+  const readyMs = clock.nowMs() + OWN_ADDRESS_MS;
   const fail = (why: string) => {
     over = true;
     cancel();
@@ -117,20 +121,26 @@ export function dialStranger(to: Endpoint, clock: Clock, signal: AbortSignal): P
     cancelTimer();
     signal.removeEventListener("abort", end);
   };
-  Bun.connect<Start>({
-    hostname: to.host,
-    port: to.port,
-    data: { ready: resolve, failed: fail, cancel },
-    tls: { ...COMMON, serverName: "pairing.exo" },
-    socket: handlers(() => {}),
-  }).then(
-    (opened) => {
-      socket = opened;
-      // A machine that answers after all finds nobody waiting.
-      if (over) opened.terminate();
-    },
-    (error: unknown) => fail(error instanceof Error ? error.message : String(error)),
-  );
+  const connect = (): void =>
+    void Bun.connect<Start>({
+      hostname: to.host,
+      port: to.port,
+      data: { ready: resolve, failed: fail, cancel },
+      tls: { ...COMMON, serverName: "pairing.exo" },
+      socket: handlers(() => {}),
+    }).then(
+      (opened) => {
+        socket = opened;
+        // A machine that answers after all finds nobody waiting.
+        if (over) opened.terminate();
+      },
+      (error: unknown) => {
+        if (over) return;
+        if (isUnready(error) && clock.nowMs() < readyMs) clock.after(UNREADY_MS, () => over || connect());
+        else fail(error instanceof Error ? error.message : String(error));
+      },
+    );
+  connect();
   return promise;
 }
 
@@ -159,6 +169,10 @@ function handlers(ended: (socket: TlsSocket) => void) {
     error: (socket: TlsSocket, error: Error) => over(socket, error.message),
   };
 }
+
+/** This machine has no address yet from which that one can be reached. */
+const isUnready = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && error.code === "EADDRNOTAVAIL";
 
 /** The handshake is complete, and only that nobody vouches for the one-time certificate is held against it. */
 const isUnproven = (error: Error | null): boolean =>
