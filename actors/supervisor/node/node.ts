@@ -19,11 +19,10 @@ import {
   type SupervisorReply,
 } from "#protocol/supervisor";
 import type { ClusterOptions } from "../cluster/cluster.ts";
-import { ordered } from "../cluster/orders.ts";
 import { type SupervisorPorts, supervisor } from "../index.ts";
 import { DRAIN_MS } from "../instance/instance.ts";
 import { startWorker, type WorkerCommand } from "../instance/workers.ts";
-import { type Home, openHome } from "./home.ts";
+import type { Home } from "./home.ts";
 import { keepRunning } from "./keeping.ts";
 import { OwnWorkers } from "./own-workers.ts";
 
@@ -93,8 +92,9 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
       pairing: () => home?.pairing,
       nodes: async () => (await home?.cluster.nodes()) ?? [],
       orderNode: async (name, order) => {
-        if (home) return await ordered(home.cluster, name, order);
-        throw new Problem("unavailable", "this machine serves alone");
+        if (!home) throw new Problem("unavailable", "this machine serves alone");
+        const { ordered } = await import("../cluster/orders.ts");
+        return await ordered(home.cluster, name, order);
       },
       links: async () => home?.machines?.links ?? [],
       trace: () => system.trace?.entries ?? [],
@@ -130,8 +130,11 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
     // After the port: a second exo of this home that finds it taken must not get as far as the cluster's file.
     home: {
       async start() {
+        if (!cluster) return watchers.tell();
         const placement = { ...workers, changed: watchers.tell, ...placing(options) };
-        home = cluster && (await openHome(system, { cluster, modelsFolder, loaded, placement, crashed }));
+        // Read once the port answers, and never by a node that lives as long as a command.
+        const { openHome } = await import("./home.ts");
+        home = await openHome(system, { cluster, modelsFolder, loaded, placement, crashed });
         home?.changed(watchers.tell);
         watchers.tell();
       },
