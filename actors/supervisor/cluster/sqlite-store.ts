@@ -202,8 +202,7 @@ function prepare(db: Database): void {
   db.run("pragma synchronous = full");
   // What is replaced may be a key: it is not left in free pages.
   db.run("pragma secure_delete = on");
-  db.run("begin exclusive; commit");
-  db.run(SCHEMA);
+  db.run(`begin exclusive; ${SCHEMA} commit`);
 }
 
 const isBusy = (error: unknown): boolean =>
