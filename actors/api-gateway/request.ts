@@ -91,8 +91,9 @@ export class Request {
     }
   }
 
-  push(id: RequestId, delta: Delta): void {
-    if (id !== this.#id || this.#ended) {
+  /** `from` others than the worker of this try it is not the answer: ids of tries can be guessed. */
+  push(id: RequestId, delta: Delta, from: Address): void {
+    if (id !== this.#id || from !== this.#worker || this.#ended) {
       this.#ports.dropped();
       return;
     }
@@ -116,8 +117,8 @@ export class Request {
   }
 
   /** Its worker does not go on with it. */
-  failed(id: RequestId, problem: ProblemBody): void {
-    if (id !== this.#id) return;
+  failed(id: RequestId, problem: ProblemBody, from: Address): void {
+    if (id !== this.#id || from !== this.#worker) return;
     if (problem.kind === "unavailable") this.#lose(problem, this.#worker);
     else if (problem.kind === "overloaded" && this.#attempts.count > 1 && !this.#journal.isStarted) {
       this.#attempts.notTaken();

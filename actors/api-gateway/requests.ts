@@ -62,12 +62,12 @@ export function requests(system: ActorSystem, self: Address, supervisor: Address
       for (const request of open) request.giveUp(problem);
     },
     dropped: () => dropped,
-    behaviour({ message }) {
+    behaviour({ message, from }) {
       switch (message.type) {
         case "GenerationReply.Delta":
-          return heard.get(message.request)?.push(message.request, message.delta);
+          return heard.get(message.request)?.push(message.request, message.delta, from);
         case "GenerationReply.Failed":
-          return heard.get(message.request)?.failed(message.request, message.problem);
+          return heard.get(message.request)?.failed(message.request, message.problem, from);
         case "ApiGateway.WorkerLost":
           for (const request of open)
             request.workerLost(message.worker, message.problem, message.stopped ?? false);

@@ -96,6 +96,23 @@ test("what is not next never reaches the client: late words, doubles, and what f
   });
 });
 
+test("T27: a worker that has not this try of an answer neither says words of it nor ends it", async () => {
+  const { generate, settle, says, fails, lost, dropped } = house(["w1", "w2"]);
+  const { heard, ended } = listening(generate(asked(), never));
+  await settle();
+  for (const delta of [started, word("a", 0)]) says("w1", "r", delta);
+  lost("w1");
+  await settle();
+  says("w1", "r~2", word("lie", 1));
+  fails("w1", "r~2", { kind: "invalid", message: "a lie" });
+  for (const delta of [started, word("b", 1), finish(2)]) says("w2", "r~2", delta);
+  expect({
+    said: await ended,
+    heard: heard.map((delta) => (delta.type === "text" ? delta.text : delta.type)),
+    dropped: dropped(),
+  }).toEqual({ said: "ended", heard: ["started", "a", "b", "finish"], dropped: 1 });
+});
+
 test("an answer whose last words were lost on the way is not told as whole", async () => {
   const { generate, settle, says, given } = house(["w1", "w1"]);
   const { heard } = listening(generate(asked(), never));

@@ -132,7 +132,11 @@ export class Holder {
     const { agreed, linkTo, stages } = this.#ports;
     const { leader, heard } = agreed();
     const link = leader && linkTo(leader);
-    if (!leader || !link) return;
+    if (!leader || !link) {
+      // Who leads next, the same machine too, knows nothing of it.
+      this.#told = undefined;
+      return;
+    }
     const parts: HeldStage[] = [...this.#held.values()].map((holding) => holding.held);
     const what = JSON.stringify(parts);
     const before = this.#told;
