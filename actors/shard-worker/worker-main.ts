@@ -3,12 +3,14 @@ import { chartBehaviour } from "#actors/runtime/chart";
 import { systemClock } from "#actors/runtime/clock";
 import { ActorSystem } from "#actors/runtime/system";
 import { CHILD_FD, ChildLink } from "#actors/runtime/transport/child";
+import { ProtocolError } from "#protocol/message";
+import { Problem } from "#protocol/problem";
 import { createHost } from "./host.ts";
 import { shardWorker, withPasses } from "./index.ts";
 import type { Tell } from "./member.ts";
 import { Watching } from "./watching.ts";
 
-/** Exit status of a worker whose parent went away or spoke nonsense. */
+/** Exit status of a worker whose parent went away or spoke nonsense, or which failed to hear it. */
 const LINK_LOST = 70;
 
 /**
@@ -18,6 +20,8 @@ const LINK_LOST = 70;
 export function runShardWorker(node: string, parent: string, libraryFolder: string): void {
   const system = new ActorSystem(node, systemClock);
   const ended = (error?: Error) => {
+    // What the last line says is what the parent tells of.
+    if (error && !(error instanceof ProtocolError || error instanceof Problem)) console.error(error.stack);
     if (error) console.error(error.message);
     process.exit(LINK_LOST);
   };

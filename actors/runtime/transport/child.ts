@@ -6,6 +6,7 @@ import { readSync } from "node:fs";
 import type { Socket } from "bun";
 import { decode, type Envelope, FRAME_BYTES_MAX } from "#protocol/codec";
 import { ProtocolError } from "#protocol/message";
+import { Problem } from "#protocol/problem";
 import { BODY_FRAME_BYTES_MAX, FrameKind, FrameReader, partsOfBody } from "./framing.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { Transport } from "./transport.ts";
@@ -24,7 +25,10 @@ const STAY_EACH_MS = 0.05;
 const PULL_BYTES = 512 * 1024;
 
 export interface ChildPorts {
-  /** The other end is closed, or `error` has come from it; said once. */
+  /**
+   * The other end is closed, as far as nothing more is given; else why this end closed it: a ProtocolError for what came from there,
+   * a Problem where there is none, anything else a failure of this process, like what `onReceive` throws. Said once.
+   */
   readonly ended: (error?: Error) => void;
   /**
    * For who computes between two turns of its event loop, each of which moves no more than the system keeps of a stream: stays with a
@@ -67,9 +71,11 @@ export class ChildLink implements Transport {
     const options: Bun.FdSocketOptions = { fd, socket: this.#handlers() };
     Bun.connect(options as unknown as Bun.UnixSocketOptions).catch((cause: unknown) =>
       this.#end(
-        new Error(`descriptor ${fd} leads to no process of exo's, which starts its workers itself`, {
-          cause,
-        }),
+        new Problem(
+          "unavailable",
+          `descriptor ${fd} leads to no process of exo's, which starts its workers itself`,
+          { cause },
+        ),
       ),
     );
   }
@@ -126,7 +132,8 @@ export class ChildLink implements Transport {
       },
       drain: () => this.#drained(),
       close: () => this.#end(),
-      error: () => this.#end(),
+      // Bun tells here also what a handler of these has thrown.
+      error: (_, error) => this.#end(isEnd(error) ? undefined : error),
     };
   }
 
@@ -200,7 +207,12 @@ function readNow(fd: number, space: Uint8Array): number | undefined {
   try {
     return readSync(fd, space);
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EAGAIN") return undefined;
+    if (codeOf(error) === "EAGAIN") return undefined;
+    if (isEnd(error)) return 0;
     throw error;
   }
 }
+
+/** What a system says of a stream whose other end is gone while bytes were on their way to it. */
+const isEnd = (error: unknown): boolean => ["ECONNRESET", "EPIPE"].includes(codeOf(error));
+const codeOf = (error: unknown): string => String((error as { code?: unknown } | null)?.code);

@@ -4,6 +4,7 @@ import { readText } from "#actors/runtime/machine/system-files";
 import { CHILD_FD, ChildLink } from "#actors/runtime/transport/child";
 import type { Transport } from "#actors/runtime/transport/transport";
 import type { Envelope } from "#protocol/codec";
+import { ProtocolError } from "#protocol/message";
 
 /** How to start this program again as a worker, and with what. */
 export interface WorkerCommand {
@@ -52,20 +53,30 @@ export function startWorker(
   const link = heard.listening(raw);
   const lastWords = tail(child.stderr);
 
+  let killed: string | undefined;
+  const kill = (why: string) => {
+    killed = why;
+    child.kill("SIGKILL");
+  };
+
   /** As a rule because the process ends; one that goes on without its link is of no use. */
   function unlinked(error: Error | undefined): void {
-    if (error) {
+    if (error instanceof ProtocolError) {
       console.error(`worker ${child.pid} spoke nonsense and is ended: ${String(error)}`);
-      child.kill("SIGKILL");
-      return;
+      kill(`the worker spoke nonsense and was ended: ${error.message}`);
+    } else if (error) {
+      console.error(`exo itself failed to hear worker ${child.pid}, which is ended: ${error.stack ?? error}`);
+      kill(`the worker was ended, as exo itself failed to hear it: ${error.message}`);
+    } else {
+      const why = `the worker lost its link, went on for ${GRACE_MS / 1000} s and was ended`;
+      const cancel = clock.after(GRACE_MS, () => kill(why));
+      void child.exited.then(cancel);
     }
-    const cancel = clock.after(GRACE_MS, () => child.kill("SIGKILL"));
-    void child.exited.then(cancel);
   }
 
   void child.exited.then(async () => {
     heard.stop();
-    const reason = causeOfDeath(child.exitCode, child.signalCode, heard.hung(), await lastWords);
+    const reason = causeOfDeath(child.exitCode, child.signalCode, heard.hung() ?? killed, await lastWords);
     raw.closed(reason);
     exited(reason);
   });
@@ -187,10 +198,10 @@ async function tail(stream: ReadableStream<Uint8Array>): Promise<string> {
 function causeOfDeath(
   code: number | null,
   signal: string | number | null,
-  hung: string | undefined,
+  ended: string | undefined,
   words: string,
 ): string {
-  if (hung !== undefined) return hung;
+  if (ended !== undefined) return ended;
   const killed = signal === "SIGKILL" ? ", as systems do that run out of memory" : "";
   const how = signal ? `was ended by ${signal}${killed}` : `ended with status ${code}`;
   const lastLine = words.trim().split("\n").at(-1);
