@@ -140,7 +140,7 @@ test("a machine with another copy, and one without any, take no part and are nam
   missing.machine("b").has = { kind: "notFound", message: "nothing here" };
   expect([notes, world.shown, refused, await missing.place({ nodes: ["a", "b"] })]).toEqual([
     [
-      "c has another m: tensors differs (4-bit affine, group 32 there, float32 here)",
+      "c has another m than a: the tensors of the two differ (4-bit affine, group 32 and float32)",
       "d does not have m (exo pull m there)",
     ],
     "ready a:0-2 b:2-4",

@@ -1,26 +1,34 @@
-/** By what copies of a checkpoint on several machines are compared: names, types and shapes of all tensors, config, tokenizer. */
-import { existsSync, readFileSync, statSync } from "node:fs";
+/** By what copies of a checkpoint on several machines are compared: config, tokenizer, and the tensors with a sample of their weights. */
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { CheckpointHeader } from "./checkpoint.ts";
+import { ifMissing } from "./hub-cache.ts";
+import { type PlacedTensor, sampledHash } from "./weight-samples.ts";
 
-/** SHA-256 in hex; no weights are read for it. */
+/** SHA-256 in hex. */
 export interface CheckpointDigest {
   readonly whole: string;
   /** By which a difference is told. */
-  readonly parts: Readonly<Record<"config" | "tensors" | "tokenizer", string>>;
+  readonly parts: Readonly<Record<"config" | "tensors" | "tokenizer" | "weights", string>>;
 }
 
-/** `tensors`: a line for each with what its header says, in any order. */
-export function checkpointDigest(
+/** A tensor with what its header says. */
+export interface DescribedTensor extends PlacedTensor {
+  readonly line: string;
+}
+
+/** `tensors` in any order. Throws Problem where weights cannot be read. */
+export async function checkpointDigest(
   { path, config, generation, tokenizer }: CheckpointHeader,
-  tensors: readonly string[],
-): CheckpointDigest {
+  tensors: readonly DescribedTensor[],
+): Promise<CheckpointDigest> {
   const parts = {
     config: hashOf([inOrder({ config, generation })]),
-    tensors: hashOf([...tensors].sort()),
-    tokenizer: tokenizer ? hashOf([inOrder(tokenizer)]) : folderTokenizer(path),
+    tensors: hashOf(tensors.map(({ line }) => line).sort()),
+    tokenizer: tokenizer ? hashOf([inOrder(tokenizer)]) : await folderTokenizer(path),
+    weights: await sampledHash(tensors),
   };
-  return { whole: hashOf([parts.config, parts.tensors, parts.tokenizer]), parts };
+  return { whole: hashOf(Object.values(parts)), parts };
 }
 
 /** Whatever decides which tokens a text has, and how a conversation is put. */
@@ -35,12 +43,11 @@ const TOKENIZER_FILES = [
   "vocab.json",
 ];
 
-function folderTokenizer(folder: string): string {
+async function folderTokenizer(folder: string): Promise<string> {
   const hash = new Bun.CryptoHasher("sha256");
   for (const name of TOKENIZER_FILES) {
-    const path = join(folder, name);
-    if (!existsSync(path) || !statSync(path).isFile()) continue;
-    hash.update(`${name}\n`).update(readFileSync(path));
+    const content = await readFile(join(folder, name)).catch(ifMissing);
+    if (content) hash.update(`${name}\n`).update(content);
   }
   return hash.digest("hex");
 }

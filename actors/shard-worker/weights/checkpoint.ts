@@ -7,7 +7,7 @@ import type { ModelShape } from "#protocol/model-shape";
 import { Problem } from "#protocol/problem";
 import type { LayerRange } from "#protocol/shard";
 import type { GgufTokenizerData } from "../text/gguf-tokenizer-data.ts";
-import { type CheckpointDigest, checkpointDigest } from "./checkpoint-digest.ts";
+import type { DescribedTensor } from "./checkpoint-digest.ts";
 import { type CheckpointFacts, folderFacts, ggufFacts, sizedFolder, sizedGguf } from "./checkpoint-facts.ts";
 import { FolderSource } from "./checkpoint-folder.ts";
 import { GgufSource } from "./checkpoint-gguf.ts";
@@ -33,10 +33,11 @@ export interface CheckpointHeader {
   readonly tokenizer?: GgufTokenizerData;
 }
 
-export interface CheckpointView {
-  readonly facts: CheckpointFacts;
+/** What planning and comparing need of a checkpoint; nothing of the weights is read. */
+export interface CheckpointParts {
+  readonly header: CheckpointHeader;
   readonly shape: ModelShape;
-  readonly digest: CheckpointDigest;
+  readonly tensors: readonly DescribedTensor[];
 }
 
 export interface Checkpoint extends CheckpointHeader {
@@ -56,16 +57,12 @@ export interface Checkpoint extends CheckpointHeader {
  */
 export const readCheckpoint = (path: string): CheckpointHeader => opened(path).header;
 
-/** What planning needs of a checkpoint: the sizes of its tensors as they are held. Throws Problem as `readCheckpoint`. */
-export function readModelShape(path: string): ModelShape {
-  const { header, sized } = opened(path);
-  return modelShape(sized(), header.config);
-}
+/** The sizes of its tensors as they are held. Throws Problem as `readCheckpoint`. */
+export const readModelShape = (path: string): ModelShape => readCheckpointParts(path).shape;
 
-/** What a copy on another machine is compared with. */
-export function readCheckpointView(path: string): CheckpointView {
-  const { header, sized, digest } = opened(path);
-  return { facts: header.facts, shape: modelShape(sized(), header.config), digest: digest() };
+export function readCheckpointParts(path: string): CheckpointParts {
+  const { header, sized, described } = opened(path);
+  return { header, shape: modelShape(sized(), header.config), tensors: described() };
 }
 
 /** As `readCheckpoint`, ready to give out tensors on `mlx`'s device. */
@@ -88,7 +85,7 @@ export function openCheckpoint(path: string, mlx: NativeMlx): Checkpoint {
 interface Opened {
   readonly header: CheckpointHeader;
   readonly sized: () => readonly SizedTensor[];
-  readonly digest: () => CheckpointDigest;
+  readonly described: () => readonly DescribedTensor[];
   readonly sourceOver: (reader: CheckpointReader) => FolderSource | GgufSource;
 }
 
@@ -106,11 +103,14 @@ function openedFolder(path: string): Opened {
   const rules = quantisationRules(join(path, "config.json"), config);
   const tensors = nameTensors(readSafetensorsFolder(path), config);
   const header = { path, config, generation, facts: folderFacts(tensors, rules) };
-  const lines = () =>
-    [...tensors.values()].map(({ name, storedAs, shape, bytes }) => `${name} ${storedAs} ${shape} ${bytes}`);
   return {
     header,
-    digest: () => checkpointDigest(header, lines()),
+    described: () =>
+      [...tensors.values()].map(({ name, storedAs, shape, bytes, parts }) => ({
+        name,
+        parts,
+        line: `${name} ${storedAs} ${shape} ${bytes}`,
+      })),
     sized: () => sizedFolder(tensors, rules),
     sourceOver: (reader) => new FolderSource(path, tensors, rules, reader),
   };
@@ -128,11 +128,14 @@ function openedGguf(path: string): Opened {
     facts: ggufFacts(tensors),
     tokenizer: ggufTokenizer(file),
   };
-  const lines = () =>
-    [...tensors.values()].map(({ name, tensor: { type, shape } }) => `${name} ${type.name} ${shape}`);
   return {
     header,
-    digest: () => checkpointDigest(header, lines()),
+    described: () =>
+      [...tensors.values()].map(({ name, tensor }) => ({
+        name,
+        parts: [tensor],
+        line: `${name} ${tensor.type.name} ${tensor.shape}`,
+      })),
     sized: () => sizedGguf(tensors),
     sourceOver: (reader) => new GgufSource(path, tensors, reader),
   };

@@ -6,8 +6,8 @@ import { problemOf } from "#protocol/problem";
 import { DRAIN_MS } from "../instance/instance.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 
-/** Headers of a large checkpoint on a slow disk. */
-const LOOK_MS = 10_000;
+/** Headers and a sample of the weights of a large checkpoint on a slow disk: 2048 seeks. */
+const LOOK_MS = 20_000;
 const JOIN_MS = 15_000;
 /** Answers under way end first, then a worker that does not go is killed. */
 const END_MS = DRAIN_MS + 10_000;

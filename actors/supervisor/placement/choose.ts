@@ -64,8 +64,13 @@ export function choose(question: Question): Choice {
     home,
     notes,
     reference,
+    others: all.machines.filter(({ node }) => isOther(looked.get(node), digest)).map(({ name }) => name),
   });
 }
+
+/** Whether that is another checkpoint. */
+const isOther = (looked: Looked | undefined, digest: string): boolean =>
+  looked !== undefined && isView(looked) && looked.digest !== digest;
 
 const STRATEGIES = ["single", "pipeline"] as const;
 
@@ -140,24 +145,31 @@ function nowhere({ model, known, looked }: Question): Problem {
 }
 
 /** Why a machine cannot take part; undefined for one that can. */
-function unable(
-  { node }: Machine,
-  { looked, barred, model }: Question,
-  reference: CheckpointView,
-): string | undefined {
+function unable({ node }: Machine, question: Question, reference: CheckpointView): string | undefined {
+  const { looked, barred, model } = question;
   const here = looked.get(node);
   if (!here) return `did not say whether it has ${model}`;
   if (!isView(here)) return here.why;
-  return here.digest === reference.digest ? barred.get(node) : difference(here, reference, model);
+  if (here.digest === reference.digest) return barred.get(node);
+  return `has another ${model} than ${holderOf(reference, question)}: ${difference(here, reference)}`;
 }
 
-function difference(here: CheckpointView, reference: CheckpointView, model: string): string {
+/** A machine whose copy that is. */
+function holderOf({ digest }: CheckpointView, { looked, known, asker }: Question): string {
+  const holders = [...looked].flatMap(([node, each]) =>
+    isView(each) && each.digest === digest ? [node] : [],
+  );
+  const holder = holders.find((node) => node === asker) ?? holders[0];
+  return known.nodes.find(({ node }) => node === holder)?.name ?? "the others";
+}
+
+function difference(here: CheckpointView, reference: CheckpointView): string {
   const parts = Object.keys(reference.parts).filter((part) => here.parts[part] !== reference.parts[part]);
   const kinds =
     here.quantisation === reference.quantisation
       ? ""
-      : ` (${here.quantisation} there, ${reference.quantisation} here)`;
-  return `has another ${model}: ${parts.join(" and ")} differ${parts.length === 1 ? "s" : ""}${kinds}`;
+      : ` (${here.quantisation} and ${reference.quantisation})`;
+  return `the ${parts.join(" and the ")} of the two differ${kinds}`;
 }
 
 function among(all: Home, able: readonly (string | undefined)[], freed: ReadonlyMap<NodeId, number>): Home {
@@ -186,9 +198,11 @@ interface Nothing {
   readonly plans: readonly Plans[];
   readonly home: Home;
   readonly notes: readonly string[];
+  /** Machines that were left out for their copy. */
+  readonly others: readonly string[];
 }
 
-function nothing({ model, reference, plans, home, notes }: Nothing): Problem {
+function nothing({ model, reference, plans, home, notes, others }: Nothing): Problem {
   // Where machines are too few, memory need not be.
   const isShort = (each: Rejection) => each.type !== "home" || each.shortBytes > 0;
   const reasons = plans.flatMap(({ rejected }) =>
@@ -196,5 +210,5 @@ function nothing({ model, reference, plans, home, notes }: Nothing): Problem {
   );
   const closest = plans.find((each) => each.closest)?.closest;
   const rejected = [...new Set([...reasons, ...notes])];
-  return nothingFits(model, contextOf(reference.shape), { rejected, ...(closest && { closest }) });
+  return nothingFits(model, contextOf(reference.shape), { rejected, others, ...(closest && { closest }) });
 }

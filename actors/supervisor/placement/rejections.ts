@@ -48,12 +48,22 @@ export function reasonOf(rejection: Rejection, home: Home): string {
 interface Nothing {
   readonly closest?: Plans["closest"];
   readonly rejected: readonly string[];
+  /** Machines whose copy is another one. */
+  readonly others?: readonly string[];
 }
 
-export function nothingFits(model: string, context: number, { closest, rejected }: Nothing): Problem {
-  const remedy = closest
-    ? `it would fit with less context: --ctx ${closest.context}`
-    : "free memory (exo ps, exo stop), add a machine (exo invite), or choose a smaller model or quantisation";
+export function nothingFits(
+  model: string,
+  context: number,
+  { closest, rejected, others = [] }: Nothing,
+): Problem {
+  const alike = `make the copies alike: exo rm ${model} and exo pull ${model} on ${others.map(cell).join(" and ")}`;
+  const remedy =
+    others.length > 0
+      ? alike
+      : closest
+        ? `it would fit with less context: --ctx ${closest.context}`
+        : "free memory (exo ps, exo stop), add a machine (exo invite), or choose a smaller model or quantisation";
   const why = rejected.length > 0 ? `: ${rejected.join("; ")}` : "";
   return new Problem("doesNotFit", `no plan fits ${model} with a context of ${context}${why}`, { remedy });
 }

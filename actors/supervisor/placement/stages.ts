@@ -1,6 +1,6 @@
 /** The actor that answers who leads for this machine's disk and workers. */
 import type { Behaviour } from "#actors/runtime/system";
-import { readCheckpointView } from "#actors/shard-worker/weights/checkpoint";
+import { viewCheckpoint } from "#actors/shard-worker/weights/checkpoint-view";
 import { type CheckpointView, type StagesMessage, StagesReply } from "#protocol/placement";
 import { problemBody } from "#protocol/problem";
 import type { ShardWorkerReply } from "#protocol/shard-worker";
@@ -9,7 +9,7 @@ import type { Own } from "./serving.ts";
 
 /** What lies at that path; throws Problem. */
 export async function checkpointView({ name, path }: Own): Promise<CheckpointView> {
-  const { facts, shape, digest } = readCheckpointView(path);
+  const { facts, shape, digest } = await viewCheckpoint(path);
   const { quantisation, weightBytes } = facts;
   return { model: name, digest: digest.whole, parts: { ...digest.parts }, quantisation, weightBytes, shape };
 }
