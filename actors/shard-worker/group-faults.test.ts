@@ -111,6 +111,50 @@ test("what is of another epoch, of a stranger or of nobody's number is not compu
   ]);
 });
 
+test("passes of strangers are not kept, however many, and those of the group go on", () => {
+  const sent: Carried[] = [];
+  const link = (carried: Carried) => {
+    sent.push(carried);
+    return [carried];
+  };
+  const { ask, run, members, parted } = world([2], {}, { link });
+  const heard = ask("a", PROMPT);
+  const [first] = members;
+  members[1]?.turn();
+  const pass = sent.map(passOf).find((each) => each !== undefined);
+  if (!first || !pass) throw new Error("no pass was sent");
+  const idle = first.idle;
+  for (let number = 0; number < 1000; number++)
+    first.arrived({
+      pass: { ...pass, number },
+      from: "x/worker-1" as Address,
+      body: new Uint8Array(1024),
+    });
+  const kept = !first.idle;
+  run();
+  expect([idle, kept, tokensOf(heard), parted]).toEqual([true, false, WANTED[0] ?? [], []]);
+});
+
+test("a machine that sends more passes than there can be under way ends the epoch", () => {
+  const { members, parted, step } = world([2]);
+  const number = (each: number) => ({
+    instance: "model",
+    epoch: 1,
+    number: each,
+    ops: [],
+    feeds: [],
+    wanted: "hidden" as const,
+    type: "ShardWorker.Pass" as const,
+  });
+  for (let each = 0; each < 5; each++)
+    members[0]?.arrived({ pass: number(each), from: "node-1/worker-1" as Address, body: undefined });
+  step();
+  step();
+  expect(parted.map(({ message }) => message)).toEqual([
+    "pass 4 of model was refused: 4 others wait already, and no more are ever under way",
+  ]);
+});
+
 test("hidden state that is no number costs its own request", () => {
   const spoilt = (carried: Carried): Carried => {
     const { body } = carried;

@@ -9,9 +9,6 @@ import { Stage } from "./engine/stage.ts";
 import type { Loaded } from "./loading.ts";
 import { type Arrived, Member, type PassFailed, type Tell } from "./member.ts";
 
-/** The last stage begins no more passes than this at once; whoever sends more is not it. */
-const ARRIVED_MAX = 128;
-
 export interface JoinedPorts {
   readonly clock: Clock;
   readonly tell: Tell;
@@ -27,7 +24,6 @@ export class Joined {
   readonly #member: Member;
   readonly #pipeline: Pipeline | undefined;
   readonly #ports: JoinedPorts;
-  readonly #arrived: Arrived[] = [];
   #over: Problem | undefined;
   #silent = (): void => {};
 
@@ -69,7 +65,7 @@ export class Joined {
 
   /** Whether nothing is under way, as far as it is known here. */
   get idle(): boolean {
-    return this.#arrived.length === 0 && (this.#pipeline?.underWay ?? 0) === 0;
+    return this.#member.waiting === 0 && (this.#pipeline?.underWay ?? 0) === 0;
   }
 
   /** Sequences held. */
@@ -77,9 +73,9 @@ export class Joined {
     return this.#stage.size;
   }
 
-  /** A pass came in; it is computed by `turn`. One too many is lost, which its successor shows. */
+  /** A pass came in; it is computed by `turn`. */
   arrived(arrived: Arrived): void {
-    if (!this.#over && this.#arrived.length < ARRIVED_MAX) this.#arrived.push(arrived);
+    if (!this.#over) this.#member.arrived(arrived);
   }
 
   failed(message: PassFailed, from: Address): void {
@@ -89,17 +85,16 @@ export class Joined {
   /** Computes one pass, and begins what follows. Answers whether there may be more to do. */
   turn(): boolean {
     if (this.#over) return false;
-    const next = this.#arrived.shift();
-    if (next) this.#member.take(next);
+    this.#member.turn();
     const began = this.engine?.step() ?? false;
-    return began || this.#arrived.length > 0;
+    return began || this.#member.waiting > 0;
   }
 
   /** The end: requests hear why, and memory is given back. */
   leave(problem: Problem): void {
     this.#over ??= problem;
     this.#silent();
-    this.#arrived.length = 0;
+    this.#member.leave();
     this.engine?.release(problem);
     this.#stage.clear();
   }

@@ -11,6 +11,7 @@ import { ShardWorker } from "#protocol/shard-worker";
 import { hiddenTypeOf, packHidden } from "./engine/hidden.ts";
 import type { PassOrder } from "./engine/pipeline.ts";
 import type { Ran, Stage } from "./engine/stage.ts";
+import { unitsMax } from "./engine/traffic.ts";
 
 /** Puts a message on its way; false where it cannot go. */
 export type Tell = (to: Address, message: AnyMessage, body?: Uint8Array) => boolean;
@@ -35,11 +36,19 @@ export interface MemberPorts {
   readonly parted: (problem: Problem) => void;
 }
 
+/**
+ * Who drives a group begins a unit of work only while fewer than `unitsMax` are under way, and a pass of operations alone only while
+ * none is: so many can be between two stages, or wait at one.
+ */
+const waitingMax = (stages: number): number => unitsMax(stages) + 1;
+
 export class Member {
   readonly group: Group;
   readonly #ports: MemberPorts;
   readonly #dtype: Parameters<typeof hiddenTypeOf>[0];
-  /** Of the pass that is next. */
+  /** Due, and not computed yet. */
+  readonly #waiting: Arrived[] = [];
+  /** Of the pass that comes next. */
   #due = 0;
 
   constructor(group: Group, dtype: Parameters<typeof hiddenTypeOf>[0], ports: MemberPorts) {
@@ -58,24 +67,47 @@ export class Member {
     this.#send(this.#at(0), ShardWorker.Pass({ instance, epoch, ...order }));
   }
 
-  take({ pass, body, from }: Arrived): void {
+  /** Passes that wait to be computed. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** A pass came in: it is kept for `turn` if it is due, and nothing of any other is. */
+  arrived(arrived: Arrived): void {
+    const { pass, from } = arrived;
     if (!this.#isOurs(pass)) {
       this.#refuse(from, pass, `it is of epoch ${pass.epoch}, and this is epoch ${this.group.epoch}`);
       return;
     }
     // The one before in the row, and nobody else, has passes for this one; what came before came twice.
     if (from !== this.#at(this.group.stage - 1) || pass.number < this.#due) return;
-    if (pass.number > this.#due) {
+    const most = waitingMax(this.group.stages.length);
+    if (pass.number > this.#due)
       this.#refuse(this.#last, pass, `pass ${this.#due} is due, and a pass in between was lost`);
-      return;
+    else if (this.#waiting.length >= most)
+      this.#refuse(this.#last, pass, `${most} others wait already, and no more are ever under way`);
+    else {
+      this.#due++;
+      this.#waiting.push(arrived);
     }
-    this.#due++;
+  }
+
+  /** Computes the next of those that wait, if any does. */
+  turn(): void {
+    const next = this.#waiting.shift();
+    if (!next) return;
+    const { pass, body } = next;
     try {
       this.#run(pass, body);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       this.#refuse(this.#last, pass, error.message);
     }
+  }
+
+  /** The epoch is over: nothing that waits is computed any more. */
+  leave(): void {
+    this.#waiting.length = 0;
   }
 
   /** A pass of this epoch was refused further on. Who refuses one that is too old may not know the last stage. */

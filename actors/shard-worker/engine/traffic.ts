@@ -2,8 +2,8 @@
 import type { Wanted } from "../models/model.ts";
 import type { Request } from "./request.ts";
 
-/** A unit more than there are machines: one is on its way while each computes. */
-const ON_THE_WAY = 1;
+/** Units under way at once: one more than there are machines, which is on its way while each of them computes. */
+export const unitsMax = (stages: number): number => stages + 1;
 
 export class Traffic {
   readonly #stages: number;
@@ -20,7 +20,7 @@ export class Traffic {
 
   /** Whether a unit of this request may begin. */
   takes(request: Request, active: readonly Request[]): boolean {
-    if (!request.ready || this.#steps + this.#chunks >= this.#stages + ON_THE_WAY) return false;
+    if (!request.ready || this.#steps + this.#chunks >= unitsMax(this.#stages)) return false;
     if (request.decodes) return this.#steps < this.#stages;
     // Beside answers, a prompt leaves a machine to them.
     return this.#chunks < Math.max(1, this.#stages - 1) || !active.some(({ answers }) => answers);
