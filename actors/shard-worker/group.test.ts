@@ -93,6 +93,27 @@ test("requests that come, go and are cancelled at any time say what they say on 
   expect(mlx.liveHandles()).toBeLessThanOrEqual(handles + SPLITS.length * LAYERS * 20);
 });
 
+test.each([
+  ["the beginning of an answer that is kept", () => PROMPT],
+  ["less each time", (i: number) => Array.from({ length: 1300 - i }, (_, at) => (at * 7) % 26)],
+] satisfies [string, (i: number) => number[]][])(
+  "1,100 requests for nothing but a prompt that is known (%s) leave a pass for the next that can be sent",
+  (_, prompt) => {
+    const group = world([2]);
+    group.ask("kept", prompt(0), { maxTokens: 100 });
+    group.run();
+    const ends = Array.from({ length: 1100 }, (__, i) => {
+      const heard = group.ask(`r${i}`, prompt(i), { maxTokens: 0 });
+      group.run();
+      return heard.length;
+    });
+    const next = group.ask("next", [...PROMPT, 3], { maxTokens: 4 });
+    group.run();
+    for (const member of group.members) member.leave(OVER);
+    expect([new Set(ends), tokensOf(next).length, group.parted]).toEqual([new Set([2]), 4, []]);
+  },
+);
+
 test("an answer that one split began goes on in another, and on one machine", () => {
   const asked = { sampling: { seed: 5, presencePenalty: 0.5 }, maxTokens: 20, logprobs: 0 };
   const alone = world(undefined);

@@ -51,6 +51,7 @@ export class Joined {
       nbytesOf: (sequence) => this.#stage.nbytesOf(sequence),
       nowMs: () => clock.nowMs(),
       send: (order) => {
+        if (this.#over) return;
         this.#listen();
         this.#member.start(order);
       },

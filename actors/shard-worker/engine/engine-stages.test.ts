@@ -22,6 +22,9 @@ class Machines implements Computer {
     const ports = { stages, window: undefined, send: () => {}, nbytesOf: () => 1, nowMs: () => 0 };
     this.#pipeline = new Pipeline(ports);
   }
+  get full() {
+    return this.#pipeline.full;
+  }
   begin() {
     return this.#pipeline.begin();
   }

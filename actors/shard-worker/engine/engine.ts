@@ -118,7 +118,7 @@ export class Engine {
    * model. false: there was nothing to do, or enough is under way.
    */
   step(): boolean {
-    const request = this.#nextInTurn();
+    const request = this.#computer.full ? undefined : this.#nextInTurn();
     if (!request) return false;
     try {
       this.#working.add(request);

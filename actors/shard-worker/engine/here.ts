@@ -17,6 +17,7 @@ export interface HerePorts {
 
 export class Here implements Computer {
   readonly stages = 1;
+  readonly full = false;
   readonly #ports: HerePorts;
   readonly #relieve: () => void;
 

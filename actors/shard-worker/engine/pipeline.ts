@@ -2,8 +2,9 @@
  * Units of work computed by the layers of several machines in a row, as their last one sees it: it says what all of them do, in one
  * order, and holds sequences as they will be when all that is under way has been computed.
  */
-import type { Pass, SequenceOperation } from "#protocol/pass";
+import type { Pass, SequenceFeed, SequenceOperation } from "#protocol/pass";
 import { problemOf } from "#protocol/problem";
+import type { Wanted } from "../models/model.ts";
 import type { Computer, Done, Outcome, Unit } from "./computer.ts";
 import { type Awaited, Patience } from "./patience.ts";
 import type { TokenSequence } from "./sequence.ts";
@@ -23,6 +24,12 @@ export interface PipelinePorts {
   readonly nowMs: () => number;
 }
 
+/**
+ * Operations that wait for a pass before they get one to themselves: half of what a pass may carry, so that those which come while that
+ * one is under way have room in the next.
+ */
+const OPERATIONS_WAITING_MAX = 512;
+
 interface Pending extends Awaited {
   /** Ids of the unit's sequences, in its order. */
   readonly sequences: readonly number[];
@@ -38,6 +45,8 @@ export class Pipeline implements Computer {
   readonly #ops: SequenceOperation[] = [];
   #passes = 0;
   #sequences = 0;
+  /** The pass of operations alone that is under way. */
+  #flushed: number | undefined;
 
   constructor(ports: PipelinePorts) {
     this.#ports = ports;
@@ -54,12 +63,17 @@ export class Pipeline implements Computer {
     return this.#patience.of(this.#pending.values());
   }
 
+  /** Operations wait for those that are under way by themselves, as many as get a pass to themselves. */
+  get full(): boolean {
+    return this.#ops.length >= OPERATIONS_WAITING_MAX;
+  }
+
   begin(): StagedSequence {
     return new StagedSequence({
       window: this.#ports.window,
       nbytesOf: this.#ports.nbytesOf,
       freshId: () => this.#sequences++,
-      say: (op) => void this.#ops.push(op),
+      say: (op) => this.#say(op),
     });
   }
 
@@ -71,12 +85,7 @@ export class Pipeline implements Computer {
       const position = sequence.feed(tokens);
       return { sequence: id, position, count: tokens.length, tokens: [...tokens] };
     });
-    const number = this.#passes++;
-    const sequences = staged.map(({ sequence }) => sequence);
-    const tokens = staged.reduce((sum, { count }) => sum + count, 0);
-    const sentMs = this.#ports.nowMs();
-    this.#pending.set(number, { sequences, isChunk: wanted !== "last", tokens, sentMs, done });
-    this.#ports.send({ number, ops: this.#ops.splice(0), feeds: staged, wanted });
+    this.#send(staged, wanted, done);
   }
 
   /** A pass has been through all stages; `tookMs` is the time of this one. */
@@ -84,12 +93,46 @@ export class Pipeline implements Computer {
     const pending = this.#pending.get(number);
     if (!pending) return;
     this.#pending.delete(number);
+    if (number === this.#flushed) this.#flushed = undefined;
+    this.#flush();
     const { sequences, sentMs, done } = pending;
     this.#patience.came(pending, this.#ports.nowMs() - sentMs);
     done(
       sequences.map((sequence) => outcomeOf(sequence, ran)),
       tookMs * this.stages,
     );
+  }
+
+  /** Answers the number of the pass. */
+  #send(feeds: readonly SequenceFeed[], wanted: Wanted, done: Done): number {
+    const number = this.#passes++;
+    const sequences = feeds.map(({ sequence }) => sequence);
+    const tokens = feeds.reduce((sum, { count }) => sum + count, 0);
+    const sentMs = this.#ports.nowMs();
+    this.#pending.set(number, { sequences, isChunk: wanted !== "last", tokens, sentMs, done });
+    this.#ports.send({ number, ops: this.#ops.splice(0), feeds: [...feeds], wanted });
+    return number;
+  }
+
+  #say(op: SequenceOperation): void {
+    if (op.type === "dispose" && this.#unsay(op.sequence)) return;
+    this.#ops.push(op);
+    this.#flush();
+  }
+
+  /** Takes back what no stage has heard of this sequence, if that is all there is and no other was begun from it. */
+  #unsay(sequence: number): boolean {
+    const ops = this.#ops;
+    const isNew = ops.some((op) => op.type === "fork" && op.sequence === sequence);
+    if (!isNew || ops.some((op) => op.type === "fork" && op.from === sequence)) return false;
+    ops.splice(0, ops.length, ...ops.filter((op) => op.sequence !== sequence));
+    return true;
+  }
+
+  /** Requests for which nothing is computed have operations but no pass: without end they would be more than one pass can carry. */
+  #flush(): void {
+    if (this.#flushed !== undefined || !this.full) return;
+    this.#flushed = this.#send([], "last", () => {});
   }
 }
 
