@@ -4,7 +4,7 @@ import { Address, NodeId } from "./ids.ts";
 import { type InboxMessage, inbox } from "./message.ts";
 import { ModelShape } from "./model-shape.ts";
 import { ProblemBody } from "./problem.ts";
-import { LayerRange, ShardFacts } from "./shard.ts";
+import { KvQuant, LayerRange, ShardFacts } from "./shard.ts";
 
 /** As many as a group has. */
 const STAGES_MAX = 64;
@@ -28,6 +28,14 @@ export const PlacementWish = t.Object({
 });
 export type PlacementWish = Static<typeof PlacementWish>;
 
+/** How the model is computed: decided once, by whose user asked first, so that all of its machines compute alike, also later ones. */
+export const PlacementSettings = t.Object({
+  kvQuant: KvQuant,
+  /** Tokens of context to allow; absent: the model's own maximum. */
+  contextLength: t.Optional(t.Integer({ minimum: 1 })),
+});
+export type PlacementSettings = Static<typeof PlacementSettings>;
+
 /** Layers of the model on one machine. */
 export const Stage = t.Object({
   node: NodeId,
@@ -45,6 +53,7 @@ export const PlacedInstance = t.Object({
   /** Of the checkpoint: the same on every machine of it. */
   digest: t.String({ maxLength: 128 }),
   wish: PlacementWish,
+  settings: PlacementSettings,
   epoch,
   state: t.Union([t.Literal("loading"), t.Literal("ready"), t.Literal("draining"), t.Literal("failed")]),
   /** In the order of their layers. */
@@ -70,8 +79,8 @@ export type HeldStage = Static<typeof HeldStage>;
 
 /** The actor `<NodeId>/placement` of each member; only that of who leads does something. */
 export const Placement = inbox("Placement", {
-  /** Answered by `Placed` once the home agreed, before anything is loaded, or by `Refused`. */
-  Place: { model, wish: PlacementWish },
+  /** Answered by `Placed` once the home agreed, before anything is loaded, or by `Refused`. `settings` are those of a model that stands already, where it does. */
+  Place: { model, wish: PlacementWish, settings: PlacementSettings },
   /** Answered by `Released` when its memory is free, or by `Refused`. */
   Release: { model, now: t.Boolean() },
   /** All that the sender holds, whenever that is another; `heard` is how far it knows the log. */

@@ -150,3 +150,29 @@ test("a machine with another copy, and one without any, take no part and are nam
     ),
   ]);
 });
+
+test("how much of a context is kept, and how, is decided once: it counts, stands in the log, and stays", async () => {
+  const long = { ...checkpoint, shape: { ...checkpoint.shape, contextLength: 4_000_000 } };
+  const homes = [new World("a", "b"), new World("a", "b")] as const;
+  for (const { machines } of homes)
+    for (const machine of machines.values()) Object.assign(machine, { has: long, freeBytes: 2e9 });
+  const [floats, bytes] = homes;
+  const alone = { strategy: "single" } as const;
+  const refused = await floats.place(alone, { kvQuant: "f16", contextLength: 2_000_000 });
+  const settings = { kvQuant: "q8", contextLength: 2_000_000 } as const;
+  await bytes.place(alone, settings);
+  const before = bytes.instances[0];
+  await bytes.is(before?.stages[0]?.node ?? "", "dead");
+  const after = bytes.instances[0];
+  expect({
+    refused,
+    before: before?.settings,
+    after: after?.settings,
+    epochs: [before?.epoch, after?.epoch],
+  }).toEqual({
+    refused: expect.stringContaining("no plan fits m with a context of 2000000"),
+    before: settings,
+    after: settings,
+    epochs: [1, 3],
+  });
+});

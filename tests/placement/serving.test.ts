@@ -15,6 +15,7 @@ const loading: PlacedInstance = {
   model: "m",
   digest: "d",
   wish: {},
+  settings: { kvQuant: "f16" },
   epoch: 1,
   state: "loading",
   stages: [

@@ -116,8 +116,11 @@ export class World {
     await this.settle();
   }
 
-  async place(wish: PlacedInstance["wish"] = {}): Promise<unknown> {
-    const answer = this.#coordinator.place("a" as NodeId, { model: MODEL, wish }).then(
+  async place(
+    wish: PlacedInstance["wish"] = {},
+    settings: PlacedInstance["settings"] = { kvQuant: "f16" },
+  ): Promise<unknown> {
+    const answer = this.#coordinator.place("a" as NodeId, { model: MODEL, wish, settings }).then(
       ({ notes }) => notes,
       (error: unknown) => (error as Error).message,
     );
@@ -193,7 +196,6 @@ export class World {
         this.said.push(`${node} ends`);
         this.machine(node).held.splice(0);
       },
-      kvBytes: 2,
       troubled: (why) => this.said.push(why),
     });
   }

@@ -26,6 +26,7 @@ const place = (more: Partial<Extract<InstanceCommand, { does: "place" }>> = {}):
   model: "m",
   digest: "d",
   wish: {},
+  settings: { kvQuant: "f16" },
   stages: halves,
   after: 0,
   ...more,

@@ -2,7 +2,6 @@
 
 import { type ApiGatewayOptions, apiGateway } from "#actors/api-gateway/index";
 import type { Generate, ModelListing } from "#actors/api-gateway/ports";
-import { KV_BYTES } from "#actors/planner/home";
 import type { Clock } from "#actors/runtime/clock";
 import type { Plan } from "#actors/runtime/supervision-tree";
 import { ActorSystem } from "#actors/runtime/system";
@@ -201,8 +200,8 @@ const shardOptions = ({ contextLength, kvQuant }: NodeOptions): Pick<Shard, "con
 /** What placing models over machines has to know of this one. */
 const placing = (options: NodeOptions) => ({
   find: options.findModel,
-  shard: shardOptions(options),
-  kvBytes: KV_BYTES[options.kvQuant ?? "f16"],
+  // Where nobody says: what a CPU keeps by itself. Left open, each machine would take what its device likes best.
+  settings: { kvQuant: "f16", ...shardOptions(options) } as const,
 });
 
 /** Those who want to hear that something is another. */

@@ -1,5 +1,5 @@
 /** Which machines hold which layers: the planner's choice among those that have the very same checkpoint. Pure. */
-import { DEFAULT_WISH, type Home, type Machine, type Wish } from "#actors/planner/home";
+import { DEFAULT_WISH, type Home, KV_BYTES, type Machine, type Wish } from "#actors/planner/home";
 import { homeOf, type Known } from "#actors/planner/home-of";
 import { balanced } from "#actors/planner/placement/balance";
 import type { Placement } from "#actors/planner/placement/placement";
@@ -7,7 +7,7 @@ import type { Prediction } from "#actors/planner/placement/predict";
 import { type Plans, plan, type Rejection } from "#actors/planner/plan";
 import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
-import type { CheckpointView, PlacementWish, Stage } from "#protocol/placement";
+import type { CheckpointView, PlacementSettings, PlacementWish, Stage } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 import { leftOutWords, nothingFits, reasonOf } from "./rejections.ts";
 
@@ -27,7 +27,7 @@ export interface Question {
   readonly freed: ReadonlyMap<NodeId, number>;
   /** Fewer machines than were wished for are better than none: the model was ready before. */
   readonly again: boolean;
-  readonly kvBytes: number;
+  readonly settings: PlacementSettings;
 }
 
 export interface Choice {
@@ -64,6 +64,7 @@ export function choose(question: Question): Choice {
     home,
     notes,
     reference,
+    settings: question.settings,
     others: all.machines.filter(({ node }) => isOther(looked.get(node), digest)).map(({ name }) => name),
   });
 }
@@ -93,10 +94,10 @@ function tries({ nodes, minimumNodes = nodes?.length ?? 1, strategy }: Placement
   ];
 }
 
-const wishOf = ({ shape }: CheckpointView, { kvBytes }: Question, { streams, minimumNodes }: Try): Wish => ({
+const wishOf = ({ shape }: CheckpointView, { settings }: Question, { streams, minimumNodes }: Try): Wish => ({
   ...DEFAULT_WISH,
-  context: contextOf(shape),
-  kvBytes,
+  context: contextOf(shape, settings),
+  kvBytes: KV_BYTES[settings.kvQuant],
   streams,
   minimumNodes,
 });
@@ -111,8 +112,11 @@ const plansFor = (
   return asked.strategies.map((each) => plan(reference.shape, home, wish, each));
 };
 
-const contextOf = ({ contextLength = DEFAULT_WISH.context }: CheckpointView["shape"]): number =>
-  Math.min(DEFAULT_WISH.context, contextLength);
+/** What is asked for, as far as the model goes; where nobody says, what most conversations need. */
+const contextOf = (
+  { contextLength: most = Number.POSITIVE_INFINITY }: CheckpointView["shape"],
+  { contextLength = DEFAULT_WISH.context }: PlacementSettings,
+): number => Math.min(contextLength, most);
 
 function checkNames({ nodes: named = [] }: PlacementWish, nodes: readonly NodeView[]): void {
   for (const name of named)
@@ -195,6 +199,7 @@ const stagesOf = (placement: Placement, home: Home): readonly Stage[] =>
 interface Nothing {
   readonly model: string;
   readonly reference: CheckpointView;
+  readonly settings: PlacementSettings;
   readonly plans: readonly Plans[];
   readonly home: Home;
   readonly notes: readonly string[];
@@ -202,7 +207,7 @@ interface Nothing {
   readonly others: readonly string[];
 }
 
-function nothing({ model, reference, plans, home, notes, others }: Nothing): Problem {
+function nothing({ model, reference, settings, plans, home, notes, others }: Nothing): Problem {
   // Where machines are too few, memory need not be.
   const isShort = (each: Rejection) => each.type !== "home" || each.shortBytes > 0;
   const reasons = plans.flatMap(({ rejected }) =>
@@ -210,5 +215,11 @@ function nothing({ model, reference, plans, home, notes, others }: Nothing): Pro
   );
   const closest = plans.find((each) => each.closest)?.closest;
   const rejected = [...new Set([...reasons, ...notes])];
-  return nothingFits(model, contextOf(reference.shape), { rejected, others, ...(closest && { closest }) });
+  return nothingFits(model, contextOf(reference.shape, settings), {
+    rejected,
+    others,
+    ...(closest && { closest }),
+    less: (context) =>
+      `exo serve --ctx ${context} on the machine that is asked, or runtime.context in its exo.yaml`,
+  });
 }

@@ -44,13 +44,13 @@ export class Coordinator {
   }
 
   /** Throws Problem. */
-  async place(asker: NodeId, { model, wish }: Pick<Of<"Placement.Place">, "model" | "wish">) {
+  async place(asker: NodeId, { model, wish, settings }: Omit<Of<"Placement.Place">, "type">) {
     this.#requireLead();
     const known = this.#instances.find((each) => each.model === model);
     if (known && known.state !== "failed") return standing(known, wish);
     const under = this.#deciding.get(model);
     if (under) return await under;
-    const made = this.#place(asker, { model, wish, ...(known && { failed: known }) });
+    const made = this.#place(asker, { model, wish, settings, ...(known && { failed: known }) });
     this.#deciding.set(model, made);
     return await made.finally(() => this.#deciding.delete(model));
   }
@@ -102,13 +102,13 @@ export class Coordinator {
 
   async #place(
     asker: NodeId,
-    { model, wish, failed }: { model: string; wish: PlacementWish; failed?: PlacedInstance },
+    { failed, ...asked }: Omit<Of<"Placement.Place">, "type"> & { failed?: PlacedInstance },
   ): Promise<Answer<"PlacementReply.Placed">> {
     const { agreed, clock } = this.#ports;
-    const wanted = { model, wish, asker, barred: this.#bars.now, again: false };
+    const wanted = { ...asked, asker, barred: this.#bars.now, again: false };
     const { stages, digest, notes } = await decided(this.#ports, wanted);
     const id = failed?.id ?? clock.freshId();
-    const place = { type: "instance", does: "place", id, model, digest, wish } as const;
+    const place = { type: "instance", does: "place", id, digest, ...asked } as const;
     const { index } = await agreed().propose({ ...place, stages: [...stages], after: failed?.epoch ?? 0 });
     return PlacementReply.Placed({ id, epoch: index, notes: [...notes] });
   }

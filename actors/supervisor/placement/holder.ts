@@ -17,8 +17,8 @@ export interface HolderPorts extends Omit<InstancePorts, "ended" | "lost" | "sel
   readonly agreed: () => Agreed;
   /** Whether there is a link to that machine, this one included; a new link is another. */
   readonly linkTo: (node: NodeId) => unknown;
-  /** What a worker is to load, checked against the digest. Throws Problem. */
-  readonly shardOf: (model: string, digest: string) => Promise<Shard>;
+  /** What a worker is to load of a placement, checked against its digest. Throws Problem. */
+  readonly shardOf: (record: PlacedInstance) => Promise<Shard>;
   /** Readies what a new worker needs; throws Problem. */
   readonly prepare: () => Promise<void>;
   /** What this machine holds is another. */
@@ -90,7 +90,8 @@ export class Holder {
     await Promise.all([...this.#held.keys()].map((id) => this.#end(id, true)));
   }
 
-  #hold({ id, epoch, model, digest, stages }: PlacedInstance, { layers }: Stage): void {
+  #hold(record: PlacedInstance, { layers }: Stage): void {
+    const { id, epoch, stages } = record;
     const known = this.#held.get(id);
     if (known?.epoch === epoch || (this.#ended.get(id) ?? 0) >= epoch) return;
     const before = known ? this.#end(id, true) : undefined;
@@ -104,7 +105,7 @@ export class Holder {
       lost: (worker, problem) => lost(worker, problem, isStopped(this.#ports.agreed(), id)),
       shard: async () => {
         await before;
-        const shard = await shardOf(model, digest);
+        const shard = await shardOf(record);
         await prepare();
         return stages.length > 1 ? { ...shard, layers } : shard;
       },

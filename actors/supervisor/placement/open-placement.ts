@@ -5,9 +5,13 @@ import { readCheckpoint } from "#actors/shard-worker/weights/checkpoint";
 import type { NodeView } from "#protocol/cluster";
 import type { Address, NodeId } from "#protocol/ids";
 import type { LinkView } from "#protocol/node";
-import { Placement, type PlacementMessage, PlacementReply } from "#protocol/placement";
+import {
+  Placement,
+  type PlacementMessage,
+  PlacementReply,
+  type PlacementSettings,
+} from "#protocol/placement";
 import { Problem, type ProblemBody, problemBody } from "#protocol/problem";
-import type { Shard } from "#protocol/shard";
 import type { Cluster } from "../cluster/ports.ts";
 import type { InstancePorts } from "../instance/instance.ts";
 import { machinePorts } from "./asking.ts";
@@ -20,11 +24,9 @@ export interface PlacementOptions extends Pick<InstancePorts, "startWorker"> {
   readonly links: () => readonly LinkView[];
   /** A model on this machine's disk; nothing is fetched. Throws Problem. */
   readonly find: (model: string) => Promise<Own>;
-  /** What a worker is told beside where the model lies. */
-  readonly shard: Pick<Shard, "contextLength" | "kvQuant">;
+  /** Of models that are asked for here; each is then computed so by all of its machines. */
+  readonly settings: PlacementSettings;
   readonly prepare: () => Promise<void>;
-  /** Bytes of one kept value of keys or values. */
-  readonly kvBytes: number;
   /** What `states` tells is another. */
   readonly changed: () => void;
   /** Requests on that worker get no answer any more. */
@@ -85,13 +87,13 @@ function coordinatorOf(
   system: ActorSystem,
   boss: Address,
   cluster: Cluster,
-  { links, kvBytes, troubled }: PlacementOptions,
+  { links, troubled }: PlacementOptions,
 ): Coordinator {
   const { clock, trace } = system;
   const known = async () => ({ nodes: await cluster.nodes(), links: links() });
   const agreed = () => cluster.agreed;
   const asked = machinePorts(system, boss);
-  return new Coordinator(cluster.self, { ...asked, clock, trace, agreed, known, kvBytes, troubled });
+  return new Coordinator(cluster.self, { ...asked, clock, trace, agreed, known, troubled });
 }
 
 function holderOf(system: ActorSystem, stages: Address, cluster: Cluster, options: PlacementOptions): Holder {
@@ -103,11 +105,11 @@ function holderOf(system: ActorSystem, stages: Address, cluster: Cluster, option
     stages,
     agreed: () => cluster.agreed,
     linkTo: (node) => node === self || cluster.link(node),
-    shardOf: async (model, digest) => {
+    shardOf: async ({ model, digest, settings }) => {
       const own = await options.find(model);
       const view = await checkpointView(own);
       if (view.digest !== digest) throw otherCheckpoint(own);
-      return { model, path: own.path, ...options.shard };
+      return { model, path: own.path, ...settings };
     },
   });
 }
@@ -122,7 +124,7 @@ interface Around {
 
 function servingPorts(
   { system, boss, cluster, sight, holder }: Around,
-  { find, lost }: PlacementOptions,
+  { find, lost, settings }: PlacementOptions,
 ): ServingPorts {
   const { self } = cluster;
   const ask = (leader: NodeId, question: PlacementMessage, ms: number) =>
@@ -137,7 +139,7 @@ function servingPorts(
     nameOf: sight.nameOf,
     own: (model) => find(model).catch(ifNotHere),
     fits: (path) => readCheckpoint(path).facts.weightBytes + SPARE_BYTES <= freeMemory(),
-    place: (leader, model, wish) => ask(leader, Placement.Place({ model, wish }), PLACE_MS),
+    place: (leader, model, wish) => ask(leader, Placement.Place({ model, wish, settings }), PLACE_MS),
     release: (leader, model, now) => ask(leader, Placement.Release({ model, now }), RELEASE_MS),
     stateOf: (instance) => holder.stateOf(instance),
     abandon: (instance) => holder.abandon(instance),

@@ -142,13 +142,13 @@ export class Placed {
     const before = this.#record;
     if (!before) throw new Problem("unavailable", "the model was stopped");
     const { self: asker, bars, agreed } = this.#ports;
-    const { id, model, wish, epoch: after } = before;
-    const wanted = { model, wish, asker, barred: bars.now, before, again: wasReady };
+    const { id, model, wish, settings, epoch: after } = before;
+    const wanted = { model, wish, settings, asker, barred: bars.now, before, again: wasReady };
     const choice = await decided(this.#ports, wanted).catch((error: unknown) => {
       throw because(problem, error);
     });
     const { digest, stages } = choice;
-    const place = { type: "instance", does: "place", id, model, wish, after } as const;
+    const place = { type: "instance", does: "place", id, model, wish, settings, after } as const;
     await agreed().propose({ ...place, digest, stages: [...stages] });
   }
 

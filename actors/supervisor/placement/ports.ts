@@ -17,8 +17,6 @@ export interface CoordinatorPorts {
   readonly look: (node: NodeId, model: string) => Promise<CheckpointView>;
   readonly join: (node: NodeId, joining: Fields<"Stages.Join">) => Promise<void>;
   readonly end: (node: NodeId, ending: Fields<"Stages.End">) => Promise<void>;
-  /** Of one kept value of keys or values. */
-  readonly kvBytes: number;
   readonly trace: Trace | undefined;
   /** For the log: what nobody waits for. */
   readonly troubled: (why: string) => void;

@@ -50,19 +50,21 @@ interface Nothing {
   readonly rejected: readonly string[];
   /** Machines whose copy is another one. */
   readonly others?: readonly string[];
+  /** How the user asks for less context; absent: by a flag of the command. */
+  readonly less?: (context: number) => string;
 }
 
 export function nothingFits(
   model: string,
   context: number,
-  { closest, rejected, others = [] }: Nothing,
+  { closest, rejected, others = [], less = (context) => `--ctx ${context}` }: Nothing,
 ): Problem {
   const alike = `make the copies alike: exo rm ${model} and exo pull ${model} on ${others.map(cell).join(" and ")}`;
   const remedy =
     others.length > 0
       ? alike
       : closest
-        ? `it would fit with less context: --ctx ${closest.context}`
+        ? `it would fit with less context: ${less(closest.context)}`
         : "free memory (exo ps, exo stop), add a machine (exo invite), or choose a smaller model or quantisation";
   const why = rejected.length > 0 ? `: ${rejected.join("; ")}` : "";
   return new Problem("doesNotFit", `no plan fits ${model} with a context of ${context}${why}`, { remedy });

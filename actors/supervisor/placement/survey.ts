@@ -5,7 +5,7 @@ import type { Known } from "#actors/planner/home-of";
 import { shardBytes } from "#actors/planner/memory-estimate";
 import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
-import type { PlacedInstance, PlacementWish } from "#protocol/placement";
+import type { PlacedInstance, PlacementSettings, PlacementWish } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 import { type Choice, choose, type Looked } from "./choose.ts";
 import type { CoordinatorPorts } from "./ports.ts";
@@ -13,6 +13,7 @@ import type { CoordinatorPorts } from "./ports.ts";
 export interface Wanted {
   readonly model: string;
   readonly wish: PlacementWish;
+  readonly settings: PlacementSettings;
   readonly asker: NodeId;
   readonly barred: ReadonlyMap<NodeId, string>;
   /** What it replaces; absent for a model that is placed for the first time. */
@@ -26,15 +27,15 @@ const LOOK_EVERY_MS = 250;
 
 /** Throws Problem as `choose` does. */
 export async function decided(ports: CoordinatorPorts, wanted: Wanted): Promise<Choice> {
-  const { clock, known, kvBytes } = ports;
-  const { model, wish, asker, barred, again } = wanted;
+  const { clock, known } = ports;
+  const { model, wish, settings, asker, barred, again } = wanted;
   const untilMs = clock.nowMs() + SETTLED_MS;
   for (;;) {
     const home = await known();
     const looked = await surveyed(ports, home.nodes, wanted);
     try {
       const freed = freedBy(wanted.before, looked);
-      return choose({ model, wish, known: home, looked, asker, barred, freed, again, kvBytes });
+      return choose({ model, wish, known: home, looked, asker, barred, freed, again, settings });
     } catch (error) {
       const isEarly = error instanceof Problem && error.kind === "doesNotFit" && !isSettled(home, wish);
       if (!isEarly || clock.nowMs() > untilMs) throw error;
