@@ -27,9 +27,14 @@ export type ModelState = Static<typeof ModelState>;
 export const Supervisor = inbox("Supervisor", {
   /**
    * Answered by `Acquired` once the model is loaded, or by `Refused`. `wish`: on these machines of the home. `lost`: a worker that
-   * failed whoever asks; another one is meant.
+   * failed whoever asks; another one is meant. `resumes`: for an answer that was under way; nothing is fetched for it.
    */
-  Acquire: { model: t.String(), wish: t.Optional(PlacementWish), lost: t.Optional(Address) },
+  Acquire: {
+    model: t.String(),
+    wish: t.Optional(PlacementWish),
+    lost: t.Optional(Address),
+    resumes: t.Optional(t.Boolean()),
+  },
   /** Answered by `Stopped` or `Refused`; answers under way end first, unless `now`. */
   Stop: { model: t.String(), now: t.Optional(t.Boolean()) },
   /** Answered by `Models`. */

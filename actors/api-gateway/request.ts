@@ -171,6 +171,7 @@ export class Request {
       const question = Supervisor.Acquire({
         model: this.#generation.model,
         ...(this.#lost && { lost: this.#lost }),
+        ...(this.#tries > 0 && { resumes: true }),
       });
       const waitMs = this.#attempts.count > 0 ? REACQUIRE_MS : ACQUIRE_MS;
       const answer = await system.ask<SupervisorReply>(supervisor, question, self, waitMs);

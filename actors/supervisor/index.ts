@@ -6,39 +6,44 @@ import type { Shard } from "#protocol/shard";
 import type { ShardWorkerReply } from "#protocol/shard-worker";
 import { type ModelState, type SupervisorMessage, SupervisorReply } from "#protocol/supervisor";
 import { Instance, type InstancePorts } from "./instance/instance.ts";
+import type { Across } from "./placement/across.ts";
 import type { Acquiring, Serving } from "./placement/serving.ts";
 
 /** What the Supervisor needs beside the ports of its instances. */
 export interface SupervisorPorts extends Omit<InstancePorts, "ended"> {
-  /** The shard for a user's name of a model; throws Problem `notFound` with the nearest name. */
-  readonly resolve: (model: string) => Promise<Shard>;
+  /** The shard for a user's name of a model, which `mayFetch` brings here; throws Problem `notFound` with the nearest name. */
+  readonly resolve: (model: string, mayFetch: boolean) => Promise<Shard>;
   /** Readies what a new worker needs; throws Problem. */
   readonly prepare: () => Promise<void>;
   /** Where that model lies on this machine; nothing is fetched. Throws Problem when it is not here. */
   readonly locate: (model: string) => Promise<string>;
-  /** Models that several machines hold; undefined in an exo that works alone, and while it starts. */
-  readonly across?: () => Serving | undefined;
+  /** Models that several machines hold; absent in an exo that works alone. */
+  readonly across?: Across;
 }
 
 /** Models that may be held at once: beyond this a machine is misconfigured rather than busy. */
 const MODELS_MAX = 64;
 
+interface Asked extends Omit<Acquiring, "isHeld"> {
+  readonly resumes?: boolean;
+}
+
 export function supervisor(ports: SupervisorPorts): Behaviour<SupervisorMessage | ShardWorkerReply> {
   /** By path, so that two names of one checkpoint share one worker. */
   const instances = new Map<string, Instance>();
 
-  async function acquire(asked: Omit<Acquiring, "isHeld">): Promise<AnyMessage> {
+  async function acquire({ resumes = false, ...asked }: Asked): Promise<AnyMessage> {
     const { model } = asked;
     const isHeld = (name: string) => instances.has(name) || byName(name) !== undefined;
-    const shared = await acrossOf(ports, asked)?.acquire({ ...asked, isHeld });
+    const shared = await (await acrossOf(ports.across, asked, isHeld))?.acquire({ ...asked, isHeld });
     if (shared) giveUp(byName(model));
-    return SupervisorReply.Acquired({ model, ...(shared ?? (await (await named(model)).ready())) });
+    return SupervisorReply.Acquired({ model, ...(shared ?? (await (await named(model, !resumes)).ready())) });
   }
 
   /** A model that was given by path goes on by the short name it is listed under, where nothing else has that name. */
-  async function named(model: string): Promise<Instance> {
+  async function named(model: string, mayFetch: boolean): Promise<Instance> {
     try {
-      const shard = await ports.resolve(model);
+      const shard = await ports.resolve(model, mayFetch);
       if (!instances.has(shard.path)) await ports.prepare();
       return instanceOf(shard);
     } catch (error) {
@@ -66,7 +71,8 @@ export function supervisor(ports: SupervisorPorts): Behaviour<SupervisorMessage 
   }
 
   async function stop(model: string, now: boolean): Promise<AnyMessage> {
-    if (await ports.across?.()?.stop(model, now)) return SupervisorReply.Stopped({ model });
+    const across = byName(model) ? ports.across?.serving : await ports.across?.settled();
+    if (await across?.stop(model, now)) return SupervisorReply.Stopped({ model });
     const held = byName(model) ?? instances.get((await ports.locate(model).catch(ifUnknown)) ?? "");
     if (!held) throw new Problem("notFound", `${model} is not loaded`, { remedy: "`exo ps` lists what is" });
     await held.stop(now);
@@ -75,7 +81,7 @@ export function supervisor(ports: SupervisorPorts): Behaviour<SupervisorMessage 
 
   const list = (): ModelState[] => [
     ...[...instances.values()].map((instance) => instance.state()),
-    ...(ports.across?.()?.states() ?? []),
+    ...(ports.across?.serving?.states() ?? []),
   ];
 
   return ({ message, from, reply }) => {
@@ -99,9 +105,13 @@ function giveUp(own: Instance | undefined): void {
   if (own?.state().requests === 0) void own.stop(false);
 }
 
-/** Throws Problem where machines are wished for, and there are none. */
-function acrossOf({ across }: SupervisorPorts, { wish }: Pick<Acquiring, "wish">): Serving | undefined {
-  const serving = across?.();
+/** Undefined where this machine is to hold the model by itself: what it holds already waits for nobody. Throws Problem. */
+async function acrossOf(
+  across: Across | undefined,
+  { model, wish }: Pick<Acquiring, "model" | "wish">,
+  isHeld: Acquiring["isHeld"],
+): Promise<Serving | undefined> {
+  const serving = !wish && isHeld(model) ? across?.serving : await across?.settled();
   if (wish && !serving) throw alone();
   return serving;
 }

@@ -10,6 +10,7 @@ import { type ShardWorker, ShardWorkerReply } from "#protocol/shard-worker";
 import { Supervisor } from "#protocol/supervisor";
 import { supervisor } from "./index.ts";
 import type { WorkerProcess } from "./instance/workers.ts";
+import { Across, type Part } from "./placement/across.ts";
 
 const facts = {
   architecture: "llama",
@@ -22,13 +23,17 @@ const facts = {
 };
 
 /** Workers that load at once; a test kills them by hand. */
-function house(load: (order: ReturnType<typeof ShardWorker.Load>) => AnyMessage | undefined) {
+function house(
+  load: (order: ReturnType<typeof ShardWorker.Load>) => AnyMessage | undefined,
+  part: () => Part = () => "alone",
+) {
   const system = new ActorSystem("node", systemClock);
   const boss = system.address("supervisor");
   const me = system.address("test");
   const workers: { node: string; kill: (reason: string) => void }[] = [];
   const lost: string[] = [];
   const located: string[] = [];
+  const fetched: string[] = [];
   /** What every worker has to do; tests add and take away. */
   const busy = { requests: 0, idle: () => {} };
   const refusesToStart = { reason: "" };
@@ -69,7 +74,9 @@ function house(load: (order: ReturnType<typeof ShardWorker.Load>) => AnyMessage 
       startWorker,
       changed: () => {},
       lost: (worker, problem) => lost.push(`${worker.replace(/-[0-9a-f]{8}/, "")} ${problem.message}`),
-      resolve: async (model) => {
+      across: new Across({ clock: systemClock, changed: () => () => {} }, part),
+      resolve: async (model, mayFetch) => {
+        if (mayFetch) fetched.push(model);
         if (model === "nope") throw new Problem("notFound", "no model nope");
         return { model, path: `/models/${model}` };
       },
@@ -82,7 +89,7 @@ function house(load: (order: ReturnType<typeof ShardWorker.Load>) => AnyMessage 
   );
   const ask = (message: AnyMessage) =>
     system.ask(boss, message, me, 5000) as Promise<AnyMessage & Record<string, unknown>>;
-  return { ask, workers, lost, located, busy, refusesToStart };
+  return { ask, workers, lost, located, fetched, busy, refusesToStart };
 }
 
 const loads = (order: ReturnType<typeof ShardWorker.Load>) =>
@@ -231,6 +238,42 @@ test("a worker that cannot be started fails the request, and the next one tries 
     },
     second: "SupervisorReply.Acquired",
   });
+});
+
+test("what the home may hold is not loaded here while this machine's part in it is being started", async () => {
+  let part: Part = "notNow";
+  const { ask, workers, fetched } = house(loads, () => part);
+  const answer = ask(Supervisor.Acquire({ model: "m" }));
+  await new Promise((resolve) => setImmediate(resolve));
+  const before = [workers.length, fetched.length];
+  part = "alone";
+  expect({ before, after: (await answer).type, workers: workers.length }).toEqual({
+    before: [0, 0],
+    after: "SupervisorReply.Acquired",
+    workers: 1,
+  });
+});
+
+test("an exo that is being ended loads nothing more, but answers with what it holds", async () => {
+  let part: Part = "alone";
+  const { ask, workers } = house(loads, () => part);
+  await ask(Supervisor.Acquire({ model: "m" }));
+  part = "ending";
+  const answers = [
+    await ask(Supervisor.Acquire({ model: "other", resumes: true })),
+    await ask(Supervisor.Acquire({ model: "m" })),
+  ];
+  expect({ answers: answers.map(({ type, problem }) => problem ?? type), workers: workers.length }).toEqual({
+    answers: [{ kind: "cancelled", message: "this exo is being ended" }, "SupervisorReply.Acquired"],
+    workers: 1,
+  });
+});
+
+test("nothing is fetched for an answer that was under way", async () => {
+  const { ask, fetched } = house(loads);
+  await ask(Supervisor.Acquire({ model: "m" }));
+  await ask(Supervisor.Acquire({ model: "other", resumes: true }));
+  expect(fetched).toEqual(["m"]);
 });
 
 const statesOf = ({ models }: Record<string, unknown>): readonly string[] =>

@@ -100,12 +100,14 @@ test("a part that crashes again and again leaves a machine that serves alone and
     (count) => count > 0,
   );
   const cluster = await lead(home).catch(({ message }: Error) => message);
-  expect({ crashes: crashes.length, told, cluster, left: running(system) }).toEqual({
+  const { serving } = home;
+  expect({ crashes: crashes.length, told, cluster, serving, left: running(system) }).toEqual({
     crashes: 11,
     told: [
       "discovery ended more than 10 times within 60 s, the last time because: planted; this machine serves alone: end exo and start it again",
     ],
     cluster: "this machine's part in its home is not running",
+    serving: "alone",
     left: [],
   });
 });

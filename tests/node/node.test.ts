@@ -1,19 +1,17 @@
 /** Supervisor and gateway are started again when they crash; a node whose crashes go on ends, and says why. */
 import { expect, test } from "bun:test";
 import type { ActorSystem } from "#actors/runtime/system";
-import { nodeOn } from "#actors/supervisor/node/node";
+import { type NodeOptions, nodeOn } from "#actors/supervisor/node/node";
+import { Problem } from "#protocol/problem";
 import { freshFolder } from "../cli/exo.ts";
-import { crash, ground, nodeOptions, until } from "./crashes.ts";
+import { clusterIn, crash, ground, nodeOptions, until } from "./crashes.ts";
 
 const runs = (system: ActorSystem, name: string) => system.counts(system.address(name)) !== undefined;
 
-async function started(folder: string) {
+async function started(folder: string, more: Partial<NodeOptions> = {}) {
   const system = ground();
   const crashes: string[] = [];
-  const node = await nodeOn(
-    system,
-    nodeOptions(folder, (name) => crashes.push(name)),
-  );
+  const node = await nodeOn(system, { ...nodeOptions(folder, (name) => crashes.push(name)), ...more });
   /** Of one chat request: its status and what is wrong. */
   const asked = async () => {
     const answer = await fetch(`${node.url}/v1/completions`, {
@@ -94,6 +92,28 @@ test("a part that crashes again and again ends the node, which says which one an
       "this exo cannot go on: supervisor ended more than 5 times within 60 s, the last time because: planted",
     crashes: 6,
     door: "closed",
+  });
+});
+
+test("a model is not looked for while this machine's part in what the home holds is started again", async () => {
+  using folder = freshFolder();
+  const looked: string[] = [];
+  const { system, node, asked, crashes } = await started(folder.path, {
+    cluster: clusterIn(folder.path, () => {}),
+    resolveModel: async (name) => {
+      looked.push(`${name}, placement ${runs(system, "placement") ? "runs" : "is down"}`);
+      throw new Problem("notFound", "no such model");
+    },
+  });
+  crash(system, "placement");
+  const told = [await asked()];
+  crash(system, "discovery");
+  told.push(await asked());
+  await node.stop();
+  expect({ told, looked, crashes }).toEqual({
+    told: Array(2).fill("404 no such model"),
+    looked: Array(2).fill("m, placement runs"),
+    crashes: ["placement", "discovery"],
   });
 });
 

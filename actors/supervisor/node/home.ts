@@ -25,8 +25,8 @@ export interface Home {
   /** Undefined while they are being started again. */
   readonly pairing: PairingPort | undefined;
   readonly machines: Machines | undefined;
-  /** Models that several machines hold together. */
-  readonly serving: Serving | undefined;
+  /** Models that several machines hold together: `alone` for good, once it could not be kept running. */
+  readonly serving: Serving | "alone" | "notNow";
   /** Calls back when the cluster is another, whichever of its lives it is in. */
   changed(run: () => void): void;
   stop(): Promise<void>;
@@ -106,8 +106,11 @@ class KeptHome implements Home {
     return this.#machines.face;
   }
 
-  get serving(): Serving | undefined {
-    return this.#placement.face?.serving;
+  get serving(): Serving | "alone" | "notNow" {
+    const { face } = this.#placement;
+    // What crashed is there until the pause before the next one is over.
+    if (face && this.#system.counts(this.#system.address("placement"))) return face.serving;
+    return this.#failure ? "alone" : "notNow";
   }
 
   changed(run: () => void): void {

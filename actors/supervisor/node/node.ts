@@ -7,6 +7,7 @@ import type { Plan } from "#actors/runtime/supervision-tree";
 import { ActorSystem } from "#actors/runtime/system";
 import { Trace } from "#actors/runtime/trace";
 import { ApiGateway } from "#protocol/api-gateway";
+import type { NodeOrder, NodeView } from "#protocol/cluster";
 import type { Address } from "#protocol/ids";
 import type { PlacementWish } from "#protocol/placement";
 import { Problem, problemOf } from "#protocol/problem";
@@ -21,6 +22,7 @@ import type { ClusterOptions } from "../cluster/cluster.ts";
 import { type SupervisorPorts, supervisor } from "../index.ts";
 import { DRAIN_MS } from "../instance/instance.ts";
 import { startWorker, type WorkerCommand } from "../instance/workers.ts";
+import { Across, type Part } from "../placement/across.ts";
 import type { Home } from "./home.ts";
 import { keepRunning } from "./keeping.ts";
 import { OwnWorkers } from "./own-workers.ts";
@@ -85,16 +87,15 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
   const watchers = listeners();
   const { loaded, load, stop } = orders(system, boss, me);
   let home: Home | undefined;
+  let part: Part | undefined = cluster ? "notNow" : "alone";
+  const around = { clock: options.clock, changed: watchers.add };
+  const across = new Across(around, () => part ?? home?.serving ?? "alone");
   const openGateway = () =>
     apiGateway(system, gateway, boss, {
       ...options,
       pairing: () => home?.pairing,
       nodes: async () => (await home?.cluster.nodes()) ?? [],
-      orderNode: async (name, order) => {
-        if (!home) throw new Problem("unavailable", "this machine serves alone");
-        const { ordered } = await import("../cluster/orders.ts");
-        return await ordered(home.cluster, name, order);
-      },
+      orderNode: async (name, order) => await orderedIn(home, name, order),
       links: async () => home?.machines?.links ?? [],
       trace: () => system.trace?.entries ?? [],
       measureLinks: async () => await home?.machines?.measure(),
@@ -108,12 +109,7 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
   let served: ReturnType<typeof apiGateway> | undefined;
   const kept = await keepRunning(system, {
     supervisor: {
-      start: models(
-        system,
-        boss,
-        { ...workers, changed: watchers.tell, across: () => home?.serving },
-        options,
-      ),
+      start: models(system, boss, { ...workers, changed: watchers.tell, across }, options),
       stop: () => stop("all", true),
       stopMs: STOP_MS,
     },
@@ -135,15 +131,29 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
         const { openHome } = await import("./home.ts");
         home = await openHome(system, { cluster, modelsFolder, loaded, placement, crashed });
         home?.changed(watchers.tell);
+        part = undefined;
         watchers.tell();
       },
-      stop: async () => await home?.stop(),
+      async stop() {
+        part = "ending";
+        await home?.stop();
+      },
     },
     crashed,
   });
   if (!served) throw new Error("the gateway did not start");
   const { url, generate } = served;
   return { url, generate, load, over: kept.over, stop: kept.stop };
+}
+
+async function orderedIn(
+  home: Home | undefined,
+  name: string,
+  order: NodeOrder,
+): Promise<NodeView | undefined> {
+  if (!home) throw new Problem("unavailable", "this machine serves alone");
+  const { ordered } = await import("../cluster/orders.ts");
+  return await ordered(home.cluster, name, order);
 }
 
 /** How workers of this node are started, and who hears of those that are gone. */
@@ -176,7 +186,7 @@ function models(
     ...given,
     system,
     self: boss,
-    resolve: (model) => shardOf(model, options),
+    resolve: (model, mayFetch) => shardOf(model, mayFetch, options),
     locate: async (model) => (await options.findModel(model)).path,
     startWorker: (node, exited) => workers.start(node, exited, (told) => given.startWorker(node, told)),
   };
@@ -187,8 +197,8 @@ function models(
 }
 
 /** What a worker is to load for a user's name of a model. Throws Problem. */
-async function shardOf(model: string, options: NodeOptions): Promise<Shard> {
-  const { name, path } = await options.resolveModel(model);
+async function shardOf(model: string, mayFetch: boolean, options: NodeOptions): Promise<Shard> {
+  const { name, path } = await (mayFetch ? options.resolveModel(model) : options.findModel(model));
   return { model: name, path, ...shardOptions(options) };
 }
 

@@ -7,6 +7,7 @@ import type { ShardFacts } from "#protocol/shard";
 import type { ModelState } from "#protocol/supervisor";
 import type { Agreed } from "../cluster/agreed.ts";
 import { isStopped } from "./holder.ts";
+import { change, until } from "./until.ts";
 
 export interface Acquiring {
   readonly model: string;
@@ -66,7 +67,6 @@ const LOST_MS = 15_000;
 const STOPPED_MAX = 64;
 /** What the home agreed on is known everywhere within a quarter of a second. */
 const LAG_MS = 500;
-const LOOK_EVERY_MS = 100;
 
 interface Given extends Pick<PlacedInstance, "id" | "epoch"> {
   readonly unwatch: () => void;
@@ -104,7 +104,7 @@ export class Serving {
     if (!placed) return false;
     const answer = await this.#ports.release(await this.#leader(), placed.model, now);
     if (answer.type === "PlacementReply.Refused") throw problemOf(answer.problem);
-    await this.#until(() => !this.#placed(placed.model), LEADER_MS);
+    await until(this.#ports, () => !this.#placed(placed.model), LEADER_MS);
     return true;
   }
 
@@ -180,10 +180,14 @@ export class Serving {
     if (answer.type !== "PlacementReply.Placed") return [];
     const { id, epoch, notes } = answer;
     // The home agreed; this machine hears of it a moment later.
-    await this.#until(() => {
-      const { instances, heard } = this.#ports.agreed();
-      return heard >= epoch || instances.some((each) => each.id === id && each.epoch >= epoch);
-    }, LEADER_MS);
+    await until(
+      this.#ports,
+      () => {
+        const { instances, heard } = this.#ports.agreed();
+        return heard >= epoch || instances.some((each) => each.id === id && each.epoch >= epoch);
+      },
+      LEADER_MS,
+    );
     return notes;
   }
 
@@ -222,7 +226,7 @@ export class Serving {
       if (answer && !isSpurned) return answer;
       if (this.#leaderNow) leaderMs = clock.nowMs();
       if (clock.nowMs() - leaderMs > ORPHANED_MS) return await this.#orphaned(record, own);
-      await this.#change();
+      await change(this.#ports);
     }
   }
 
@@ -268,29 +272,12 @@ export class Serving {
   }
 
   async #leader(): Promise<NodeId> {
-    await this.#until(() => this.#leaderNow !== undefined, LEADER_MS);
+    await until(this.#ports, () => this.#leaderNow !== undefined, LEADER_MS);
     const leader = this.#leaderNow;
     if (leader) return leader;
     throw new Problem("unavailable", "no machine leads this home now: too few of those that vote are up", {
       remedy: "start the others (exo nodes shows which vote)",
     });
-  }
-
-  /** Resolves when it is so, or the time is over. */
-  async #until(isSo: () => boolean, ms: number): Promise<void> {
-    const { clock } = this.#ports;
-    const untilMs = clock.nowMs() + ms;
-    while (!isSo() && clock.nowMs() < untilMs) await this.#change();
-  }
-
-  /** Resolves at the next change, and after a moment in any case. */
-  async #change(): Promise<void> {
-    const { clock, changed } = this.#ports;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const [cancel, end] = [clock.after(LOOK_EVERY_MS, resolve), changed(resolve)];
-    await promise;
-    cancel();
-    end();
   }
 }
 
