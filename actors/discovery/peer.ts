@@ -7,6 +7,7 @@ import type { NodeState } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import { Arrivals } from "./arrivals.ts";
+import { KernelQuestion } from "./kernel-question.ts";
 import { type PeerEffects, peerMachine } from "./peer-machine.ts";
 import { Twins } from "./twins.ts";
 import { Whereabouts } from "./whereabouts.ts";
@@ -55,6 +56,7 @@ export class Peer {
   #linkedMs = Number.NEGATIVE_INFINITY;
   #arrivals: Arrivals;
   readonly #twins = new Twins();
+  readonly #kernel = new KernelQuestion();
   #dialling: AbortController | undefined;
   #pauseMs = DIAL_FIRST_MS;
   /** Where it was heard from just now: dialled before all others. */
@@ -84,6 +86,7 @@ export class Peer {
 
   stop(): void {
     this.#chart.stop();
+    this.#kernel.stop();
     this.#stopDialling();
     this.#drop();
   }
@@ -181,7 +184,7 @@ export class Peer {
     return {
       dial: () => this.#startDialling(),
       rest: () => this.#stopDialling(),
-      probe: () => void this.#probe(),
+      probe: () => this.#probe(),
       ask: () => ask(this.node),
       closeLinks: () => this.#drop(),
       begin: () => {
@@ -213,10 +216,10 @@ export class Peer {
     link.close();
   }
 
-  async #probe(): Promise<void> {
+  #probe(): void {
     const [endpoint] = this.#where.all;
-    const answers = endpoint !== undefined && (await this.#ports.probe(endpoint));
-    this.#chart.send({ type: answers ? "KernelAnswers" : "KernelSilent" });
+    const attempt = async () => endpoint !== undefined && (await this.#ports.probe(endpoint));
+    this.#kernel.ask(this.#ports.clock, attempt, (type) => this.#chart.send({ type }));
   }
 
   #startDialling(): void {

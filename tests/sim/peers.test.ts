@@ -7,6 +7,7 @@ import { endpointOf, SimulatedWire } from "./network.ts";
 import { seeded } from "./random.ts";
 import { VirtualTime } from "./time.ts";
 
+const never = new Promise<boolean>(() => {});
 const NAMES = ["a", "b", "c", "d"] as NodeId[];
 
 class Home {
@@ -14,6 +15,8 @@ class Home {
   readonly random: () => number;
   readonly wire: SimulatedWire;
   readonly peers = new Map<NodeId, Peers>();
+  /** Questions to a kernel of which a packet is lost: a system waits a second before it asks again (RFC 6298). */
+  lostProbes = 0;
   #boots = 0;
 
   constructor(seed: number) {
@@ -28,7 +31,7 @@ class Home {
       self: node,
       clock: this.time.clock(this.random),
       network,
-      probe: ({ host }) => this.wire.probe(node, host as NodeId),
+      probe: ({ host }) => (this.lostProbes-- > 0 ? never : this.wire.probe(node, host as NodeId)),
       linked: (_, link) => {
         link.onReceive = ({ message: untyped, from }) => {
           const message = untyped as DiscoveryMessage;
@@ -116,6 +119,26 @@ describe("members of a home", () => {
       for (const [pair, state] of Object.entries(made.views())) if (state === "dead") dead.add(pair);
     }
     expect([...dead]).toEqual([]);
+  });
+
+  test("take none for dead whose stream stands still while the first packets of a question to its kernel are lost", async () => {
+    const made = await home();
+    made.lostProbes = 2;
+    const [a, b] = ["a", "b"] as [NodeId, NodeId];
+    for (const other of ["c", "d"] as NodeId[]) made.wire.unplug(other);
+    const seen = new Set<string>();
+    made.wire.clog(b, a, 30_000);
+    await made.time.pass(500);
+    made.wire.heal();
+    for (let step = 0; step < 400; step++) {
+      await made.time.pass(10);
+      const state = made.views()["a>b"];
+      if (state) seen.add(state);
+    }
+    expect({ seen: [...seen].toSorted(), after: made.views()["a>b"] }).toEqual({
+      seen: ["suspect", "up"],
+      after: "up",
+    });
   });
 
   test("link anew where only the stream stands still, as TCP waits long after losses, however well the network is", async () => {
