@@ -1,7 +1,9 @@
 /**
  * Whether anybody is called dead who lives, while the machine has far more to do than it can: bun run overload [--minutes 60]
- * [--nodes 5]. Real members, each in a network of its own, beside four times as many burners as there are cores, all of one priority.
- * Linux with user namespaces; the compiled binary. Prints one line of JSON and ends with 1 where somebody was.
+ * [--nodes 5] [--quota 0.4] [--burners 8]. Real members, each in a network of its own, beside four times as many burners as there are
+ * cores, all of one priority. With a quota, members and burners together get so much of one core and no more (cgroups): the overload is
+ * theirs alone, on a machine that others use too. Linux with user namespaces; the compiled binary. Prints one line of JSON and ends with 1
+ * where somebody was.
  */
 import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
@@ -11,6 +13,7 @@ import { compiled, freshFolder } from "../cli/exo.ts";
 import { type Events, follow, type Told } from "./events.ts";
 import { segment } from "./namespaces.ts";
 import { members, type Running, started } from "./processes.ts";
+import { enterQuotaGroup } from "./quota.ts";
 
 const BURNERS_PER_CORE = 4;
 const FORMED_MS = 60_000;
@@ -23,8 +26,16 @@ interface Counts {
   leaderChanges: number;
 }
 
+interface Load {
+  readonly minutes: number;
+  readonly burners: number;
+  /** Cores; undefined leaves them the machine. */
+  readonly quota: number | undefined;
+}
+
 /** Counts from when the home has formed until the minutes are over. */
-async function overload(count: number, minutes: number) {
+async function overload(count: number, { minutes, burners, quota }: Load) {
+  using group = quota === undefined ? undefined : enterQuotaGroup(`exo-overload-${process.pid}`);
   using folder = freshFolder();
   await using stack = new AsyncDisposableStack();
   const net = stack.use(await segment(count));
@@ -55,8 +66,8 @@ async function overload(count: number, minutes: number) {
   }
   await formed(seen, count);
   const seconds = Math.ceil(minutes * 60);
-  const burners = cpus().length * BURNERS_PER_CORE;
   for (let i = 0; i < burners; i++) stack.use(burner(seconds));
+  if (quota !== undefined) group?.bound(quota);
   isCounting = true;
   const [before, beganMs] = [running.map(timesOf), performance.now()];
   while (performance.now() - beganMs < seconds * 1000 && running.every(({ pid }) => isAlive(pid)))
@@ -70,6 +81,8 @@ async function overload(count: number, minutes: number) {
     nodes: count,
     cores: cpus().length,
     burners,
+    quota,
+    ...group?.throttled(),
     minutes: Number((passedMs / 60_000).toFixed(1)),
     ended: running.filter(({ pid }) => !isAlive(pid)).length,
     ...counts,
@@ -122,8 +135,17 @@ function timesOf({ pid }: Running): { readonly runMs: number; readonly waitMs: n
 }
 
 const { values } = parseArgs({
-  options: { minutes: { type: "string", default: "60" }, nodes: { type: "string", default: "5" } },
+  options: {
+    minutes: { type: "string", default: "60" },
+    nodes: { type: "string", default: "5" },
+    quota: { type: "string" },
+    burners: { type: "string", default: String(cpus().length * BURNERS_PER_CORE) },
+  },
 });
-const result = await overload(Number(values.nodes), Number(values.minutes));
+const result = await overload(Number(values.nodes), {
+  minutes: Number(values.minutes),
+  burners: Number(values.burners),
+  quota: values.quota === undefined ? undefined : Number(values.quota),
+});
 console.log(JSON.stringify(result));
 process.exit(result.falseDeaths + result.ended > 0 ? 1 : 0);
