@@ -147,8 +147,7 @@ export class Peer {
 
   /** Both of a copied identity are told, and get no link. */
   #turnAway(link: Link): void {
-    const both = this.#link ? [link, this.#link] : [link];
-    for (const each of both) this.#ports.tellCopied(this.node, each);
+    for (const each of this.#link ? [link, this.#link] : [link]) this.#ports.tellCopied(this.node, each);
     link.close();
     this.#chart.send({ type: "Copied" });
   }

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Persisted, RaftStore } from "#actors/runtime/raft/log";
+import { type LeftVote, type Vote, votesAfterMove } from "#actors/supervisor/cluster/left-votes";
 import type { ClusterRecord, ClusterStore } from "#actors/supervisor/cluster/record";
 import { SqliteStore } from "#actors/supervisor/cluster/sqlite-store";
 import type { NodeId } from "#protocol/ids";
@@ -29,7 +30,8 @@ export class MemoryDisk implements ClusterStore, RaftStore {
   record: ClusterRecord | undefined;
   watch: DiskWatch | undefined;
   isFull = false;
-  #vote: { term: number; votedFor?: NodeId } = { term: 0 };
+  #vote: Vote = { term: 0 };
+  #left: readonly LeftVote[] = [];
   #snapshot: RaftSnapshot = NONE;
   #entries: readonly RaftEntry[] = [];
 
@@ -43,14 +45,17 @@ export class MemoryDisk implements ClusterStore, RaftStore {
   }
 
   begin(record: ClusterRecord, snapshot: RaftSnapshot = NONE): void {
+    const before = this.record && { cluster: this.record.cluster, ...this.#vote };
+    const to = { cluster: record.cluster, least: snapshot.term };
     this.saveRecord(record);
-    this.#vote = { term: snapshot.term };
+    ({ vote: this.#vote, left: this.#left } = votesAfterMove(this.#left, before, to));
     this.#snapshot = snapshot;
     this.#entries = [];
   }
 
   load(): Persisted {
-    return { ...this.#vote, snapshot: this.#snapshot, entries: this.#entries };
+    const { term, votedFor } = this.#vote;
+    return { term, ...(votedFor && { votedFor }), snapshot: this.#snapshot, entries: this.#entries };
   }
 
   saveVote(term: number, votedFor: NodeId | undefined): void {

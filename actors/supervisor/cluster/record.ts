@@ -68,6 +68,9 @@ export interface ClusterStore {
   /** Undefined at the first start. Throws Problem when what is there is damaged: the node goes on alone and says so. */
   loadRecord(): ClusterRecord | undefined;
   saveRecord(record: ClusterRecord): void;
-  /** Becomes part of this cluster instead of the one before, whose log is forgotten; without a snapshot it waits to be sent one. */
+  /**
+   * Becomes part of this cluster instead of the one before, whose log is forgotten, but not the vote that was given in it; without a
+   * snapshot it waits to be sent one.
+   */
   begin(record: ClusterRecord, snapshot?: RaftSnapshot): void;
 }

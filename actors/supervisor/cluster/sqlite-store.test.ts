@@ -84,6 +84,27 @@ describe("the cluster's file", () => {
     });
   });
 
+  test("keeps the vote of a home that was left, for when this machine is let in again: it is the same voter", () => {
+    const store = new SqliteStore(freshPath());
+    const own = { ...record, cluster: "own" as ClusterId };
+    const snapshot = { index: 1, term: 1, config, state: new Uint8Array() };
+    const entered = (of: ClusterRecord, least = 0) => {
+      store.begin(of, { ...snapshot, term: least });
+      const { term, votedFor } = store.load();
+      return { term, votedFor };
+    };
+    const first = entered(record);
+    store.saveVote(4, "a" as NodeId);
+    expect([first, entered(own, 1), entered(record), entered(own, 1), entered(record, 5)]).toEqual([
+      { term: 0, votedFor: undefined },
+      { term: 1, votedFor: undefined },
+      { term: 4, votedFor: "a" as NodeId },
+      { term: 1, votedFor: undefined },
+      { term: 5, votedFor: undefined },
+    ]);
+    store.close();
+  });
+
   test("refuses what was changed behind its back, and entries that are missing", () => {
     const problems = [
       "update facts set bytes = x'80'",

@@ -10,6 +10,7 @@ import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { RaftEntry, RaftSnapshot } from "#protocol/raft";
 import { homeProblem } from "../home/home-problem.ts";
+import { type LeftVote, type Vote, votesAfterMove } from "./left-votes.ts";
 import { BEGIN_ANEW, type ClusterRecord, type ClusterStore } from "./record.ts";
 
 const SCHEMA = `
@@ -28,11 +29,6 @@ const BUSY_MS = 1000;
 interface Row {
   readonly bytes: Uint8Array;
   readonly checksum: string;
-}
-
-interface Vote {
-  readonly term: number;
-  readonly votedFor?: NodeId;
 }
 
 const NO_SNAPSHOT: RaftSnapshot = {
@@ -95,10 +91,17 @@ export class SqliteStore implements ClusterStore, RaftStore {
   }
 
   begin(record: ClusterRecord, snapshot: RaftSnapshot = NO_SNAPSHOT): void {
+    const before = this.#fact<ClusterRecord>("record");
+    const { vote, left } = votesAfterMove(
+      this.#fact<readonly LeftVote[]>("left") ?? [],
+      before && { cluster: before.cluster, ...(this.#fact<Vote>("vote") ?? { term: 0 }) },
+      { cluster: record.cluster, least: snapshot.term },
+    );
     this.#write(() => {
       this.#put("record", record);
       this.#db.run(`pragma user_version = ${HAS_RECORD}`);
-      this.#put("vote", { term: snapshot.term });
+      this.#put("vote", vote);
+      this.#put("left", left);
       this.#put("snapshot", snapshot);
       this.#db.run("delete from entries");
     });
