@@ -1,6 +1,7 @@
 /** What goes wrong between stages costs as little as it can, and never a wrong token. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import type { Address } from "#protocol/ids";
+import { ProtocolError } from "#protocol/message";
 import { problemBody } from "#protocol/problem";
 import type { PassMessage } from "./member.ts";
 import type { Carried } from "./memory-group.ts";
@@ -184,6 +185,18 @@ test("a body of another size ends the epoch, for then stages are not of one mind
     "pass 0 of model was refused: a pass makes no sense: 89 rows take 11392 bytes, and 11388 were sent",
     1,
   ]);
+});
+
+test("hidden state that no link can carry ends the epoch with a word, and not the worker", () => {
+  const link = (carried: Carried) => {
+    if (carried.body) throw new ProtocolError("a body of 11392 bytes is over the limit of its link");
+    return [carried];
+  };
+  const { ask, run, parted } = world([2], {}, { link });
+  const heard = ask("a", PROMPT);
+  run();
+  const why = "pass 0 of model was refused: a body of 11392 bytes is over the limit of its link";
+  expect([failureOf(heard), parted.map(({ message }) => message)]).toEqual([why, [why]]);
 });
 
 test.each([0, 1, 2])("stage %d without room fails the request that needs it, and no other", (stage) => {

@@ -4,6 +4,7 @@ import type { Address } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { Group } from "#protocol/shard";
 import type { Engine } from "./engine/engine.ts";
+import { hiddenRowsMax } from "./engine/hidden.ts";
 import { Pipeline } from "./engine/pipeline.ts";
 import { Stage } from "./engine/stage.ts";
 import type { Loaded } from "./loading.ts";
@@ -47,6 +48,7 @@ export class Joined {
     if (!engine) return;
     this.#pipeline = new Pipeline({
       stages: group.stages.length,
+      rowsMax: hiddenRowsMax(layers.model.hiddenSize),
       window,
       nbytesOf: (sequence) => this.#stage.nbytesOf(sequence),
       nowMs: () => clock.nowMs(),

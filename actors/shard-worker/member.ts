@@ -4,7 +4,7 @@
  */
 import type { Clock } from "#actors/runtime/clock";
 import type { Address } from "#protocol/ids";
-import type { AnyMessage } from "#protocol/message";
+import { type AnyMessage, ProtocolError } from "#protocol/message";
 import { Problem, type ProblemBody, problemBody, problemOf } from "#protocol/problem";
 import type { Group } from "#protocol/shard";
 import { ShardWorker } from "#protocol/shard-worker";
@@ -139,8 +139,18 @@ export class Member {
   }
 
   #send(to: Address, pass: PassMessage, body?: Uint8Array): void {
-    if (this.#ports.tell(to, pass, body)) return;
-    this.#refuse(this.#last, pass, `${to} cannot be reached`);
+    const why = this.#told(to, pass, body);
+    if (why !== undefined) this.#refuse(this.#last, pass, why);
+  }
+
+  /** Why it cannot be sent, if so. */
+  #told(to: Address, pass: PassMessage, body?: Uint8Array): string | undefined {
+    try {
+      return this.#ports.tell(to, pass, body) ? undefined : `${to} cannot be reached`;
+    } catch (error) {
+      if (error instanceof ProtocolError) return error.message;
+      throw error;
+    }
   }
 
   #refuse(to: Address, { instance, epoch, number }: PassMessage, why: string): void {

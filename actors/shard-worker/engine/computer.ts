@@ -29,6 +29,8 @@ export type Done = (outcomes: readonly Outcome[], tookMs: number) => void;
 export interface Computer {
   /** Machines that a unit goes through. */
   readonly stages: number;
+  /** Tokens that one unit may have. */
+  readonly rowsMax: number;
   /** Nothing more is taken until something that is under way has been computed. */
   readonly full: boolean;
   /** A new sequence, of no token yet. */

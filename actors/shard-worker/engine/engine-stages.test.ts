@@ -16,10 +16,13 @@ class Machines implements Computer {
   readonly log: string[] = [];
   readonly stages: number;
 
-  constructor(stages: number) {
+  readonly rowsMax: number;
+
+  constructor(stages: number, rowsMax: number) {
     this.stages = stages;
+    this.rowsMax = rowsMax;
     this.idle = Array.from({ length: stages }, () => 0);
-    const ports = { stages, window: undefined, send: () => {}, nbytesOf: () => 1, nowMs: () => 0 };
+    const ports = { stages, rowsMax, window: undefined, send: () => {}, nbytesOf: () => 1, nowMs: () => 0 };
     this.#pipeline = new Pipeline(ports);
   }
   get full() {
@@ -59,9 +62,9 @@ function said({ tokens }: Unit["feeds"][number]): Outcome {
   return { logits };
 }
 
-function world(stages: number) {
+function world(stages: number, rowsMax = 1000) {
   const { mlx, model } = fakeModel({ next: () => 0 });
-  const machines = new Machines(stages);
+  const machines = new Machines(stages, rowsMax);
   const limits = { prefillChunk: 8 };
   const clock = { nowMs: () => 0 };
   const engine = new Engine({ mlx, model, text: letters, clock, computer: machines, limits });
@@ -109,6 +112,13 @@ test("the chunks of one prompt follow each other without waiting, and so does it
     [2, 2],
     "bc",
   ]);
+});
+
+test("a chunk has no more tokens than hidden state of them fits between two machines", () => {
+  const { machines, ask, tick } = world(2, 5);
+  const heard = ask("r", "a".repeat(13), 1);
+  tick(8);
+  expect([machines.log, heard.join("")]).toEqual([["5 hidden", "5 hidden", "2 hidden", "1 last"], "b"]);
 });
 
 test.each([

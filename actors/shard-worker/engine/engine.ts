@@ -12,7 +12,7 @@ import type { Model, Wanted } from "../models/model.ts";
 import { hostPasses, type Passes } from "../sampling/passes.ts";
 import type { Computer, Feed, Outcome } from "./computer.ts";
 import { Here } from "./here.ts";
-import { contextLengthOf, DEFAULT_LIMITS, type Limits } from "./limits.ts";
+import { contextLengthOf, type Limits, limitsOf } from "./limits.ts";
 import { type Bounds, planOf } from "./plan.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import { Request, type RequestPorts, type Sink } from "./request.ts";
@@ -61,7 +61,8 @@ export class Engine {
     const { model, limits, text, clock, defaults = {}, passes = hostPasses } = ports;
     const contextLength = contextLengthOf(model, limits);
     this.#ports = ports;
-    this.#limits = { ...DEFAULT_LIMITS, ...limits };
+    this.#computer = ports.computer ?? new Here(ports, () => this.#prefixes.clear());
+    this.#limits = limitsOf(limits, this.#computer);
     this.#bounds = { contextLength, vocabularySize: model.vocabularySize, defaults, passes };
     this.#requestPorts = {
       text,
@@ -71,7 +72,6 @@ export class Engine {
       limits: this.#limits,
     };
     this.#prefixes = new PrefixCache(this.#limits);
-    this.#computer = ports.computer ?? new Here(ports, () => this.#prefixes.clear());
     this.#traffic = new Traffic(this.#computer.stages, this.#limits.prefillSharedMs);
   }
 

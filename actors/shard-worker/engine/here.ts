@@ -17,6 +17,7 @@ export interface HerePorts {
 
 export class Here implements Computer {
   readonly stages = 1;
+  readonly rowsMax = Number.POSITIVE_INFINITY;
   readonly full = false;
   readonly #ports: HerePorts;
   readonly #relieve: () => void;

@@ -1,4 +1,5 @@
 /** Hidden state between two stages: raw, little endian, row-major, in the type that the sender computes in. */
+import { BODY_FRAME_BYTES_MAX } from "#actors/runtime/transport/framing";
 import type { Dtype } from "#ffi/array";
 import type { HiddenType } from "#protocol/pass";
 
@@ -7,6 +8,13 @@ export const hiddenTypeOf = (dtype: Dtype): HiddenType =>
   dtype === "float16" || dtype === "bfloat16" ? dtype : "float32";
 
 export const hiddenBytes = (type: HiddenType): number => (type === "float32" ? 4 : 2);
+
+/** Left of a frame's bytes for the pass itself: 1,024 operations of at most 60 bytes each, and feeds that are fewer. */
+const PASS_BYTES = 1024 * 1024;
+
+/** Rows of so many values that one frame has room for, whatever type they are sent in. */
+export const hiddenRowsMax = (width: number): number =>
+  Math.floor((BODY_FRAME_BYTES_MAX - PASS_BYTES) / (width * hiddenBytes("float32")));
 
 /** The values as bytes; those of a 16-bit type were widened when they were read, so that nothing is lost. Float32 bytes are the values' own. */
 export function packHidden(values: Float32Array, type: HiddenType): Uint8Array {

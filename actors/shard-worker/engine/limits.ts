@@ -25,7 +25,7 @@ export interface Limits {
   readonly prefixBytesMax: number;
 }
 
-export const DEFAULT_LIMITS: Limits = {
+const DEFAULT_LIMITS: Limits = {
   activeMax: 8,
   queuedMax: 64,
   prefillChunk: 512,
@@ -36,6 +36,15 @@ export const DEFAULT_LIMITS: Limits = {
   prefixEntriesMax: 4,
   prefixBytesMax: 1024 ** 3,
 };
+
+/** The default where nothing is said, within what a computer takes at once. */
+export function limitsOf(
+  asked: Partial<Limits> | undefined,
+  { rowsMax }: { readonly rowsMax: number },
+): Limits {
+  const limits = { ...DEFAULT_LIMITS, ...asked };
+  return { ...limits, prefillChunk: Math.min(limits.prefillChunk, rowsMax) };
+}
 
 /** Tokens of prompt and answer that a request may have: what is asked for, within what the model was made for. */
 export function contextLengthOf(

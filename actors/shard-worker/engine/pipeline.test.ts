@@ -7,6 +7,7 @@ function world() {
   const sent: PassOrder[] = [];
   const pipeline = new Pipeline({
     stages: 2,
+    rowsMax: 512,
     window: undefined,
     send: (pass) => sent.push(pass),
     nbytesOf: () => 1,

@@ -15,6 +15,8 @@ export type PassOrder = Omit<Pass, "instance" | "epoch">;
 
 export interface PipelinePorts {
   readonly stages: number;
+  /** Tokens whose hidden state fits one message. */
+  readonly rowsMax: number;
   /** The least tokens that a layer of any stage attends to; undefined where all of them see everything. */
   readonly window: number | undefined;
   /** To the first stage. */
@@ -39,6 +41,7 @@ interface Pending extends Awaited {
 
 export class Pipeline implements Computer {
   readonly stages: number;
+  readonly rowsMax: number;
   readonly #ports: PipelinePorts;
   readonly #pending = new Map<number, Pending>();
   readonly #patience = new Patience();
@@ -51,6 +54,7 @@ export class Pipeline implements Computer {
   constructor(ports: PipelinePorts) {
     this.#ports = ports;
     this.stages = ports.stages;
+    this.rowsMax = ports.rowsMax;
   }
 
   /** Passes under way. */
