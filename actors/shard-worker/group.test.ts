@@ -93,6 +93,18 @@ test("requests that come, go and are cancelled at any time say what they say on 
   expect(mlx.liveHandles()).toBeLessThanOrEqual(handles + SPLITS.length * LAYERS * 20);
 });
 
+test("what is kept for requests to come counts with the memory of all machines, wherever most layers are", () => {
+  const bytes = [undefined, ...SPLITS].map((cuts) => {
+    const { ask, run, engine, members } = world(cuts);
+    ask("first", PROMPT);
+    run();
+    const { prefixBytes } = engine.load;
+    for (const member of members) member.leave(OVER);
+    return prefixBytes;
+  });
+  expect([(bytes[0] ?? 0) > 0, new Set(bytes).size]).toEqual([true, 1]);
+});
+
 test.each([
   ["the beginning of an answer that is kept", () => PROMPT],
   ["less each time", (i: number) => Array.from({ length: 1300 - i }, (_, at) => (at * 7) % 26)],

@@ -46,11 +46,13 @@ export class Joined {
       parted: (problem) => this.#part(problem),
     });
     if (!engine) return;
+    const { range } = layers.model;
+    const times = layers.model.layers / (range.end - range.start);
     this.#pipeline = new Pipeline({
       stages: group.stages.length,
       rowsMax: hiddenRowsMax(layers.model.hiddenSize),
       window,
-      nbytesOf: (sequence) => this.#stage.nbytesOf(sequence),
+      nbytesOf: (sequence) => this.#stage.nbytesOf(sequence) * times,
       nowMs: () => clock.nowMs(),
       send: (order) => {
         if (this.#over) return;

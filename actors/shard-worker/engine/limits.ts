@@ -21,7 +21,7 @@ export interface Limits {
   readonly prefillSharedMs: number;
   /** Finished sequences whose keys and values are kept for the next request that begins alike. */
   readonly prefixEntriesMax: number;
-  /** Memory those may hold together. */
+  /** Memory those may hold together, on all machines of a model. */
   readonly prefixBytesMax: number;
 }
 

@@ -21,7 +21,7 @@ export interface PipelinePorts {
   readonly window: number | undefined;
   /** To the first stage. */
   readonly send: (pass: PassOrder) => void;
-  /** Memory that a sequence takes here. */
+  /** Memory that a sequence takes on all stages, as far as it is known here. */
   readonly nbytesOf: (sequence: number) => number;
   readonly nowMs: () => number;
 }

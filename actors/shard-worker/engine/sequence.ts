@@ -8,7 +8,7 @@ import { Held, type Layers, runLayers } from "./held.ts";
 export interface TokenSequence {
   /** What the caches hold, or will when what is under way has been computed. */
   readonly tokens: readonly number[];
-  /** Of the memory here. */
+  /** Memory, on all machines together. */
   readonly nbytes: number;
   /** Another after `dispose`: what was begun before it is of no more use. */
   readonly life: number;
