@@ -17,7 +17,7 @@ function world() {
   const told: AnyMessage[] = [];
   let loaded = (_: ShardFacts): void => {};
   const released: string[] = [];
-  const joined = { refuses: false, parted: (_: Problem): void => {} };
+  const joined = { refuses: false, parted: (_: Problem): void => {}, epochs: [] as number[] };
   const engine = {
     load: () => new Promise<ShardFacts>((resolve) => (loaded = resolve)),
     submit: () => {},
@@ -28,7 +28,9 @@ function world() {
     },
     release: () => void released.push("released"),
   };
-  const actor = createActor(shardWorker({ engine, tell: (_, message) => void told.push(message) })).start();
+  const tell = (_: Address, message: AnyMessage) => void told.push(message);
+  const ports = { engine, tell, joined: ({ epoch }: Group) => void joined.epochs.push(epoch) };
+  const actor = createActor(shardWorker(ports)).start();
   const finish = async () => {
     loaded(facts);
     await Promise.resolve();
@@ -94,6 +96,8 @@ test("a worker joins a group when it holds its layers, says why it does not, and
   actor.send(joinOf(3));
   joined.parted(new Problem("unavailable", "a pass was lost"));
   const said = told.filter(({ type }) => /Join|Part/.test(type));
+  // Whose stages are watched: of a group that was refused nobody's, for that would be in place of the one it is in.
+  expect(joined.epochs).toEqual([2]);
   expect<readonly object[]>(said).toEqual([
     {
       type: "ShardWorkerReply.JoinFailed",

@@ -36,9 +36,11 @@ export interface Sink {
 export interface Ports {
   readonly engine: Engine;
   readonly tell: (to: Address, message: AnyMessage) => void;
+  /** The engine computes with these others from now on. */
+  readonly joined?: (group: Group) => void;
 }
 
-export function effects({ engine, tell }: Ports) {
+export function effects({ engine, tell, joined }: Ports) {
   const fail = (to: Address, request: RequestId, error: unknown) =>
     tell(to, GenerationReply.Failed({ request, problem: problemBody(error) }));
   return {
@@ -85,6 +87,7 @@ export function effects({ engine, tell }: Ports) {
           tell(replyTo, ShardWorkerReply.Parted({ instance, epoch, problem: problemBody(problem) }));
         try {
           engine.join(group, parted);
+          joined?.(group);
           tell(replyTo, ShardWorkerReply.Joined({ instance, epoch }));
         } catch (error) {
           tell(replyTo, ShardWorkerReply.JoinFailed({ instance, epoch, problem: problemBody(error) }));

@@ -39,15 +39,11 @@ function worker() {
     }),
   );
   const hear = (message: ShardWorkerMessage) => system.send(self, message, "home/supervisor" as Address);
-  return { system, hear, tell, failed, cancelled, said };
+  const join = (epoch: number) => watching.joined({ instance: "i", epoch, stages, stage: 2 });
+  return { system, hear, join, tell, failed, cancelled, said };
 }
 
 const stages = ["left/worker-a", "right/worker-b", "home/worker-1"] as Address[];
-const join = (epoch: number) =>
-  ShardWorker.Join({
-    group: { instance: "i", epoch, stages, stage: 2 },
-    replyTo: "home/stages" as Address,
-  });
 const generate = (id: string, replyTo: string) =>
   ShardWorker.Generate({
     generation: {
@@ -61,10 +57,9 @@ const generate = (id: string, replyTo: string) =>
   });
 
 test("a group hears at once which of its stages was lost, and only of its own epoch", async () => {
-  const { system, hear, failed } = worker();
-  hear(join(1));
-  hear(join(2));
-  await turn();
+  const { system, join, failed } = worker();
+  join(1);
+  join(2);
   system.disconnect("left", "its machine is gone");
   expect({ failed, watches: system.held.watches }).toEqual({
     failed: ["2 left/worker-a: a machine that computes this model was lost: its machine is gone"],

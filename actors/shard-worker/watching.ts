@@ -39,7 +39,6 @@ export class Watching {
       const { message } = received;
       if (message.type === "ShardWorker.Generate") this.#asked(message.replyTo, message.generation.id);
       behaviour(received);
-      if (message.type === "ShardWorker.Join") this.#joined(message.group);
     };
   }
 
@@ -51,7 +50,8 @@ export class Watching {
     };
   }
 
-  #joined({ instance, epoch, stages, stage }: Group): void {
+  /** This worker is in this group from now on, and in none before it. */
+  joined({ instance, epoch, stages, stage }: Group): void {
     for (const unwatch of this.#unwatchGroup) unwatch();
     const { system, host } = this.#ports;
     this.#unwatchGroup = stages.flatMap((other, at) => {

@@ -34,7 +34,11 @@ export function runShardWorker(node: string, parent: string, libraryFolder: stri
   const tell: Tell = (to, message, body) => system.send(to, message, self, body);
   const host = createHost({ libraryFolder, clock: systemClock, crash, tell });
   const watching = new Watching({ system, self, parent, host });
-  const chart = shardWorker({ engine: host, tell: watching.told(tell) });
+  const chart = shardWorker({
+    engine: host,
+    tell: watching.told(tell),
+    joined: (group) => watching.joined(group),
+  });
   const control = chartBehaviour(chart, crash, { trace: system.trace, address: self });
   system.spawn("shard-worker", watching.over(withPasses(host, control)), { onCrash: crash });
 }
