@@ -2,10 +2,11 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import type { Address } from "#protocol/ids";
 import { ProtocolError } from "#protocol/message";
+import type { SequenceOperation } from "#protocol/pass";
 import { problemBody } from "#protocol/problem";
 import type { PassMessage } from "./member.ts";
 import type { Carried } from "./memory-group.ts";
-import { type Heard, PROMPT, tokensOf, world } from "./tiny-group.ts";
+import { type Heard, OVER, PROMPT, tokensOf, world } from "./tiny-group.ts";
 
 /** Models of several machines take their time on one that does other things too. */
 setDefaultTimeout(60_000);
@@ -186,6 +187,42 @@ test("a body of another size ends the epoch, for then stages are not of one mind
     1,
   ]);
 });
+
+test("a group that came apart is idle, so that its workers give memory back", () => {
+  const link = (carried: Carried) => (passOf(carried)?.number === 5 ? [] : [carried]);
+  const { ask, run, members } = world([2], {}, { link });
+  ask("a", PROMPT);
+  run();
+  const before = members.map(({ idle }) => idle);
+  for (const member of members) member.leave(OVER);
+  expect([before, members.map(({ idle }) => idle)]).toEqual([
+    [true, false],
+    [true, true],
+  ]);
+});
+
+test.each([
+  ["a copy of itself", { type: "fork", from: 1, sequence: 1, length: 3 }, "sequence 1 is to begin as itself"],
+  ["a copy of what it does not hold", { type: "fork", from: 2, sequence: 3, length: 3 }, undefined],
+] satisfies [string, SequenceOperation, string | undefined][])(
+  "an operation of a pass that asks for %s costs no worker",
+  (_, op, why) => {
+    let passes = 0;
+    const link = (carried: Carried) => {
+      const pass = passOf(carried);
+      if (!pass || carried.to !== 0 || passes++ !== 4) return [carried];
+      return [{ ...carried, message: { ...pass, ops: [op] } as PassMessage }];
+    };
+    const { ask, run, parted } = world([2], { limits: { prefillChunk: 16 } }, { link });
+    const heard = [ask("a", PROMPT), ask("b", PROMPT.toReversed())];
+    run();
+    const failure = why && `pass 4 of model was refused: a pass makes no sense: ${why}`;
+    expect([heard.map(failureOf), parted.map(({ message }) => message)]).toEqual([
+      [failure, failure],
+      failure ? [failure] : [],
+    ]);
+  },
+);
 
 test("hidden state that no link can carry ends the epoch with a word, and not the worker", () => {
   const link = (carried: Carried) => {

@@ -9,6 +9,7 @@ import { Pipeline } from "./engine/pipeline.ts";
 import { Stage } from "./engine/stage.ts";
 import type { Loaded } from "./loading.ts";
 import { type Arrived, Member, type PassFailed, type Tell } from "./member.ts";
+import type { Model } from "./models/model.ts";
 
 export interface JoinedPorts {
   readonly clock: Clock;
@@ -70,6 +71,7 @@ export class Joined {
 
   /** Whether nothing is under way, as far as it is known here. */
   get idle(): boolean {
+    if (this.#over) return true;
     return this.#member.waiting === 0 && (this.#pipeline?.underWay ?? 0) === 0;
   }
 
@@ -111,7 +113,10 @@ export class Joined {
     this.#ports.parted(problem);
   }
 
-  /** Waits for the next pass to come back, if any is under way. */
+  /**
+   * Waits for the next pass to come back, if any is under way. Every pass that is sent or comes back begins the wait anew: one that
+   * is lost beside others that go on is not missed here but by the gap it leaves, and they are at most `unitsMax` and one before it.
+   */
   #listen(): void {
     this.#silent();
     const waits = this.#pipeline?.underWay;
@@ -130,12 +135,9 @@ export class Joined {
   }
 }
 
-interface Held {
-  readonly range: { readonly start: number; readonly end: number };
-  readonly layers: number;
-}
+type Layers = Pick<Model, "range" | "layers">;
 
-function requireFitting({ stages, stage }: Group, { range: { start, end }, layers }: Held): void {
+function requireFitting({ stages, stage }: Group, { range: { start, end }, layers }: Layers): void {
   const isLast = stage === stages.length - 1;
   if (stage < stages.length && (stage === 0) === (start === 0) && isLast === (end === layers)) return;
   throw new Problem(

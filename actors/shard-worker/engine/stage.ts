@@ -83,7 +83,9 @@ export class Stage {
   }
 
   /** The body's values. */
-  #checked({ feeds, hiddenType = "float32" }: Pass, body: Uint8Array | undefined): Float32Array {
+  #checked({ ops, feeds, hiddenType = "float32" }: Pass, body: Uint8Array | undefined): Float32Array {
+    const own = ops.find((op) => op.type === "fork" && op.from === op.sequence);
+    if (own) throw nonsense(`sequence ${own.sequence} is to begin as itself`);
     const isAlone = feeds.length <= 1;
     const isSingle = feeds.every(({ count }) => count === 1);
     if (!isAlone && (!isSingle || new Set(feeds.map(({ sequence }) => sequence)).size < feeds.length))
@@ -114,7 +116,7 @@ export class Stage {
     else if (type === "cut") source.cut(op.length);
     else {
       this.#dispose(sequence);
-      this.#held.set(sequence, source.fork(op.length));
+      if (this.#held.size < SEQUENCES_MAX) this.#held.set(sequence, source.fork(op.length));
     }
   }
 
