@@ -1,7 +1,9 @@
 /** One open way to another process: its links, and what is kept of it. */
 import type { Envelope } from "#protocol/codec";
 import type { Address } from "#protocol/ids";
-import { isBulk } from "#protocol/message";
+import { isBulk, ProtocolError } from "#protocol/message";
+import type { Brakes } from "./brakes.ts";
+import { BODY_FRAME_BYTES_MAX } from "./transport/framing.ts";
 import type { Transport } from "./transport/transport.ts";
 
 export interface PeerOptions {
@@ -13,10 +15,16 @@ export interface PeerOptions {
   readonly bulk?: Transport | undefined;
   /** Of a child's one actor: for everybody else, and in its own process. */
   readonly names?: { readonly outside: Address; readonly inside: Address };
+  /** Those of its whole node. */
+  readonly brakes: Brakes;
+  /** Something that was to be handed on cannot be. */
+  readonly dropped: (envelope: Envelope) => void;
 }
 
 /** Envelopes that wait for one peer after its sources were paused: those that were read already. Beyond it they are lost. */
 const HELD_MAX = 4096;
+/** The same in bytes: of each source a frame may have been under way, and two sources with the largest are one more than a group has. */
+const HELD_BYTES_MAX = 2 * BODY_FRAME_BYTES_MAX;
 /** Actors that spoke over one lane, of which those that watch them are told when it breaks. */
 const SPEAKERS_MAX = 1024;
 
@@ -28,16 +36,20 @@ export class Peer {
   readonly watches = new Map<number, () => void>();
   readonly #link: Transport;
   readonly #bulk: Transport;
-  /** Actors there that sent or were sent something over the lane for tensors. */
+  readonly #brakes: Brakes;
+  readonly #dropped: PeerOptions["dropped"];
+  /** Actors there that sent or were sent something over the lane for tensors, the last ones at the end. */
   #speakers = new Set<Address>();
   #held: Envelope[] = [];
-  readonly #paused = new Set<Transport>();
+  #heldBytes = 0;
   #waiting: (() => void)[] = [];
 
-  constructor({ role, node, link, bulk, names }: PeerOptions) {
+  constructor({ role, node, link, bulk, names, brakes, dropped }: PeerOptions) {
     this.role = role;
     this.node = node;
     this.names = names;
+    this.#brakes = brakes;
+    this.#dropped = dropped;
     this.#link = link;
     this.#bulk = bulk ?? link;
     this.#bulk.onDrain = () => this.#drained();
@@ -58,16 +70,23 @@ export class Peer {
     if (way === this.#bulk && way !== this.#link) this.#spoke(from);
   }
 
-  /** For another process, whose words must not get lost: while it takes no more, `source` is read no further. False: it was dropped. */
+  /** An actor there is no more. */
+  gone(actor: Address): void {
+    this.#speakers.delete(actor);
+  }
+
+  /** For another process, whose words must not get lost: while it takes no more, `source` is read no further. False: it is dropped. */
   relay(envelope: Envelope, isLent: boolean, source: Transport): boolean {
-    if (!isForBulk(envelope)) return this.send(envelope, isLent);
-    if (this.#held.length === 0 && this.send(envelope, isLent)) return true;
-    if (this.#held.length >= HELD_MAX) return false;
-    const named = this.#named(envelope);
-    this.#held.push(isLent ? withOwnBody(named) : named);
-    if (this.#paused.has(source)) return true;
-    this.#paused.add(source);
-    source.pause?.();
+    const mayWait = isForBulk(envelope);
+    if (!mayWait || this.#held.length === 0) {
+      const sent = this.#handOn(envelope, isLent);
+      if (sent !== "full" || !mayWait) return sent === "taken";
+    }
+    const bytes = this.#heldBytes + sizeOf(envelope);
+    if (this.#held.length >= HELD_MAX || bytes > HELD_BYTES_MAX) return false;
+    this.#held.push(isLent ? withOwnBody(envelope) : envelope);
+    this.#heldBytes = bytes;
+    this.#brakes.hold(source, this);
     return true;
   }
 
@@ -80,8 +99,7 @@ export class Peer {
   laneBroke(): ReadonlySet<Address> {
     const spoke = this.#speakers;
     this.#speakers = new Set();
-    this.#held = [];
-    this.#goOn();
+    this.#forget();
     return spoke;
   }
 
@@ -90,8 +108,8 @@ export class Peer {
     if (before.#bulk === this.#bulk) {
       this.#speakers = before.#speakers;
       this.#held = before.#held.splice(0);
-      for (const source of before.#paused) this.#paused.add(source);
-      before.#paused.clear();
+      this.#heldBytes = before.#heldBytes;
+      this.#brakes.pass(before, this);
       this.#waiting = before.#waiting.splice(0);
     }
     before.end();
@@ -99,8 +117,7 @@ export class Peer {
 
   /** Nothing goes there any more; who waited for it goes on. */
   end(): void {
-    this.#held = [];
-    this.#goOn();
+    this.#forget();
     for (const unwatch of this.watches.values()) unwatch();
     this.watches.clear();
   }
@@ -115,24 +132,50 @@ export class Peer {
   }
 
   #spoke(actor: Address): void {
-    if (this.#speakers.size < SPEAKERS_MAX) this.#speakers.add(actor);
+    // Each is moved to the end, so that who is forgotten is who was silent for longest.
+    this.#speakers.delete(actor);
+    this.#speakers.add(actor);
+    if (this.#speakers.size <= SPEAKERS_MAX) return;
+    for (const oldest of this.#speakers) {
+      this.#speakers.delete(oldest);
+      return;
+    }
+  }
+
+  /** What came within the limits of one link may be over those of the next, whose addresses are longer: not its sender's fault. */
+  #handOn(envelope: Envelope, isLent: boolean): "taken" | "full" | "tooLong" {
+    try {
+      return this.send(envelope, isLent) ? "taken" : "full";
+    } catch (error) {
+      if (error instanceof ProtocolError) return "tooLong";
+      throw error;
+    }
   }
 
   #drained(): void {
     for (let next = this.#held[0]; next; next = this.#held[0]) {
-      if (!this.#bulk.send(next)) return;
+      const sent = this.#handOn(next, false);
+      if (sent === "full") return;
       this.#held.shift();
+      this.#heldBytes -= sizeOf(next);
+      if (sent === "tooLong") this.#dropped(next);
     }
     this.#goOn();
   }
 
+  #forget(): void {
+    this.#held = [];
+    this.#heldBytes = 0;
+    this.#goOn();
+  }
+
   #goOn(): void {
-    for (const source of this.#paused) source.resume?.();
-    this.#paused.clear();
+    this.#brakes.release(this);
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }
 
+const sizeOf = ({ body }: Envelope): number => body?.length ?? 0;
 const isForBulk = ({ message, body }: Envelope): boolean => body !== undefined || isBulk(message.type);
 
 /** With a body that stays as it is, in memory of its own. (What sockets bring are Buffers, whose `slice` is no copy.) */

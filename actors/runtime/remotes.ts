@@ -7,6 +7,7 @@ import type { Envelope } from "#protocol/codec";
 import type { Address } from "#protocol/ids";
 import type { AnyMessage } from "#protocol/message";
 import { Runtime, type RuntimeMessage } from "#protocol/runtime";
+import { Brakes } from "./brakes.ts";
 import { Peer, type PeerOptions, withOwnBody } from "./peer.ts";
 import type { Transport } from "./transport/transport.ts";
 import { type End, WATCHES_PER_PEER_MAX, type Watches } from "./watches.ts";
@@ -25,7 +26,7 @@ export interface RemotesPorts {
   readonly watch: (actor: Address, told: (end: End) => void) => () => void;
   /** An envelope for an actor of this node. */
   readonly deliver: (envelope: Envelope) => void;
-  /** One that came from who may not send it. */
+  /** One that came from who may not send it, or cannot be handed on. */
   readonly dropped: (envelope: Envelope) => void;
 }
 
@@ -37,6 +38,7 @@ export class Remotes {
   #parent: Peer | undefined;
   /** Which peer an address belongs to: found out once, not for each message. */
   readonly #routes = new Map<Address, Peer>();
+  readonly #brakes = new Brakes();
   readonly #own: string;
   readonly #system: Address;
 
@@ -108,8 +110,8 @@ export class Remotes {
     this.#tell(this.#route(actor), Runtime.Unwatch({ watch }));
   }
 
-  #open(options: PeerOptions): Peer {
-    const peer = new Peer(options);
+  #open(options: Omit<PeerOptions, "brakes" | "dropped">): Peer {
+    const peer = new Peer({ ...options, brakes: this.#brakes, dropped: this.#ports.dropped });
     this.#routes.clear();
     for (const way of peer.ways)
       way.onReceive = (envelope, isLent = false) => this.#receive(peer, envelope, { isLent, way });
@@ -189,6 +191,7 @@ export class Remotes {
         peer.watches.delete(message.watch);
         break;
       case "Runtime.Down":
+        peer.gone(message.actor);
         if (peer.role === "parent" || isOf(message.actor, peer.node))
           this.#ports.watches.tell(message.watch, message.actor, message);
         break;

@@ -3,6 +3,7 @@
  * broke. A link that the other node has dialled for the same is used as well, so that two that speak in turns have one.
  */
 import type { Envelope } from "#protocol/codec";
+import { ProtocolError } from "#protocol/message";
 import { Problem } from "#protocol/problem";
 import type { Clock } from "../clock.ts";
 import { withOwnBody } from "../peer.ts";
@@ -157,13 +158,24 @@ export class DataLane implements Transport {
     const link = this.#link;
     if (!link) return;
     for (let next = this.#queued[0]; next; next = this.#queued[0]) {
-      if (!put(link, next, false)) return;
+      if (!this.#handOver(link, next)) return;
       this.#queued.shift();
       this.#queuedBytes -= next.body?.length ?? 0;
     }
     if (!this.#refused) return;
     this.#refused = false;
     this.onDrain();
+  }
+
+  /** What waited may be longer than a link takes: it is lost then, and nothing else is. */
+  #handOver(link: Link, envelope: Envelope): boolean {
+    try {
+      return put(link, envelope, false);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.onClose(`something for ${this.#ports.name} was lost: ${error.message}`);
+      return true;
+    }
   }
 
   /** What it has not sent is nothing without what was lost. */

@@ -1,0 +1,140 @@
+/** What passes through a node between others: workers and lanes that are played by lists. */
+import { describe, expect, test } from "bun:test";
+import type { Envelope } from "#protocol/codec";
+import type { Address } from "#protocol/ids";
+import { ProtocolError } from "#protocol/message";
+import { ShardWorker } from "#protocol/shard-worker";
+import { systemClock } from "./clock.ts";
+import { ActorSystem } from "./system.ts";
+import { Trace } from "./trace.ts";
+import type { Transport } from "./transport/transport.ts";
+
+const MIB = 1024 * 1024;
+
+/** A way that takes what `takes` says, and keeps its numbers. */
+class Way implements Transport {
+  onReceive: (envelope: Envelope, isLent?: boolean) => void = () => {};
+  onClose: (reason: string) => void = () => {};
+  onDrain: () => void = () => {};
+  readonly sent: number[] = [];
+  /** `pause` and `resume`, as they were called. */
+  readonly calls: string[] = [];
+  takes = (_: Envelope): boolean => true;
+
+  send(envelope: Envelope): boolean {
+    const isTaken = this.takes(envelope);
+    if (isTaken) this.sent.push((envelope.message as { number?: number }).number ?? -1);
+    return isTaken;
+  }
+  pause(): void {
+    this.calls.push("pause");
+  }
+  resume(): void {
+    this.calls.push("resume");
+  }
+  close(): void {}
+  /** As it was, and what waited may go. */
+  drain(): void {
+    this.takes = () => true;
+    this.onDrain();
+  }
+}
+
+/** A node with a lane from another, and workers. */
+function node(...workers: readonly string[]) {
+  const trace = new Trace({ nowMs: () => 0 });
+  const system = new ActorSystem("home", systemClock, { trace });
+  const lane = new Way();
+  system.connect("far", new Way(), lane);
+  const ways = workers.map((name) => {
+    const way = new Way();
+    system.adopt(name, "shard-worker", way);
+    return way;
+  });
+  const say = (from: string, to: string, number: number, body?: Uint8Array) =>
+    lane.onReceive({
+      from: from as Address,
+      to: to as Address,
+      message: ShardWorker.Pass({ instance: "i", epoch: 1, number, ops: [], feeds: [], wanted: "last" }),
+      ...(body && { body }),
+    });
+  const dropped = () => trace.entries.filter(({ kind }) => kind === "dropped").map(({ actor }) => actor);
+  return { system, lane, ways, say, dropped };
+}
+
+describe("what is too long to be handed on", () => {
+  const tooLong = (): never => {
+    throw new ProtocolError("over the limit of its link");
+  };
+
+  test("is dropped and counted, and who sent it is not blamed", () => {
+    const { ways, say, dropped } = node("worker-a");
+    const [way = new Way()] = ways;
+    way.takes = tooLong;
+    say("far/worker-x", "home/worker-a", 0, new Uint8Array(9));
+    way.takes = () => true;
+    say("far/worker-x", "home/worker-a", 1, new Uint8Array(9));
+    expect({ sent: way.sent, dropped: dropped() }).toEqual({ sent: [1], dropped: ["home/worker-a"] });
+  });
+
+  test("is dropped as well where it had to wait, and what waited behind it goes on", () => {
+    const { ways, say, dropped } = node("worker-a");
+    const [way = new Way()] = ways;
+    way.takes = () => false;
+    for (const number of [0, 1, 2]) say("far/worker-x", "home/worker-a", number, new Uint8Array(number));
+    way.takes = ({ body }) => body?.length !== 1 || tooLong();
+    way.onDrain();
+    expect({ sent: way.sent, dropped: dropped() }).toEqual({ sent: [0, 2], dropped: ["home/worker-a"] });
+  });
+});
+
+describe("a lane that brings more than its receivers take", () => {
+  test("is read again when all of them take more, not at the first", () => {
+    const { lane, ways, say } = node("worker-a", "worker-b");
+    const calls: number[] = [];
+    for (const way of ways) way.takes = () => false;
+    for (const to of ["home/worker-a", "home/worker-b", "home/worker-a"]) say("far/worker-x", to, 0);
+    for (const way of ways) {
+      way.drain();
+      calls.push(lane.calls.length);
+    }
+    expect({ lane: lane.calls, calls, sent: ways.map(({ sent }) => sent.length) }).toEqual({
+      lane: ["pause", "resume"],
+      calls: [1, 2],
+      sent: [2, 1],
+    });
+  });
+
+  test("is read again when the receiver that held it up has ended", () => {
+    const { system, lane, ways, say } = node("worker-a", "worker-b");
+    for (const way of ways) way.takes = () => false;
+    for (const to of ["home/worker-a", "home/worker-b"]) say("far/worker-x", to, 0);
+    for (const name of ["home/worker-a", "home/worker-b"]) system.disown(name as Address, "it ended");
+    expect(lane.calls).toEqual(["pause", "resume"]);
+  });
+
+  test("costs 64 MiB for each of them at most, whatever comes", () => {
+    const { ways, say, dropped } = node("worker-a");
+    const [way = new Way()] = ways;
+    way.takes = () => false;
+    for (let number = 0; number < 100; number++)
+      say("far/worker-x", "home/worker-a", number, new Uint8Array(MIB));
+    way.drain();
+    expect({ sent: way.sent.length, dropped: dropped().length }).toEqual({ sent: 64, dropped: 36 });
+  });
+});
+
+describe("a lane that breaks", () => {
+  test("is told of to who watches those that spoke by it last, however many did before", () => {
+    const { system, lane, say } = node("worker-a");
+    const ends: string[] = [];
+    for (let epoch = 0; epoch < 3000; epoch++) {
+      say(`far/worker-${epoch}`, "home/worker-a", epoch);
+      say("far/worker-steady", "home/worker-a", epoch);
+    }
+    for (const name of ["worker-0", "worker-2999", "worker-steady"])
+      system.watch(`far/${name}` as Address, ({ how, why }) => ends.push(`${name} ${how}: ${why}`));
+    lane.onClose("it broke");
+    expect(ends.toSorted()).toEqual(["worker-2999 lost: it broke", "worker-steady lost: it broke"]);
+  });
+});
