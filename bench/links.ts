@@ -48,6 +48,9 @@ function open({ cluster, certificate, key, members }: Papers): TlsNetwork {
     },
     listen: [{ host: "127.0.0.1", port: 0 }],
     refused: (from, why) => console.error(`${from}: ${why}`),
+    crashed: (error) => {
+      throw error;
+    },
   });
 }
 

@@ -4,7 +4,7 @@ import type { Behaviour, SpawnOptions } from "./actor.ts";
 import type { Clock } from "./clock.ts";
 import type { ActorSystem } from "./system.ts";
 
-/** The same system; whatever actors that are spawned by it throw, or timers of its clock, is the crash of the actor `name`. */
+/** The same system; whatever is thrown by actors that it spawns or timers of its clock, or that it is told to have caught, is the crash of the actor `name`. */
 export function partOf(system: ActorSystem, name: string): ActorSystem {
   const crashed = (error: unknown) => system.fail(system.address(name), error);
   const clock = guardedClock(system.clock, crashed);
@@ -14,6 +14,7 @@ export function partOf(system: ActorSystem, name: string): ActorSystem {
     get(_, member) {
       if (member === "clock") return clock;
       if (member === "spawn") return spawn;
+      if (member === "caught") return crashed;
       const value: unknown = Reflect.get(system, member, system);
       return typeof value === "function" ? value.bind(system) : value;
     },

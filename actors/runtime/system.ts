@@ -89,9 +89,13 @@ export class ActorSystem {
     if (actor) this.#crash(actor, error);
   }
 
-  /**
-   * Puts a message on its way, with a body that changes no more. False when it was refused: nobody there, mailbox or link full.
-   */
+  /** Takes what was thrown where no actor was at work: the crash of the part that has this system (`partOf`), else the process's. */
+  readonly caught = (error: unknown): void =>
+    queueMicrotask(() => {
+      throw error;
+    });
+
+  /** Puts a message on its way, with a body that changes no more. False when it was refused: nobody there, mailbox or link full. */
   send(to: Address, message: AnyMessage, from: Address, body?: Uint8Array): boolean {
     if (this.trace) this.trace.note("sent", from, to, message.type);
     const actor = this.#actors.get(to);
@@ -269,10 +273,7 @@ export class ActorSystem {
     const why = error instanceof Error ? error.message : String(error);
     this.#end(actor, { how: "crashed", why, cause: error });
     if (actor.onCrash) actor.onCrash(error);
-    else if (!isWatched)
-      queueMicrotask(() => {
-        throw error;
-      });
+    else if (!isWatched) this.caught(error);
   }
 
   #end(actor: Actor, end: End): void {

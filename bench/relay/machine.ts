@@ -47,6 +47,9 @@ export function openMachine({ cluster, certificate, key, members }: Papers, prog
     },
     listen: [{ host: "127.0.0.1", port: 0 }],
     refused,
+    crashed: (error) => {
+      throw error;
+    },
   });
   const [endpoint = { host: "", port: 0 }] = network.endpoints;
   const endpoints = new Map<NodeId, Endpoint>();

@@ -163,3 +163,31 @@ describe("a stream of tensors", () => {
     expect(got).toEqual(sent);
   });
 });
+
+describe("what fails here while a link is heard", () => {
+  test("ends the link, is said to who looks after it, and is no fault of the peer's", async () => {
+    const [here, there] = [await nodes.start(), await nodes.start()];
+    const { near, far } = await nodes.link(here, there, "control");
+    const ours = new TypeError("ours");
+    far.onReceive = () => {
+      throw ours;
+    };
+    const ended: Promise<string>[] = [near, far].map(
+      (link) =>
+        new Promise((resolve) => {
+          link.onClose = resolve;
+        }),
+    );
+    near.send({
+      to: there.system.address("x"),
+      from: here.system.address("me"),
+      message: Supervisor.List({}),
+    });
+    const [, why] = await Promise.all(ended);
+    expect({ why, crashes: there.crashes, refused: there.refused }).toEqual({
+      why: "exo itself failed while it served the link: ours",
+      crashes: [ours],
+      refused: [],
+    });
+  });
+});

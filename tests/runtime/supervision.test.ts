@@ -171,23 +171,24 @@ describe("a supervision tree", () => {
     expect(told).toEqual(["a crashed Error: boom"]);
   });
 
-  test("what a part's actors and timers throw is the crash of the actor that stands for it", async () => {
+  test("what a part's actors and timers throw, or its sockets, is the crash of the actor that stands for it", async () => {
     const house = new House();
     const { system } = house;
     const ends: string[] = [];
     const thrower = () => {
       throw new Error("boom");
     };
-    for (const name of ["timer", "actor"]) {
+    for (const name of ["timer", "actor", "socket"]) {
       const part = partOf(system, name);
       part.spawn(name, () => {});
       system.watch(system.address(name), ({ how, why }) => ends.push(`${name} ${how}: ${why}`));
       if (name === "timer") part.clock.after(5, thrower);
-      else part.spawn("other", thrower);
+      else if (name === "actor") part.spawn("other", thrower);
+      else part.caught(new Error("boom"));
     }
     house.boom("other");
     await house.time.pass(10);
-    expect(ends).toEqual(["actor crashed: boom", "timer crashed: boom"]);
+    expect(ends).toEqual(["socket crashed: boom", "actor crashed: boom", "timer crashed: boom"]);
   });
 
   test("counts a child that cannot be started as one that ended", async () => {

@@ -23,6 +23,7 @@ export class TlsNodes {
     this.#members.add(identity.node);
     const nodePem = await nodeCertificate(identity, this.#key, clusterPem);
     const refused: string[] = [];
+    const crashes: unknown[] = [];
     const links: Link[] = [];
     const network = new TlsNetwork({
       identity,
@@ -33,6 +34,7 @@ export class TlsNodes {
       trust: { clusterPem, nodePem, minimumMinor: 0, isMember: (id) => this.#members.has(id) },
       listen: [{ host: "127.0.0.1", port: 0 }],
       refused: (_, why) => refused.push(why),
+      crashed: (error) => crashes.push(error),
     });
     network.onLink = (link) => links.push(link);
     this.#open.push(network);
@@ -42,6 +44,7 @@ export class TlsNodes {
       network,
       endpoint,
       refused,
+      crashes,
       links,
       system: new ActorSystem(identity.node, systemClock),
     };

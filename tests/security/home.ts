@@ -69,6 +69,9 @@ export class Home {
       },
       listen: [{ host: "127.0.0.1", port: 0 }],
       refused: (_, why) => refused.push(why),
+      crashed: (error) => {
+        throw error;
+      },
     });
     network.onLink = (link) => links.push(link);
     this.#open.push(network);

@@ -16,7 +16,13 @@ test("a machine that is on the list no more is told so by whom it dials, also by
   ];
   const authority = successor({ number: 1, pem: oldPem, before: [] }, newPem, oldKey);
   const list = signMemberList({ cluster, version: 2, minimumMinor: 0, members: [] }, newKey);
-  const shared = { boot: "0".repeat(32), capabilities: [], clock: systemClock, refused: () => {} };
+  const shared = {
+    boot: "0".repeat(32),
+    capabilities: [],
+    clock: systemClock,
+    refused: () => {},
+    crashed: () => {},
+  };
   const told: number[] = [];
   const knowing = {
     clusterPem: newPem,

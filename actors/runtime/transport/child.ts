@@ -9,6 +9,7 @@ import { ProtocolError } from "#protocol/message";
 import { Problem } from "#protocol/problem";
 import { BODY_FRAME_BYTES_MAX, FrameKind, FrameReader, partsOfBody } from "./framing.ts";
 import { Outgoing } from "./outgoing.ts";
+import { codeOf } from "./thrown.ts";
 import type { Transport } from "./transport.ts";
 
 /** Which of a child's descriptors its end is: the first behind input, output and errors. */
@@ -214,5 +215,4 @@ function readNow(fd: number, space: Uint8Array): number | undefined {
 }
 
 /** What a system says of a stream whose other end is gone while bytes were on their way to it. */
-const isEnd = (error: unknown): boolean => ["ECONNRESET", "EPIPE"].includes(codeOf(error));
-const codeOf = (error: unknown): string => String((error as { code?: unknown } | null)?.code);
+const isEnd = (error: unknown): boolean => ["ECONNRESET", "EPIPE"].includes(codeOf(error) ?? "");

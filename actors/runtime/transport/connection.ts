@@ -24,6 +24,8 @@ export interface TlsOptions {
   readonly listen: readonly Endpoint[];
   /** A stranger or a faulty peer was refused: for the log, which says each source once a minute. */
   readonly refused: (from: string, why: string) => void;
+  /** This process has failed while it served a link, which ends with it. */
+  readonly crashed: (error: unknown) => void;
 }
 
 export interface Connection {

@@ -4,6 +4,7 @@ import { Problem } from "#protocol/problem";
 import type { Clock } from "../clock.ts";
 import { endpointText } from "./endpoint.ts";
 import type { Endpoint } from "./network.ts";
+import { reason } from "./thrown.ts";
 
 const AGAIN_MS = 1000;
 
@@ -54,3 +55,9 @@ export class Listeners<Data> {
     }
   }
 }
+
+export const cannotListen = (endpoint: Endpoint, error: unknown): Problem =>
+  new Problem("unavailable", `cannot listen on ${endpointText(endpoint)} for other nodes: ${reason(error)}`, {
+    param: "cluster.port",
+    remedy: "end what uses the port, or set cluster.port in exo.yaml",
+  });

@@ -39,6 +39,9 @@ async function node(of: Cluster, { listed = true, clusterPem = of.pem } = {}) {
     trust: { clusterPem, nodePem, minimumMinor: 0, isMember: (id) => of.members.has(id) },
     listen: [{ host: "127.0.0.1", port: 0 }],
     refused: (_, why) => refused.push(why),
+    crashed: (error) => {
+      throw error;
+    },
   });
   network.onLink = (link) => links.push(link);
   open.push(network);

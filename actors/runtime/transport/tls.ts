@@ -17,8 +17,9 @@ import { endpointText as at } from "./endpoint.ts";
 import { FrameKind } from "./framing.ts";
 import { HandshakeLimits } from "./handshake-limits.ts";
 import { lastWords, lingering } from "./lingering.ts";
-import { Listeners } from "./listeners.ts";
+import { cannotListen, Listeners } from "./listeners.ts";
 import { ANOTHER, type Endpoint, type Lane, type Link, type Network, type Peer } from "./network.ts";
+import { codeOf, reason } from "./thrown.ts";
 import { helloFrame, StreamLink } from "./tls-link.ts";
 import { PROTOCOL, tlsSettings } from "./tls-settings.ts";
 
@@ -108,16 +109,11 @@ export class TlsNetwork implements Network {
         socket: { ...this.#handlers(), open: (socket) => this.#accept(socket) },
       });
     } catch (error) {
-      throw new Problem("unavailable", `cannot listen on ${at(endpoint)} for other nodes: ${reason(error)}`, {
-        param: "cluster.port",
-        remedy: "end what uses the port, or set cluster.port in exo.yaml",
-      });
+      throw cannotListen(endpoint, error);
     }
   }
 
-  #tls() {
-    return tlsSettings(this.#options.identity, this.#options.trust);
-  }
+  #tls = () => tlsSettings(this.#options.identity, this.#options.trust);
 
   #accept(socket: TlsSocket): void {
     const tooMany = () => this.#refuse(socket, "others came after it, and it had not proved itself yet");
@@ -156,8 +152,17 @@ export class TlsNetwork implements Network {
       data: (socket: TlsSocket, bytes: Uint8Array) => this.#receive(socket, bytes),
       drain: (socket: TlsSocket) => this.#drained(socket),
       close: (socket: TlsSocket) => this.#closed(socket, "closed"),
-      error: (socket: TlsSocket, error: Error) => this.#refuse(socket, error.message),
+      error: (socket: TlsSocket, error: Error) => this.#failed(socket, error),
     };
+  }
+
+  /** A session of TLS that fails has a code; anything else is what one of these handlers has thrown, and no fault of the peer's. */
+  #failed(socket: TlsSocket, error: Error): void {
+    if (codeOf(error) === undefined) {
+      this.#closed(socket, `exo itself failed while it served the link: ${error.message}`);
+      socket.terminate();
+      this.#options.crashed(error);
+    } else this.#refuse(socket, error.message);
   }
 
   #greet(socket: TlsSocket): void {
@@ -241,9 +246,9 @@ export class TlsNetwork implements Network {
     const { data } = socket;
     data.settle();
     const remote = { host: socket.remoteAddress, port: socket.remotePort };
-    const { localAddress: local } = socket;
+    const self = this.#options.identity.node;
     const link = new StreamLink(
-      { self: this.#options.identity.node, peer, lane, remote, local, dialled: data.dialled },
+      { self, peer, lane, remote, local: socket.localAddress, dialled: data.dialled },
       lingering(socket, this.#options.clock),
     );
     data.link = link;
@@ -291,6 +296,3 @@ export class TlsNetwork implements Network {
     data.link.closed(data.problem?.message ?? why);
   }
 }
-
-const codeOf = (error: unknown) => (error as { code?: string } | null)?.code;
-const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));

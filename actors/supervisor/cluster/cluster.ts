@@ -50,7 +50,7 @@ export async function openCluster(
     const { clock } = system;
     const refusals = new Refusals(clock, troubled);
     const refused = (from: string, why: string) => refusals.add(from, why);
-    const network = { identity, boot, clock, port, troubled, refused };
+    const network = { identity, boot, clock, port, troubled, refused, crashed: system.caught };
     const node = await ClusterNode.open({
       system,
       identity,

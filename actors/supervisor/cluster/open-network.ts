@@ -16,6 +16,7 @@ export interface NetworkOptions {
   readonly port: number;
   readonly troubled: (why: string) => void;
   readonly refused: (from: string, why: string) => void;
+  readonly crashed: (error: unknown) => void;
 }
 
 /** A node whose port is taken still dials the others: it is a member that cannot be dialled. */
@@ -42,8 +43,8 @@ export function openNetwork(options: NetworkOptions, trust: Trust): Network {
   }
 
   function listening(listen: readonly (typeof four)[]): Network {
-    const { identity, boot, clock, refused } = options;
-    return new TlsNetwork({ identity, boot, clock, trust, listen, refused, capabilities: [] });
+    const { identity, boot, clock, refused, crashed } = options;
+    return new TlsNetwork({ identity, boot, clock, trust, listen, refused, crashed, capabilities: [] });
   }
 }
 
