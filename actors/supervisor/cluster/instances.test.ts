@@ -37,6 +37,13 @@ const about = (does: "drain" | "gone", epoch: number): InstanceCommand => ({
   id: "i",
   epoch,
 });
+const fail = (epoch: number): InstanceCommand => ({
+  type: "instance",
+  does: "fail",
+  id: "i",
+  epoch,
+  problem: { kind: "internal", message: "broke" },
+});
 const ready = (epoch: number): InstanceCommand => ({
   type: "instance",
   does: "ready",
@@ -105,6 +112,63 @@ describe("the table of instances", () => {
         "a machine has two stages of one model",
         "layers 2 to 4 do not follow layer 0",
       ],
+    });
+  });
+
+  test("a model that is ended or has failed is not made ready again, and one that answers is ended before it is forgotten", () => {
+    const outcomes = [
+      after(place(), about("drain", 10), ready(10), fail(10), about("drain", 10), place({ after: 10 })),
+      after(place(), fail(10), ready(10), about("drain", 10), fail(10)),
+      after(place(), ready(10), ready(10), about("gone", 10)),
+      after(place(), fail(10), about("gone", 10)),
+    ];
+    expect(outcomes.map(({ table, refused }) => [table.map(({ state }) => state), refused])).toEqual([
+      [
+        ["draining"],
+        [
+          "epoch 10 of instance i is draining: ready is not for it",
+          "epoch 10 of instance i is draining: fail is not for it",
+          "epoch 10 of instance i is draining: drain is not for it",
+          "instance i is being ended",
+        ],
+      ],
+      [
+        ["failed"],
+        [
+          "epoch 10 of instance i is failed: ready is not for it",
+          "epoch 10 of instance i is failed: drain is not for it",
+          "epoch 10 of instance i is failed: fail is not for it",
+        ],
+      ],
+      [
+        ["ready"],
+        [
+          "epoch 10 of instance i is ready: ready is not for it",
+          "epoch 10 of instance i is ready: gone is not for it",
+        ],
+      ],
+      [[], []],
+    ]);
+  });
+
+  test("takes as workers of a stage only what its own machine can have started", () => {
+    const named = (worker: string): InstanceCommand =>
+      ({
+        ...ready(10),
+        stages: workers.map((stage, at) => (at === 1 ? { ...stage, worker: worker as Address } : stage)),
+      }) as InstanceCommand;
+    expect(
+      after(place(), named("a/worker-1"), named("b/api-gateway"), named("b/worker-1/x"), named("b/worker-2")),
+    ).toEqual({
+      table: [
+        {
+          id: "i",
+          epoch: 10,
+          state: "ready",
+          stages: [workers[0], { ...workers[1], worker: "b/worker-2" as Address }] as typeof workers,
+        },
+      ],
+      refused: Array(3).fill("instance i was placed otherwise"),
     });
   });
 });

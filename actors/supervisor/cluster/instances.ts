@@ -1,5 +1,6 @@
 /** The table of models that the home holds on several machines, as its log makes it: pure, and the same on every member. */
 import { type Static, Type as t } from "@sinclair/typebox";
+import type { Address, NodeId } from "#protocol/ids";
 import { INSTANCES_MAX, type PlacedInstance, PlacedInstance as Schema } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 
@@ -20,7 +21,16 @@ export const InstanceCommand = t.Union([
 export type InstanceCommand = Static<typeof InstanceCommand>;
 
 type Place = Extract<InstanceCommand, { does: "place" }>;
+type Later = Exclude<InstanceCommand, { does: "place" }>;
 type Table = readonly PlacedInstance[];
+
+/** What each may follow: an end that was agreed on is not undone by what somebody began before it. */
+const AFTER: Readonly<Record<Later["does"], readonly PlacedInstance["state"][]>> = {
+  ready: ["loading"],
+  drain: ["loading", "ready"],
+  fail: ["loading", "ready"],
+  gone: ["draining", "failed"],
+};
 
 /** The table after one command, which is entry `index` of the log; throws Problem `invalid` for one that every member must refuse. */
 export function nextInstances(before: Table, command: InstanceCommand, index: number): Table {
@@ -31,6 +41,11 @@ export function nextInstances(before: Table, command: InstanceCommand, index: nu
       "invalid",
       `epoch ${command.epoch} of instance ${command.id} is not the newest: ${known?.epoch ?? "none"} is`,
     );
+  if (!AFTER[command.does].includes(known.state))
+    throw new Problem(
+      "invalid",
+      `epoch ${command.epoch} of instance ${known.id} is ${known.state}: ${command.does} is not for it`,
+    );
   if (command.does === "gone") return before.filter((each) => each !== known);
   return before.map((each) => (each === known ? changed(known, command) : each));
 }
@@ -39,6 +54,7 @@ function placed(before: Table, { id: own, after, ...command }: Place, index: num
   const known = before.find((each) => each.id === own);
   if ((known?.epoch ?? 0) !== after)
     throw new Problem("invalid", `instance ${own} was placed by another before: epoch ${known?.epoch ?? 0}`);
+  if (known?.state === "draining") throw new Problem("invalid", `instance ${own} is being ended`);
   if (before.some((each) => each !== known && each.model === command.model))
     throw new Problem("invalid", `${command.model} is placed already`);
   if (!known && before.length >= INSTANCES_MAX)
@@ -72,13 +88,10 @@ function checkLayers(parts: Place["stages"]): void {
     throw new Problem("invalid", "a machine has two stages of one model");
 }
 
-function changed(
-  known: PlacedInstance,
-  command: Exclude<InstanceCommand, { does: "place" | "gone" }>,
-): PlacedInstance {
+function changed(known: PlacedInstance, command: Exclude<Later, { does: "gone" }>): PlacedInstance {
   switch (command.does) {
     case "ready":
-      if (!sameLayers(known, command.stages))
+      if (!sameStages(known, command.stages))
         throw new Problem("invalid", `instance ${known.id} was placed otherwise`);
       return {
         ...known,
@@ -93,9 +106,13 @@ function changed(
   }
 }
 
-const sameLayers = ({ stages: before }: PlacedInstance, now: Place["stages"]): boolean =>
+const sameStages = ({ stages: before }: PlacedInstance, now: Place["stages"]): boolean =>
   before.length === now.length &&
   before.every(({ node, layers }, at) => {
     const other = now[at];
-    return other?.node === node && Bun.deepEquals(other.layers, layers) && other.worker !== undefined;
+    return other?.node === node && Bun.deepEquals(other.layers, layers) && isWorkerOf(node, other.worker);
   });
+
+/** Whether that is the address of a worker of that machine: nobody names another's, or another actor, as its own. */
+export const isWorkerOf = (node: NodeId, worker: Address | undefined): boolean =>
+  worker?.startsWith(`${node}/worker-`) === true && !worker.includes("/", node.length + 1);
