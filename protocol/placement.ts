@@ -100,6 +100,8 @@ export type PlacementReply = InboxMessage<typeof PlacementReply>;
 export const Stages = inbox("Stages", {
   /** What lies here under that name. Answered by `Seen` or `Refused`. */
   Look: { model },
+  /** Answered by a `Placement.Held`, also if nothing changed since the last: who leads has not heard that. */
+  Tell: {},
   /** All stages of the epoch are loaded, these are their workers. Answered by `Joined` or `Refused`. */
   Join: { instance: id, epoch, workers: t.Array(Address, { minItems: 1, maxItems: STAGES_MAX }) },
   /** Answers under way may end first, unless `now`. Answered by `Ended`. */

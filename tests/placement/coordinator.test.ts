@@ -1,7 +1,8 @@
 /** Who leads places a model and looks after it, in a home whose log and machines are the test's. */
 import { expect, test } from "bun:test";
 import type { ProblemBody } from "#protocol/problem";
-import { checkpoint, World } from "./world.ts";
+import { checkpoint } from "./model.ts";
+import { World } from "./world.ts";
 
 const BROKE: ProblemBody = { kind: "unavailable", message: "the worker ended" };
 const FULL: ProblemBody = { kind: "doesNotFit", message: "no memory" };

@@ -5,7 +5,7 @@ import type { Address, NodeId } from "#protocol/ids";
 import { type PlacedInstance, PlacementReply } from "#protocol/placement";
 import { seeded } from "../sim/random.ts";
 import { VirtualTime } from "../sim/time.ts";
-import { facts } from "./world.ts";
+import { facts } from "./model.ts";
 
 const [me, other] = ["me" as NodeId, "other" as NodeId];
 const WORKER = "other/worker-1" as Address;
@@ -50,6 +50,7 @@ class House {
       agreed: () => ({
         leader: this.leader,
         leads: this.leader === me,
+        term: 1,
         heard: 9,
         instances: this.instances,
         propose: () => Promise.reject(new Error("nobody proposes here")),

@@ -2,55 +2,16 @@
 import type { Known } from "#actors/planner/home-of";
 import type { InstanceCommand } from "#actors/supervisor/cluster/instances";
 import { nextInstances } from "#actors/supervisor/cluster/instances";
+import { notLeading } from "#actors/supervisor/cluster/replica";
 import { Coordinator } from "#actors/supervisor/placement/coordinator";
 import type { NodeView } from "#protocol/cluster";
 import type { Address, NodeId } from "#protocol/ids";
-import type { ModelShape } from "#protocol/model-shape";
-import type { LinkView, NodeFacts } from "#protocol/node";
+import type { LinkView } from "#protocol/node";
 import type { CheckpointView, HeldStage, PlacedInstance } from "#protocol/placement";
 import { Problem, type ProblemBody } from "#protocol/problem";
 import { seeded } from "../sim/random.ts";
 import { VirtualTime } from "../sim/time.ts";
-
-export const MODEL = "m";
-/** Bytes of one layer of the model. */
-const LAYER = 100e6;
-
-/** Four layers. */
-const shape: ModelShape = {
-  architecture: "llama",
-  layers: Array.from({ length: 4 }, () => ({ bytes: LAYER, wholeBytes: 1e3, flops: 2 * LAYER })),
-  embeddingBytes: 1e6,
-  headBytes: 1e6,
-  tied: false,
-  hidden: 64,
-  feedForward: 128,
-  heads: 2,
-  kvHeads: 1,
-  headDims: 32,
-  vocabulary: 512,
-  contextLength: 512,
-  divisions: [],
-};
-
-export const checkpoint: CheckpointView = {
-  model: MODEL,
-  digest: "same",
-  parts: { config: "c", tensors: "t", tokenizer: "k" },
-  quantisation: "float32",
-  weightBytes: 4 * LAYER,
-  shape,
-};
-
-export const facts = {
-  architecture: "llama",
-  quantisation: "float32",
-  layers: 4,
-  contextLength: 512,
-  vocabularySize: 512,
-  weightBytes: 4 * LAYER,
-  loadMs: 1,
-};
+import { checkpoint, facts, MODEL, nodeFacts } from "./model.ts";
 
 /** One machine: what it has, and what it does with a part that it is given. */
 export interface FakeMachine {
@@ -62,21 +23,9 @@ export interface FakeMachine {
   /** Undefined: it loads until the test says otherwise. */
   outcome: "loads" | ProblemBody | undefined;
   readonly held: HeldStage[];
+  /** To whom it said what it holds, and what: it says that again only when one of them is another, as the real ones do. */
+  told: string;
 }
-
-const nodeFacts = (name: string, freeBytes: number): NodeFacts => ({
-  name,
-  version: "1",
-  os: "linux",
-  arch: "x64",
-  chip: "cpu",
-  cores: 2,
-  memoryBytes: 8e9,
-  freeBytes,
-  accelerators: [],
-  interfaces: [],
-  rdma: "none",
-});
 
 export class World {
   readonly time = new VirtualTime();
@@ -85,6 +34,19 @@ export class World {
   instances: readonly PlacedInstance[] = [];
   index = 0;
   leader = "a";
+  term = 1;
+  /** Whether this machine leads. */
+  leads = true;
+  /** Looks at the home that come to nothing. */
+  blind = 0;
+  /** Looks at checkpoints wait for it. */
+  slow: Promise<void> = Promise.resolve();
+  /** Workers join when it resolves. */
+  joining: Promise<void> = Promise.resolve();
+  /** Parts are ended when it resolves. */
+  ending: Promise<void> = Promise.resolve();
+  /** What the home says to a command instead of agreeing to it. */
+  disagrees: (command: InstanceCommand) => Problem | undefined = () => undefined;
   #coordinator: Coordinator;
 
   constructor(...names: readonly string[]) {
@@ -97,6 +59,7 @@ export class World {
         has: checkpoint,
         outcome: "loads",
         held: [],
+        told: "",
       });
     this.#coordinator = this.#made();
   }
@@ -107,12 +70,38 @@ export class World {
     throw new Error(`no machine ${name}`);
   }
 
-  /** Another leader: it knows what the log says, and hears from all machines again. */
-  async newLeader(): Promise<void> {
+  /** The same leader's part in placing is started again: it knows what the log says, and no machine hears of it. */
+  async restart(): Promise<void> {
     this.#coordinator.stop();
     this.#coordinator = this.#made();
     this.#coordinator.follow();
+    await this.settle();
+  }
+
+  /** Another leader. */
+  async newLeader(): Promise<void> {
+    this.term += 1;
+    await this.restart();
     for (const machine of this.machines.values()) this.#tell(machine);
+    await this.settle();
+  }
+
+  /** This machine leads no more; with `again`, it does after all. */
+  async deposed({ again }: { readonly again: boolean }): Promise<void> {
+    this.leads = false;
+    this.#coordinator.follow();
+    await this.settle();
+    if (!again) return;
+    this.leads = true;
+    this.term += 1;
+    this.#coordinator.follow();
+    for (const machine of this.machines.values()) this.#tell(machine);
+    await this.settle();
+  }
+
+  /** Another leader's command, or one that was believed lost, comes into force. */
+  async agree(command: InstanceCommand): Promise<void> {
+    this.#agree(command);
     await this.settle();
   }
 
@@ -128,10 +117,13 @@ export class World {
     return await answer;
   }
 
-  async release(): Promise<void> {
-    const released = this.#coordinator.release({ model: MODEL, now: true });
+  async release(): Promise<string> {
+    const released = this.#coordinator.release({ model: MODEL, now: true }).then(
+      () => "released",
+      (error: unknown) => (error as Error).message,
+    );
     await this.settle();
-    await released;
+    return await released;
   }
 
   /** What a part on that machine comes to. */
@@ -176,25 +168,40 @@ export class World {
       trace: undefined,
       agreed: () => ({
         leader: this.leader as NodeId,
-        leads: true,
+        leads: this.leads,
+        term: this.term,
         heard: this.index,
         instances: this.instances,
-        propose: async (command) => this.#agree(command),
+        propose: async (command) => {
+          const problem = this.leads ? this.disagrees(command) : notLeading();
+          if (problem) throw problem;
+          return this.#agree(command);
+        },
       }),
-      known: async () => this.#known(),
+      known: async () => {
+        if (this.blind-- > 0) throw new Problem("unavailable", "discovery did not answer");
+        return this.#known();
+      },
       look: async (node) => {
+        await this.slow;
         const { has } = this.machine(node);
         if ("digest" in has) return has;
         throw new Problem(has.kind, has.message);
       },
       join: async (node, { epoch, workers }) => {
+        await this.joining;
         if (!workers.includes(`${node}/worker-${epoch}` as Address))
           throw new Problem("unavailable", "not here");
         this.said.push(`${node} joins ${workers.length}`);
       },
       end: async (node) => {
         this.said.push(`${node} ends`);
+        await this.ending;
         this.machine(node).held.splice(0);
+      },
+      tell: (node) => {
+        this.machine(node).told = "";
+        this.#tell(this.machine(node));
       },
       troubled: (why) => this.said.push(why),
     });
@@ -210,7 +217,7 @@ export class World {
 
   /** A machine reads in the log what it has to hold. */
   #follow(machine: FakeMachine): void {
-    if (machine.state === "dead") return;
+    if (machine.state === "dead" || machine.state === "connecting") return;
     const { node, held, outcome } = machine;
     const wanted = this.instances.filter(
       ({ state, stages }) => state !== "failed" && stages.some((stage) => stage.node === node),
@@ -226,9 +233,13 @@ export class World {
     this.#tell(machine);
   }
 
-  #tell({ node, held, state }: FakeMachine): void {
-    if (state === "dead") return;
+  #tell(machine: FakeMachine): void {
+    const { node, held, state } = machine;
+    if (state === "dead" || state === "connecting") return;
     const [heard, stages] = [this.index, [...held]];
+    const told = JSON.stringify([this.term, stages]);
+    if (machine.told === told) return;
+    machine.told = told;
     queueMicrotask(() => this.#coordinator.held(node, { heard, stages }));
   }
 

@@ -10,20 +10,27 @@ export interface Agreed {
   /** As this node knows it; its link may be broken. */
   readonly leader: NodeId | undefined;
   readonly leads: boolean;
+  /** Another, and higher, each time that somebody begins to lead. */
+  readonly term: number;
   /** The last entry of the log that this node knows to be final. */
   readonly heard: number;
   readonly instances: readonly PlacedInstance[];
-  /** Whoever leads makes it; resolves when a majority agreed. Throws Problem. */
+  /**
+   * Only while this node leads: what it wants was decided by what it knew, and who leads after it knows better. Resolves when a majority
+   * agreed. Throws Problem.
+   */
   propose(command: InstanceCommand): Promise<Epoch>;
 }
 
 export function agreedBy(membership: Membership): Agreed {
-  const { raft, leads, state } = membership.replica;
+  const { replica } = membership;
+  const { raft, leads, state } = replica;
   return {
     leader: raft.leader,
     leads,
+    term: raft.term,
     heard: raft.committed,
     instances: state?.instances ?? [],
-    propose: (command) => membership.propose(encodeCommand(command)),
+    propose: (command) => replica.propose(encodeCommand(command)),
   };
 }

@@ -15,7 +15,7 @@ const END_MS = DRAIN_MS + 10_000;
 export function machinePorts(
   system: ActorSystem,
   me: Address,
-): Pick<CoordinatorPorts, "look" | "join" | "end"> {
+): Pick<CoordinatorPorts, "look" | "join" | "end" | "tell"> {
   async function ask<Type extends StagesReply["type"]>(
     node: NodeId,
     question: StagesMessage,
@@ -33,5 +33,6 @@ export function machinePorts(
       void (await ask(node, Stages.Join(joining), { type: "StagesReply.Joined", ms: JOIN_MS })),
     end: async (node, ending) =>
       void (await ask(node, Stages.End(ending), { type: "StagesReply.Ended", ms: END_MS })),
+    tell: (node) => void system.send(`${node}/stages` as Address, Stages.Tell({}), me),
   };
 }

@@ -1,5 +1,4 @@
 /** Who leads places models and looks after them; a new leader takes over from what the log says. */
-import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import {
   type PlacedInstance,
@@ -10,14 +9,10 @@ import {
 import { Problem } from "#protocol/problem";
 import { notLeading } from "../cluster/replica.ts";
 import { Bars } from "./bars.ts";
+import { LOOK_EVERY_MS, Lookout } from "./lookout.ts";
 import { Placed, type Report } from "./placed.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 import { decided } from "./survey.ts";
-
-/** A machine that answers no heartbeat, but still the kernel's, is counted on for so long (reliability.md 4.1). */
-const STUCK_MS = 10_000;
-/** Nothing tells that a machine goes on being stuck. */
-const LOOK_EVERY_MS = 2_000;
 
 type Of<Type extends PlacementMessage["type"]> = Extract<PlacementMessage, { type: Type }>;
 type Answer<Type extends PlacementReply["type"]> = Extract<PlacementReply, { type: Type }>;
@@ -30,17 +25,21 @@ export class Coordinator {
   readonly #reports = new Map<NodeId, Report>();
   /** Placements that are being decided, by model: two who ask for one get one. */
   readonly #deciding = new Map<string, Promise<Answer<"PlacementReply.Placed">>>();
-  /** Machines that cannot be counted on, with what is said of it. */
-  #lost: ReadonlyMap<NodeId, string> = new Map();
-  #members: ReadonlySet<NodeId> | undefined;
-  #cancelLook = () => {};
-  #looking = false;
-  #lookAgain = false;
+  readonly #lookout: Lookout;
+  /** When a machine was asked last what it holds, as it had not said so. */
+  readonly #asked = new Map<NodeId, number>();
+  /** In which this machine leads. */
+  #term: number | undefined;
 
   constructor(self: NodeId, ports: CoordinatorPorts) {
     this.#self = self;
     this.#ports = ports;
     this.#bars = new Bars(ports.clock);
+    this.#lookout = new Lookout({
+      ...ports,
+      looked: () => this.#look(),
+      isNeeded: () => this.#placed.size > 0,
+    });
   }
 
   /** Throws Problem. */
@@ -60,32 +59,31 @@ export class Coordinator {
     this.#requireLead();
     const known = this.#instances.find((each) => each.model === model);
     if (!known) throw new Problem("notFound", `${model} is not loaded`, { remedy: "`exo ps` lists what is" });
-    const { id, epoch, state } = known;
-    if (state === "failed") await this.#ports.agreed().propose({ type: "instance", does: "gone", id, epoch });
-    else await this.#lookedAfter(known).drain(now);
+    if (known.state !== "failed") await this.#lookedAfter(known).drain(now);
+    const left = this.#instances.find(({ id }) => id === known.id);
+    if (left && left.state !== "failed")
+      throw new Problem("unavailable", `${model} is still there: another wanted it meanwhile`);
+    const { id, epoch } = left ?? known;
+    if (left) await this.#ports.agreed().propose({ type: "instance", does: "gone", id, epoch });
     return PlacementReply.Released({});
   }
 
-  /** What a machine says of all that it holds. */
+  /** What a machine says of all that it holds; who does not lead has no use for it. */
   held(from: NodeId, { heard, stages }: Report): void {
+    if (!this.#ports.agreed().leads) return;
     this.#reports.set(from, { heard, stages });
-    if (this.#ports.agreed().leads) for (const each of this.#placed.values()) each.look();
+    for (const each of this.#placed.values()) each.look();
   }
 
   /** The log, who leads, or how a machine is, is another. */
   follow(): void {
-    const { leads, instances } = this.#ports.agreed();
-    if (!leads) {
-      this.#rest();
-      return;
-    }
-    for (const [id, placed] of this.#placed)
-      if (!instances.some((each) => each.id === id)) {
-        placed.stop();
-        this.#placed.delete(id);
-      }
+    const { leads, term, instances } = this.#ports.agreed();
+    if (!leads || term !== this.#term) this.#rest();
+    this.#term = leads ? term : undefined;
+    if (!leads) return;
+    for (const [id, placed] of this.#placed) if (!instances.some((each) => each.id === id)) placed.ended();
     for (const each of instances) if (each.state !== "failed") this.#lookedAfter(each);
-    void this.#lookAtMachines();
+    void this.#lookout.look();
   }
 
   stop(): void {
@@ -109,17 +107,24 @@ export class Coordinator {
     const { stages, digest, notes } = await decided(this.#ports, wanted);
     const id = failed?.id ?? clock.freshId();
     const place = { type: "instance", does: "place", id, digest, ...asked } as const;
-    const { index } = await agreed().propose({ ...place, stages: [...stages], after: failed?.epoch ?? 0 });
-    return PlacementReply.Placed({ id, epoch: index, notes: [...notes] });
+    try {
+      const { index } = await agreed().propose({ ...place, stages: [...stages], after: failed?.epoch ?? 0 });
+      return PlacementReply.Placed({ id, epoch: index, notes: [...notes] });
+    } catch (error) {
+      // Who led before may have placed it, and the home may have heard of that only now.
+      const known = this.#instances.find((each) => each.model === asked.model && each.state !== "failed");
+      if (known) return standing(known, asked.wish);
+      throw error;
+    }
   }
 
   /** Nobody but who leads knows; what machines said may be old when this node leads again. */
   #rest(): void {
-    this.#cancelLook();
+    this.#lookout.rest();
     for (const each of this.#placed.values()) each.stop();
     this.#placed.clear();
     this.#reports.clear();
-    this.#lost = new Map();
+    this.#asked.clear();
   }
 
   #lookedAfter(record: PlacedInstance): Placed {
@@ -130,7 +135,8 @@ export class Coordinator {
       self: this.#self,
       bars: this.#bars,
       reportOf: (node) => this.#reports.get(node),
-      lost: (node) => this.#lostWhy(node),
+      lost: (node) => this.#lookout.lossOf(node),
+      isUp: (node) => this.#lookout.isUp(node),
       over: () => this.#placed.get(record.id) === made && this.#placed.delete(record.id),
     });
     this.#placed.set(record.id, made);
@@ -138,38 +144,25 @@ export class Coordinator {
     return made;
   }
 
-  #lostWhy(node: NodeId): string | undefined {
-    if (this.#members && !this.#members.has(node))
-      return `${node.slice(0, 8)} is no machine of this home now`;
-    return this.#lost.get(node);
+  /** What a lost machine said is old when it comes back. */
+  #look(): void {
+    for (const node of this.#reports.keys()) if (this.#lookout.lossOf(node)) this.#reports.delete(node);
+    if (!this.#ports.agreed().leads) return;
+    for (const each of this.#placed.values()) each.look();
+    this.#ask();
   }
 
-  /** One look at a time; what changes meanwhile is looked at after it. */
-  async #lookAtMachines(): Promise<void> {
-    this.#lookAgain = true;
-    if (this.#looking) return;
-    this.#looking = true;
-    while (this.#lookAgain) {
-      this.#lookAgain = false;
-      const { nodes } = await this.#ports.known();
-      this.#members = new Set(nodes.filter(({ state }) => state !== "unpaired").map(({ node }) => node));
-      const reasons = nodes.map((view) => [view.node, lostWhy(view)] as const);
-      this.#lost = new Map(reasons.flatMap(([node, why]) => (why === undefined ? [] : [[node, why]])));
-      for (const node of this.#reports.keys()) if (this.#lostWhy(node)) this.#reports.delete(node);
-      if (this.#ports.agreed().leads) for (const each of this.#placed.values()) each.look();
+  /** A machine tells what it holds when that is another, or who leads is: whoever looks after models since then has to ask. */
+  #ask(): void {
+    const { clock, tell } = this.#ports;
+    const stages = this.#instances.filter(({ state }) => state !== "failed").flatMap((each) => each.stages);
+    for (const node of new Set(stages.map((stage) => stage.node))) {
+      if (this.#reports.has(node) || this.#lookout.lossOf(node)) continue;
+      if (clock.nowMs() - (this.#asked.get(node) ?? Number.NEGATIVE_INFINITY) < LOOK_EVERY_MS) continue;
+      this.#asked.set(node, clock.nowMs());
+      tell(node);
     }
-    this.#looking = false;
-    this.#cancelLook();
-    if (this.#placed.size > 0)
-      this.#cancelLook = this.#ports.clock.after(LOOK_EVERY_MS, () => void this.#lookAtMachines());
   }
-}
-
-/** Why a machine's stages are to be moved. */
-function lostWhy({ name, state, drained, excluded, silentMs = 0 }: NodeView): string | undefined {
-  if (state === "dead" || state === "away") return `${name} is ${state}`;
-  if (state === "stuck" && silentMs > STUCK_MS) return `${name} does not answer`;
-  return drained || excluded ? `${name} is ${drained ? "drained" : "excluded"}` : undefined;
 }
 
 function standing({ id, epoch, model, wish: had, stages }: PlacedInstance, wish: PlacementWish) {

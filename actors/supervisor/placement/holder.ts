@@ -34,7 +34,9 @@ export class Holder {
   readonly #held = new Map<string, Holding>();
   /** Epochs that were ended here before the log said so; they are not begun again. */
   readonly #ended = new Map<string, number>();
-  #told: { readonly leader: NodeId; readonly link: unknown; readonly what: string } | undefined;
+  #told:
+    | { readonly leader: NodeId; readonly term: number; readonly link: unknown; readonly what: string }
+    | undefined;
 
   constructor(ports: HolderPorts) {
     this.#ports = ports;
@@ -74,6 +76,12 @@ export class Holder {
     if (holding?.epoch !== epoch)
       throw new Problem("unavailable", `epoch ${epoch} of that instance is not held here`);
     await holding.join(workers);
+  }
+
+  /** Says what it holds, to who leads; also if that was said before. */
+  tell(): void {
+    this.#told = undefined;
+    this.#tell();
   }
 
   /** News from a worker. */
@@ -131,7 +139,7 @@ export class Holder {
   /** To who leads now; nothing that it was told over this link already. */
   #tell(): void {
     const { agreed, linkTo, stages } = this.#ports;
-    const { leader, heard } = agreed();
+    const { leader, term, heard } = agreed();
     const link = leader && linkTo(leader);
     if (!leader || !link) {
       // Who leads next, the same machine too, knows nothing of it.
@@ -141,9 +149,10 @@ export class Holder {
     const parts: HeldStage[] = [...this.#held.values()].map((holding) => holding.held);
     const what = JSON.stringify(parts);
     const before = this.#told;
-    if (before?.leader === leader && before.link === link && before.what === what) return;
+    const isTold = before?.leader === leader && before.term === term && before.link === link;
+    if (isTold && before.what === what) return;
     if (this.#system.send(`${leader}/placement` as Address, Placement.Held({ heard, stages: parts }), stages))
-      this.#told = { leader, link, what };
+      this.#told = { leader, term, link, what };
   }
 }
 

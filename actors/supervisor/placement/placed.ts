@@ -2,12 +2,15 @@
 import { createActor, fromPromise } from "xstate";
 import { chartClock, traceChart } from "#actors/runtime/chart";
 import { RestartBudget } from "#actors/runtime/supervision";
+import type { Epoch } from "#protocol/cluster";
 import type { Address, NodeId } from "#protocol/ids";
 import type { HeldStage, PlacedInstance, Stage } from "#protocol/placement";
-import { Problem, type ProblemBody, problemBody } from "#protocol/problem";
+import { Problem, type ProblemBody, problemBody, problemOf } from "#protocol/problem";
 import type { InstanceCommand } from "../cluster/instances.ts";
+import { notLeading } from "../cluster/replica.ts";
 import type { Bars } from "./bars.ts";
-import { machine, type PlacementEvent } from "./machine.ts";
+import type { Loss } from "./lookout.ts";
+import { machine, NotAgreed, type PlacementEvent } from "./machine.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 import { decided } from "./survey.ts";
 
@@ -28,7 +31,9 @@ export interface PlacedPorts extends CoordinatorPorts {
   readonly self: NodeId;
   readonly reportOf: (node: NodeId) => Report | undefined;
   /** Why a machine cannot be counted on; undefined for one that can. */
-  readonly lost: (node: NodeId) => string | undefined;
+  readonly lost: (node: NodeId) => Loss | undefined;
+  /** Whether it is linked and well. */
+  readonly isUp: (node: NodeId) => boolean;
   readonly bars: Bars;
   /** It is looked after no more. */
   readonly over: () => void;
@@ -39,72 +44,103 @@ interface Trouble {
   readonly counts: boolean;
 }
 
-/** The same of every kind of command that is about one epoch. */
-type About = Exclude<InstanceCommand, { does: "place" }>;
+/** What the home is asked to agree to, of this instance. */
+type Change = InstanceCommand extends infer Each
+  ? Each extends InstanceCommand
+    ? Omit<Each, "type" | "id">
+    : never
+  : never;
 
 export class Placed {
   readonly #id: string;
   readonly #ports: PlacedPorts;
   readonly #chart;
-  readonly #over = Promise.withResolvers<void>();
+  /** What this leader acts on: whatever it says to the home is about this one, also once there is a newer. */
+  #epoch: number;
+  #wanting: PromiseWithResolvers<void>[] = [];
 
-  constructor({ id, state, model }: PlacedInstance, ports: PlacedPorts) {
+  constructor({ id, epoch, model }: PlacedInstance, ports: PlacedPorts) {
     this.#id = id;
+    this.#epoch = epoch;
     this.#ports = ports;
     const { clock, trace, troubled } = ports;
     const budget = new RestartBudget(RESTARTS, clock);
     const effects = machine.provide({
       actors: {
-        place: fromPromise(({ input }) => this.#place(input)),
-        join: fromPromise(() => this.#join()),
-        drain: fromPromise(({ input }) => this.#drain(input.now)),
+        place: fromPromise(({ input, signal }) => this.#place(input, signal)),
+        join: fromPromise(({ signal }) => this.#join(signal)),
+        drain: fromPromise(({ signal }) => this.#drain(signal)),
+        end: fromPromise(({ input }) => this.#end(input.now)),
+        fail: fromPromise(({ input, signal }) => this.#fail(input.problem, signal)),
+        forget: fromPromise(({ signal }) => this.#forget(signal)),
       },
       actions: {
+        adopt: () => {
+          this.#epoch = this.#record?.epoch ?? this.#epoch;
+        },
         // The snapshot still shows the state before.
         look: () => queueMicrotask(() => this.look()),
         say: (_, { message }) => troubled(`${model} is placed anew: ${message}`),
-        fail: (_, problem) => this.#tellHome({ does: "fail", problem }),
-        forget: () => this.#tellHome({ does: "gone" }),
+        refuse: (_, problem) => this.#refuse(problemOf(problem)),
       },
-      guards: { mayTryAgain: () => budget.spend() },
+      guards: {
+        mayTryAgain: () => budget.spend(),
+        says: (_, state) => this.#record?.state === state,
+      },
       delays: { pause: () => PAUSES_MS[Math.min(budget.spent, PAUSES_MS.length) - 1] ?? 0 },
     });
-    this.#chart = createActor(effects, { input: { found: state }, clock: chartClock(clock) });
+    this.#chart = createActor(effects, { clock: chartClock(clock) });
     traceChart(this.#chart, `placement/${model}`, trace);
-    this.#chart.subscribe({ complete: () => this.#end(), error: (error) => this.#crashed(error) });
+    this.#chart.subscribe({ complete: () => this.ended(), error: (error) => this.#crashed(error) });
   }
 
   start(): void {
     this.#chart.start();
   }
 
-  /** Somebody else looks after it, or nobody needs to. */
+  /** Somebody else leads, and looks after it: nothing is said to the home any more. */
   stop(): void {
+    // First, as a chart that is stopped tells its end like any other.
+    this.#refuse(notLeading());
     this.#chart.stop();
-    this.#over.resolve();
   }
 
-  /** Resolves when no machine holds any of it. */
-  async drain(now: boolean): Promise<void> {
-    this.#tell({ type: "Drain", now });
-    await this.#over.promise;
+  /** The home knows no such model any more. */
+  ended(): void {
+    this.#chart.stop();
+    for (const { resolve } of this.#wanting.splice(0)) resolve();
+    this.#ports.over();
+  }
+
+  /** Resolves when it is looked after no more: no machine holds any of it, or it failed. Throws Problem where the home does not agree. */
+  drain(now: boolean): Promise<void> {
+    const wanting = Promise.withResolvers<void>();
+    this.#wanting.push(wanting);
+    if (this.#chart.getSnapshot().status === "active") this.#chart.send({ type: "Drain", now });
+    else wanting.resolve();
+    return wanting.promise;
   }
 
   /** Looks how its stages are, as far as machines have said. */
   look(): void {
     const record = this.#record;
     if (!record || !this.#isWatching) return;
-    const { stages, state } = record;
+    const { epoch, stages, state } = record;
+    if (epoch !== this.#epoch || state === "draining" || state === "failed") {
+      this.#tell({ type: "Moved" });
+      return;
+    }
+    if (state === "ready") this.#tell({ type: "Ready" });
     const trouble = stages.map((stage) => this.#troubleOf(record, stage)).find((each) => each !== undefined);
     if (trouble) this.#tell({ type: "Broken", ...trouble });
-    else if (state === "loading" && stages.every((stage) => this.#held(record, stage)?.state === "loaded"))
+    else if (stages.every((stage) => this.#held(record, stage)?.state === "loaded"))
       this.#tell({ type: "Loaded" });
   }
 
   /** What is broken already is not looked at before it is placed anew. */
   get #isWatching(): boolean {
     const snapshot = this.#chart.getSnapshot();
-    return WATCHING.some((state) => snapshot.matches({ working: state }));
+    return snapshot.status === "active" && WATCHING.some((state) => snapshot.matches({ working: state }));
   }
 
   get #record(): PlacedInstance | undefined {
@@ -122,7 +158,7 @@ export class Placed {
     const gone = lost(stage.node);
     if (gone !== undefined) {
       if (isLoading) bars.add(stage.node, "it was lost while it loaded its part");
-      return { problem: { kind: "unavailable", message: gone }, counts: false };
+      return { problem: { kind: "unavailable", message: gone.why }, counts: false };
     }
     const held = this.#held(record, stage);
     if (held?.state === "failed") {
@@ -138,24 +174,28 @@ export class Placed {
     return { problem: { kind: "unavailable", message }, counts: false };
   }
 
-  async #place({ wasReady, problem }: { wasReady: boolean; problem: ProblemBody }): Promise<void> {
+  async #place(
+    { wasReady, problem }: { wasReady: boolean; problem: ProblemBody },
+    signal: AbortSignal,
+  ): Promise<void> {
     const before = this.#record;
-    if (!before) throw new Problem("unavailable", "the model was stopped");
-    const { self: asker, bars, agreed } = this.#ports;
-    const { id, model, wish, settings, epoch: after } = before;
+    if (before?.epoch !== this.#epoch) throw moved();
+    const { self: asker, bars } = this.#ports;
+    const { model, wish, settings, epoch: after } = before;
     const wanted = { model, wish, settings, asker, barred: bars.now, before, again: wasReady };
     const choice = await decided(this.#ports, wanted).catch((error: unknown) => {
       throw because(problem, error);
     });
     const { digest, stages } = choice;
-    const place = { type: "instance", does: "place", id, model, wish, settings, after } as const;
-    await agreed().propose({ ...place, digest, stages: [...stages] });
+    const place = { does: "place", model, wish, settings, after } as const;
+    const { index } = await this.#agree({ ...place, digest, stages: [...stages] }, signal);
+    this.#epoch = index;
   }
 
-  async #join(): Promise<void> {
-    const { join, agreed, bars } = this.#ports;
+  async #join(signal: AbortSignal): Promise<void> {
+    const { join, bars } = this.#ports;
     const record = this.#record;
-    if (!record) throw new Problem("unavailable", "the model was stopped");
+    if (record?.epoch !== this.#epoch) throw moved();
     const { id, epoch } = record;
     const stages = record.stages.map((stage) => {
       const worker = this.#held(record, stage)?.worker;
@@ -168,36 +208,48 @@ export class Placed {
     const last = record.stages.at(-1);
     const facts = last && this.#held(record, last)?.facts;
     for (const { node } of stages) bars.clear(node);
-    await agreed().propose({ type: "instance", does: "ready", id, epoch, stages, ...(facts && { facts }) });
+    await this.#agree({ does: "ready", epoch, stages, ...(facts && { facts }) }, signal);
+  }
+
+  async #drain(signal: AbortSignal): Promise<void> {
+    const record = this.#record;
+    const isAgreed = !record || (record.epoch === this.#epoch && record.state === "draining");
+    if (!isAgreed) await this.#agree({ does: "drain", epoch: this.#epoch }, signal);
   }
 
   /** The last stage drives: while it ends what it does, it needs the others. */
-  async #drain(now: boolean): Promise<void> {
-    const record = this.#record;
-    if (!record) return;
-    const { id: instance, epoch, stages } = record;
-    await this.#propose({ does: "drain" });
+  async #end(now: boolean): Promise<void> {
+    const { end, troubled } = this.#ports;
+    const [instance, epoch] = [this.#id, this.#epoch];
     // A machine that is not there ends its part by itself, as soon as it hears that the instance is no more.
-    for (const { node } of stages.toReversed())
-      await this.#ports
-        .end(node, { instance, epoch, now })
-        .catch((error: unknown) => this.#ports.troubled(problemBody(error).message));
+    for (const { node } of this.#record?.stages.toReversed() ?? [])
+      await end(node, { instance, epoch, now }).catch((error: unknown) =>
+        troubled(problemBody(error).message),
+      );
   }
 
-  #tellHome(change: { does: "fail"; problem: ProblemBody } | { does: "gone" }): void {
-    void this.#propose(change).finally(() => this.#over.resolve());
+  async #fail(problem: ProblemBody, signal: AbortSignal): Promise<void> {
+    await this.#agree({ does: "fail", epoch: this.#epoch, problem }, signal);
   }
 
-  /** What the home does not agree to is another leader's to say. */
-  async #propose(change: { does: "fail"; problem: ProblemBody } | { does: "gone" | "drain" }): Promise<void> {
-    const record = this.#record;
-    if (!record) return;
-    const { id, epoch } = record;
-    const command = { type: "instance", id, epoch, ...change } as About;
-    await this.#ports
-      .agreed()
-      .propose(command)
-      .catch((error: unknown) => this.#ports.troubled(problemBody(error).message));
+  async #forget(signal: AbortSignal): Promise<void> {
+    await this.#agree({ does: "gone", epoch: this.#epoch }, signal);
+  }
+
+  /** Throws NotAgreed; nothing is proposed by who looks after it no more, or does something else by now. */
+  async #agree(change: Change, signal: AbortSignal): Promise<Epoch> {
+    if (signal.aborted) throw moved();
+    const command = { type: "instance", id: this.#id, ...change } as InstanceCommand;
+    try {
+      return await this.#ports.agreed().propose(command);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      throw new NotAgreed(error);
+    }
+  }
+
+  #refuse(problem: Problem): void {
+    for (const { reject } of this.#wanting.splice(0)) reject(problem);
   }
 
   /** News that comes after the end is old: the chart takes no more. */
@@ -205,16 +257,15 @@ export class Placed {
     if (this.#chart.getSnapshot().status === "active") this.#chart.send(event);
   }
 
-  #end(): void {
-    void this.#over.promise.then(() => this.#ports.over());
-  }
-
   #crashed(error: unknown): void {
-    this.#over.resolve();
+    this.#refuse(new Problem("internal", problemBody(error).message));
     this.#ports.over();
     throw error;
   }
 }
+
+const moved = (): NotAgreed =>
+  new NotAgreed(new Problem("unavailable", "the model was placed or stopped by another meanwhile"));
 
 /** Why it cannot be placed again, after what broke it. */
 function because(broken: ProblemBody, error: unknown): unknown {

@@ -17,6 +17,8 @@ export interface CoordinatorPorts {
   readonly look: (node: NodeId, model: string) => Promise<CheckpointView>;
   readonly join: (node: NodeId, joining: Fields<"Stages.Join">) => Promise<void>;
   readonly end: (node: NodeId, ending: Fields<"Stages.End">) => Promise<void>;
+  /** That machine is to say again what it holds. */
+  readonly tell: (node: NodeId) => void;
   readonly trace: Trace | undefined;
   /** For the log: what nobody waits for. */
   readonly troubled: (why: string) => void;

@@ -29,6 +29,8 @@ export function answerStages(
             .then(checkpointView)
             .then((checkpoint) => StagesReply.Seen({ checkpoint })),
         );
+      case "Stages.Tell":
+        return holder.tell();
       case "Stages.Join": {
         const { instance, epoch, workers } = message;
         return answer(holder.join(instance, epoch, workers).then(() => StagesReply.Joined({})));

@@ -1,0 +1,58 @@
+/** A model of four layers, as machines tell of it, and what they tell of themselves. */
+import type { ModelShape } from "#protocol/model-shape";
+import type { NodeFacts } from "#protocol/node";
+import type { CheckpointView } from "#protocol/placement";
+
+export const MODEL = "m";
+/** Bytes of one layer of the model. */
+const LAYER = 100e6;
+
+/** Four layers. */
+const shape: ModelShape = {
+  architecture: "llama",
+  layers: Array.from({ length: 4 }, () => ({ bytes: LAYER, wholeBytes: 1e3, flops: 2 * LAYER })),
+  embeddingBytes: 1e6,
+  headBytes: 1e6,
+  tied: false,
+  hidden: 64,
+  feedForward: 128,
+  heads: 2,
+  kvHeads: 1,
+  headDims: 32,
+  vocabulary: 512,
+  contextLength: 512,
+  divisions: [],
+};
+
+export const checkpoint: CheckpointView = {
+  model: MODEL,
+  digest: "same",
+  parts: { config: "c", tensors: "t", tokenizer: "k" },
+  quantisation: "float32",
+  weightBytes: 4 * LAYER,
+  shape,
+};
+
+export const facts = {
+  architecture: "llama",
+  quantisation: "float32",
+  layers: 4,
+  contextLength: 512,
+  vocabularySize: 512,
+  weightBytes: 4 * LAYER,
+  loadMs: 1,
+};
+
+export const nodeFacts = (name: string, freeBytes: number): NodeFacts => ({
+  name,
+  version: "1",
+  os: "linux",
+  arch: "x64",
+  chip: "cpu",
+  cores: 2,
+  memoryBytes: 8e9,
+  freeBytes,
+  accelerators: [],
+  interfaces: [],
+  rdma: "none",
+});
