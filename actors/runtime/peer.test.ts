@@ -6,6 +6,7 @@ import { ProtocolError } from "#protocol/message";
 import { ShardWorker } from "#protocol/shard-worker";
 import { systemClock } from "./clock.ts";
 import { ActorSystem } from "./system.ts";
+import { telling } from "./telling.ts";
 import { Trace } from "./trace.ts";
 import type { Transport } from "./transport/transport.ts";
 
@@ -121,6 +122,41 @@ describe("a lane that brings more than its receivers take", () => {
       say("far/worker-x", "home/worker-a", number, new Uint8Array(MIB));
     way.drain();
     expect({ sent: way.sent.length, dropped: dropped().length }).toEqual({ sent: 64, dropped: 36 });
+  });
+});
+
+describe("who is refused", () => {
+  test("is told whether there will be room, and when, or whether nobody is there", async () => {
+    const { system, lane, ways } = node("worker-a");
+    const [way = new Way()] = ways;
+    const small = system.spawn("small", () => {}, { mailbox: 1, whenFull: "backpressure" });
+    const tell = telling(system, "home/me" as Address);
+    for (const each of [lane, way]) each.takes = () => false;
+    const order = ShardWorker.Pass({
+      instance: "i",
+      epoch: 1,
+      number: 0,
+      ops: [],
+      feeds: [],
+      wanted: "last",
+    });
+    const said = [small, small, "home/worker-a", "far/worker-x", "home/nobody", "elsewhere/worker"].map(
+      (to) => tell(to as Address, order),
+    );
+    const names = ["first", "small", "worker-a", "worker-x"];
+    const roomy: string[] = [];
+    for (const [at, sent] of said.entries())
+      if (typeof sent === "object") void sent.full.then(() => roomy.push(names[at] ?? ""));
+    const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+    await turn();
+    const before = roomy.splice(0);
+    for (const each of [lane, way]) each.drain();
+    await turn();
+    expect({ said: said.map((sent) => (typeof sent === "object" ? "full" : sent)), before, roomy }).toEqual({
+      said: ["taken", "full", "full", "full", "gone", "gone"],
+      before: ["small"],
+      roomy: ["worker-x", "worker-a"],
+    });
   });
 });
 

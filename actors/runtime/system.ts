@@ -121,11 +121,11 @@ export class ActorSystem {
 
   /**
    * Resolves when an actor of this node that was full has room for half of its mailbox again, or is no more; for one elsewhere, when
-   * its lane that has refused takes more.
+   * its lane that has refused takes more. Undefined where nobody is there, nor a way to another process.
    */
-  room(address: Address): Promise<void> {
+  room(address: Address): Promise<void> | undefined {
     const actor = this.#actors.get(address);
-    if (!actor) return this.#remotes.room(address) ?? Promise.resolve();
+    if (!actor) return this.#remotes.room(address);
     if (actor.box.size < actor.box.limit) return Promise.resolve();
     return new Promise((resolve) => actor.waitingForRoom.push(resolve));
   }

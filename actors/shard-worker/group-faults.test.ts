@@ -33,6 +33,33 @@ test("a pass that arrives twice is computed once", () => {
   expect([heard.map(tokensOf), parted]).toEqual([WANTED, []]);
 });
 
+test("a way that takes no more for a while costs nothing but that: what waits for it goes on in order", async () => {
+  const roomy: (() => void)[] = [];
+  let sent = 0;
+  const way = () =>
+    ++sent % 3 === 0 ? { full: new Promise<void>((resolve) => roomy.push(resolve)) } : "taken";
+  const { ask, run, parted } = world([1, 3], {}, { way });
+  const heard = [ask("a", PROMPT), ask("b", PROMPT.toReversed())];
+  run();
+  let waits = 0;
+  for (; roomy.length > 0; waits++) {
+    roomy.shift()?.();
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    run();
+  }
+  expect([heard.map(tokensOf), parted, waits > 10]).toEqual([WANTED, [], true]);
+});
+
+test("a way that is gone ends the epoch at once", () => {
+  const { ask, run, parted } = world([1, 3], {}, { way: ({ to }) => (to === 1 ? "gone" : "taken") });
+  const heard = ask("a", PROMPT);
+  run();
+  expect([failureOf(heard), parted.length]).toEqual([
+    "pass 0 of model was refused: node-1/worker-1 cannot be reached",
+    1,
+  ]);
+});
+
 test.each([0, 1, 2])(
   "a pass that is lost on its way to stage %d ends the epoch when the next one comes",
   (stage) => {

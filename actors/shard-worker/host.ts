@@ -1,5 +1,6 @@
 /** The engine of a worker process: opens the library once, holds one model or some of its layers, and turns its crank between messages. */
 import type { Clock } from "#actors/runtime/clock";
+import type { Tell } from "#actors/runtime/telling";
 import type { Generation } from "#protocol/generation";
 import type { Address, RequestId } from "#protocol/ids";
 import { Problem, problemBody } from "#protocol/problem";
@@ -9,7 +10,7 @@ import type { Engine as EnginePort, Sink } from "./effects.ts";
 import type { Engine } from "./engine/engine.ts";
 import { Joined } from "./joined.ts";
 import { type Loaded, loadShard } from "./loading.ts";
-import type { Arrived, PassFailed, Tell } from "./member.ts";
+import type { Arrived, PassFailed } from "./member.ts";
 
 /** In a group more work follows soon: memory is tidied up when none did for so long. */
 const REST_AFTER_MS = 1_000;
@@ -45,7 +46,7 @@ class WorkerHost implements Host {
 
   constructor(ports: HostPorts) {
     this.#ports = ports;
-    this.#tell = ports.tell ?? (() => false);
+    this.#tell = ports.tell ?? (() => "gone");
   }
 
   async load(shard: Shard, progress: (loadedBytes: number, totalBytes: number) => void): Promise<ShardFacts> {

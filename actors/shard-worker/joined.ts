@@ -1,5 +1,6 @@
 /** A group that this worker's layers are in, from its Join to the next or to its end: what arrives, and what is under way. */
 import type { Clock } from "#actors/runtime/clock";
+import type { Tell } from "#actors/runtime/telling";
 import type { Address } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { Group } from "#protocol/shard";
@@ -8,7 +9,7 @@ import { hiddenRowsMax } from "./engine/hidden.ts";
 import { Pipeline } from "./engine/pipeline.ts";
 import { Stage } from "./engine/stage.ts";
 import type { Loaded } from "./loading.ts";
-import { type Arrived, Member, type PassFailed, type Tell } from "./member.ts";
+import { type Arrived, Member, type PassFailed } from "./member.ts";
 import type { Model } from "./models/model.ts";
 
 export interface JoinedPorts {

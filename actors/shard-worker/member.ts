@@ -3,8 +3,9 @@
  * leaves a gap is not computed, so that no answer is ever built on keys and values that are not its own.
  */
 import type { Clock } from "#actors/runtime/clock";
+import type { Sent, Tell } from "#actors/runtime/telling";
 import type { Address } from "#protocol/ids";
-import { type AnyMessage, ProtocolError } from "#protocol/message";
+import { ProtocolError } from "#protocol/message";
 import { Problem, type ProblemBody, problemBody, problemOf } from "#protocol/problem";
 import type { Group } from "#protocol/shard";
 import { ShardWorker } from "#protocol/shard-worker";
@@ -12,9 +13,6 @@ import { hiddenTypeOf, packHidden } from "./engine/hidden.ts";
 import type { PassOrder } from "./engine/pipeline.ts";
 import type { Ran, Stage } from "./engine/stage.ts";
 import { unitsMax } from "./engine/traffic.ts";
-
-/** Puts a message on its way; false where it cannot go. */
-export type Tell = (to: Address, message: AnyMessage, body?: Uint8Array) => boolean;
 
 export type PassMessage = ReturnType<typeof ShardWorker.Pass>;
 export type PassFailed = ReturnType<typeof ShardWorker.PassFailed>;
@@ -24,6 +22,12 @@ export interface Arrived {
   readonly pass: PassMessage;
   readonly body: Uint8Array | undefined;
   readonly from: Address;
+}
+
+interface Unsent {
+  readonly to: Address;
+  readonly pass: PassMessage;
+  readonly body: Uint8Array | undefined;
 }
 
 export interface MemberPorts {
@@ -48,6 +52,8 @@ export class Member {
   readonly #dtype: Parameters<typeof hiddenTypeOf>[0];
   /** Due, and not computed yet. */
   readonly #waiting: Arrived[] = [];
+  /** For which there is no room on the way yet: no more than are under way at once. */
+  readonly #unsent: Unsent[] = [];
   /** Of the pass that comes next. */
   #due = 0;
 
@@ -105,9 +111,10 @@ export class Member {
     }
   }
 
-  /** The epoch is over: nothing that waits is computed any more. */
+  /** The epoch is over: nothing that waits is computed or sent any more. */
   leave(): void {
     this.#waiting.length = 0;
+    this.#unsent.length = 0;
   }
 
   /** A pass of this epoch was refused further on. Who refuses one that is too old may not know the last stage. */
@@ -139,17 +146,32 @@ export class Member {
   }
 
   #send(to: Address, pass: PassMessage, body?: Uint8Array): void {
-    const why = this.#told(to, pass, body);
-    if (why !== undefined) this.#refuse(this.#last, pass, why);
+    this.#unsent.push({ to, pass, body });
+    if (this.#unsent.length === 1) this.#sendOn();
   }
 
-  /** Why it cannot be sent, if so. */
-  #told(to: Address, pass: PassMessage, body?: Uint8Array): string | undefined {
+  /** In their order, as far as the way takes them: it goes on when there is room again. */
+  #sendOn(): void {
+    for (let next = this.#unsent[0]; next; next = this.#unsent[0]) {
+      const sent = this.#told(next);
+      if (typeof sent === "object") {
+        void sent.full.then(() => this.#sendOn());
+        return;
+      }
+      this.#unsent.shift();
+    }
+  }
+
+  /** One that cannot be sent is refused. */
+  #told({ to, pass, body }: Unsent): Sent {
     try {
-      return this.#ports.tell(to, pass, body) ? undefined : `${to} cannot be reached`;
+      const sent = this.#ports.tell(to, pass, body);
+      if (sent === "gone") this.#refuse(this.#last, pass, `${to} cannot be reached`);
+      return sent;
     } catch (error) {
-      if (error instanceof ProtocolError) return error.message;
-      throw error;
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#refuse(this.#last, pass, error.message);
+      return "gone";
     }
   }
 

@@ -1,4 +1,5 @@
 /** Stages of one model in one process, for tests: their links are lists, and what they say goes through the codec all the same. */
+import type { Sent, Tell } from "#actors/runtime/telling";
 import { decode, encode } from "#protocol/codec";
 import type { Address } from "#protocol/ids";
 import type { AnyMessage } from "#protocol/message";
@@ -6,7 +7,7 @@ import type { Problem } from "#protocol/problem";
 import type { Engine } from "./engine/engine.ts";
 import { Joined } from "./joined.ts";
 import type { Loaded } from "./loading.ts";
-import type { PassFailed, PassMessage, Tell } from "./member.ts";
+import type { PassFailed, PassMessage } from "./member.ts";
 
 /** On its way from one stage to another. */
 export interface Carried {
@@ -20,6 +21,8 @@ export interface GroupOptions {
   readonly epoch?: number;
   /** What arrives of what is sent: absent, just that. */
   readonly link?: (carried: Carried) => readonly Carried[];
+  /** What becomes of what is sent; absent: all of it is taken. */
+  readonly way?: (carried: Carried) => Sent;
   readonly after?: (ms: number, run: () => void) => () => void;
 }
 
@@ -35,7 +38,7 @@ export interface MemoryGroup {
 }
 
 export function memoryGroup(stages: readonly Loaded[], options: GroupOptions = {}): MemoryGroup {
-  const { epoch = 1, link = (carried) => [carried], after = () => () => {} } = options;
+  const { epoch = 1, link = (carried) => [carried], way = () => "taken", after = () => () => {} } = options;
   const addresses = stages.map((_, stage) => `node-${stage}/worker-${epoch}` as Address);
   const parted: Problem[] = [];
   const inboxes: Carried[][] = stages.map(() => []);
@@ -45,10 +48,11 @@ export function memoryGroup(stages: readonly Loaded[], options: GroupOptions = {
     const tell: Tell = (address, message, body) => {
       const from = addresses[stage] ?? address;
       const { message: said } = decode(encode({ to: address, from, message }));
-      const to = addresses.indexOf(address);
-      for (const carried of link({ to, from: stage, message: said, body: body?.slice() }))
-        inboxes[carried.to]?.push(carried);
-      return true;
+      const sent = { to: addresses.indexOf(address), from: stage, message: said, body: body?.slice() };
+      const became = way(sent);
+      if (became !== "taken") return became;
+      for (const carried of link(sent)) inboxes[carried.to]?.push(carried);
+      return "taken";
     };
     const group = { instance: "model", epoch, stages: addresses, stage };
     return new Joined(group, loaded, { clock, tell, parted: (problem) => parted.push(problem) });

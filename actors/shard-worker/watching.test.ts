@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { systemClock } from "#actors/runtime/clock";
 import { ActorSystem } from "#actors/runtime/system";
+import { telling } from "#actors/runtime/telling";
 import type { Transport } from "#actors/runtime/transport/transport";
 import type { Generation } from "#protocol/generation";
 import type { Address, RequestId } from "#protocol/ids";
@@ -31,7 +32,7 @@ function worker() {
       void failed.push(`${epoch} ${from}: ${problem.message}`),
   };
   const watching = new Watching({ system, self, parent: "home", host });
-  const tell = watching.told((to, message) => system.send(to, message, self));
+  const tell = watching.told(telling(system, self));
   system.spawn<ShardWorkerMessage>(
     "shard-worker",
     watching.over(({ message }) => {

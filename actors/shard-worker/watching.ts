@@ -4,12 +4,12 @@
  */
 import type { Received } from "#actors/runtime/actor";
 import type { ActorSystem, Behaviour } from "#actors/runtime/system";
+import type { Tell } from "#actors/runtime/telling";
 import type { Address, RequestId } from "#protocol/ids";
 import { Problem, problemBody } from "#protocol/problem";
 import type { Group } from "#protocol/shard";
 import { type GenerationReply, ShardWorker, type ShardWorkerMessage } from "#protocol/shard-worker";
 import type { Host } from "./host.ts";
-import type { Tell } from "./member.ts";
 
 export interface WatchingPorts {
   readonly system: Pick<ActorSystem, "watch" | "send">;

@@ -2,12 +2,12 @@
 import { chartBehaviour } from "#actors/runtime/chart";
 import { systemClock } from "#actors/runtime/clock";
 import { ActorSystem } from "#actors/runtime/system";
+import { telling } from "#actors/runtime/telling";
 import { CHILD_FD, ChildLink } from "#actors/runtime/transport/child";
 import { ProtocolError } from "#protocol/message";
 import { Problem } from "#protocol/problem";
 import { createHost } from "./host.ts";
 import { shardWorker, withPasses } from "./index.ts";
-import type { Tell } from "./member.ts";
 import { Watching } from "./watching.ts";
 
 /** Exit status of a worker whose parent went away or spoke nonsense, or which failed to hear it. */
@@ -31,7 +31,7 @@ export function runShardWorker(node: string, parent: string, libraryFolder: stri
     console.error(error);
     process.exit(1);
   };
-  const tell: Tell = (to, message, body) => system.send(to, message, self, body);
+  const tell = telling(system, self);
   const host = createHost({ libraryFolder, clock: systemClock, crash, tell });
   const watching = new Watching({ system, self, parent, host });
   const chart = shardWorker({
