@@ -156,7 +156,7 @@ describe("T8 a flood of dials", () => {
 
   test("counts all addresses of one IPv6 network as one caller, and IPv4 within IPv6 by itself", () => {
     const limits = new HandshakeLimits({ ...systemClock, nowMs: () => 0 });
-    const many = (address: (i: number) => string) =>
+    const many = (address: (i: number) => string | undefined) =>
       Array.from({ length: 20 }, (_, i) => limits.enter(address(i), () => {}) !== undefined).filter(Boolean)
         .length;
     expect([
@@ -164,7 +164,9 @@ describe("T8 a flood of dials", () => {
       many((i) => `2001:db8:0:1:${i}::1`),
       many((i) => `::ffff:10.0.0.${i}`),
       many((i) => `fe80::${i}`),
-    ]).toEqual([10, 10, 20, 20]);
+      // A socket of whoever has closed it already.
+      many(() => undefined),
+    ]).toEqual([10, 10, 20, 20, 0]);
   });
 
   test("that says nothing keeps a member neither out nor from its answers", async () => {

@@ -20,9 +20,10 @@ export class HandshakeLimits {
   /**
    * Undefined: refuse. Else the greeting has begun, and what is returned must be called when it is over. Where all places are taken
    * the oldest gives way, by `end`: a member needs milliseconds, and who needs more is likely to hold the place for its own sake.
+   * Who has no address is gone already.
    */
-  enter(address: string, end: () => void): (() => void) | undefined {
-    if (!this.#mayCall(address)) return undefined;
+  enter(address: string | undefined, end: () => void): (() => void) | undefined {
+    if (address === undefined || !this.#mayCall(address)) return undefined;
     const [oldest] = this.#greeting;
     if (oldest && this.#greeting.size >= HALF_OPEN_MAX) {
       this.#greeting.delete(oldest);
