@@ -72,6 +72,8 @@ export const HeldStage = t.Object({
   worker: t.Optional(Address),
   facts: t.Optional(ShardFacts),
   problem: t.Optional(ProblemBody),
+  /** Of one that failed: its worker is well, and heard no more of those that have the other layers. */
+  parted: t.Optional(t.Boolean()),
   loadedBytes: t.Optional(t.Number({ minimum: 0 })),
   totalBytes: t.Optional(t.Number({ minimum: 0 })),
 });

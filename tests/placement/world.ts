@@ -108,8 +108,9 @@ export class World {
   async place(
     wish: PlacedInstance["wish"] = {},
     settings: PlacedInstance["settings"] = { kvQuant: "f16" },
+    model = MODEL,
   ): Promise<unknown> {
-    const answer = this.#coordinator.place("a" as NodeId, { model: MODEL, wish, settings }).then(
+    const answer = this.#coordinator.place("a" as NodeId, { model, wish, settings }).then(
       ({ notes }) => notes,
       (error: unknown) => (error as Error).message,
     );
@@ -131,6 +132,16 @@ export class World {
     const machine = this.machine(name);
     for (const [at, stage] of machine.held.entries())
       machine.held[at] = { ...stage, ...ended(name, state, stage.epoch) };
+    this.#tell(machine);
+    await this.settle();
+  }
+
+  /** The worker of its part lives, and hears no more of the others. */
+  async parts(name: string): Promise<void> {
+    const machine = this.machine(name);
+    const problem: ProblemBody = { kind: "unavailable", message: "no word of the others" };
+    for (const [at, { instance, epoch }] of machine.held.entries())
+      machine.held[at] = { instance, epoch, state: "failed", parted: true, problem };
     this.#tell(machine);
     await this.settle();
   }

@@ -2,7 +2,7 @@
 import type { ActorSystem } from "#actors/runtime/system";
 import type { Address, NodeId } from "#protocol/ids";
 import { Stages, type StagesMessage, type StagesReply } from "#protocol/placement";
-import { problemOf } from "#protocol/problem";
+import { Problem, problemOf } from "#protocol/problem";
 import { DRAIN_MS } from "../instance/instance.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 
@@ -23,7 +23,8 @@ export function machinePorts(
   ): Promise<Extract<StagesReply, { type: Type }>> {
     const answer = await system.ask<StagesReply>(`${node}/stages` as Address, question, me, ms);
     if (answer.type === "StagesReply.Refused") throw problemOf(answer.problem);
-    if (answer.type !== type) throw new Error(`${question.type} was answered by ${answer.type}`);
+    if (answer.type !== type)
+      throw new Problem("internal", `${question.type} was answered by ${answer.type}`);
     return answer as Extract<StagesReply, { type: Type }>;
   }
   return {

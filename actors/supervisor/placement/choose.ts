@@ -1,6 +1,7 @@
 /** Which machines hold which layers: the planner's choice among those that have the very same checkpoint. Pure. */
 import { DEFAULT_WISH, type Home, KV_BYTES, type Machine, type Wish } from "#actors/planner/home";
 import { homeOf, type Known } from "#actors/planner/home-of";
+import { shardBytes } from "#actors/planner/memory-estimate";
 import { balanced } from "#actors/planner/placement/balance";
 import type { Placement } from "#actors/planner/placement/placement";
 import type { Prediction } from "#actors/planner/placement/predict";
@@ -23,7 +24,7 @@ export interface Question {
   readonly asker: NodeId;
   /** Machines that are given no work for now, with the reason. */
   readonly barred: ReadonlyMap<NodeId, string>;
-  /** Memory that an older placement still takes. */
+  /** Memory that an older placement still takes, less what others are about to take. */
   readonly freed: ReadonlyMap<NodeId, number>;
   /** Fewer machines than were wished for are better than none: the model was ready before. */
   readonly again: boolean;
@@ -33,6 +34,8 @@ export interface Question {
 export interface Choice {
   readonly stages: readonly Stage[];
   readonly digest: string;
+  /** That each machine takes at once: keys and values come later. */
+  readonly bytes: ReadonlyMap<NodeId, number>;
   /** Why machines take no part. */
   readonly notes: readonly string[];
 }
@@ -55,7 +58,8 @@ export function choose(question: Question): Choice {
     const best = fastest(plansFor(reference, home, question, each).flatMap(({ ranked }) => ranked));
     if (!best) continue;
     const placement = balanced(reference.shape, home, wishOf(reference, question, each), best.placement);
-    return { stages: stagesOf(placement, home), digest, notes };
+    const stages = stagesOf(placement, home);
+    return { stages, digest, bytes: bytesOf(stages, reference), notes };
   }
   const [asked] = tries(wish, false).slice(-1);
   throw nothing({
@@ -181,7 +185,8 @@ function among(all: Home, able: readonly (string | undefined)[], freed: Readonly
   return {
     machines: kept.flatMap((at) => {
       const machine = all.machines[at];
-      return machine ? [{ ...machine, freeBytes: machine.freeBytes + (freed.get(machine.node) ?? 0) }] : [];
+      if (!machine) return [];
+      return [{ ...machine, freeBytes: Math.max(0, machine.freeBytes + (freed.get(machine.node) ?? 0)) }];
     }),
     ways: kept.map((from) => kept.map((to) => all.ways[from]?.[to])),
   };
@@ -195,6 +200,14 @@ const stagesOf = (placement: Placement, home: Home): readonly Stage[] =>
     const node = home.machines[at]?.node;
     return node ? [{ node, layers: { start, end } }] : [];
   });
+
+const bytesOf = (stages: readonly Stage[], { shape }: CheckpointView): ReadonlyMap<NodeId, number> =>
+  new Map(
+    stages.map(({ node, layers }) => {
+      const { weights, work } = shardBytes(shape, DEFAULT_WISH, { ...layers, activationBytes: 4 });
+      return [node, weights + work];
+    }),
+  );
 
 interface Nothing {
   readonly model: string;

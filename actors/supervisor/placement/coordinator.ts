@@ -7,12 +7,15 @@ import {
   type PlacementWish,
 } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
+import { isWorkerOf } from "../cluster/instances.ts";
 import { notLeading } from "../cluster/replica.ts";
 import { Bars } from "./bars.ts";
+import { Claims } from "./claims.ts";
 import { LOOK_EVERY_MS, Lookout } from "./lookout.ts";
-import { Placed, type Report } from "./placed.ts";
+import { Placed } from "./placed.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 import { decided } from "./survey.ts";
+import type { Report } from "./trouble.ts";
 
 type Of<Type extends PlacementMessage["type"]> = Extract<PlacementMessage, { type: Type }>;
 type Answer<Type extends PlacementReply["type"]> = Extract<PlacementReply, { type: Type }>;
@@ -26,6 +29,7 @@ export class Coordinator {
   /** Placements that are being decided, by model: two who ask for one get one. */
   readonly #deciding = new Map<string, Promise<Answer<"PlacementReply.Placed">>>();
   readonly #lookout: Lookout;
+  readonly #claims = new Claims();
   /** When a machine was asked last what it holds, as it had not said so. */
   readonly #asked = new Map<NodeId, number>();
   /** In which this machine leads. */
@@ -49,7 +53,9 @@ export class Coordinator {
     if (known && known.state !== "failed") return standing(known, wish);
     const under = this.#deciding.get(model);
     if (under) return await under;
-    const made = this.#place(asker, { model, wish, settings, ...(known && { failed: known }) });
+    const made = this.#claims.inTurn(() =>
+      this.#place(asker, { model, wish, settings, ...(known && { failed: known }) }),
+    );
     this.#deciding.set(model, made);
     return await made.finally(() => this.#deciding.delete(model));
   }
@@ -69,9 +75,17 @@ export class Coordinator {
   }
 
   /** What a machine says of all that it holds; who does not lead has no use for it. */
-  held(from: NodeId, { heard, stages }: Report): void {
+  held(from: NodeId, { heard, stages }: Pick<Of<"Placement.Held">, "heard" | "stages">): void {
     if (!this.#ports.agreed().leads) return;
-    this.#reports.set(from, { heard, stages });
+    const before = this.#reports.get(from)?.stages ?? [];
+    const nowMs = this.#ports.clock.nowMs();
+    // A worker of another machine, or another actor of this one, is nobody's part of a model.
+    const own = stages.filter(({ worker }) => worker === undefined || isWorkerOf(from, worker));
+    const said = own.map((stage) => {
+      const sinceMs = before.find(({ sinceMs: _, ...same }) => Bun.deepEquals(same, stage))?.sinceMs;
+      return { ...stage, sinceMs: sinceMs ?? nowMs };
+    });
+    this.#reports.set(from, { heard, stages: said });
     for (const each of this.#placed.values()) each.look();
   }
 
@@ -94,6 +108,10 @@ export class Coordinator {
     return this.#ports.agreed().instances;
   }
 
+  get #sights() {
+    return { nowMs: this.#ports.clock.nowMs(), reportOf: (node: NodeId) => this.#reports.get(node) };
+  }
+
   #requireLead(): void {
     if (!this.#ports.agreed().leads) throw notLeading();
   }
@@ -103,12 +121,14 @@ export class Coordinator {
     { failed, ...asked }: Omit<Of<"Placement.Place">, "type"> & { failed?: PlacedInstance },
   ): Promise<Answer<"PlacementReply.Placed">> {
     const { agreed, clock } = this.#ports;
-    const wanted = { ...asked, asker, barred: this.#bars.now, again: false };
-    const { stages, digest, notes } = await decided(this.#ports, wanted);
+    const claimed = this.#claims.beside(failed?.id, this.#instances, this.#sights);
+    const wanted = { ...asked, asker, barred: this.#bars.now, again: false, claimed };
+    const { stages, digest, notes, bytes } = await decided(this.#ports, wanted);
     const id = failed?.id ?? clock.freshId();
     const place = { type: "instance", does: "place", id, digest, ...asked } as const;
     try {
       const { index } = await agreed().propose({ ...place, stages: [...stages], after: failed?.epoch ?? 0 });
+      this.#claims.note(id, index, bytes);
       return PlacementReply.Placed({ id, epoch: index, notes: [...notes] });
     } catch (error) {
       // Who led before may have placed it, and the home may have heard of that only now.
@@ -125,6 +145,7 @@ export class Coordinator {
     this.#placed.clear();
     this.#reports.clear();
     this.#asked.clear();
+    this.#claims.rest();
   }
 
   #lookedAfter(record: PlacedInstance): Placed {
@@ -134,6 +155,7 @@ export class Coordinator {
       ...this.#ports,
       self: this.#self,
       bars: this.#bars,
+      claims: this.#claims,
       reportOf: (node) => this.#reports.get(node),
       lost: (node) => this.#lookout.lossOf(node),
       isUp: (node) => this.#lookout.isUp(node),

@@ -14,6 +14,8 @@ export interface HoldingPorts extends Omit<InstancePorts, "ended" | "once"> {
   readonly shard: () => Promise<Shard>;
 }
 
+/** Who leads hears of a load so finely: by that it is known to go on. */
+const PROGRESS_STEP = 0.02;
 /** A worker only notes whom it belongs to. */
 const JOIN_MS = 10_000;
 
@@ -24,6 +26,7 @@ export class Holding {
   #ready: Ready | undefined;
   #problem: ProblemBody | undefined;
   #isEnding = false;
+  #isParted = false;
   #joining: { resolve(): void; reject(problem: Problem): void } | undefined;
   /** Resolves when the load has ended one way or the other. */
   #loaded = Promise.resolve();
@@ -41,10 +44,18 @@ export class Holding {
   /** What who leads is told. */
   get held(): HeldStage {
     const { instance, epoch } = this.#ports;
-    if (this.#problem) return { instance, epoch, state: "failed", problem: this.#problem };
-    return this.#ready
-      ? { instance, epoch, state: "loaded", ...this.#ready }
-      : { instance, epoch, state: "loading" };
+    const parted = this.#isParted && { parted: true };
+    if (this.#problem) return { instance, epoch, state: "failed", problem: this.#problem, ...parted };
+    if (this.#ready) return { instance, epoch, state: "loaded", ...this.#ready };
+    return { instance, epoch, state: "loading", ...this.#progress };
+  }
+
+  /** In steps, so that not each tensor is told. */
+  get #progress(): Pick<HeldStage, "loadedBytes" | "totalBytes"> {
+    const { loadedBytes, totalBytes } = this.#instance?.state() ?? {};
+    if (!loadedBytes || !totalBytes) return {};
+    const step = totalBytes * PROGRESS_STEP;
+    return { loadedBytes: Math.floor(loadedBytes / step) * step, totalBytes };
   }
 
   get state(): ModelState | undefined {
@@ -64,7 +75,9 @@ export class Holding {
         this.#joining?.reject(problemOf(reply.problem));
         return;
       case "ShardWorkerReply.Parted":
-        if (reply.epoch === this.epoch) this.#failed(reply.problem);
+        if (reply.epoch !== this.epoch) return;
+        this.#isParted = !this.#problem;
+        this.#failed(reply.problem);
         return;
       default:
         this.#instance?.heard(reply);

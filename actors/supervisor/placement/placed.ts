@@ -9,10 +9,11 @@ import { Problem, type ProblemBody, problemBody, problemOf } from "#protocol/pro
 import type { InstanceCommand } from "../cluster/instances.ts";
 import { notLeading } from "../cluster/replica.ts";
 import type { Bars } from "./bars.ts";
-import type { Loss } from "./lookout.ts";
+import type { Claims } from "./claims.ts";
 import { machine, NotAgreed, type PlacementEvent } from "./machine.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 import { decided } from "./survey.ts";
+import { heldOf, type Sights, type Trouble, troubleIn } from "./trouble.ts";
 
 /** A model whose workers die more often than this is broken (reliability.md 4.5). */
 const RESTARTS = { restarts: 3, withinMs: 60_000 };
@@ -20,28 +21,12 @@ const PAUSES_MS = [200, 1_000, 5_000];
 
 const WATCHING = ["loading", "joining", "ready"] as const;
 
-/** What a machine said last of what it holds. */
-export interface Report {
-  /** How far it knew the log. */
-  readonly heard: number;
-  readonly stages: readonly HeldStage[];
-}
-
-export interface PlacedPorts extends CoordinatorPorts {
+export interface PlacedPorts extends CoordinatorPorts, Pick<Sights, "reportOf" | "lost" | "isUp"> {
   readonly self: NodeId;
-  readonly reportOf: (node: NodeId) => Report | undefined;
-  /** Why a machine cannot be counted on; undefined for one that can. */
-  readonly lost: (node: NodeId) => Loss | undefined;
-  /** Whether it is linked and well. */
-  readonly isUp: (node: NodeId) => boolean;
   readonly bars: Bars;
+  readonly claims: Claims;
   /** It is looked after no more. */
   readonly over: () => void;
-}
-
-interface Trouble {
-  readonly problem: ProblemBody;
-  readonly counts: boolean;
 }
 
 /** What the home is asked to agree to, of this instance. */
@@ -57,6 +42,7 @@ export class Placed {
   readonly #chart;
   /** What this leader acts on: whatever it says to the home is about this one, also once there is a newer. */
   #epoch: number;
+  #sinceMs = 0;
   #wanting: PromiseWithResolvers<void>[] = [];
 
   constructor({ id, epoch, model }: PlacedInstance, ports: PlacedPorts) {
@@ -67,7 +53,7 @@ export class Placed {
     const budget = new RestartBudget(RESTARTS, clock);
     const effects = machine.provide({
       actors: {
-        place: fromPromise(({ input, signal }) => this.#place(input, signal)),
+        place: fromPromise(({ input, signal }) => ports.claims.inTurn(() => this.#place(input, signal))),
         join: fromPromise(({ signal }) => this.#join(signal)),
         drain: fromPromise(({ signal }) => this.#drain(signal)),
         end: fromPromise(({ input }) => this.#end(input.now)),
@@ -76,7 +62,7 @@ export class Placed {
       },
       actions: {
         adopt: () => {
-          this.#epoch = this.#record?.epoch ?? this.#epoch;
+          this.#actOn(this.#record?.epoch ?? this.#epoch);
         },
         // The snapshot still shows the state before.
         look: () => queueMicrotask(() => this.look()),
@@ -131,10 +117,15 @@ export class Placed {
       return;
     }
     if (state === "ready") this.#tell({ type: "Ready" });
-    const trouble = stages.map((stage) => this.#troubleOf(record, stage)).find((each) => each !== undefined);
-    if (trouble) this.#tell({ type: "Broken", ...trouble });
+    const trouble = troubleIn(record, this.#sights);
+    if (trouble) this.#break(trouble);
     else if (stages.every((stage) => this.#held(record, stage)?.state === "loaded"))
       this.#tell({ type: "Loaded" });
+  }
+
+  #break({ problem, counts, failed }: Trouble): void {
+    if (failed) this.#ports.bars.add(failed, problem.message);
+    this.#tell({ type: "Broken", problem, counts });
   }
 
   /** What is broken already is not looked at before it is placed anew. */
@@ -143,35 +134,16 @@ export class Placed {
     return snapshot.status === "active" && WATCHING.some((state) => snapshot.matches({ working: state }));
   }
 
+  get #sights(): Sights {
+    return { ...this.#ports, nowMs: this.#ports.clock.nowMs(), sinceMs: this.#sinceMs };
+  }
+
   get #record(): PlacedInstance | undefined {
     return this.#ports.agreed().instances.find(({ id }) => id === this.#id);
   }
 
-  #held({ id, epoch }: PlacedInstance, { node }: Stage): HeldStage | undefined {
-    const report = this.#ports.reportOf(node);
-    return report?.stages.find((each) => each.instance === id && each.epoch === epoch);
-  }
-
-  #troubleOf(record: PlacedInstance, stage: Stage): Trouble | undefined {
-    const { lost, bars, reportOf } = this.#ports;
-    const isLoading = record.state === "loading";
-    const gone = lost(stage.node);
-    if (gone !== undefined) {
-      if (isLoading) bars.add(stage.node, "it was lost while it loaded its part");
-      return { problem: { kind: "unavailable", message: gone.why }, counts: false };
-    }
-    const held = this.#held(record, stage);
-    if (held?.state === "failed") {
-      const problem = held.problem ?? { kind: "internal", message: "a part of the model failed" };
-      if (isLoading) bars.add(stage.node, problem.message);
-      return { problem, counts: true };
-    }
-    const report = reportOf(stage.node);
-    const isLost = !held && report !== undefined && report.heard >= record.epoch;
-    const isOther = held && stage.worker !== undefined && held.worker !== stage.worker;
-    if (!isLost && !isOther) return undefined;
-    const message = `the part of ${record.model} on one machine is gone, as after its restart`;
-    return { problem: { kind: "unavailable", message }, counts: false };
+  #held(record: PlacedInstance, stage: Stage): HeldStage | undefined {
+    return heldOf(record, stage, this.#ports);
   }
 
   async #place(
@@ -179,17 +151,31 @@ export class Placed {
     signal: AbortSignal,
   ): Promise<void> {
     const before = this.#record;
-    if (before?.epoch !== this.#epoch) throw moved();
-    const { self: asker, bars } = this.#ports;
-    const { model, wish, settings, epoch: after } = before;
-    const wanted = { model, wish, settings, asker, barred: bars.now, before, again: wasReady };
-    const choice = await decided(this.#ports, wanted).catch((error: unknown) => {
+    if (signal.aborted || before?.epoch !== this.#epoch) throw moved();
+    const { self: asker, bars, claims, lost } = this.#ports;
+    const barred = bars.now;
+    const { id, model, wish, settings, epoch: after } = before;
+    const held = before.stages.filter((stage) => isTaken(this.#held(before, stage)));
+    const wanted = {
+      ...{ model, wish, settings, asker, again: wasReady, held },
+      barred,
+      claimed: claims.beside(id, this.#ports.agreed().instances, this.#sights),
+      isEnding: before.stages.some(
+        (stage) => !held.includes(stage) && !lost(stage.node) && !barred.has(stage.node),
+      ),
+    };
+    const { digest, stages, bytes } = await decided(this.#ports, wanted).catch((error: unknown) => {
       throw because(problem, error);
     });
-    const { digest, stages } = choice;
     const place = { does: "place", model, wish, settings, after } as const;
     const { index } = await this.#agree({ ...place, digest, stages: [...stages] }, signal);
-    this.#epoch = index;
+    claims.note(id, index, bytes);
+    this.#actOn(index);
+  }
+
+  #actOn(epoch: number): void {
+    this.#epoch = epoch;
+    this.#sinceMs = this.#ports.clock.nowMs();
   }
 
   async #join(signal: AbortSignal): Promise<void> {
@@ -263,6 +249,10 @@ export class Placed {
     throw error;
   }
 }
+
+/** Its worker has the weights in memory. */
+const isTaken = (held: HeldStage | undefined): boolean =>
+  held !== undefined && (held.state === "loaded" || held.parted === true);
 
 const moved = (): NotAgreed =>
   new NotAgreed(new Problem("unavailable", "the model was placed or stopped by another meanwhile"));

@@ -5,8 +5,8 @@ import type { Known } from "#actors/planner/home-of";
 import { shardBytes } from "#actors/planner/memory-estimate";
 import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
-import type { PlacedInstance, PlacementSettings, PlacementWish } from "#protocol/placement";
-import { Problem } from "#protocol/problem";
+import type { PlacementSettings, PlacementWish, Stage } from "#protocol/placement";
+import { Problem, problemBody } from "#protocol/problem";
 import { type Choice, choose, type Looked } from "./choose.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 
@@ -16,9 +16,13 @@ export interface Wanted {
   readonly settings: PlacementSettings;
   readonly asker: NodeId;
   readonly barred: ReadonlyMap<NodeId, string>;
-  /** What it replaces; absent for a model that is placed for the first time. */
-  readonly before?: PlacedInstance;
   readonly again: boolean;
+  /** Parts of the placement before that machines still hold: memory that is not told as free, and will be. */
+  readonly held?: readonly Stage[];
+  /** Other parts of it are gone just now, and their memory is not told as free yet. */
+  readonly isEnding?: boolean;
+  /** What other models are about to take. */
+  readonly claimed: ReadonlyMap<NodeId, number>;
 }
 
 /** Facts and links of a machine that was linked just now are known a moment later. */
@@ -30,15 +34,17 @@ export async function decided(ports: CoordinatorPorts, wanted: Wanted): Promise<
   const { clock, known } = ports;
   const { model, wish, settings, asker, barred, again } = wanted;
   const untilMs = clock.nowMs() + SETTLED_MS;
+  const looked = new Map<NodeId, Looked>();
   for (;;) {
     const home = await known();
-    const looked = await surveyed(ports, home.nodes, wanted);
+    await survey(ports, home.nodes, { ...wanted, looked });
     try {
-      const freed = freedBy(wanted.before, looked);
+      const freed = freedBy(wanted, home.nodes, looked);
       return choose({ model, wish, known: home, looked, asker, barred, freed, again, settings });
     } catch (error) {
-      const isEarly = error instanceof Problem && error.kind === "doesNotFit" && !isSettled(home, wish);
-      if (!isEarly || clock.nowMs() > untilMs) throw error;
+      const isEarly = wanted.isEnding || !isSettled(home, wish);
+      const mayPass = error instanceof Problem && error.kind === "doesNotFit" && isEarly;
+      if (!mayPass || clock.nowMs() > untilMs) throw error;
     }
     await new Promise<void>((resolve) => void clock.after(LOOK_EVERY_MS, resolve));
   }
@@ -48,28 +54,28 @@ const isUp = ({ state }: NodeView): boolean => state === "self" || state === "up
 const isNamed = ({ name, node }: NodeView, { nodes }: PlacementWish): boolean =>
   !nodes || nodes.includes(name) || nodes.includes(node);
 
-/** What each machine that may take part says of the model. */
-async function surveyed(
+/** What each machine that may take part says of the model; who has it is asked once, as each looks at the whole checkpoint. */
+async function survey(
   { look }: CoordinatorPorts,
   nodes: readonly NodeView[],
-  { model, wish, asker }: Wanted,
-): Promise<ReadonlyMap<NodeId, Looked>> {
-  const asked = nodes.filter((view) => isUp(view) && (isNamed(view, wish) || view.node === asker));
-  const looked = await Promise.all(
-    asked.map(
-      async ({ node }): Promise<readonly [NodeId, Looked]> => [
-        node,
-        await look(node, model).catch((error: unknown) => ({ why: missing(model, error) })),
-      ],
+  { model, wish, asker, looked }: Wanted & { readonly looked: Map<NodeId, Looked> },
+): Promise<void> {
+  const mayTakePart = (view: NodeView) => isUp(view) && (isNamed(view, wish) || view.node === asker);
+  for (const node of looked.keys())
+    if (!nodes.some((view) => view.node === node && mayTakePart(view))) looked.delete(node);
+  const asked = nodes.filter((view) => mayTakePart(view) && !("digest" in (looked.get(view.node) ?? {})));
+  await Promise.all(
+    asked.map(async ({ node }) =>
+      looked.set(node, await look(node, model).catch((error: unknown) => ({ why: missing(model, error) }))),
     ),
   );
-  return new Map(looked);
 }
 
+/** Whatever one machine answers, others may do. */
 function missing(model: string, error: unknown): string {
-  if (!(error instanceof Problem)) throw error;
-  if (error.kind === "notFound") return `does not have ${model} (exo pull ${model} there)`;
-  return `cannot use ${model}: ${error.message}`;
+  if (error instanceof Problem && error.kind === "notFound")
+    return `does not have ${model} (exo pull ${model} there)`;
+  return `cannot use ${model}: ${problemBody(error).message}`;
 }
 
 /** Every machine that may take part has said what it is, and how it reaches the others. */
@@ -85,16 +91,20 @@ function isSettled({ nodes, links }: Known, wish: PlacementWish): boolean {
   );
 }
 
-/** Weights of the placement before, which machines do not tell as free yet. */
+/** Beside what machines tell as free: weights that will be given back, less what others are about to take. */
 function freedBy(
-  before: PlacedInstance | undefined,
+  { held = [], claimed }: Wanted,
+  nodes: readonly NodeView[],
   looked: ReadonlyMap<NodeId, Looked>,
 ): ReadonlyMap<NodeId, number> {
-  const freed = new Map<NodeId, number>();
-  for (const { node, layers } of before?.stages ?? []) {
+  const freed = new Map([...claimed].map(([node, bytes]) => [node, -bytes]));
+  for (const { node, layers } of held) {
     const view = looked.get(node);
-    if (!view || !("shape" in view)) continue;
-    freed.set(node, shardBytes(view.shape, DEFAULT_WISH, { ...layers, activationBytes: 4 }).weights);
+    const facts = nodes.find((each) => each.node === node)?.facts;
+    if (!view || !("shape" in view) || !facts) continue;
+    const { weights } = shardBytes(view.shape, DEFAULT_WISH, { ...layers, activationBytes: 4 });
+    const taken = Math.max(0, facts.memoryBytes - facts.freeBytes);
+    freed.set(node, Math.min(weights, taken) + (freed.get(node) ?? 0));
   }
   return freed;
 }

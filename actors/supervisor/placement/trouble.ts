@@ -1,0 +1,113 @@
+/** What is wrong with a model on several machines, by what these say of their parts. Pure. */
+import type { NodeId } from "#protocol/ids";
+import type { HeldStage, PlacedInstance, Stage } from "#protocol/placement";
+import type { ProblemBody } from "#protocol/problem";
+import type { Loss } from "./lookout.ts";
+
+/** What a machine said last of one part, and since when it says so. */
+export interface Said extends HeldStage {
+  readonly sinceMs: number;
+}
+
+/** What a machine said last of what it holds. */
+export interface Report {
+  /** How far it knew the log. */
+  readonly heard: number;
+  readonly stages: readonly Said[];
+}
+
+export interface Sights {
+  readonly nowMs: number;
+  /** Since when this leader looks after this epoch. */
+  readonly sinceMs: number;
+  readonly reportOf: (node: NodeId) => Report | undefined;
+  /** Why a machine cannot be counted on; undefined for one that can. */
+  readonly lost: (node: NodeId) => Loss | undefined;
+  /** Whether it is linked and well. */
+  readonly isUp: (node: NodeId) => boolean;
+}
+
+export interface Trouble {
+  readonly problem: ProblemBody;
+  /** It is the model's or a worker's fault, and that has a budget. */
+  readonly counts: boolean;
+  /** The machine that failed with what it was given. */
+  readonly failed?: NodeId;
+}
+
+/** A machine that has a link is asked every two seconds; one that answers none of so many is not well. */
+const UNSAID_MS = 60_000;
+/** A worker that hangs while it loads is ended by its own machine after five minutes, which says so: this is for a machine that does not. */
+const LOADING_SILENT_MS = 6 * 60_000;
+
+/** Lost machines first: what the others say then is because of that. */
+export function troubleIn(record: PlacedInstance, sights: Sights): Trouble | undefined {
+  const { stages } = record;
+  const first = (look: (record: PlacedInstance, stage: Stage, sights: Sights) => Trouble | undefined) => {
+    for (const stage of stages) {
+      const trouble = look(record, stage, sights);
+      if (trouble) return trouble;
+    }
+    return undefined;
+  };
+  return first(lossOf) ?? first(failureOf) ?? first(absenceOf) ?? first(partingOf) ?? first(silenceOf);
+}
+
+export function heldOf(
+  { id, epoch }: PlacedInstance,
+  { node }: Stage,
+  { reportOf }: Pick<Sights, "reportOf">,
+): Said | undefined {
+  return reportOf(node)?.stages.find((each) => each.instance === id && each.epoch === epoch);
+}
+
+function lossOf({ state }: PlacedInstance, { node }: Stage, { lost }: Sights): Trouble | undefined {
+  const loss = lost(node);
+  if (!loss) return undefined;
+  const isFault = state === "loading" && !loss.wanted;
+  return { problem: unavailable(loss.why), counts: false, ...(isFault && { failed: node }) };
+}
+
+/** Its worker could not load, or ended. */
+function failureOf(record: PlacedInstance, stage: Stage, sights: Sights): Trouble | undefined {
+  const held = heldOf(record, stage, sights);
+  if (held?.state !== "failed" || held.parted) return undefined;
+  const isFault = record.state === "loading";
+  return { problem: problemOf(held), counts: true, ...(isFault && { failed: stage.node }) };
+}
+
+/** It has none, though it knows that it should; or another than the one that is known. */
+function absenceOf(record: PlacedInstance, stage: Stage, sights: Sights): Trouble | undefined {
+  const held = heldOf(record, stage, sights);
+  const report = sights.reportOf(stage.node);
+  const isGone = !held && report !== undefined && report.heard >= record.epoch;
+  const isOther = held?.state === "loaded" && stage.worker !== undefined && held.worker !== stage.worker;
+  if (!isGone && !isOther) return undefined;
+  return {
+    problem: unavailable(`the part of ${record.model} on one machine is gone, as after its restart`),
+    counts: false,
+  };
+}
+
+/** A worker heard no more of the others: where one of these is out of reach, that is why, and no fault of anybody's. */
+function partingOf(record: PlacedInstance, stage: Stage, sights: Sights): Trouble | undefined {
+  const held = heldOf(record, stage, sights);
+  if (held?.state !== "failed") return undefined;
+  return { problem: problemOf(held), counts: record.stages.every(({ node }) => sights.isUp(node)) };
+}
+
+function silenceOf(record: PlacedInstance, stage: Stage, sights: Sights): Trouble | undefined {
+  const { nowMs } = sights;
+  const held = heldOf(record, stage, sights);
+  const sinceMs = held ? held.sinceMs : sights.sinceMs;
+  if (held && held.state !== "loading") return undefined;
+  if (nowMs - sinceMs <= (held ? LOADING_SILENT_MS : UNSAID_MS)) return undefined;
+  const seconds = Math.round((nowMs - sinceMs) / 1000);
+  const message = `nothing was heard of the part of ${record.model} on one machine for ${seconds} s`;
+  return { problem: unavailable(message), counts: true, failed: stage.node };
+}
+
+const unavailable = (message: string): ProblemBody => ({ kind: "unavailable", message });
+
+const problemOf = ({ problem }: HeldStage): ProblemBody =>
+  problem ?? { kind: "internal", message: "a part of the model failed" };

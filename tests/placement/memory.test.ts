@@ -1,0 +1,46 @@
+/** What a leader counts on of machines' memory: what they tell as free, less what is about to be taken, with what is given back. */
+import { expect, test } from "bun:test";
+import type { ProblemBody } from "#protocol/problem";
+import { World } from "./world.ts";
+
+const KILLED: ProblemBody = { kind: "unavailable", message: "the worker was ended by SIGKILL" };
+const WISHES = { nodes: ["a", "b"], minimumNodes: 2 };
+
+/** Two machines of so much free memory. */
+function homeOf(freeBytes: number): World {
+  const world = new World("a", "b");
+  for (const machine of world.machines.values()) machine.freeBytes = freeBytes;
+  return world;
+}
+
+test("memory of a part that is loaded is given back, that of a worker that is gone is free already", async () => {
+  const shown: string[] = [];
+  for (const dies of [false, true]) {
+    const world = homeOf(850e6);
+    await world.place(WISHES);
+    // As machines tell it once the weights are in memory.
+    for (const machine of world.machines.values()) machine.freeBytes = 520e6;
+    if (dies) await world.becomes("b", KILLED);
+    else await world.parts("b");
+    await world.settle(10_000);
+    shown.push(world.shown);
+  }
+  expect(shown).toEqual(["ready a:0-2 b:2-4", "ready a:0-3 b:3-4"]);
+});
+
+test("two models that are asked for at once are not given the same memory", async () => {
+  const world = homeOf(850e6);
+  for (const machine of world.machines.values()) machine.outcome = undefined;
+  const answers = await Promise.all([world.place(WISHES), world.place(WISHES, undefined, "other")]);
+  const loading = world.shown;
+  await Promise.all(["a", "b"].map((name) => world.becomes(name, "loaded")));
+  for (const machine of world.machines.values()) machine.freeBytes = 650e6;
+  await world.settle(6000);
+  // By now what the first takes is told, and room for the other as well.
+  const later = await world.place(WISHES, undefined, "other");
+  expect([answers, loading, later]).toEqual([
+    [[], expect.stringMatching(/^no plan fits other .* short on a/)],
+    "loading a:0-2 b:2-4",
+    [],
+  ]);
+});
