@@ -41,9 +41,12 @@ export class Rebirths {
   isSafe(name: string): boolean {
     if (this.#under || this.#home.machine(name).spares.length === 0) return false;
     const others = [...this.#home.machines.values()].filter(
-      (machine) => machine.name !== name && machine.node,
+      (machine) => machine.name !== name && machine.node && this.#home.isIn(machine.name),
     );
-    return others.filter(({ node }) => node?.mayAdmit).length >= KEEPERS_MIN && this.#areVotersWhole();
+    return (
+      others.filter(({ node }) => node?.mayAdmit).length >= KEEPERS_MIN &&
+      this.#areVotersWhole(this.#home.id(name))
+    );
   }
 
   /** Its user takes it off the list, wherever it is then, and lets it in again once it knows. */
@@ -72,14 +75,18 @@ export class Rebirths {
     else if (under.stage === "in") this.#forget(under);
   }
 
-  /** Nobody counts on the vote of one that is no more. */
-  #areVotersWhole(): boolean {
+  /**
+   * Nobody counts on the vote of one that is no more, and those that are left are a majority without this one: of two that vote, as they
+   * do for a moment while another takes a seat, the loss of one disk is what takeover is for.
+   */
+  #areVotersWhole(lost: NodeId): boolean {
     const machines = [...this.#home.machines.values()];
     const ids = new Set(machines.map(({ identity }) => identity.node));
     return machines.every(({ disk }) => {
       const { snapshot, entries } = disk.load();
       const config = entries.findLast((entry) => entry.config)?.config ?? snapshot.config;
-      return config.voters.every((node) => ids.has(node));
+      const left = config.voters.filter((node) => node !== lost);
+      return left.length * 2 > config.voters.length && left.every((node) => ids.has(node));
     });
   }
 
@@ -143,7 +150,7 @@ export class Rebirths {
 
   #keeper(except: string) {
     const keepers = [...this.#home.machines.values()].filter(
-      ({ name, node }) => name !== except && node?.mayAdmit === true,
+      ({ name, node }) => name !== except && node?.mayAdmit === true && this.#home.isIn(name),
     );
     return keepers[Math.floor(this.#home.random() * keepers.length)];
   }

@@ -71,9 +71,12 @@ export class Raft {
     this.#proposals.abandon("this node stops");
   }
 
-  /** Resolves once a majority holds the command and it is applied here; rejects when this node does not lead, or no more. */
-  propose(command: Uint8Array): Promise<Epoch> {
-    return this.#submit({ term: this.#term, command });
+  /**
+   * Resolves once a majority holds the command and it is applied here; rejects when this node does not lead, or no more. Without one:
+   * this node did lead when it was asked, and knows all that was final by then (section 8 of the paper).
+   */
+  propose(command?: Uint8Array): Promise<Epoch> {
+    return this.#submit({ term: this.#term, ...(command && { command }) });
   }
 
   /** Changes who votes, one voter at a time; rejects while the change before is not final. */
@@ -121,12 +124,7 @@ export class Raft {
       this.#role === "leader" || this.#ports.clock.nowMs() - this.#leaderHeardMs < ELECTION_MIN_MS;
     const granted =
       !this.#isNew &&
-      grants(vote, from, {
-        term: this.#term,
-        votedFor: this.#votedFor,
-        log: this.#log,
-        content,
-      });
+      grants(vote, from, { term: this.#term, votedFor: this.#votedFor, log: this.#log, content });
     if (granted && !vote.pre) {
       this.#votedFor = from;
       this.#ports.store.saveVote(this.#term, from);

@@ -1,6 +1,7 @@
 /** A node of a cluster from its start to its end, also when it joins another cluster or is forgotten by its own. */
 
 import type { Epoch } from "#actors/runtime/raft/proposals";
+import { nodeIdOf } from "#actors/runtime/security/identity";
 import type { Lane, Link } from "#actors/runtime/transport/network";
 import type { MemberChange, MemberList, NodeView } from "#protocol/cluster";
 import type { Neighbour } from "#protocol/discovery";
@@ -192,10 +193,10 @@ export class ClusterNode implements Cluster {
         },
       );
     const { publicKey: key, name, role } = joiner;
-    await membership.change({ type: "admit", key, name, ...(role && { role }) });
-    await until(this, this.#ports.system.clock, ADMITTED_MS, () =>
-      membership.list.members.some(({ key }) => Buffer.compare(key, joiner.publicKey) === 0),
-    );
+    const { index } = await membership.change({ type: "admit", key, name, ...(role && { role }) });
+    // A list of before may have it as well: one that was forgotten since, and is let in again.
+    const isKnown = () => replica.raft.committed >= index && this.isMember(nodeIdOf(joiner.publicKey));
+    await until(this, this.#ports.system.clock, ADMITTED_MS, isKnown);
     return await recordFor(joiner, membership);
   }
 

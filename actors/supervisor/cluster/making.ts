@@ -29,6 +29,8 @@ export interface MakingPorts {
   /** The newest of the cluster's keys that is known here, and its private part, where it is held. */
   readonly authority: () => Authority;
   readonly clusterKey: () => Identity | undefined;
+  /** Through whoever leads. */
+  readonly propose: (command: Uint8Array) => Promise<Epoch>;
   /** Another votes in that machine's place, if that is possible. */
   readonly unseat: (node: NodeId) => Promise<void>;
 }
@@ -72,8 +74,9 @@ export class Making {
     const { leads, state } = this.#ports.replica;
     const key = this.#ports.clusterKey();
     const member = state?.list.members.find((each) => each.node === node);
-    if (!leads || !state || !key || !member || !this.#isCurrent(state)) return;
+    if (!state || !key || !member || !this.#isCurrent(state)) return;
     if (isEarly(state)) {
+      if (!leads) return;
       // Keys that lay on disks in the clear, nobody knows whose, open nothing from now on.
       const { signature: _, ...list } = state.list;
       const command = await this.#succession({ list: { ...list, version: list.version + 1 }, state, key });
@@ -84,16 +87,20 @@ export class Making {
     const { number } = state.authority;
     const box = sealedKey(member.key, key, cluster);
     const proof = signedBoxes(key, { cluster, number, boxes: { [node]: box } });
-    await this.#ports.replica.propose(encodeCommand({ type: "entrust", node, number, box, proof }));
+    await this.#ports.propose(encodeCommand({ type: "entrust", node, number, box, proof }));
   }
 
   async #relist(change: MemberChange): Promise<Epoch> {
     const { replica, identity, unseat } = this.#ports;
     for (let tries = 1; ; tries++) {
+      // Who was replaced and does not know would say of a machine that was forgotten meanwhile that it is a member already.
+      const epoch = await replica.confirm();
+      const takesOthers = takesVote(change) && change.node !== identity.node;
+      if (takesOthers && this.#prepare(change)) await unseat(change.node);
+      // After that: who votes in its place was given the key, and is to have the next one too.
       const prepared = this.#prepare(change);
-      if (!prepared) return { term: replica.raft.term, index: replica.raft.committed };
+      if (!prepared) return epoch;
       try {
-        if (takesVote(change) && change.node !== identity.node) await unseat(change.node);
         return await replica.propose(encodeCommand(await this.#command(change, prepared)));
       } catch (error) {
         if (!isOvertaken(error) || tries >= TRIES) throw error;

@@ -63,6 +63,7 @@ export class Membership {
       replica: this.#replica,
       authority: () => this.authority,
       clusterKey: () => this.clusterKey,
+      propose: (command) => this.propose(command),
       unseat: (other) => this.#tending.unseat(other),
     });
     this.#tending = new Tending({

@@ -100,6 +100,17 @@ export class Replica {
     return epoch;
   }
 
+  /** Resolves once a majority said that this node leads, and its state is what was agreed before; throws Problem, `notLeading` where not. */
+  async confirm(): Promise<Epoch> {
+    if (!this.leads) throw notLeading();
+    try {
+      return await this.raft.propose();
+    } catch (error) {
+      // Nothing was to be changed: who leads now may be asked instead.
+      throw this.leads ? error : notLeading();
+    }
+  }
+
   start(): void {
     this.#guarded(() => this.raft.start());
   }

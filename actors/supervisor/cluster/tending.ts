@@ -15,7 +15,7 @@ export interface TendingPorts {
   readonly members: () => readonly Member[];
   readonly seen: () => readonly Seen[];
   readonly linkTo: (node: NodeId) => Link | undefined;
-  /** Gives a member the cluster's key, where this node holds it; it may fail. */
+  /** Gives a member the cluster's key, where this node holds it, through whoever leads; it may fail. */
   readonly entrust: (node: NodeId) => Promise<void>;
 }
 
@@ -67,7 +67,10 @@ export class Tending {
     // The last one of a home, whose voters all were forgotten, decides for itself.
     const alone = members().length === 1 && members()[0]?.node === self;
     if (alone && replica.state && !replica.raft.config.voters.includes(self)) replica.raft.takeOver();
-    if (!replica.leads) return;
+    if (!replica.leads) {
+      this.#entrustLeader();
+      return;
+    }
     this.#chooseVoters().catch(unlessProblem); // The next look tries again.
     this.#entrust();
   }
@@ -117,6 +120,15 @@ export class Tending {
       const isHere = node === self || linkTo(node) !== undefined;
       if (isHere && boxes[node] === undefined) entrust(node).catch(unlessProblem);
     }
+  }
+
+  /** Who leads without the key can neither sign nor get it by itself: it may have come to lead before it was given the newest one. */
+  #entrustLeader(): void {
+    const { self, replica, linkTo, entrust } = this.#ports;
+    const { leader } = replica.raft;
+    const boxes = replica.state?.boxes ?? {};
+    const isLacking = leader !== undefined && boxes[leader] === undefined && boxes[self] !== undefined;
+    if (isLacking && linkTo(leader) !== undefined) entrust(leader).catch(unlessProblem);
   }
 
   #workers(): readonly NodeId[] {

@@ -1,0 +1,48 @@
+/** A machine that was forgotten and is let in again, by whoever is asked, also by one that does not know that it was forgotten. */
+import { expect, test } from "bun:test";
+import { SimulatedHome } from "./home.ts";
+
+async function calmHome(...names: readonly string[]): Promise<SimulatedHome> {
+  const home = new SimulatedHome(5);
+  const [first = "a", ...others] = names;
+  await home.pair(first, ...others);
+  for (const name of names) await home.start(name);
+  await home.time.pass(5000);
+  return home;
+}
+
+test("a leader that was replaced while its process stood still lets a machine in as the home has it now", async () => {
+  const home = await calmHome("a", "b", "c", "d", "e");
+  home.wire.pause(home.id("a"));
+  await home.time.pass(5000);
+  await home.settled(home.node("b").change({ type: "forget", node: home.id("d") }));
+  await home.until(() => !home.isIn("d"));
+  const { publicKey } = home.machine("d").identity;
+  // What its user asks for is the first that it hears once it goes on.
+  const asked = home.node("a").admit({ publicKey, name: "d", addresses: [] });
+  home.wire.resume(home.id("a"));
+  await home.settled(home.node("d").adopt(await home.settled(asked)));
+  await home.time.pass(10_000);
+  const seen = Object.keys(await home.view("d"));
+  expect([home.isIn("d"), seen, home.troubles.filter((why) => why.startsWith("d"))]).toEqual([
+    true,
+    ["d", "a", "b", "c", "e"],
+    ["d: this machine was taken off its home's list of machines, and is on its own again"],
+  ]);
+});
+
+test("who votes in the place of a forgotten machine holds the key that the others rotated to at once", async () => {
+  const home = await calmHome("a", "b", "c", "d", "e");
+  // Machines that may have the key are taken in the order of the list: the one that votes next is none of the first.
+  home.kill("b");
+  await home.time.pass(3300);
+  await home.settled(home.node("a").change({ type: "forget", node: home.id("c") }));
+  const voters = Object.entries(await home.view("a")).flatMap(([name, what]) =>
+    what.endsWith("+") ? [[name, home.node(name).mayAdmit]] : [],
+  );
+  expect(voters).toEqual([
+    ["a", true],
+    ["d", true],
+    ["e", true],
+  ]);
+});
