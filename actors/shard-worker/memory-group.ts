@@ -9,6 +9,9 @@ import { Joined } from "./joined.ts";
 import type { Loaded } from "./loading.ts";
 import type { PassFailed, PassMessage } from "./member.ts";
 
+/** A body is handed over as it is, and nobody finds anything in it once it was computed: the next may lie in its place. */
+const SPOILT = 0xa5;
+
 /** On its way from one stage to another. */
 export interface Carried {
   readonly to: number;
@@ -48,10 +51,15 @@ export function memoryGroup(stages: readonly Loaded[], options: GroupOptions = {
     const tell: Tell = (address, message, body) => {
       const from = addresses[stage] ?? address;
       const { message: said } = decode(encode({ to: address, from, message }));
-      const sent = { to: addresses.indexOf(address), from: stage, message: said, body: body?.slice() };
+      const sent = { to: addresses.indexOf(address), from: stage, message: said, body };
       const became = way(sent);
       if (became !== "taken") return became;
-      for (const carried of link(sent)) inboxes[carried.to]?.push(carried);
+      const bodies = new Set<Uint8Array>();
+      for (const carried of link(sent)) {
+        const again = carried.body && bodies.has(carried.body) ? { body: carried.body.slice() } : {};
+        if (carried.body) bodies.add(carried.body);
+        inboxes[carried.to]?.push({ ...carried, ...again });
+      }
       return "taken";
     };
     const group = { instance: "model", epoch, stages: addresses, stage };
@@ -60,21 +68,23 @@ export function memoryGroup(stages: readonly Loaded[], options: GroupOptions = {
   const engine = members.at(-1)?.engine;
   if (!engine) throw new Error("the last stage has no engine");
 
-  function arrive(stage: number): boolean {
+  function arrive(stage: number): Carried | undefined {
     const carried = inboxes[stage]?.shift();
     const member = members[stage];
-    if (!carried || !member) return false;
+    if (!carried || !member) return undefined;
     const from = addresses[carried.from] ?? ("nobody/there" as Address);
     if (carried.message.type === "ShardWorker.Pass")
       member.arrived({ pass: carried.message as PassMessage, body: carried.body, from });
     else member.failed(carried.message as PassFailed, from);
-    return true;
+    return carried;
   }
 
   const step = () =>
     members.map((member, stage) => {
       const came = arrive(stage);
-      return member.turn() || came;
+      const more = member.turn();
+      came?.body?.fill(SPOILT);
+      return more || came !== undefined;
     });
   return {
     members,

@@ -1,4 +1,5 @@
 /** The tiny model over several stages, and those who ask it, for tests. */
+import type { Dtype } from "#ffi/array";
 import { builtMlx } from "#ffi/built-library";
 import type { Delta, Generation } from "#protocol/generation";
 import type { RequestId } from "#protocol/ids";
@@ -17,6 +18,7 @@ const clock = { nowMs: () => 0 };
 
 export interface Options {
   readonly window?: number;
+  readonly dtype?: Dtype;
   readonly limits?: Partial<Limits>;
   readonly freeBytes?: readonly (() => number)[];
 }
@@ -24,12 +26,12 @@ export interface Options {
 /** The tiny model cut before these layers. */
 export function stagesOf(
   cuts: readonly number[],
-  { window, limits = {}, freeBytes = [] }: Options = {},
+  { window, dtype = "float32", limits = {}, freeBytes = [] }: Options = {},
 ): Loaded[] {
   const ends = [...cuts, LAYERS];
   return ends.map((end, stage) => {
     const range = { start: ends[stage - 1] ?? 0, end };
-    const model = tinyModel(mlx, { layers: LAYERS, range, ...(window && { window }) });
+    const model = tinyModel(mlx, { layers: LAYERS, range, dtype, ...(window && { window }) });
     const free = freeBytes[stage];
     const layers = { mlx, model, ...(free && { freeBytes: free }) };
     const engine = (computer?: Computer) =>
@@ -76,8 +78,8 @@ export function world(cuts: readonly number[] | undefined, options: Options = {}
     const made = memoryGroup(stagesOf(cuts, options), group);
     return { ...made, ask: asker(made.engine) };
   }
-  const { window, limits = {} } = options;
-  const model = tinyModel(mlx, { layers: LAYERS, ...(window && { window }) });
+  const { window, dtype = "float32", limits = {} } = options;
+  const model = tinyModel(mlx, { layers: LAYERS, dtype, ...(window && { window }) });
   const engine = new Engine({ mlx, model, text: letters, clock, limits });
   const run = () => {
     while (engine.step());

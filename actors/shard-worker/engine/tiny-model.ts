@@ -1,5 +1,5 @@
 /** A small real model for tests: a llama of one or two layers with weights from a formula, over the built library. */
-import type { Mlx, MxArray } from "#ffi/array";
+import type { Dtype, Mlx, MxArray } from "#ffi/array";
 import { weightsOf } from "#ffi/cursor";
 import type { TensorSource } from "#ffi/weights";
 import type { LayerRange } from "#protocol/shard";
@@ -11,10 +11,18 @@ const HIDDEN = 32;
 const FF = 48;
 const KV = 16;
 
-/** `window` makes all layers slide. */
+export interface TinyOptions {
+  readonly layers?: number;
+  /** Makes all layers slide. */
+  readonly window?: number;
+  readonly range?: LayerRange;
+  /** In which it computes. */
+  readonly dtype?: Dtype;
+}
+
 export function tinyModel(
   mlx: Mlx,
-  { layers = 2, window, range }: { layers?: number; window?: number; range?: LayerRange } = {},
+  { layers = 2, window, range, dtype = "float32" }: TinyOptions = {},
 ): Model {
   const config = {
     model_type: "llama",
@@ -32,7 +40,7 @@ export function tinyModel(
       layer_types: Array.from({ length: layers }, () => "sliding_attention"),
     }),
   };
-  return buildModel(config, weightsOf(tinySource(mlx), mlx, { dtype: "float32" }), range);
+  return buildModel(config, weightsOf(tinySource(mlx), mlx, { dtype }), range);
 }
 
 function tinySource(mlx: Mlx): TensorSource {
