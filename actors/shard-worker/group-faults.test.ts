@@ -114,7 +114,7 @@ test("what is of another epoch, of a stranger or of nobody's number is not compu
   const [first] = group.members;
   const genuine = sent.map(passOf).find((pass) => pass !== undefined);
   if (!first || !genuine) throw new Error("no pass was sent");
-  const last = "node-1/worker-7" as Address;
+  const last = "node-1/worker-1" as Address;
   const old = { ...genuine, epoch: 6, number: 50 };
   first.arrived({ pass: old, from: last, body: undefined });
   first.arrived({ pass: { ...genuine, number: 50 }, from: "x/worker" as Address, body: undefined });

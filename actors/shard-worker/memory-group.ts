@@ -35,6 +35,8 @@ export interface MemoryGroup {
   readonly engine: Engine;
   /** Why it came apart, if it did. */
   readonly parted: readonly Problem[];
+  /** Something arrives that was sent at another time, or in another epoch. */
+  carry(carried: Carried): void;
   /** Every stage in turn takes what arrived and does one thing. Answers whether any of them did. */
   step(): boolean;
   run(): void;
@@ -42,7 +44,7 @@ export interface MemoryGroup {
 
 export function memoryGroup(stages: readonly Loaded[], options: GroupOptions = {}): MemoryGroup {
   const { epoch = 1, link = (carried) => [carried], way = () => "taken", after = () => () => {} } = options;
-  const addresses = stages.map((_, stage) => `node-${stage}/worker-${epoch}` as Address);
+  const addresses = stages.map((_, stage) => `node-${stage}/worker-1` as Address);
   const parted: Problem[] = [];
   const inboxes: Carried[][] = stages.map(() => []);
   let nowMs = 0;
@@ -90,6 +92,7 @@ export function memoryGroup(stages: readonly Loaded[], options: GroupOptions = {
     members,
     engine,
     parted,
+    carry: (carried) => void inboxes[carried.to]?.push(carried),
     step: () => step().includes(true),
     run() {
       for (let steps = 0; step().includes(true); steps++)

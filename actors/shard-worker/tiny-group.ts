@@ -48,7 +48,7 @@ export function stagesOf(
 
 export type Heard = Delta | { readonly failed: string };
 
-function asker(engine: Engine) {
+export function asker(engine: Engine) {
   return (id: string, tokens: readonly number[], more: Partial<Generation> = {}): Heard[] => {
     const heard: Heard[] = [];
     const generation: Generation = {
