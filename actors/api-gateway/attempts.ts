@@ -16,7 +16,7 @@ const PASSING: ReadonlySet<string> = new Set(["unavailable", "overloaded", "netw
 export class Attempts {
   readonly #nowMs: () => number;
   #count = 0;
-  /** Workers lost at one token, one after the other. */
+  /** Workers that died at one token, one after the other. */
   #crashes = 0;
   #crashedAt = -1;
   #seekUntilMs: number | undefined;
@@ -46,9 +46,13 @@ export class Attempts {
     this.#seekUntilMs ??= this.#nowMs() + SEEK_MS;
   }
 
-  /** A worker died when so many tokens were there, which may be the request's fault if it had begun. */
-  crashed(tokens: number, hadBegun: boolean): void {
+  /** A worker that had it is no more: the search for another begins now. */
+  gone(): void {
     this.#seekUntilMs = undefined;
+  }
+
+  /** A worker died by itself when so many tokens were there, which may be the request's fault if it had begun. */
+  crashed(tokens: number, hadBegun: boolean): void {
     if (!hadBegun) return;
     this.#crashes = this.#crashedAt === tokens ? this.#crashes + 1 : 1;
     this.#crashedAt = tokens;

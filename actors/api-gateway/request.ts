@@ -9,6 +9,7 @@ import type { Delta, Generation } from "#protocol/generation";
 import type { Address, RequestId } from "#protocol/ids";
 import { ProtocolError } from "#protocol/message";
 import { type Problem, type ProblemBody, problemBody, problemOf } from "#protocol/problem";
+import type { EndKind } from "#protocol/runtime";
 import { ShardWorker } from "#protocol/shard-worker";
 import { Supervisor, type SupervisorReply } from "#protocol/supervisor";
 import { Attempts } from "./attempts.ts";
@@ -127,14 +128,15 @@ export class Request {
     } else this.#tell({ type: "Failed", problem });
   }
 
-  /** The worker is no more; `stopped`: because somebody wanted that. */
-  workerLost(worker: Address, problem: ProblemBody, stopped: boolean): void {
+  /** The worker is no more; one that was stopped takes its requests with it. */
+  workerLost(worker: Address, problem: ProblemBody, how: EndKind): void {
     if (this.#id === undefined || this.#worker !== worker) return;
-    if (stopped) {
+    if (how === "stopped") {
       this.#tell({ type: "Failed", problem });
       return;
     }
-    this.#attempts.crashed(this.#journal.count, this.#journal.isStarted);
+    this.#attempts.gone();
+    if (how === "crashed") this.#attempts.crashed(this.#journal.count, this.#journal.isStarted);
     this.#lose(problem, worker);
   }
 

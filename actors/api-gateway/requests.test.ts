@@ -21,7 +21,7 @@ test("a worker that is stopped because somebody wants it fails what it held", as
   const { generate, settle, lost, inFlight } = house(["w1", "w2"]);
   const { ended } = listening(generate(asked(), never));
   await settle();
-  lost("w1", true);
+  lost("w1", "stopped");
   expect({ said: await ended, inFlight: inFlight() }).toEqual({ said: killed, inFlight: 0 });
 });
 

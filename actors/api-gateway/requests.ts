@@ -69,8 +69,7 @@ export function requests(system: ActorSystem, self: Address, supervisor: Address
         case "GenerationReply.Failed":
           return heard.get(message.request)?.failed(message.request, message.problem, from);
         case "ApiGateway.WorkerLost":
-          for (const request of open)
-            request.workerLost(message.worker, message.problem, message.stopped ?? false);
+          for (const request of open) request.workerLost(message.worker, message.problem, message.how);
       }
     },
   };

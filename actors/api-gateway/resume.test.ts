@@ -160,6 +160,20 @@ test("a request of which two workers die at the same token is given to no third"
   });
 });
 
+test("workers that are out of reach, or are placed anew, do not make a request one that ends workers", async () => {
+  const { generate, settle, says, lost } = house(["w1", "w2", "w3"]);
+  const { ended } = listening(generate(asked(), never));
+  await settle();
+  for (const delta of [started, word("x", 0)]) says("w1", "r", delta);
+  lost("w1");
+  await settle();
+  says("w2", "r~2", started);
+  lost("w2", "lost");
+  await settle();
+  for (const delta of [started, finish(1)]) says("w3", "r~3", delta);
+  expect(await ended).toBe("ended");
+});
+
 test("a worker that gives a request back because its model is elsewhere now may be asked again", async () => {
   const { generate, settle, says, fails } = house(["w1", "w1"]);
   const { heard, ended } = listening(generate(asked(), never));

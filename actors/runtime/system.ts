@@ -3,7 +3,7 @@ import type { Envelope } from "#protocol/codec";
 import type { Address } from "#protocol/ids";
 import type { AnyMessage } from "#protocol/message";
 import { Problem } from "#protocol/problem";
-import { Runtime } from "#protocol/runtime";
+import { type EndKind, Runtime } from "#protocol/runtime";
 import { Actor, type Behaviour, type Counts, Delivery, type Ground, type SpawnOptions } from "./actor.ts";
 import { bonded } from "./bonded.ts";
 import type { Clock } from "./clock.ts";
@@ -178,12 +178,12 @@ export class ActorSystem {
     return this.#remotes.adopt(name, actor, link);
   }
 
-  /** The child process has ended: who asked or watched it, here or on other nodes, is told. */
-  disown(child: Address, why: string): void {
+  /** The child process has ended: who asked or watched it, here or on other nodes, is told. `crashed`: by itself. */
+  disown(child: Address, why: string, how: EndKind = "lost"): void {
     if (!this.#remotes.has(child)) return;
     this.#remotes.disown(child);
     this.#note("unlinked", this.node, child, "");
-    this.#lost((address) => address === child, why);
+    this.#lost((address) => address === child, why, how);
   }
 
   /** Everything that is for nobody here goes over this link from now on: a child's to its parent. */
@@ -259,9 +259,9 @@ export class ActorSystem {
   }
 
   /** Who asked or watched one of those is told. */
-  #lost(isLost: (actor: Address) => boolean, why: string): void {
+  #lost(isLost: (actor: Address) => boolean, why: string, how: EndKind = "lost"): void {
     this.#questions.failAll(isLost, (to) => new Problem("unavailable", `${to} did not answer: ${why}`));
-    for (const [id, actor] of this.#watches.of(isLost)) this.#watches.tell(id, actor, { how: "lost", why });
+    for (const [id, actor] of this.#watches.of(isLost)) this.#watches.tell(id, actor, { how, why });
   }
 
   #isHere(address: Address): boolean {

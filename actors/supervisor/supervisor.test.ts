@@ -73,7 +73,8 @@ function house(
       self: boss,
       startWorker,
       changed: () => {},
-      lost: (worker, problem) => lost.push(`${worker.replace(/-[0-9a-f]{8}/, "")} ${problem.message}`),
+      lost: (worker, { message }, how) =>
+        lost.push(`${worker.replace(/-[0-9a-f]{8}/, "")} ${how}: ${message}`),
       across: new Across({ clock: systemClock, changed: () => () => {} }, part),
       resolve: async (model, mayFetch) => {
         if (mayFetch) fetched.push(model);
@@ -143,7 +144,7 @@ test("a worker that dies is reported and started again, until its budget is spen
   }
   const listed = await ask(Supervisor.List({}));
   expect({ lost, starts: workers.length, models: listed.models }).toEqual({
-    lost: [1, 2, 3, 4].map((start) => `node/worker-${start} m: it was ended by SIGKILL`),
+    lost: [1, 2, 3, 4].map((start) => `node/worker-${start} crashed: m: it was ended by SIGKILL`),
     starts: 4,
     models: [],
   });
@@ -201,7 +202,7 @@ test("stop now waits for no answer; whoever still waits for one is told", async 
   expect({ stopped, gentle: await gentle, lost }).toEqual({
     stopped: { type: "SupervisorReply.Stopped", model: "m" },
     gentle: { type: "SupervisorReply.Stopped", model: "m" },
-    lost: ["node/worker-1 the model was stopped"],
+    lost: ["node/worker-1 stopped: the model was stopped"],
   });
 });
 

@@ -39,7 +39,7 @@ class House {
   isHeld = false;
   up = new Set<string>([me, other]);
   leader: NodeId | undefined = me;
-  readonly #watched: ((why: string) => void)[] = [];
+  readonly #watched: Parameters<ServingPorts["watch"]>[1][] = [];
   readonly serving: Serving;
 
   constructor(change: Partial<Pick<House, "instances" | "others" | "fits" | "isHeld" | "leader">> = {}) {
@@ -76,8 +76,8 @@ class House {
         this.#watched.push(told);
         return () => {};
       },
-      lost: (worker, { message }, stopped) =>
-        this.did.push(`${worker} lost: ${message}${stopped ? ", on purpose" : ""}`),
+      lost: (worker, { message }, how) =>
+        this.did.push(`${worker} lost: ${message}${how === "lost" ? "" : `, ${how}`}`),
     };
     this.serving = new Serving(ports);
   }
@@ -99,7 +99,7 @@ class House {
   }
 
   breakLink(): void {
-    for (const told of this.#watched) told("its link broke");
+    for (const told of this.#watched) told({ how: "lost", why: "its link broke" });
   }
 }
 
@@ -170,7 +170,7 @@ test("a worker out of reach is told of, one that was stopped as stopped", async 
   await stopped.pass(1000);
   expect([broken, stopped].map(({ did }) => did.filter((each) => each.includes("lost")))).toEqual([
     ["other/worker-1 lost: the model went away: its link broke"],
-    ["other/worker-1 lost: the model went away: it was stopped, on purpose"],
+    ["other/worker-1 lost: the model went away: it was stopped, stopped"],
   ]);
 });
 

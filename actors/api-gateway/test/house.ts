@@ -6,6 +6,7 @@ import { decode, type Envelope, encode } from "#protocol/codec";
 import type { Delta, Generation } from "#protocol/generation";
 import type { Address, RequestId } from "#protocol/ids";
 import { type ProblemBody, problemBody } from "#protocol/problem";
+import type { EndKind } from "#protocol/runtime";
 import { GenerationReply, type ShardWorkerMessage } from "#protocol/shard-worker";
 import { type SupervisorMessage, SupervisorReply } from "#protocol/supervisor";
 import { requests } from "../requests.ts";
@@ -101,8 +102,8 @@ export function house(says: readonly Say[]) {
         GenerationReply.Failed({ request: request as RequestId, problem }),
         addressOf(worker),
       ),
-    lost: (worker: string, stopped = false) =>
-      system.send(self, ApiGateway.WorkerLost({ worker: addressOf(worker), problem: killed, stopped }), boss),
+    lost: (worker: string, how: EndKind = "crashed") =>
+      system.send(self, ApiGateway.WorkerLost({ worker: addressOf(worker), problem: killed, how }), boss),
   };
 }
 

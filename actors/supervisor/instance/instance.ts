@@ -5,6 +5,7 @@ import { RestartBudget } from "#actors/runtime/supervision";
 import type { ActorSystem } from "#actors/runtime/system";
 import type { Address } from "#protocol/ids";
 import { Problem, type ProblemBody, problemOf } from "#protocol/problem";
+import type { EndKind } from "#protocol/runtime";
 import type { Shard, ShardFacts } from "#protocol/shard";
 import { ShardWorker, type ShardWorkerReply } from "#protocol/shard-worker";
 import type { ModelState } from "#protocol/supervisor";
@@ -24,8 +25,8 @@ export interface InstancePorts {
   readonly self: Address;
   /** Starts a worker named `node`; `exited` is called once with the reason. */
   readonly startWorker: (node: string, exited: (reason: string) => void) => WorkerProcess;
-  /** `stopped`: somebody wanted its end. */
-  readonly lost: (worker: Address, problem: ProblemBody, stopped?: boolean) => void;
+  /** A worker is no more that had been started. */
+  readonly lost: (worker: Address, problem: ProblemBody, how: EndKind) => void;
   /** What `state` tells is another. */
   readonly changed: () => void;
   /** The instance is over, by failure or by being stopped. */
@@ -63,8 +64,8 @@ export class Instance {
           endWorker: () => this.#process?.end(),
           announceReady: () => this.#announceReady(),
           announceFailed: (_, problem) => this.#announceFailed(problem),
-          announceLost: (_, problem) => this.#worker && ports.lost(this.#worker, problem),
-          announceStopped: () => this.#worker && ports.lost(this.#worker, STOPPED, true),
+          announceLost: (_, problem) => this.#worker && ports.lost(this.#worker, problem, "crashed"),
+          announceStopped: () => this.#worker && ports.lost(this.#worker, STOPPED, "stopped"),
         },
         guards: { mayRestart: () => !ports.once && budget.spend() },
       }),
@@ -183,7 +184,8 @@ export class Instance {
   #exited(node: string, reason: string): void {
     this.#cancelDrain();
     const { system } = this.#ports;
-    system.disown(system.address(node), reason);
+    const how = this.#chart.getSnapshot().matches("ready") ? "crashed" : "lost";
+    system.disown(system.address(node), reason, how);
     const problem: ProblemBody = {
       kind: "unavailable",
       message: `${this.shard.model}: ${reason}`,

@@ -169,8 +169,8 @@ function workersOf(
     },
     startWorker: (node, exited) =>
       startWorker(options.worker, [node, system.node, folder], options.clock, exited),
-    lost: (worker, problem, stopped = false) =>
-      void system.send(gateway, ApiGateway.WorkerLost({ worker, problem, stopped }), boss),
+    lost: (worker, problem, how) =>
+      void system.send(gateway, ApiGateway.WorkerLost({ worker, problem, how }), boss),
   };
 }
 

@@ -1,15 +1,15 @@
 /** The worker processes of the Supervisor that runs: they end with it, as the next one knows nothing of them. */
 import type { ActorSystem } from "#actors/runtime/system";
-import type { Address } from "#protocol/ids";
 import type { ProblemBody } from "#protocol/problem";
+import type { InstancePorts } from "../instance/instance.ts";
 import type { WorkerProcess } from "../instance/workers.ts";
 
 export class OwnWorkers {
   readonly #system: ActorSystem;
-  readonly #lost: (worker: Address, problem: ProblemBody) => void;
+  readonly #lost: InstancePorts["lost"];
   readonly #running = new Map<string, WorkerProcess>();
 
-  constructor(system: ActorSystem, lost: (worker: Address, problem: ProblemBody) => void) {
+  constructor(system: ActorSystem, lost: InstancePorts["lost"]) {
     this.#system = system;
     this.#lost = lost;
   }
@@ -34,7 +34,7 @@ export class OwnWorkers {
       worker.end();
       const address = this.#system.address(node);
       this.#system.disown(address, LOST.message);
-      this.#lost(address, LOST);
+      this.#lost(address, LOST, "lost");
     }
   }
 }

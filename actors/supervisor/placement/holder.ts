@@ -3,6 +3,7 @@ import type { ActorSystem } from "#actors/runtime/system";
 import type { Address, NodeId } from "#protocol/ids";
 import { type HeldStage, type PlacedInstance, Placement, type Stage } from "#protocol/placement";
 import { Problem, type ProblemBody, problemBody } from "#protocol/problem";
+import type { EndKind } from "#protocol/runtime";
 import type { Shard } from "#protocol/shard";
 import type { ShardWorkerReply } from "#protocol/shard-worker";
 import type { ModelState } from "#protocol/supervisor";
@@ -23,8 +24,8 @@ export interface HolderPorts extends Omit<InstancePorts, "ended" | "lost" | "sel
   readonly prepare: () => Promise<void>;
   /** What this machine holds is another. */
   readonly changed: () => void;
-  /** Requests on that worker of this machine get no answer any more; `stopped`: because somebody wanted that. */
-  readonly lost: (worker: Address, problem: ProblemBody, stopped: boolean) => void;
+  /** Requests on that worker of this machine get no answer any more; `stopped`: because somebody wanted the model's end. */
+  readonly lost: (worker: Address, problem: ProblemBody, how: EndKind) => void;
 }
 
 export class Holder {
@@ -110,7 +111,9 @@ export class Holder {
       self: boss,
       instance: id,
       epoch,
-      lost: (worker, problem) => lost(worker, problem, isStopped(this.#ports.agreed(), id)),
+      // A part that ends for another epoch was stopped too, but not the model.
+      lost: (worker, problem, how) =>
+        lost(worker, problem, isStopped(this.#ports.agreed(), id) ? "stopped" : lostAs(how)),
       shard: async () => {
         await before;
         const shard = await shardOf(record);
@@ -155,6 +158,8 @@ export class Holder {
       this.#told = { leader, term, link, what };
   }
 }
+
+const lostAs = (how: EndKind): EndKind => (how === "stopped" ? "lost" : how);
 
 /** Whether somebody wanted the model's end. */
 export function isStopped({ instances }: Agreed, id: string): boolean {

@@ -115,9 +115,9 @@ export class Holding {
     this.#instance = new Instance(shard, {
       ...this.#ports,
       once: true,
-      lost: (worker, problem) => {
+      lost: (worker, problem, how) => {
         this.#failed(problem);
-        lost(worker, problem);
+        lost(worker, problem, how);
       },
       ended: over.resolve,
     });

@@ -11,7 +11,7 @@ import {
   PlacementReply,
   type PlacementSettings,
 } from "#protocol/placement";
-import { Problem, type ProblemBody, problemBody } from "#protocol/problem";
+import { Problem, problemBody } from "#protocol/problem";
 import type { Cluster } from "../cluster/ports.ts";
 import type { InstancePorts } from "../instance/instance.ts";
 import { machinePorts } from "./asking.ts";
@@ -30,8 +30,7 @@ export interface PlacementOptions extends Pick<InstancePorts, "startWorker"> {
   /** What `states` tells is another. */
   readonly changed: () => void;
   /** Requests on that worker get no answer any more. */
-  /** `stopped`: somebody wanted its end. */
-  readonly lost: (worker: Address, problem: ProblemBody, stopped?: boolean) => void;
+  readonly lost: ServingPorts["lost"];
   readonly troubled: (why: string) => void;
 }
 
@@ -143,7 +142,7 @@ function servingPorts(
     release: (leader, model, now) => ask(leader, Placement.Release({ model, now }), RELEASE_MS),
     stateOf: (instance) => holder.stateOf(instance),
     abandon: (instance) => holder.abandon(instance),
-    watch: (worker, told) => system.watch(worker, ({ why }) => told(why)),
+    watch: (worker, told) => system.watch(worker, told),
     lost,
   };
 }

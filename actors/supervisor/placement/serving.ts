@@ -1,8 +1,10 @@
 /** Models that the home holds together, as this machine's gateway asks for them: found, waited for, or placed. */
 import type { Clock } from "#actors/runtime/clock";
+import type { End } from "#actors/runtime/watches";
 import type { Address, NodeId } from "#protocol/ids";
 import type { PlacedInstance, PlacementReply, PlacementWish } from "#protocol/placement";
 import { Problem, type ProblemBody, problemOf } from "#protocol/problem";
+import type { EndKind } from "#protocol/runtime";
 import type { ShardFacts } from "#protocol/shard";
 import type { ModelState } from "#protocol/supervisor";
 import type { Agreed } from "../cluster/agreed.ts";
@@ -52,9 +54,9 @@ export interface ServingPorts {
   readonly stateOf: (instance: string) => ModelState | undefined;
   readonly abandon: (instance: string) => Promise<void>;
   /** Calls back when that worker ends or cannot be reached any more; the returned function takes it back. */
-  readonly watch: (worker: Address, told: (why: string) => void) => () => void;
-  /** Tells the gateway that requests on that worker get no answer any more; `stopped`: because somebody wanted that. */
-  readonly lost: (worker: Address, problem: ProblemBody, stopped: boolean) => void;
+  readonly watch: (worker: Address, told: (end: Pick<End, "how" | "why">) => void) => () => void;
+  /** Tells the gateway that requests on that worker get no answer any more; `stopped`: because somebody wanted the model's end. */
+  readonly lost: (worker: Address, problem: ProblemBody, how: EndKind) => void;
 }
 
 /** Two elections: by then a majority is not there. */
@@ -238,18 +240,19 @@ export class Serving {
     const { worker } = last;
     if (!this.#given.has(worker)) {
       // If it was stopped, the log says so first.
-      const told = (why: string) => this.#ports.clock.after(LAG_MS, () => this.#lost(worker, why));
+      const told = ({ why, how }: Pick<End, "how" | "why">) =>
+        this.#ports.clock.after(LAG_MS, () => this.#lost(worker, why, how));
       const unwatch = this.#ports.watch(worker, told);
       this.#given.set(worker, { id, epoch, unwatch });
     }
     return { worker, facts };
   }
 
-  #lost(worker: Address, why: string): void {
+  #lost(worker: Address, why: string, how: EndKind = "lost"): void {
     this.#given.get(worker)?.unwatch();
     if (!this.#given.delete(worker)) return;
     const problem: ProblemBody = { kind: "unavailable", message: `the model went away: ${why}` };
-    this.#ports.lost(worker, problem, this.#stopped.has(worker));
+    this.#ports.lost(worker, problem, this.#stopped.has(worker) ? "stopped" : how);
   }
 
   /** Nobody leads who could place it anew: this machine holds it alone, where it can. */
