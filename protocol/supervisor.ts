@@ -1,6 +1,6 @@
 /** The Supervisor holds the models of this machine: it starts, watches, restarts and stops their workers. */
 import { type Static, Type as t } from "@sinclair/typebox";
-import { Address, NodeId } from "./ids.ts";
+import { Address, NodeId, RequestId } from "./ids.ts";
 import { type InboxMessage, inbox } from "./message.ts";
 import { PlacementWish } from "./placement.ts";
 import { ProblemBody } from "./problem.ts";
@@ -23,18 +23,26 @@ export const ModelState = t.Object({
 });
 export type ModelState = Static<typeof ModelState>;
 
+/** A worker as who asked it lost it. `isOut`: nothing could be heard of it, and it may be well. */
+export const LostWorker = t.Object({ worker: Address, isOut: t.Boolean() });
+export type LostWorker = Static<typeof LostWorker>;
+
 /** What the Supervisor accepts; every message that wants an answer is asked. */
 export const Supervisor = inbox("Supervisor", {
   /**
    * Answered by `Acquired` once the model is loaded, or by `Refused`. `wish`: on these machines of the home. `lost`: a worker that
-   * failed whoever asks; another one is meant. `resumes`: for an answer that was under way; nothing is fetched for it.
+   * failed whoever asks; another one is meant, or that one again where it was only out of reach (`isOut`). `resumes`: for an answer that was under way; nothing is fetched for it.
+   * `question`: its name, for `Withdraw`.
    */
   Acquire: {
     model: t.String(),
     wish: t.Optional(PlacementWish),
-    lost: t.Optional(Address),
+    lost: t.Optional(LostWorker),
     resumes: t.Optional(t.Boolean()),
+    question: t.Optional(RequestId),
   },
+  /** Whoever asked needs no answer any more; the question is refused at once if it still waits. */
+  Withdraw: { question: RequestId },
   /** Answered by `Stopped` or `Refused`; answers under way end first, unless `now`. */
   Stop: { model: t.String(), now: t.Optional(t.Boolean()) },
   /** Answered by `Models`. */

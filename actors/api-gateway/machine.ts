@@ -26,6 +26,8 @@ export const machine = setup({
   actions: {
     /** Asks the Supervisor for a worker that holds the model. */
     acquire: unbound,
+    /** Says that no answer to that is needed any more. */
+    withdraw: unbound,
     /** Sends the generation to its worker. */
     generate: (_, _to: { worker: Address }) => unbound(),
     /** Tells the worker to stop working on it. */
@@ -70,7 +72,7 @@ export const machine = setup({
           },
           { target: "failed", actions: { type: "fail", params: ({ event }) => event.problem } },
         ],
-        Abandoned: "abandoned",
+        Abandoned: { target: "abandoned", actions: "withdraw" },
       },
     },
     generating: {

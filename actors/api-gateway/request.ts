@@ -11,7 +11,7 @@ import { ProtocolError } from "#protocol/message";
 import { type Problem, type ProblemBody, problemBody, problemOf } from "#protocol/problem";
 import type { EndKind } from "#protocol/runtime";
 import { ShardWorker } from "#protocol/shard-worker";
-import { Supervisor, type SupervisorReply } from "#protocol/supervisor";
+import { type LostWorker, Supervisor, type SupervisorReply } from "#protocol/supervisor";
 import { Attempts } from "./attempts.ts";
 import { gone, missing, unread } from "./endings.ts";
 import { Journal } from "./journal.ts";
@@ -49,7 +49,9 @@ export class Request {
   /** Of the try under way. */
   #id: RequestId | undefined;
   /** It shall not be named again by who has not heard of its end. */
-  #lost: Address | undefined;
+  #lost: LostWorker | undefined;
+  /** The try before, where its worker may still be at it. */
+  #before: { readonly worker: Address; readonly id: RequestId } | undefined;
   #cancelRest = () => {};
 
   constructor(generation: Generation, ports: RequestPorts) {
@@ -62,6 +64,7 @@ export class Request {
       machine.provide({
         actions: {
           acquire: () => void this.#acquire(),
+          withdraw: () => this.#withdraw(),
           generate: (_, { worker }) => this.#handOver(worker),
           cancel: (_, { worker }) => this.#cancel(worker),
           rest: () => this.#rest(),
@@ -120,7 +123,7 @@ export class Request {
   /** Its worker does not go on with it. */
   failed(id: RequestId, problem: ProblemBody, from: Address): void {
     if (id !== this.#id || from !== this.#worker) return;
-    if (problem.kind === "unavailable") this.#lose(problem, this.#worker);
+    if (problem.kind === "unavailable") this.#lose(problem, { worker: from, isOut: false });
     else if (problem.kind === "overloaded" && this.#attempts.count > 1 && !this.#journal.isStarted) {
       this.#attempts.notTaken();
       this.#id = undefined;
@@ -137,7 +140,8 @@ export class Request {
     }
     this.#attempts.gone();
     if (how === "crashed") this.#attempts.crashed(this.#journal.count, this.#journal.isStarted);
-    this.#lose(problem, worker);
+    if (how === "lost") this.#before = { worker, id: this.#id };
+    this.#lose(problem, { worker, isOut: how === "lost" });
   }
 
   abandon(): void {
@@ -159,8 +163,8 @@ export class Request {
     if (this.#chart.getSnapshot().status === "active") this.#chart.send(event);
   }
 
-  #lose(problem: ProblemBody, worker?: Address): void {
-    this.#lost = worker;
+  #lose(problem: ProblemBody, lost?: LostWorker): void {
+    this.#lost = lost;
     this.#journal.lost();
     this.#attempts.lost();
     this.#tell({ type: "Lost", problem });
@@ -174,6 +178,7 @@ export class Request {
         model: this.#generation.model,
         ...(this.#lost && { lost: this.#lost }),
         ...(this.#tries > 0 && { resumes: true }),
+        question: this.#generation.id,
       });
       const waitMs = this.#attempts.count > 0 ? REACQUIRE_MS : ACQUIRE_MS;
       const answer = await system.ask<SupervisorReply>(supervisor, question, self, waitMs);
@@ -181,6 +186,7 @@ export class Request {
       else if (answer.type === "SupervisorReply.Refused")
         this.#tell({ type: "Refused", problem: answer.problem });
     } catch (error) {
+      this.#withdraw();
       this.#tell({ type: "Refused", problem: problemBody(error) });
     }
   }
@@ -190,12 +196,16 @@ export class Request {
     const { id } = this.#generation;
     const tried = this.#tries === 1 ? id : (`${id}~${this.#tries}` as RequestId);
     this.#ports.hear(tried, this);
+    // Out of reach for a while, it still computes the answer for nobody.
+    if (this.#before?.worker === worker) this.#tellToCancel(this.#before);
+    this.#before = undefined;
     const refusal = this.#give(worker, tried);
     if (!refusal) {
       this.#id = tried;
       this.#attempts.taken();
       this.#journal.opened();
-    } else if (refusal.kind === "unavailable") queueMicrotask(() => this.#lose(refusal, worker));
+    } else if (refusal.kind === "unavailable")
+      queueMicrotask(() => this.#lose(refusal, { worker, isOut: true }));
     else queueMicrotask(() => this.#tell({ type: "Failed", problem: refusal }));
   }
 
@@ -219,8 +229,17 @@ export class Request {
   }
 
   #cancel(worker: Address | undefined): void {
+    if (worker && this.#id) this.#tellToCancel({ worker, id: this.#id });
+  }
+
+  #tellToCancel({ worker, id }: { readonly worker: Address; readonly id: RequestId }): void {
     const { system, self } = this.#ports;
-    if (worker && this.#id) system.send(worker, ShardWorker.Cancel({ request: this.#id }), self);
+    system.send(worker, ShardWorker.Cancel({ request: id }), self);
+  }
+
+  #withdraw(): void {
+    const { system, self, supervisor } = this.#ports;
+    system.send(supervisor, Supervisor.Withdraw({ question: this.#generation.id }), self);
   }
 
   #rest(): void {

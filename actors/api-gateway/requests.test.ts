@@ -17,6 +17,16 @@ test("a request that no frame can hold is refused, and the worker hears nothing 
   });
 });
 
+test("a client that leaves before there is a worker withdraws its question", async () => {
+  const { generate, settle, withdrawn, inFlight } = house([]);
+  const leaving = new AbortController();
+  const { ended } = listening(generate(asked(), leaving.signal));
+  await settle();
+  leaving.abort();
+  await settle();
+  expect([await ended, withdrawn, inFlight()]).toEqual(["ended", ["r" as never], 0]);
+});
+
 test("a worker that is stopped because somebody wants it fails what it held", async () => {
   const { generate, settle, lost, inFlight } = house(["w1", "w2"]);
   const { ended } = listening(generate(asked(), never));

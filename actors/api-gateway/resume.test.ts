@@ -2,16 +2,7 @@
 import { expect, test } from "bun:test";
 import type { Delta } from "#protocol/generation";
 import type { ProblemBody } from "#protocol/problem";
-import { addressOf, asked, house, listening, never } from "./test/house.ts";
-
-const started: Delta = { type: "started", promptTokens: [7, 8] };
-const word = (text: string, index: number): Delta => ({ type: "text", text, tokens: [100 + index], index });
-const finish = (completionTokens: number): Delta => ({
-  type: "finish",
-  reason: "stop",
-  usage: { promptTokens: 2, cachedTokens: 0, completionTokens },
-  timings: { queueMs: 1, prefillMs: 2, decodeMs: 3 },
-});
+import { addressOf, asked, finish, house, listening, never, started, word } from "./test/house.ts";
 
 test("another worker goes on where the lost one was, and the client hears one answer", async () => {
   const { generate, settle, says, lost, given, clock, inFlight, dropped } = house(["w1", "w2"]);
@@ -200,6 +191,23 @@ test("a worker that has too much to do to go on with an answer is asked again, a
   await settle();
   for (const delta of [started, finish(1)]) says("w2", "r~5", delta);
   expect([await ended, given().length]).toEqual(["ended", 5]);
+});
+
+test("a worker that was out of reach, and goes on with the answer, ends its try before", async () => {
+  const { generate, settle, says, lost, sent } = house(["w1", "w1"]);
+  const { ended } = listening(generate(asked(), never));
+  await settle();
+  for (const delta of [started, word("a", 0)]) says("w1", "r", delta);
+  lost("w1", "lost");
+  await settle();
+  for (const delta of [started, word("b", 1), finish(2)]) says("w1", "r~2", delta);
+  const told = sent.map(({ message }) =>
+    message.type === "ShardWorker.Cancel" ? `cancel ${message.request}` : message.type,
+  );
+  expect([await ended, told]).toEqual([
+    "ended",
+    ["ShardWorker.Generate", "cancel r", "ShardWorker.Generate"],
+  ]);
 });
 
 test("a failure of the request itself is not tried elsewhere", async () => {

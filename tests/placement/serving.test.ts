@@ -1,107 +1,11 @@
 /** What a machine does when its gateway asks for a model: alone, with others, and when they are gone. */
 import { expect, test } from "bun:test";
-import { type Acquiring, Serving, type ServingPorts } from "#actors/supervisor/placement/serving";
-import type { Address, NodeId } from "#protocol/ids";
-import { type PlacedInstance, PlacementReply } from "#protocol/placement";
-import { seeded } from "../sim/random.ts";
-import { VirtualTime } from "../sim/time.ts";
+import { notLeading } from "#actors/supervisor/cluster/replica";
+import type { Address } from "#protocol/ids";
+import type { PlacedInstance } from "#protocol/placement";
+import { Problem } from "#protocol/problem";
+import { House, loading, other, ready, WORKER } from "./house.ts";
 import { facts } from "./model.ts";
-
-const [me, other] = ["me" as NodeId, "other" as NodeId];
-const WORKER = "other/worker-1" as Address;
-
-const loading: PlacedInstance = {
-  id: "i",
-  model: "m",
-  digest: "d",
-  wish: {},
-  settings: { kvQuant: "f16" },
-  epoch: 1,
-  state: "loading",
-  stages: [
-    { node: me, layers: { start: 0, end: 2 } },
-    { node: other, layers: { start: 2, end: 4 } },
-  ],
-};
-const ready: PlacedInstance = {
-  ...loading,
-  state: "ready",
-  facts,
-  stages: loading.stages.map((stage) => ({ ...stage, worker: `${stage.node}/worker-1` as Address })),
-};
-
-class House {
-  readonly time = new VirtualTime();
-  readonly did: string[] = [];
-  instances: readonly PlacedInstance[] = [];
-  others = 1;
-  fits = true;
-  isHeld = false;
-  up = new Set<string>([me, other]);
-  leader: NodeId | undefined = me;
-  readonly #watched: Parameters<ServingPorts["watch"]>[1][] = [];
-  readonly serving: Serving;
-
-  constructor(change: Partial<Pick<House, "instances" | "others" | "fits" | "isHeld" | "leader">> = {}) {
-    Object.assign(this, change);
-    const ports: ServingPorts = {
-      self: me,
-      clock: this.time.clock(seeded(1)),
-      agreed: () => ({
-        leader: this.leader,
-        leads: this.leader === me,
-        term: 1,
-        heard: 9,
-        instances: this.instances,
-        propose: () => Promise.reject(new Error("nobody proposes here")),
-      }),
-      changed: () => () => {},
-      others: () => this.others,
-      isUp: (node) => this.up.has(node),
-      nameOf: (node) => node,
-      own: async (model) => {
-        this.did.push("looks on the disk");
-        return { name: model, path: `/${model}` };
-      },
-      fits: () => this.fits,
-      place: async (leader) => {
-        this.did.push(`asks ${leader} to place it`);
-        this.instances = [loading];
-        return PlacementReply.Placed({ id: "i", epoch: 1, notes: ["third takes no part: drained"] });
-      },
-      release: async () => PlacementReply.Released({}),
-      stateOf: () => undefined,
-      abandon: async () => void this.did.push("gives up its own part"),
-      watch: (_, told) => {
-        this.#watched.push(told);
-        return () => {};
-      },
-      lost: (worker, { message }, how) =>
-        this.did.push(`${worker} lost: ${message}${how === "lost" ? "" : `, ${how}`}`),
-    };
-    this.serving = new Serving(ports);
-  }
-
-  acquire(wish?: PlacedInstance["wish"]) {
-    const asked: Acquiring = { model: "m", isHeld: () => this.isHeld, ...(wish && { wish }) };
-    return this.serving.acquire(asked).then(
-      (answer) => answer?.worker ?? "by itself",
-      (error: unknown) => (error as Error).message,
-    );
-  }
-
-  /** Time passes, and what was promised comes about. */
-  async pass(ms: number): Promise<void> {
-    for (let left = ms; left > 0; left -= 50) {
-      await this.time.pass(50);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  }
-
-  breakLink(): void {
-    for (const told of this.#watched) told({ how: "lost", why: "its link broke" });
-  }
-}
 
 test("what one machine holds or can hold asks nobody, alone not even its own disk", async () => {
   const alone = new House({ others: 0 });
@@ -155,7 +59,7 @@ test("where nobody leads any more, a machine that can hold the model does so by 
   });
   expect(await Promise.all(answers)).toEqual([
     ["by itself", "gives up its own part", "failed"],
-    ["m lost a machine, and too few that vote are up to place it anew", "gives up its own part", "failed"],
+    ["m lost a machine, and too few that vote are up to place it anew", "looks on the disk", "failed"],
   ]);
 });
 
@@ -172,6 +76,104 @@ test("a worker out of reach is told of, one that was stopped as stopped", async 
     ["other/worker-1 lost: the model went away: its link broke"],
     ["other/worker-1 lost: the model went away: it was stopped, stopped"],
   ]);
+});
+
+test("a link that breaks for a moment costs an answer less than two seconds", async () => {
+  const house = new House({ instances: [ready] });
+  await house.acquire();
+  house.breakLink();
+  await house.pass(200);
+  house.isLinked = true;
+  await house.pass(300);
+  const told = house.did.at(-1);
+  const resumed = house.acquire({ lost: { worker: WORKER, isOut: true } });
+  let name: string | undefined;
+  void resumed.then((worker) => (name = worker));
+  await house.pass(1000);
+  expect([told, name]).toEqual(["other/worker-1 lost: the model went away: its link broke", WORKER]);
+});
+
+test("a worker is not named to anybody in the moment in which its loss is told", async () => {
+  const house = new House({ instances: [ready] });
+  await house.acquire();
+  house.breakLink();
+  house.isLinked = true;
+  let name: string | undefined;
+  void house.acquire().then((worker) => (name = worker));
+  await house.pass(400);
+  const early = name;
+  await house.pass(300);
+  expect([early, name, house.did.filter((each) => each.includes("lost")).length]).toEqual([
+    undefined,
+    WORKER,
+    1,
+  ]);
+});
+
+test("a worker that gave a request back is named to it again once it is placed anew, or after 15 s", async () => {
+  const house = new House({ instances: [ready] });
+  await house.acquire();
+  let name: string | undefined;
+  void house.acquire({ lost: { worker: WORKER, isOut: false } }).then((worker) => (name = worker));
+  await house.pass(14_000);
+  const early = name;
+  await house.pass(2_000);
+  expect([early, name]).toEqual([undefined, WORKER]);
+});
+
+test("who leads no more is not the last to be asked, a refusal of who leads is", async () => {
+  const [changing, refusing] = [new House({ fits: false }), new House({ fits: false })];
+  changing.refusals = [notLeading(), notLeading()];
+  refusing.refusals = [new Problem("doesNotFit", "m takes too much")];
+  const asked = [changing.acquire(), refusing.acquire()];
+  await Promise.all([changing.pass(500), refusing.pass(500)]);
+  changing.instances = [ready];
+  await changing.pass(500);
+  expect([await Promise.all(asked), changing.did.length, refusing.did.length]).toEqual([
+    [WORKER, "m takes too much"],
+    4,
+    2,
+  ]);
+});
+
+test("a model that stands after it was to be stopped is told of", async () => {
+  const [agreed, refused] = [new House({ instances: [ready] }), new House({ instances: [ready] })];
+  agreed.refusals = [new Problem("unavailable", "the link broke")];
+  const stops = [agreed, refused].map((house) =>
+    house.serving.stop("m", true).catch(({ message }: Error) => message),
+  );
+  await agreed.pass(500);
+  agreed.instances = [];
+  await Promise.all([agreed.pass(500), refused.pass(11_000)]);
+  expect(await Promise.all(stops)).toEqual([true, "m was to be stopped, and the home has not agreed to it"]);
+});
+
+test("so many may wait for a model, with one listener for all, and whoever leaves makes room", async () => {
+  const house = new House({ instances: [loading] });
+  const leaving = new AbortController();
+  const left = house.acquire({ left: leaving.signal });
+  const others = Array.from({ length: 1023 }, () => house.acquire());
+  await house.pass(100);
+  const listeners = house.listeners;
+  const tooMany = await house.acquire();
+  leaving.abort();
+  const told = await left;
+  const last = house.acquire();
+  house.instances = [ready];
+  await house.pass(200);
+  expect({
+    listeners,
+    tooMany,
+    told,
+    answers: new Set(await Promise.all([...others, last])),
+    after: house.listeners,
+  }).toEqual({
+    listeners: 1,
+    tooMany: "1024 requests already wait for m",
+    told: "whoever waited for m has left",
+    answers: new Set([WORKER]),
+    after: 0,
+  });
 });
 
 test("a wish is placed even where the model fits here, and says which machines take no part", async () => {

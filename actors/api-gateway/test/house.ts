@@ -57,9 +57,11 @@ export function house(says: readonly Say[]) {
   const [self, boss] = [system.address("api-gateway"), system.address("supervisor")];
   const toSay = [...says];
   const losses: (Address | undefined)[] = [];
+  const withdrawn: RequestId[] = [];
   const sent: { readonly worker: string; readonly message: ShardWorkerMessage }[] = [];
   system.spawn<SupervisorMessage>("supervisor", ({ message, reply }) => {
-    if (message.type === "Supervisor.Acquire") losses.push(message.lost);
+    if (message.type === "Supervisor.Withdraw") return void withdrawn.push(message.question);
+    if (message.type === "Supervisor.Acquire") losses.push(message.lost?.worker);
     const next = toSay.shift();
     if (next === undefined) return;
     if (typeof next !== "string") reply(SupervisorReply.Refused({ problem: next }));
@@ -87,6 +89,8 @@ export function house(says: readonly Say[]) {
     sent,
     /** The workers that were said to be lost when another was asked for. */
     losses,
+    /** Questions to the Supervisor that need no answer any more. */
+    withdrawn,
     /** Lets all messages arrive that are on their way. */
     async settle(): Promise<void> {
       for (let turn = 0; turn < 8; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
@@ -133,3 +137,17 @@ export function listening(deltas: AsyncIterable<Delta>) {
   })();
   return { heard, ended };
 }
+
+export const started: Delta = { type: "started", promptTokens: [7, 8] };
+export const word = (text: string, index: number): Delta => ({
+  type: "text",
+  text,
+  tokens: [100 + index],
+  index,
+});
+export const finish = (completionTokens: number): Delta => ({
+  type: "finish",
+  reason: "stop",
+  usage: { promptTokens: 2, cachedTokens: 0, completionTokens },
+  timings: { queueMs: 1, prefillMs: 2, decodeMs: 3 },
+});

@@ -18,7 +18,14 @@ const RESTARTS = { restarts: 3, withinMs: 60_000 };
 const WAITING_MAX = 1024;
 /** Answers under way when a model is stopped have so long to end. */
 export const DRAIN_MS = 30_000;
+/** One that is not needed here any more goes once nobody had it for so long: who was just given it has used it by then. */
+const IDLE_MS = 5_000;
 const STOPPED: ProblemBody = { kind: "unavailable", message: "the model was stopped" };
+
+const ELSEWHERE: ProblemBody = {
+  kind: "unavailable",
+  message: "the model is held by other machines now",
+};
 
 export interface InstancePorts {
   readonly system: ActorSystem;
@@ -50,11 +57,17 @@ export class Instance {
   #starts = 0;
   #progress: { loadedBytes: number; totalBytes: number } | undefined;
   #cancelDrain = () => {};
+  #isGivenUp = false;
+  /** When somebody wanted its worker last. */
+  #askedMs: number;
+  /** What is told of a worker that does not end by itself. */
+  #end: { readonly how: EndKind; readonly problem: ProblemBody } = { how: "stopped", problem: STOPPED };
   readonly #over = Promise.withResolvers<void>();
 
   constructor(shard: Shard, ports: InstancePorts) {
     this.shard = shard;
     this.#ports = ports;
+    this.#askedMs = ports.system.clock.nowMs();
     const budget = new RestartBudget(RESTARTS, ports.system.clock);
     this.#chart = createActor(
       machine.provide({
@@ -65,7 +78,7 @@ export class Instance {
           announceReady: () => this.#announceReady(),
           announceFailed: (_, problem) => this.#announceFailed(problem),
           announceLost: (_, problem) => this.#worker && ports.lost(this.#worker, problem, "crashed"),
-          announceStopped: () => this.#worker && ports.lost(this.#worker, STOPPED, "stopped"),
+          announceStopped: () => this.#worker && ports.lost(this.#worker, this.#end.problem, this.#end.how),
         },
         guards: { mayRestart: () => !ports.once && budget.spend() },
       }),
@@ -81,14 +94,39 @@ export class Instance {
     });
   }
 
+  #leave(resolve: (ready: Ready) => void): void {
+    const at = this.#waiting.findIndex((each) => each.resolve === resolve);
+    const [waiter] = at < 0 ? [] : this.#waiting.splice(at, 1);
+    waiter?.reject(new Problem("cancelled", `whoever waited for ${this.shard.model} has left`));
+  }
+
+  /** Its model is elsewhere as well: ends it once nobody uses it. Whoever comes to it meanwhile has lost it, and goes on there. */
+  giveUp(): void {
+    if (this.#isGivenUp) return;
+    this.#isGivenUp = true;
+    this.#goWhenIdle();
+  }
+
+  #goWhenIdle(): void {
+    const { status, value } = this.#chart.getSnapshot();
+    if (status !== "active") return;
+    const { clock } = this.#ports.system;
+    const isUsed = this.#waiting.length > 0 || (this.#process?.requests() ?? 0) > 0;
+    if (value === "ready" && !isUsed && clock.nowMs() - this.#askedMs >= IDLE_MS) {
+      this.#end = { how: "lost", problem: ELSEWHERE };
+      this.#tell({ type: "Stop", now: false });
+    } else clock.after(IDLE_MS, () => this.#goWhenIdle());
+  }
+
   /** Starts its worker; called once. */
   start(): void {
     this.#chart.start();
   }
 
-  /** Resolves once the model can answer; rejects with why it cannot. */
-  ready(): Promise<Ready> {
+  /** Resolves once the model can answer; rejects with why it cannot, and when whoever asked has left. */
+  ready(left?: AbortSignal): Promise<Ready> {
     const { value, context } = this.#chart.getSnapshot();
+    this.#askedMs = this.#ports.system.clock.nowMs();
     if (value === "ready") return Promise.resolve(this.#readyNow());
     if (context.problem) return Promise.reject(problemOf(context.problem));
     if (value !== "loading") {
@@ -99,11 +137,15 @@ export class Instance {
         new Problem("overloaded", `${WAITING_MAX} requests already wait for ${this.shard.model}`),
       );
     }
-    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      left?.addEventListener("abort", () => this.#leave(resolve), { once: true });
+    });
   }
 
   /** Resolves when its worker is gone; answers under way may end first, unless `now`. */
   stop(now: boolean): Promise<void> {
+    this.#end = { how: "stopped", problem: STOPPED };
     this.#tell({ type: "Stop", now });
     return this.#over.promise;
   }
@@ -201,6 +243,7 @@ export class Instance {
   }
 
   #announceReady(): void {
+    this.#askedMs = this.#ports.system.clock.nowMs();
     // The snapshot still shows the state before; the waiters are answered once the transition is complete.
     queueMicrotask(() => {
       for (const { resolve } of this.#waiting.splice(0)) resolve(this.#readyNow());

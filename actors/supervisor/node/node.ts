@@ -70,6 +70,9 @@ const LIST_MS = 2_000;
 /** Answers under way end first, then a worker that does not go is killed. */
 const STOP_MS = DRAIN_MS + 10_000;
 
+/** Several machines end their parts one after the other, and the home agrees to it: above what who leads is given for that. */
+const RELEASE_MS = 150_000;
+
 export async function startNode(options: NodeOptions): Promise<Node> {
   const { clock } = options;
   const trace = new Trace({ nowMs: clock.nowMs });
@@ -243,7 +246,7 @@ function orders(system: ActorSystem, boss: Address, me: Address) {
 
   async function stop(model: string, now: boolean): Promise<void> {
     const names = model === "all" ? new Set((await loaded()).map((held) => held.model)) : [model];
-    await Promise.all([...names].map((name) => ask(Supervisor.Stop({ model: name, now }), STOP_MS)));
+    await Promise.all([...names].map((name) => ask(Supervisor.Stop({ model: name, now }), RELEASE_MS)));
   }
 
   async function load(model: string, wish?: PlacementWish): Promise<readonly string[]> {

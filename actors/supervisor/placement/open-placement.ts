@@ -2,7 +2,7 @@
 import { freeMemory } from "#actors/runtime/machine/memory";
 import type { ActorSystem, Behaviour } from "#actors/runtime/system";
 import { readCheckpoint } from "#actors/shard-worker/weights/checkpoint";
-import type { NodeView } from "#protocol/cluster";
+import type { NodeState, NodeView } from "#protocol/cluster";
 import type { Address, NodeId } from "#protocol/ids";
 import type { LinkView } from "#protocol/node";
 import {
@@ -135,9 +135,11 @@ function servingPorts(
     changed: (run) => cluster.changed(run),
     others: () => cluster.others,
     isUp: (node) => node === self || sight.isUp(node),
+    isLinked: (node) => node === self || cluster.link(node) !== undefined,
     nameOf: sight.nameOf,
     own: (model) => find(model).catch(ifNotHere),
-    fits: (path) => readCheckpoint(path).facts.weightBytes + SPARE_BYTES <= freeMemory(),
+    fits: (path, freedBytes) =>
+      readCheckpoint(path).facts.weightBytes + SPARE_BYTES <= freeMemory() + freedBytes,
     place: (leader, model, wish) => ask(leader, Placement.Place({ model, wish, settings }), PLACE_MS),
     release: (leader, model, now) => ask(leader, Placement.Release({ model, now }), RELEASE_MS),
     stateOf: (instance) => holder.stateOf(instance),
@@ -177,6 +179,12 @@ interface Sight {
   nameOf(node: NodeId): string;
 }
 
+/**
+ * With a link, or without one for a moment. Whoever is silent may go on where it was; a machine that was never heard since this one
+ * started ("connecting") holds nothing that this one could reach.
+ */
+const THERE: ReadonlySet<NodeState> = new Set(["self", "up", "suspect", "stuck"]);
+
 /** How this node sees the others, as of the last look: the views themselves come a moment later. */
 function sightOf(cluster: Cluster): Sight {
   let views: readonly NodeView[] = [];
@@ -193,7 +201,7 @@ function sightOf(cluster: Cluster): Sight {
     },
     isUp: (node: NodeId) => {
       const state = views.find((each) => each.node === node)?.state;
-      return state !== undefined && state !== "dead" && state !== "away" && state !== "unpaired";
+      return state !== undefined && THERE.has(state);
     },
     nameOf: (node: NodeId) => views.find((each) => each.node === node)?.name ?? node.slice(0, 8),
   };

@@ -1,21 +1,21 @@
 /** Models that the home holds together, as this machine's gateway asks for them: found, waited for, or placed. */
-import type { Clock } from "#actors/runtime/clock";
-import type { End } from "#actors/runtime/watches";
 import type { Address, NodeId } from "#protocol/ids";
 import type { PlacedInstance, PlacementReply, PlacementWish } from "#protocol/placement";
 import { Problem, type ProblemBody, problemOf } from "#protocol/problem";
-import type { EndKind } from "#protocol/runtime";
 import type { ShardFacts } from "#protocol/shard";
-import type { ModelState } from "#protocol/supervisor";
-import type { Agreed } from "../cluster/agreed.ts";
-import { isStopped } from "./holder.ts";
-import { change, until } from "./until.ts";
+import type { LostWorker, ModelState } from "#protocol/supervisor";
+import { isNotLeading } from "../cluster/replica.ts";
+import { type GivenPorts, GivenWorkers } from "./given.ts";
+import { type Around, change, until } from "./until.ts";
+import { Waiting } from "./waiting.ts";
 
 export interface Acquiring {
   readonly model: string;
   readonly wish?: PlacementWish;
   /** A worker that failed whoever asks. */
-  readonly lost?: Address;
+  readonly lost?: LostWorker;
+  /** Aborted when whoever asks needs no answer any more. */
+  readonly left?: AbortSignal;
   /** Whether the model of that name or at that path is held by this machine alone. */
   readonly isHeld: (model: string) => boolean;
 }
@@ -32,70 +32,60 @@ export interface Own {
   readonly path: string;
 }
 
-export interface ServingPorts {
+/** Its changes: the log, a link or a machine is another. */
+export interface ServingPorts extends GivenPorts, Around {
   readonly self: NodeId;
-  readonly clock: Clock;
-  readonly agreed: () => Agreed;
-  /** Calls back when the log, a link or a machine is another; the returned function ends that. */
-  readonly changed: (run: () => void) => () => void;
   /** Other machines of this home. */
   readonly others: () => number;
   /** Machines that are there, by what this one hears of them; this one is. */
   readonly isUp: (node: NodeId) => boolean;
+  /** Whether it can be spoken to at this moment. */
+  readonly isLinked: (node: NodeId) => boolean;
   readonly nameOf: (node: NodeId) => string;
   /** Undefined where it is not on this disk; nothing is fetched. */
   readonly own: (model: string) => Promise<Own | undefined>;
-  /** Whether its weights would find room in the memory that is free here. */
-  readonly fits: (path: string) => boolean;
+  /** Whether its weights would find room in the memory that is free here, and in so many bytes more. */
+  readonly fits: (path: string, freedBytes: number) => boolean;
   /** Asked of whoever leads. Both throw Problem. */
   readonly place: (leader: NodeId, model: string, wish: PlacementWish) => Promise<PlacementReply>;
   readonly release: (leader: NodeId, model: string, now: boolean) => Promise<PlacementReply>;
   /** What this machine holds of it. */
   readonly stateOf: (instance: string) => ModelState | undefined;
   readonly abandon: (instance: string) => Promise<void>;
-  /** Calls back when that worker ends or cannot be reached any more; the returned function takes it back. */
-  readonly watch: (worker: Address, told: (end: Pick<End, "how" | "why">) => void) => () => void;
-  /** Tells the gateway that requests on that worker get no answer any more; `stopped`: because somebody wanted the model's end. */
-  readonly lost: (worker: Address, problem: ProblemBody, how: EndKind) => void;
 }
 
 /** Two elections: by then a majority is not there. */
 const LEADER_MS = 10_000;
 /** Without anybody who leads for so long, a model that this machine can hold by itself is not waited for. */
 const ORPHANED_MS = 4_000;
-/** A worker that somebody lost and that the home still counts on is tried again after so long. */
-const LOST_MS = 15_000;
-/** Workers that were stopped on purpose and are remembered: those who lost them ask within moments. */
-const STOPPED_MAX = 64;
-/** What the home agreed on is known everywhere within a quarter of a second. */
-const LAG_MS = 500;
-
-interface Given extends Pick<PlacedInstance, "id" | "epoch"> {
-  readonly unwatch: () => void;
+interface Asker {
+  readonly lost?: LostWorker;
+  readonly left?: AbortSignal;
 }
 
 export class Serving {
   readonly #ports: ServingPorts;
-  /** Workers that were given out, and of what. */
-  readonly #given = new Map<Address, Given>();
-  /** Workers that ended because somebody wanted that: answers they held do not bring their models back. */
-  readonly #stopped = new Set<Address>();
+  readonly #given: GivenWorkers;
+  readonly #waiting: Waiting;
 
   constructor(ports: ServingPorts) {
     this.#ports = ports;
+    this.#given = new GivenWorkers(ports);
+    this.#waiting = new Waiting(ports);
   }
 
   /** Resolves once the model can answer; undefined when this machine is to hold it by itself. Throws Problem. */
-  async acquire({ model, wish, lost, isHeld }: Acquiring): Promise<Acquired | undefined> {
+  async acquire({ model, wish, isHeld, ...asker }: Acquiring): Promise<Acquired | undefined> {
     const { agreed, others } = this.#ports;
-    this.#refuseIfStopped(model, lost);
+    if (asker.lost && this.#given.wasStopped(asker.lost.worker))
+      throw new Problem("cancelled", `${model} was stopped`);
     if (!wish && agreed().instances.length === 0 && (others() === 0 || isHeld(model))) return undefined;
     const own = await this.#ports.own(model);
     const name = own?.name ?? model;
     if (!wish && this.#isForOne(name, own, isHeld)) return undefined;
     const isNew = wish || !this.#isStanding(name);
-    const notes = isNew ? await this.#place(name, wish ?? this.#placed(name)?.wish ?? {}) : [];
-    const ready = await this.#ready(name, { lost, own });
+    const notes = isNew ? await this.#place(name, wish ?? {}) : [];
+    const ready = await this.#ready(name, own, asker);
     return ready && { ...ready, ...(notes.length > 0 && { notes: [...notes] }) };
   }
 
@@ -104,9 +94,13 @@ export class Serving {
     const own = await this.#ports.own(model);
     const placed = this.#placed(model) ?? (own && this.#placed(own.name));
     if (!placed) return false;
-    const answer = await this.#ports.release(await this.#leader(), placed.model, now);
-    if (answer.type === "PlacementReply.Refused") throw problemOf(answer.problem);
-    await until(this.#ports, () => !this.#placed(placed.model), LEADER_MS);
+    const isThere = () => this.#ports.agreed().instances.some(({ id }) => id === placed.id);
+    await this.#led((leader) => this.#ports.release(leader, placed.model, now)).catch((error: unknown) => {
+      // Who led before has done it, and could not say so.
+      if (isThere() || !(error instanceof Problem && error.kind === "notFound")) throw error;
+    });
+    await until(this.#ports, () => !isThere(), LEADER_MS);
+    if (isThere()) throw stillThere(placed.model);
     return true;
   }
 
@@ -139,31 +133,7 @@ export class Serving {
 
   /** The log or a machine is another: requests on workers that are gone are told. */
   follow(): void {
-    const { instances } = this.#ports.agreed();
-    for (const [worker, { id, epoch }] of this.#given) {
-      const record = instances.find((each) => each.id === id);
-      if (isStopped(this.#ports.agreed(), id)) this.#noteStopped(worker);
-      if (!record) this.#lost(worker, "it was stopped");
-      else if (record.epoch !== epoch || record.state === "failed") this.#lost(worker, "it is placed anew");
-      else this.#lostWith(worker, this.#broken(record));
-    }
-  }
-
-  #noteStopped(worker: Address): void {
-    for (const old of this.#stopped) if (this.#stopped.size >= STOPPED_MAX) this.#stopped.delete(old);
-    this.#stopped.add(worker);
-  }
-
-  /** Throws Problem where the worker that somebody lost had been stopped on purpose. */
-  #refuseIfStopped(name: string, lost: Address | undefined): void {
-    if (!lost) return;
-    const { id } = this.#given.get(lost) ?? {};
-    if (this.#stopped.has(lost) || (id !== undefined && isStopped(this.#ports.agreed(), id)))
-      throw new Problem("cancelled", `${name} was stopped`);
-  }
-
-  #lostWith(worker: Address, why: string | undefined): void {
-    if (why !== undefined) this.#lost(worker, why);
+    this.#given.follow((record) => this.#broken(record));
   }
 
   #placed(model: string): PlacedInstance | undefined {
@@ -177,8 +147,7 @@ export class Serving {
   }
 
   async #place(model: string, wish: PlacementWish): Promise<readonly string[]> {
-    const answer = await this.#ports.place(await this.#leader(), model, wish);
-    if (answer.type === "PlacementReply.Refused") throw problemOf(answer.problem);
+    const answer = await this.#led((leader) => this.#ports.place(leader, model, wish));
     if (answer.type !== "PlacementReply.Placed") return [];
     const { id, epoch, notes } = answer;
     // The home agreed; this machine hears of it a moment later.
@@ -193,12 +162,26 @@ export class Serving {
     return notes;
   }
 
+  /** Asks who leads, and asks again where that changes meanwhile: a question may be asked twice. Throws Problem. */
+  async #led(ask: (leader: NodeId) => Promise<PlacementReply>): Promise<PlacementReply> {
+    const { clock } = this.#ports;
+    const untilMs = clock.nowMs() + LEADER_MS;
+    for (;;) {
+      const answer = await ask(await this.#leader()).catch(unreached);
+      if (!(answer instanceof Problem) && answer.type !== "PlacementReply.Refused") return answer;
+      const problem = answer instanceof Problem ? answer : problemOf(answer.problem);
+      if (problem !== answer && !isNotLeading(problem)) throw problem;
+      if (clock.nowMs() > untilMs) throw problem;
+      await change(this.#ports);
+    }
+  }
+
   /** Whether this machine alone holds it, or can. */
   #isForOne(name: string, own: Own | undefined, isHeld: Acquiring["isHeld"]): boolean {
     const { others, fits } = this.#ports;
     const here = own !== undefined && isHeld(own.path);
     if (this.#isStanding(name)) return here && this.#isOrphaned(name);
-    return others() === 0 || here || (own !== undefined && fits(own.path));
+    return others() === 0 || here || (own !== undefined && fits(own.path, 0));
   }
 
   #isStanding(name: string): boolean {
@@ -211,54 +194,45 @@ export class Serving {
     return record !== undefined && this.#leaderNow === undefined && this.#broken(record) !== undefined;
   }
 
-  async #ready(
-    name: string,
-    { lost, own }: { lost: Address | undefined; own: Own | undefined },
-  ): Promise<Acquired | undefined> {
+  async #ready(name: string, own: Own | undefined, { lost, left }: Asker): Promise<Acquired | undefined> {
     const { clock } = this.#ports;
     const sinceMs = clock.nowMs();
     let leaderMs = sinceMs;
-    for (;;) {
-      const record = this.#placed(name);
-      if (!record || record.state === "draining")
-        throw new Problem("unavailable", `${name} is being stopped`, { remedy: "ask again in a moment" });
-      if (record.state === "failed") throw problemOf(record.problem ?? FAILED);
-      const answer = this.#answer(record);
-      const isSpurned = answer?.worker === lost && clock.nowMs() - sinceMs < LOST_MS;
-      if (answer && !isSpurned) return answer;
+    const look = (): Acquired | "orphaned" | undefined => {
+      const answer = this.#answer(this.#standing(name));
+      if (answer && !this.#given.isSpurned(answer.worker, lost, sinceMs)) return answer;
       if (this.#leaderNow) leaderMs = clock.nowMs();
-      if (clock.nowMs() - leaderMs > ORPHANED_MS) return await this.#orphaned(record, own);
-      await change(this.#ports);
-    }
+      return clock.nowMs() - leaderMs > ORPHANED_MS ? "orphaned" : undefined;
+    };
+    const found = await this.#waiting.found(name, look, left);
+    return found === "orphaned" ? await this.#orphaned(this.#standing(name), own) : found;
   }
 
-  /** Its worker and facts, where all its machines are there. */
+  /** Throws Problem for a model that the home does not hold, or not for long. */
+  #standing(name: string): PlacedInstance {
+    const record = this.#placed(name);
+    if (!record || record.state === "draining")
+      throw new Problem("unavailable", `${name} is being stopped`, { remedy: "ask again in a moment" });
+    if (record.state === "failed") throw problemOf(record.problem ?? FAILED);
+    return record;
+  }
+
+  /** Its worker and facts, where all its machines are there, and the last one is linked to this. */
   #answer(record: PlacedInstance): Acquired | undefined {
-    const { id, epoch, state, stages, facts } = record;
+    const { state, stages, facts } = record;
     const last = stages.at(-1);
     if (state !== "ready" || !last?.worker || !facts || this.#broken(record)) return undefined;
-    const { worker } = last;
-    if (!this.#given.has(worker)) {
-      // If it was stopped, the log says so first.
-      const told = ({ why, how }: Pick<End, "how" | "why">) =>
-        this.#ports.clock.after(LAG_MS, () => this.#lost(worker, why, how));
-      const unwatch = this.#ports.watch(worker, told);
-      this.#given.set(worker, { id, epoch, unwatch });
-    }
-    return { worker, facts };
-  }
-
-  #lost(worker: Address, why: string, how: EndKind = "lost"): void {
-    this.#given.get(worker)?.unwatch();
-    if (!this.#given.delete(worker)) return;
-    const problem: ProblemBody = { kind: "unavailable", message: `the model went away: ${why}` };
-    this.#ports.lost(worker, problem, this.#stopped.has(worker) ? "stopped" : how);
+    if (!this.#ports.isLinked(last.node) || !this.#given.give(last.worker, record)) return undefined;
+    return { worker: last.worker, facts };
   }
 
   /** Nobody leads who could place it anew: this machine holds it alone, where it can. */
   async #orphaned({ id, model }: PlacedInstance, own: Own | undefined): Promise<undefined> {
-    await this.#ports.abandon(id);
-    if (own && this.#ports.fits(own.path)) return undefined;
+    const { abandon, fits, stateOf } = this.#ports;
+    if (own && fits(own.path, stateOf(id)?.totalBytes ?? 0)) {
+      await abandon(id);
+      return undefined;
+    }
     throw new Problem(
       "unavailable",
       `${model} lost a machine, and too few that vote are up to place it anew`,
@@ -283,5 +257,16 @@ export class Serving {
     });
   }
 }
+
+/** It leads no more, as a rule. */
+function unreached(error: unknown): Problem {
+  if (error instanceof Problem && error.kind === "unavailable") return error;
+  throw error;
+}
+
+const stillThere = (model: string): Problem =>
+  new Problem("unavailable", `${model} was to be stopped, and the home has not agreed to it`, {
+    remedy: `exo ps shows how it is; if it stays: exo stop ${model}`,
+  });
 
 const FAILED: ProblemBody = { kind: "internal", message: "the model failed, and nobody said why" };

@@ -1,0 +1,92 @@
+/** The models that this machine holds by itself, each with one worker. */
+import { Problem } from "#protocol/problem";
+import type { Shard } from "#protocol/shard";
+import type { ModelState } from "#protocol/supervisor";
+import { Instance, type InstancePorts, type Ready } from "./instance.ts";
+
+export interface HeldPorts extends Omit<InstancePorts, "ended"> {
+  /** The shard for a user's name of a model, which `mayFetch` brings here; throws Problem `notFound` with the nearest name. */
+  readonly resolve: (model: string, mayFetch: boolean) => Promise<Shard>;
+  /** Readies what a new worker needs; throws Problem. */
+  readonly prepare: () => Promise<void>;
+  /** Where that model lies on this machine; nothing is fetched. Throws Problem when it is not here. */
+  readonly locate: (model: string) => Promise<string>;
+}
+
+/** Models that may be held at once: beyond this a machine is misconfigured rather than busy. */
+const MODELS_MAX = 64;
+
+export class HeldModels {
+  readonly #ports: HeldPorts;
+  /** By path, so that two names of one checkpoint share one worker. */
+  readonly #instances = new Map<string, Instance>();
+
+  constructor(ports: HeldPorts) {
+    this.#ports = ports;
+  }
+
+  get all(): readonly Instance[] {
+    return [...this.#instances.values()];
+  }
+
+  get states(): readonly ModelState[] {
+    return this.all.map((instance) => instance.state());
+  }
+
+  /** Of that name, or at that path. */
+  has(model: string): boolean {
+    return this.#instances.has(model) || this.byName(model) !== undefined;
+  }
+
+  byName(model: string): Instance | undefined {
+    return this.all.find(({ shard }) => shard.model === model);
+  }
+
+  /** Resolves once the model can answer, which is loaded if need be; throws Problem, also when `left` is aborted. */
+  async ready(
+    model: string,
+    { mayFetch, left }: { mayFetch: boolean; left: AbortSignal | undefined },
+  ): Promise<Ready> {
+    const instance = await this.#named(model, mayFetch);
+    return await instance.ready(left);
+  }
+
+  /** Resolves when its worker is gone; throws Problem. */
+  async stop(model: string, now: boolean): Promise<void> {
+    const path = async () => (await this.#ports.locate(model).catch(ifUnknown)) ?? "";
+    const held = this.byName(model) ?? this.#instances.get(await path());
+    if (!held) throw new Problem("notFound", `${model} is not loaded`, { remedy: "`exo ps` lists what is" });
+    await held.stop(now);
+  }
+
+  /** A model that was given by path goes on by the short name it is listed under, where nothing else has that name. */
+  async #named(model: string, mayFetch: boolean): Promise<Instance> {
+    try {
+      const shard = await this.#ports.resolve(model, mayFetch);
+      if (!this.#instances.has(shard.path)) await this.#ports.prepare();
+      return this.#of(shard);
+    } catch (error) {
+      const held = this.byName(model);
+      if (held && error instanceof Problem && error.kind === "notFound") return held;
+      throw error;
+    }
+  }
+
+  #of(shard: Shard): Instance {
+    const known = this.#instances.get(shard.path);
+    if (known) return known;
+    if (this.#instances.size >= MODELS_MAX) {
+      throw new Problem("overloaded", `${MODELS_MAX} models are loaded already`, {
+        remedy: "stop one: exo stop MODEL",
+      });
+    }
+    const made = new Instance(shard, { ...this.#ports, ended: () => this.#instances.delete(shard.path) });
+    this.#instances.set(shard.path, made);
+    made.start();
+    return made;
+  }
+}
+
+function ifUnknown(error: unknown): undefined {
+  if (!(error instanceof Problem)) throw error;
+}

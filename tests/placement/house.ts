@@ -1,0 +1,122 @@
+/** One machine whose gateway asks for models: its home, its disk and its links are as a test wants them. */
+import { type Acquiring, Serving, type ServingPorts } from "#actors/supervisor/placement/serving";
+import type { Address, NodeId } from "#protocol/ids";
+import { type PlacedInstance, PlacementReply } from "#protocol/placement";
+import { type Problem, problemBody } from "#protocol/problem";
+import { seeded } from "../sim/random.ts";
+import { VirtualTime } from "../sim/time.ts";
+import { facts } from "./model.ts";
+
+export const [me, other] = ["me" as NodeId, "other" as NodeId];
+export const WORKER = "other/worker-1" as Address;
+
+export const loading: PlacedInstance = {
+  id: "i",
+  model: "m",
+  digest: "d",
+  wish: {},
+  settings: { kvQuant: "f16" },
+  epoch: 1,
+  state: "loading",
+  stages: [
+    { node: me, layers: { start: 0, end: 2 } },
+    { node: other, layers: { start: 2, end: 4 } },
+  ],
+};
+export const ready: PlacedInstance = {
+  ...loading,
+  state: "ready",
+  facts,
+  stages: loading.stages.map((stage) => ({ ...stage, worker: `${stage.node}/worker-1` as Address })),
+};
+
+export class House {
+  readonly time = new VirtualTime();
+  readonly did: string[] = [];
+  instances: readonly PlacedInstance[] = [];
+  others = 1;
+  fits = true;
+  isHeld = false;
+  up = new Set<string>([me, other]);
+  isLinked = true;
+  /** What who leads answers to be asked for a placement or for its end; nothing: it agrees. */
+  refusals: Problem[] = [];
+  listeners = 0;
+  leader: NodeId | undefined = me;
+  readonly #watched: Parameters<ServingPorts["watch"]>[1][] = [];
+  readonly serving: Serving;
+
+  constructor(change: Partial<Pick<House, "instances" | "others" | "fits" | "isHeld" | "leader">> = {}) {
+    Object.assign(this, change);
+    const ports: ServingPorts = {
+      self: me,
+      clock: this.time.clock(seeded(1)),
+      agreed: () => ({
+        leader: this.leader,
+        leads: this.leader === me,
+        term: 1,
+        heard: 9,
+        instances: this.instances,
+        propose: () => Promise.reject(new Error("nobody proposes here")),
+      }),
+      changed: () => {
+        this.listeners += 1;
+        return () => {
+          this.listeners -= 1;
+        };
+      },
+      others: () => this.others,
+      isUp: (node) => this.up.has(node),
+      isLinked: (node) => node === me || this.isLinked,
+      nameOf: (node) => node,
+      own: async (model) => {
+        this.did.push("looks on the disk");
+        return { name: model, path: `/${model}` };
+      },
+      fits: () => this.fits,
+      place: async (leader) => {
+        this.did.push(`asks ${leader} to place it`);
+        const refusal = this.refusals.shift();
+        if (refusal) return PlacementReply.Refused({ problem: problemBody(refusal) });
+        this.instances = [loading];
+        return PlacementReply.Placed({ id: "i", epoch: 1, notes: ["third takes no part: drained"] });
+      },
+      release: async () => {
+        const refusal = this.refusals.shift();
+        if (refusal) throw refusal;
+        return PlacementReply.Released({});
+      },
+      stateOf: () => undefined,
+      abandon: async () => void this.did.push("gives up its own part"),
+      watch: (worker, told) => {
+        if (this.isLinked) this.#watched.push(told);
+        else queueMicrotask(() => told({ how: "lost", why: `${worker} is not there` }));
+        return () => {};
+      },
+      lost: (worker, { message }, how) =>
+        this.did.push(`${worker} lost: ${message}${how === "lost" ? "" : `, ${how}`}`),
+    };
+    this.serving = new Serving(ports);
+  }
+
+  acquire(more: Partial<Acquiring> = {}) {
+    const asked: Acquiring = { model: "m", isHeld: () => this.isHeld, ...more };
+    return this.serving.acquire(asked).then(
+      (answer) => answer?.worker ?? "by itself",
+      (error: unknown) => (error as Error).message,
+    );
+  }
+
+  /** Time passes, and what was promised comes about. */
+  async pass(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 50) {
+      await this.time.pass(50);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  breakLink(): void {
+    this.isLinked = false;
+    for (const told of this.#watched.splice(0)) told({ how: "lost", why: "its link broke" });
+  }
+}
