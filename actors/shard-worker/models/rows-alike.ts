@@ -3,9 +3,9 @@ import type { Kernels } from "#ffi/array";
 import { DecoderConfig, groupOf, readConfig } from "./config.ts";
 
 /** Rows that our kernels multiply with a packed weight as they do one (kFewRows of mlx-c/shim/kernels.hpp). */
-const PRODUCT_ROWS = 8;
+export const PRODUCT_ROWS = 8;
 /** Rows of queries that they attend with as with those of one token (kFewRows of mlx-c/shim/kernels_attention.cpp). */
-const ATTENTION_ROWS = 16;
+export const ATTENTION_ROWS = 16;
 
 /**
  * `config` as config.json has it; throws Problem. `quantisation` as a checkpoint's facts say: weights that are not packed are
