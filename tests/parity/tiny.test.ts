@@ -1,49 +1,17 @@
 /** Tiny random models of every architecture against the logits that transformers computed in float32. */
-import { afterAll, describe, expect, test } from "bun:test";
-import { rmSync } from "node:fs";
+import { describe, expect, test } from "bun:test";
 import type { Model } from "#actors/shard-worker/models/model";
-import { buildModel } from "#actors/shard-worker/models/registry";
-import { openCheckpoint } from "#actors/shard-worker/weights/checkpoint";
 import { builtLibrary } from "#ffi/built-library";
-import { weightsOf } from "#ffi/cursor";
 import { createMlx, type NativeMlx } from "#ffi/native";
-import { writeCheckpoint } from "./seeded.ts";
-
-interface Recorded {
-  readonly rough: boolean;
-  readonly config: object;
-  readonly shapes: Readonly<Record<string, readonly number[]>>;
-  readonly ids: readonly number[];
-  readonly positions: readonly number[];
-  readonly standardDeviation: number;
-  readonly logits: string;
-}
+import { cases, type Recorded, recorded, withTiny } from "./recorded-tiny.ts";
 
 /** In standard deviations of the logits: models.md 9.2 finds any mistake above it, and rounding well below. */
 const BOUND = 5e-5;
 const VOCABULARY = 320;
-const cases = [...new Bun.Glob("*.json").scanSync(`${import.meta.dir}/recorded/tiny`)]
-  .map((file) => file.replace(".json", ""))
-  .sort();
 /** Its angles depend on how long the text is when each token comes, so only the whole prompt at once is defined. */
 const WHOLE_ONLY: ReadonlySet<string> = new Set(["llama-dynamic"]);
 /** A run for one set of kernels (tests/kernels) leaves MLX's own to the others. */
 const PATHS = process.env.EXO_CPU_KERNELS ? (["exo"] as const) : (["exo", "mlx"] as const);
-
-const folders: string[] = [];
-afterAll(() => {
-  for (const folder of folders) rmSync(folder, { recursive: true });
-});
-
-async function load(name: string, mlx: NativeMlx) {
-  const recorded: Recorded = await Bun.file(`${import.meta.dir}/recorded/tiny/${name}.json`).json();
-  const folder = writeCheckpoint(recorded.config, recorded.shapes, recorded.rough);
-  folders.push(folder);
-  const { source, config } = openCheckpoint(folder, mlx);
-  const model = buildModel(config, weightsOf(source, mlx, { dtype: "float32" }));
-  const bytes = Uint8Array.fromBase64(recorded.logits);
-  return { recorded, model, wanted: new Float32Array(bytes.buffer) };
-}
 
 /** Logits [length, vocabulary] of `ids`, fed in pieces of `chunk`. */
 function logitsOf(mlx: NativeMlx, model: Model, ids: readonly number[], chunk: number): Float32Array {
@@ -83,13 +51,15 @@ for (const kernels of PATHS) {
     test.each(cases)(
       "%s computes transformers' logits, whole, in chunks and token by token",
       async (name) => {
-        const { recorded, model, wanted } = await load(name, mlx);
-        const chunks = WHOLE_ONLY.has(name) ? [recorded.ids.length] : [recorded.ids.length, 16, 1];
-        const far = chunks
-          .map(
-            (chunk) => [chunk, apart(logitsOf(mlx, model, recorded.ids, chunk), recorded, wanted)] as const,
-          )
-          .filter(([, distance]) => !(distance <= BOUND));
+        const known = await recorded(name);
+        const wanted = new Float32Array(Uint8Array.fromBase64(known.logits).buffer);
+        const far = await withTiny(name, mlx, (load, ids) => {
+          const { model } = load();
+          const chunks = WHOLE_ONLY.has(name) ? [ids.length] : [ids.length, 16, 1];
+          return chunks
+            .map((chunk) => [chunk, apart(logitsOf(mlx, model, ids, chunk), known, wanted)] as const)
+            .filter(([, distance]) => !(distance <= BOUND));
+        });
         expect(far).toEqual([]);
       },
     );

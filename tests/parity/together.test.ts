@@ -1,40 +1,28 @@
 /** Sequences that decode in one pass against each of them alone, for every architecture: they stand at different offsets. */
-import { afterAll, expect, test } from "bun:test";
-import { rmSync } from "node:fs";
+import { expect, test } from "bun:test";
 import { Sequence } from "#actors/shard-worker/engine/sequence";
-import { buildModel } from "#actors/shard-worker/models/registry";
-import { openCheckpoint } from "#actors/shard-worker/weights/checkpoint";
+import type { Model } from "#actors/shard-worker/models/model";
 import { builtMlx } from "#ffi/built-library";
-import { weightsOf } from "#ffi/cursor";
-import { writeCheckpoint } from "./seeded.ts";
+import { cases, withTiny } from "./recorded-tiny.ts";
 
 const mlx = builtMlx();
-const cases = [...new Bun.Glob("*.json").scanSync(`${import.meta.dir}/recorded/tiny`)]
-  .map((file) => file.replace(".json", ""))
-  .sort();
-const folders: string[] = [];
-afterAll(() => {
-  for (const folder of folders) rmSync(folder, { recursive: true });
-});
-
 const STEPS = 6;
 const LENGTHS = [3, 40, 1, 17, 9];
 
 test.each(cases)("%s: each of several sequences computes what it computes alone", async (name) => {
-  const { config, shapes, rough, ids } = await Bun.file(
-    `${import.meta.dir}/recorded/tiny/${name}.json`,
-  ).json();
-  const folder = writeCheckpoint(config, shapes, rough);
-  folders.push(folder);
-  const checkpoint = openCheckpoint(folder, mlx);
-  const model = buildModel(checkpoint.config, weightsOf(checkpoint.source, mlx, { dtype: "float32" }));
+  const most = await withTiny(name, mlx, (load, ids) => deviationOf(load().model, ids));
+  expect(most).toBe(0);
+});
+
+/** The largest difference between a logit of several sequences at once and of each alone, in deviations of all. */
+function deviationOf(model: Model, ids: readonly number[]): number {
   const begun = () =>
     LENGTHS.map((length) => {
       const sequence = new Sequence(mlx, model);
       sequence.prefill(ids.slice(0, length));
       return sequence;
     });
-  const tokenAt = (row: number, step: number): number => ids[(7 * row + step) % ids.length];
+  const tokenAt = (row: number, step: number): number => ids[(7 * row + step) % ids.length] ?? 0;
   const [apart, together] = [begun(), begun()];
   let most = 0;
   let deviation = 0;
@@ -54,5 +42,5 @@ test.each(cases)("%s: each of several sequences computes what it computes alone"
     }
   }
   for (const sequence of [...apart, ...together]) sequence.dispose();
-  expect(most).toBe(0);
-});
+  return most;
+}
