@@ -17,7 +17,7 @@ const crash = (error: unknown) => {
 const host = createHost({ libraryFolder: builtFolder, clock: systemClock, crash });
 await host.load(
   { model: "peer", path, contextLength: Number(context) },
-  () => {},
+  { progress() {}, paced() {} },
   new AbortController().signal,
 );
 const say = (fields: object) => process.stdout.write(`${JSON.stringify(fields)}\n`);

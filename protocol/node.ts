@@ -1,6 +1,7 @@
 /** What one machine is and has, as it tells others and as `exo nodes` shows it. */
 import { type Static, Type as t } from "@sinclair/typebox";
 import { NodeId } from "./ids.ts";
+import { MeasuredSpeeds, SPEEDS_MAX } from "./speeds.ts";
 
 /** Letters of a machine's name, as a schema counts them: UTF-16 units. */
 export const NAME_MAX = 64;
@@ -86,6 +87,8 @@ export const NodeFacts = t.Object({
   thermal: t.Optional(
     t.Union([t.Literal("nominal"), t.Literal("fair"), t.Literal("serious"), t.Literal("critical")]),
   ),
+  /** Of models that it has computed; the newest first. */
+  speeds: t.Optional(t.Array(MeasuredSpeeds, { maxItems: SPEEDS_MAX })),
 });
 export type NodeFacts = Static<typeof NodeFacts>;
 

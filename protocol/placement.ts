@@ -5,6 +5,7 @@ import { type InboxMessage, inbox } from "./message.ts";
 import { ModelShape } from "./model-shape.ts";
 import { ProblemBody } from "./problem.ts";
 import { KvQuant, LayerRange, ShardFacts } from "./shard.ts";
+import { MeasuredSpeeds } from "./speeds.ts";
 
 /** As many as a group has. */
 const STAGES_MAX = 64;
@@ -104,6 +105,8 @@ export const Stages = inbox("Stages", {
   Look: { model },
   /** Answered by a `Placement.Held`, also if nothing changed since the last: who leads has not heard that. */
   Tell: {},
+  /** Computes a few steps of that model and times them; what is remembered already is told at once. Answered by `Measured` or `Refused`. */
+  Measure: { model, settings: PlacementSettings },
   /** All stages of the epoch are loaded, these are their workers. Answered by `Joined` or `Refused`. */
   Join: { instance: id, epoch, workers: t.Array(Address, { minItems: 1, maxItems: STAGES_MAX }) },
   /** Answers under way may end first, unless `now`. Answered by `Ended`. */
@@ -126,6 +129,7 @@ export type CheckpointView = Static<typeof CheckpointView>;
 
 export const StagesReply = inbox("StagesReply", {
   Seen: { checkpoint: CheckpointView },
+  Measured: { speeds: MeasuredSpeeds },
   Joined: {},
   Ended: {},
   Refused: { problem: ProblemBody },

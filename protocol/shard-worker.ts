@@ -6,6 +6,7 @@ import { type InboxMessage, inbox } from "./message.ts";
 import { Pass } from "./pass.ts";
 import { ProblemBody } from "./problem.ts";
 import { Group, Shard, ShardFacts } from "./shard.ts";
+import { Pace } from "./speeds.ts";
 
 const instance = Group.properties.instance;
 const epoch = Group.properties.epoch;
@@ -16,6 +17,8 @@ export const ShardWorker = inbox(
   {
     Load: { shard: Shard, replyTo: Address },
     Unload: {},
+    /** Times a few steps of the layers held, for planning; answered by `Measured` or `MeasureFailed` within two seconds. */
+    Measure: { replyTo: Address },
     /** With whom it computes from now on. A newer epoch ends all requests and sequences of the one before. */
     Join: { group: Group, replyTo: Address },
     Generate: { generation: Generation, replyTo: Address },
@@ -38,6 +41,9 @@ export const ShardWorkerReply = inbox("ShardWorkerReply", {
   JoinFailed: { instance, epoch, problem: ProblemBody },
   /** From the last stage, to who had it join: this epoch is over, its requests were told; only a Join with a newer one helps. */
   Parted: { instance, epoch, problem: ProblemBody },
+  /** Asked for by `Measure`, or unasked after answers: how long their steps took. */
+  Measured: { shard: Shard, pace: Pace },
+  MeasureFailed: { shard: Shard, problem: ProblemBody },
 });
 export type ShardWorkerReply = InboxMessage<typeof ShardWorkerReply>;
 

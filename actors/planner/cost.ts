@@ -2,8 +2,8 @@
  * How long a step takes. A layer is as slow as the slower of reading its bytes and doing its arithmetic, as in a roofline
  * (https://doi.org/10.1145/1498765.1498785); hops and collectives are latency and transfer.
  */
-import type { ModelShape } from "#protocol/model-shape";
-import type { Home, Way, Wish } from "./home.ts";
+import type { LayerShape, ModelShape } from "#protocol/model-shape";
+import type { Home, Speeds, Way, Wish } from "./home.ts";
 
 /** `tokens` computed at once: one of each of so many streams, or a chunk of one prompt. */
 export interface Step {
@@ -20,36 +20,80 @@ export function layerTimes(
   { machines, step }: { readonly machines: readonly number[]; readonly step: Step },
 ): Float64Array {
   const ranks = machines.length;
-  const { layers, hidden, kvHeads, headDims, experts, headBytes, vocabulary } = model;
-  const caches = step.isPrompt ? 1 : step.tokens;
-  const chosen = experts ? 1 - (1 - experts.used / experts.count) ** step.tokens : 1;
+  const { layers, hidden, headBytes, vocabulary } = model;
+  const answers = step.isPrompt ? 1 : step.tokens;
   const sums = ranks > 1 ? 2 * collectiveMs(home, machines, step.tokens * hidden) : 0;
   const times = new Float64Array(layers.length);
-  for (const [at, { bytes, wholeBytes, expertBytes = 0, flops, window }] of layers.entries()) {
-    const rows = Math.min(wish.prompt, window ?? wish.prompt);
-    const kv = 2 * kvHeads * headDims * wish.kvBytes * rows * caches;
-    const read = wholeBytes + (bytes - wholeBytes - expertBytes * (1 - chosen) + kv) / ranks;
-    const work = (flops * step.tokens) / ranks;
-    const slowest = (head: { read: number; work: number; isLast: boolean }) =>
-      Math.max(...machines.map((machine) => machineMs(home, machine, { read, work }, head)));
+  const around = { prompt: wish.prompt, kvBytes: wish.kvBytes, ranks };
+  const headLoad = {
+    read: headBytes,
+    alone: headBytes,
+    work: 2 * hidden * vocabulary * answers,
+    answers,
+  };
+  for (const [at, layer] of layers.entries()) {
+    const read = layerRead(model, layer, { ...around, step });
+    const alone = layerRead(model, layer, { ...around, step: { tokens: 1, isPrompt: false } });
+    const load = { read, alone, work: (layer.flops * step.tokens) / ranks, answers };
     const isLast = at === layers.length - 1;
-    const positions = step.isPrompt ? 1 : step.tokens;
-    times[at] = slowest({ read: headBytes, work: 2 * hidden * vocabulary * positions, isLast }) + sums;
+    const slowest = Math.max(
+      ...machines.map((machine) => machineMs(home, machine, load, isLast ? headLoad : undefined)),
+    );
+    times[at] = slowest + sums;
   }
   return times;
 }
 
-interface Load {
-  readonly read: number;
-  readonly work: number;
+export interface Reading {
+  /** Tokens that each sequence holds. */
+  readonly prompt: number;
+  /** Bytes of one kept value. */
+  readonly kvBytes: number;
+  readonly ranks: number;
+  readonly step: Step;
 }
 
-function machineMs(home: Home, at: number, layer: Load, head: Load & { readonly isLast: boolean }): number {
+/** Bytes of one layer that one rank reads in a step: its weights (of experts those that are chosen, on average), keys and values. */
+export function layerRead(
+  { kvHeads, headDims, experts }: ModelShape,
+  { bytes, wholeBytes, expertBytes = 0, window }: LayerShape,
+  { prompt, kvBytes, ranks, step }: Reading,
+): number {
+  const caches = step.isPrompt ? 1 : step.tokens;
+  const chosen = experts ? 1 - (1 - experts.used / experts.count) ** step.tokens : 1;
+  const kv = 2 * kvHeads * headDims * kvBytes * Math.min(prompt, window ?? prompt) * caches;
+  return wholeBytes + (bytes - wholeBytes - expertBytes * (1 - chosen) + kv) / ranks;
+}
+
+interface Load {
+  readonly read: number;
+  /** What a step of one answer reads. */
+  readonly alone: number;
+  readonly work: number;
+  readonly answers: number;
+}
+
+function machineMs(home: Home, at: number, layer: Load, head: Load | undefined): number {
   const speeds = home.machines[at]?.speeds;
   if (!speeds) throw new Error(`no machine ${at} in this home`);
-  const { bytesPerSecond, flopsPerSecond, layerMs, stepMs } = speeds;
-  const ms = ({ read, work }: Load) => 1000 * Math.max(read / bytesPerSecond, work / flopsPerSecond);
-  return ms(layer) + layerMs + (head.isLast ? ms(head) + stepMs : 0);
+  const { layerMs, stepMs } = speeds;
+  return loadMs(layer, speeds) + layerMs + (head ? loadMs(head, speeds) + stepMs : 0);
+}
+
+/** Several answers together never take less than was measured of so many. */
+function loadMs({ read, alone, work, answers }: Load, speeds: Speeds): number {
+  const { bytesPerSecond, flopsPerSecond, together } = speeds;
+  const measured = together && answers > 1 ? alone * multiple(together, answers) : 0;
+  return 1000 * Math.max(Math.max(read, measured) / bytesPerSecond, work / flopsPerSecond);
+}
+
+/** What a step of `answers` takes over one of a single one: between the measured 1, 2, 4 and 8, and beyond them, in straight lines. */
+function multiple(together: readonly number[], answers: number): number {
+  const known = [1, ...together];
+  const upper = Math.min(Math.ceil(Math.log2(answers)), known.length - 1);
+  const [low, high] = [known[upper - 1] ?? 1, known[upper] ?? 1];
+  const [from, to] = [2 ** (upper - 1), 2 ** upper];
+  return upper === 0 ? 1 : low + ((high - low) * (answers - from)) / (to - from);
 }
 
 const wayMs = (way: Way | undefined, bytes: number): number =>

@@ -19,13 +19,13 @@ export interface LeftOut {
 export interface HomeOptions {
   /** Names or ids of those that alone may take part; absent: all. */
   readonly only?: readonly string[];
-  /** What was measured on a machine; undefined: its facts decide. */
-  readonly speedsOf?: (node: NodeId) => Speeds | undefined;
+  /** How fast each machine is; absent: what its facts make likely. */
+  readonly speedsOf?: (node: NodeId, facts: NodeFacts) => Speeds;
 }
 
 export function homeOf(
   { nodes, links }: Known,
-  { only, speedsOf }: HomeOptions = {},
+  { only, speedsOf = (_, facts) => assumedSpeeds(facts) }: HomeOptions = {},
 ): { readonly home: Home; readonly leftOut: readonly LeftOut[] } {
   const leftOut: LeftOut[] = [];
   const machines: Machine[] = [];
@@ -33,7 +33,7 @@ export function homeOf(
     const { node, name, facts } = view;
     const because = reason(view, only);
     if (because !== undefined || !facts) leftOut.push({ node, name, because: because ?? "factsUnknown" });
-    else machines.push(machineOf(view, facts, speedsOf?.(node)));
+    else machines.push(machineOf(view, facts, speedsOf(node, facts)));
   }
   const ways = machines.map((from) =>
     machines.map((to) => wayOf(links.find((link) => link.from === from.node && link.to === to.node))),
@@ -53,7 +53,7 @@ function reason(view: NodeView, only: readonly string[] | undefined): LeftOut["b
 /** What a GPU that shares the machine's memory may take of it, as macOS has it. */
 const UNIFIED_SHARE = 0.75;
 
-function machineOf({ node, name }: NodeView, facts: NodeFacts, measured: Speeds | undefined): Machine {
+function machineOf({ node, name }: NodeView, facts: NodeFacts, speeds: Speeds): Machine {
   const [accelerator] = facts.accelerators;
   const freeBytes =
     accelerator?.kind === "cuda"
@@ -62,7 +62,7 @@ function machineOf({ node, name }: NodeView, facts: NodeFacts, measured: Speeds 
         ? Math.min(facts.freeBytes, facts.memoryBytes * UNIFIED_SHARE)
         : facts.freeBytes;
   const activationBytes = accelerator ? 2 : 4;
-  return { node, name, freeBytes, activationBytes, speeds: measured ?? assumedSpeeds(facts) };
+  return { node, name, freeBytes, activationBytes, speeds };
 }
 
 /** Both ends' own work for one message, beside what a round trip of small messages shows. */

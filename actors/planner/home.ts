@@ -11,6 +11,8 @@ export interface Speeds {
   readonly layerMs: number;
   /** Each step's own work of who has the last layer: sampling, text. */
   readonly stepMs: number;
+  /** What a step of 2, 4 and 8 answers takes, as multiples of one of a single answer; absent: what reading and arithmetic allow. */
+  readonly together?: readonly number[];
   /** Not measured but assumed: predictions are then no promise. */
   readonly assumed: boolean;
 }

@@ -22,6 +22,7 @@ function world() {
     load: () => new Promise<ShardFacts>((resolve) => (loaded = resolve)),
     submit: () => {},
     cancel: () => {},
+    measure: () => Promise.reject(new Problem("unavailable", "a fake")),
     join(_: Group, parted: (problem: Problem) => void) {
       if (joined.refuses) throw new Problem("invalid", "other layers");
       joined.parted = parted;
@@ -126,7 +127,7 @@ test("one rank of several is refused: no worker adds up yet what they compute", 
   const host = createHost({ libraryFolder: "/nowhere", clock, crash: () => {} });
   const shard = { model: "big", path: "/big", rank: 1, world: 2 };
   const why: unknown = await host
-    .load(shard, () => {}, new AbortController().signal)
+    .load(shard, { progress() {}, paced() {} }, new AbortController().signal)
     .catch((error: unknown) => error);
   expect(problemBody(why)).toEqual({
     kind: "invalid",

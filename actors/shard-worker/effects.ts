@@ -6,16 +6,15 @@ import type { AnyMessage } from "#protocol/message";
 import { Problem, problemBody } from "#protocol/problem";
 import type { Group, Shard, ShardFacts } from "#protocol/shard";
 import { GenerationReply, ShardWorkerReply } from "#protocol/shard-worker";
-import type { GenerateOrder, JoinOrder, LoadOrder } from "./machine.ts";
+import type { Pace } from "#protocol/speeds";
+import type { GenerateOrder, JoinOrder, LoadOrder, MeasureOrder } from "./machine.ts";
 
 /** The engine as the actor sees it: production passes MLX, a test passes a fake. */
 export interface Engine {
   /** A load that fails may leave memory behind: the process is then ended by whoever started it. */
-  load(
-    shard: Shard,
-    progress: (loadedBytes: number, totalBytes: number) => void,
-    signal: AbortSignal,
-  ): Promise<ShardFacts>;
+  load(shard: Shard, told: LoadTold, signal: AbortSignal): Promise<ShardFacts>;
+  /** Times a few steps of the layers held. Throws Problem while answers are under way. */
+  measure(): Promise<Pace>;
   /** Throws Problem when the request cannot be taken; afterwards `sink` hears of it. */
   submit(generation: Generation, sink: Sink): void;
   cancel(request: RequestId): void;
@@ -26,6 +25,12 @@ export interface Engine {
   join(group: Group, parted: (problem: Problem) => void): void;
   /** Ends every request. The weights go with the process. */
   release(): void;
+}
+
+export interface LoadTold {
+  progress(loadedBytes: number, totalBytes: number): void;
+  /** After answers, as long as the model is held: how long their steps took. */
+  paced(pace: Pace): void;
 }
 
 export interface Sink {
@@ -48,8 +53,11 @@ export function effects({ engine, tell, joined }: Ports) {
       load: fromPromise<ShardFacts, LoadOrder>(({ input: { shard, replyTo }, signal }) =>
         engine.load(
           shard,
-          (loadedBytes, totalBytes) =>
-            tell(replyTo, ShardWorkerReply.Progress({ shard, loadedBytes, totalBytes })),
+          {
+            progress: (loadedBytes, totalBytes) =>
+              tell(replyTo, ShardWorkerReply.Progress({ shard, loadedBytes, totalBytes })),
+            paced: (pace) => tell(replyTo, ShardWorkerReply.Measured({ shard, pace })),
+          },
           signal,
         ),
       ),
@@ -96,6 +104,22 @@ export function effects({ engine, tell, joined }: Ports) {
       refuseJoin: (_: unknown, { group: { instance, epoch }, replyTo }: JoinOrder) => {
         const problem = problemBody(new Problem("unavailable", "this worker holds no model yet"));
         tell(replyTo, ShardWorkerReply.JoinFailed({ instance, epoch, problem }));
+      },
+      measure: (
+        _: unknown,
+        { order: { replyTo }, held: { shard } }: { order: MeasureOrder; held: LoadOrder },
+      ) =>
+        void engine.measure().then(
+          (pace) => tell(replyTo, ShardWorkerReply.Measured({ shard, pace })),
+          (error: unknown) =>
+            tell(replyTo, ShardWorkerReply.MeasureFailed({ shard, problem: problemBody(error) })),
+        ),
+      refuseMeasure: (
+        _: unknown,
+        { order: { replyTo }, held: { shard } }: { order: MeasureOrder; held: LoadOrder },
+      ) => {
+        const problem = problemBody(new Problem("unavailable", `${shard.model} is being loaded`));
+        tell(replyTo, ShardWorkerReply.MeasureFailed({ shard, problem }));
       },
       cancel: (_: unknown, { request }: { request: RequestId }) => engine.cancel(request),
       release: () => engine.release(),

@@ -6,14 +6,18 @@ import type { Address, RequestId } from "#protocol/ids";
 import { Problem, problemBody } from "#protocol/problem";
 import type { Group, Shard, ShardFacts } from "#protocol/shard";
 import { ShardWorker } from "#protocol/shard-worker";
-import type { Engine as EnginePort, Sink } from "./effects.ts";
+import type { Pace } from "#protocol/speeds";
+import type { Engine as EnginePort, LoadTold, Sink } from "./effects.ts";
 import type { Engine } from "./engine/engine.ts";
 import { Joined } from "./joined.ts";
 import { type Loaded, loadShard } from "./loading.ts";
+import { measured } from "./measure.ts";
 import type { Arrived, PassFailed } from "./member.ts";
 
 /** In a group more work follows soon: memory is tidied up when none did for so long. */
 const REST_AFTER_MS = 1_000;
+/** Steps after which their times are told of: a short answer alone says little. */
+const PACED_EVERY = 64;
 
 /** The engine, and the way in for what other stages say. */
 export interface Host extends EnginePort {
@@ -43,16 +47,18 @@ class WorkerHost implements Host {
   #joined: Joined | undefined;
   #turning = false;
   #stopRest = (): void => {};
+  #paced = (_: Pace): void => {};
 
   constructor(ports: HostPorts) {
     this.#ports = ports;
     this.#tell = ports.tell ?? (() => "gone");
   }
 
-  async load(shard: Shard, progress: (loadedBytes: number, totalBytes: number) => void): Promise<ShardFacts> {
+  async load(shard: Shard, { progress, paced }: LoadTold): Promise<ShardFacts> {
     const { clock, libraryFolder } = this.#ports;
     const startedMs = clock.nowMs();
     const loaded = loadShard(shard, libraryFolder, clock, progress);
+    this.#paced = paced;
     this.#loaded = loaded;
     const { range, layers } = loaded.layers.model;
     if (range.end - range.start === layers) this.#engine = loaded.engine?.();
@@ -70,6 +76,21 @@ class WorkerHost implements Host {
     const { clock } = this.#ports;
     this.#joined = new Joined(group, this.#loaded, { clock, tell: this.#tell, parted });
     before?.leave(new Problem("unavailable", "the machines that compute this model have changed: ask again"));
+  }
+
+  async measure(): Promise<Pace> {
+    const loaded = this.#loaded;
+    if (!loaded) throw new Problem("unavailable", "this worker holds no model yet");
+    if (this.#turning) throw new Problem("overloaded", "this worker computes answers");
+    const { clock } = this.#ports;
+    try {
+      return await measured(loaded.layers, {
+        nowMs: () => clock.nowMs(),
+        rest: () => new Promise((resolve) => setImmediate(resolve)),
+      });
+    } finally {
+      loaded.rest();
+    }
   }
 
   submit(generation: Generation, sink: Sink): void {
@@ -132,6 +153,8 @@ class WorkerHost implements Host {
 
   #rest(): void {
     this.#stopRest();
+    const { paces, model } = this.#loaded?.layers ?? {};
+    if (paces && model && paces.fresh >= PACED_EVERY) this.#paced(paces.told(model.range));
     if (!this.#joined) this.#loaded?.rest();
     else
       this.#stopRest = this.#ports.clock.after(REST_AFTER_MS, () => {

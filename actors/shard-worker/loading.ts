@@ -11,6 +11,7 @@ import type { KvQuant, Shard, ShardFacts } from "#protocol/shard";
 import type { Computer } from "./engine/computer.ts";
 import { Engine } from "./engine/engine.ts";
 import { contextLengthOf } from "./engine/limits.ts";
+import { Paces } from "./engine/paces.ts";
 import { requireRoomForWeights } from "./engine/room.ts";
 import type { StagePorts } from "./engine/stage.ts";
 import { checkFit } from "./models/fit.ts";
@@ -51,7 +52,8 @@ export function loadShard(shard: Shard, libraryFolder: string, clock: Clock, pro
   checkpoint.close();
   checkFit(model, mlx);
   const kvQuant = keptAs(mlx, shard);
-  const layers = { mlx, model, freeBytes: () => freeMemory(), ...(kvQuant && { kvQuant }) };
+  const paces = new Paces(() => clock.nowMs());
+  const layers = { mlx, model, freeBytes: () => freeMemory(), paces, ...(kvQuant && { kvQuant }) };
   return {
     layers,
     engine: model.range.end === model.layers ? tokenLoop(shard, checkpoint, layers, clock) : undefined,

@@ -8,6 +8,7 @@ import type { ShardWorker, ShardWorkerMessage } from "#protocol/shard-worker";
 export type LoadOrder = ReturnType<typeof ShardWorker.Load>;
 export type GenerateOrder = ReturnType<typeof ShardWorker.Generate>;
 export type JoinOrder = ReturnType<typeof ShardWorker.Join>;
+export type MeasureOrder = ReturnType<typeof ShardWorker.Measure>;
 
 const unbound = (): never => {
   throw new Error("the chart was started without effects");
@@ -30,6 +31,8 @@ export const machine = setup({
     refuse: (_, _order: { replyTo: Address; request: RequestId }) => unbound(),
     join: (_, _order: JoinOrder) => unbound(),
     refuseJoin: (_, _order: JoinOrder) => unbound(),
+    measure: (_, _said: { order: MeasureOrder; held: LoadOrder }) => unbound(),
+    refuseMeasure: (_, _said: { order: MeasureOrder; held: LoadOrder }) => unbound(),
     cancel: (_, _order: { request: RequestId }) => unbound(),
     release: unbound,
   },
@@ -45,6 +48,13 @@ export const machine = setup({
       },
     },
     "ShardWorker.Join": { actions: { type: "refuseJoin", params: ({ event }) => event } },
+    "ShardWorker.Measure": {
+      guard: ({ context }) => context.order !== undefined,
+      actions: {
+        type: "refuseMeasure",
+        params: ({ context, event }) => ({ order: event, held: held(context) }),
+      },
+    },
     "ShardWorker.Load": {
       actions: {
         type: "refuseLoad",
@@ -86,6 +96,12 @@ export const machine = setup({
       on: {
         "ShardWorker.Generate": { actions: { type: "generate", params: ({ event }) => event } },
         "ShardWorker.Join": { actions: { type: "join", params: ({ event }) => event } },
+        "ShardWorker.Measure": {
+          actions: {
+            type: "measure",
+            params: ({ context, event }) => ({ order: event, held: held(context) }),
+          },
+        },
         "ShardWorker.Cancel": { actions: { type: "cancel", params: ({ event }) => event } },
         "ShardWorker.Unload": { target: "empty", actions: "release" },
       },

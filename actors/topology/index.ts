@@ -5,6 +5,7 @@ import type { Link } from "#actors/runtime/transport/network";
 import type { Envelope } from "#protocol/codec";
 import type { Address, NodeId } from "#protocol/ids";
 import type { NodeFacts } from "#protocol/node";
+import type { MeasuredSpeeds } from "#protocol/speeds";
 import {
   type GraphView,
   type NodeRecord,
@@ -30,6 +31,8 @@ export interface TopologyOptions {
   /** Another link to a node that is linked already, for one burst; the receiver hands its bodies to `body`. */
   readonly openData: (node: NodeId, signal: AbortSignal) => Promise<Link>;
   readonly busy: () => Promise<boolean>;
+  /** What this node measured of models it computed. */
+  readonly speeds?: () => readonly MeasuredSpeeds[];
   /** The node told something new of itself. */
   readonly changed: (node: NodeId, facts: NodeFacts) => void;
 }
@@ -92,7 +95,7 @@ class TopologyActor implements TopologyFace {
 
   constructor(system: ActorSystem, options: TopologyOptions) {
     const { clock } = system;
-    const { self, machine = thisMachine(), name, version, modelsFolder, openData, busy } = options;
+    const { self, machine = thisMachine(), name, version, modelsFolder, openData, busy, speeds } = options;
     this.#system = system;
     this.#machine = machine;
     this.#clock = clock;
@@ -100,7 +103,15 @@ class TopologyActor implements TopologyFace {
     this.#firstVersion = Math.floor(clock.nowMs() / 1000);
     this.#options = options;
     const changed = () => this.#tellSoon();
-    this.#sensors = new Sensors({ clock, machine, name, version, modelsFolder, changed });
+    this.#sensors = new Sensors({
+      clock,
+      machine,
+      name,
+      version,
+      modelsFolder,
+      changed,
+      ...(speeds && { speeds }),
+    });
     this.address = system.spawn<TopologyMessage>("topology", ({ message, from, reply }) =>
       this.#receive(message, from, reply),
     );

@@ -1,6 +1,7 @@
 /** This node's facts, kept fresh: each group of probes at its own pace, one round of a group at a time. */
 import type { Clock } from "#actors/runtime/clock";
 import type { NodeFacts } from "#protocol/node";
+import type { MeasuredSpeeds } from "#protocol/speeds";
 import { boundedFacts } from "./bounded-facts.ts";
 import { linuxProbe } from "./probes/linux.ts";
 import type { Machine, ProcessorTime } from "./probes/machine.ts";
@@ -16,6 +17,8 @@ export interface SensorOptions {
   readonly version: string;
   /** Where models are kept; it need not exist yet. */
   readonly modelsFolder: string;
+  /** What was measured of models that were computed here. */
+  readonly speeds?: () => readonly MeasuredSpeeds[];
   /** The facts are others than before, perhaps only a little. */
   readonly changed: () => void;
 }
@@ -100,7 +103,8 @@ export class Sensors {
   }
 
   #assembled(): NodeFacts {
-    const { machine, name, version } = this.#options;
+    const { machine, name, version, speeds } = this.#options;
+    const measured = speeds?.() ?? [];
     return boundedFacts({
       ...this.#plain,
       name,
@@ -110,6 +114,7 @@ export class Sensors {
       accelerators: [],
       interfaces: [],
       rdma: "none",
+      ...(measured.length > 0 && { speeds: [...measured] }),
       ...Object.assign({}, ...this.#parts.values()),
     });
   }

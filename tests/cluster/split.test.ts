@@ -1,6 +1,7 @@
 /** One model on several machines, as processes of one home on this machine: what its user sees, and what is left when one is killed. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { exo, freshFolder } from "../cli/exo.ts";
+import { until } from "../node/crashes.ts";
 import { type Machine, members, msUntil, type Running, started } from "./processes.ts";
 
 setDefaultTimeout(120_000);
@@ -33,6 +34,11 @@ test("a model on two machines says what it says on one, whichever of the two is 
   const other = await ask(ada.folder);
   const shown = [await exo(["ps"], { home: ada.folder }), await exo(["ps"], { home: bob.folder })];
   const again = await ask(ada.folder, "--nodes", "bob");
+  // Facts of a machine are told again every few seconds.
+  const calibrated = await until(
+    async () => JSON.parse((await exo(["plan", "smollm2", "--json"], { home: bob.folder })).out).calibrated,
+    (isTrue) => isTrue === true,
+  );
   const stopped = await exo(["stop", "smollm2"], { home: ada.folder });
   const left = await exo(["ps"], { home: ada.folder });
   const alone = await ask(ada.folder);
@@ -41,6 +47,7 @@ test("a model on two machines says what it says on one, whichever of the two is 
     same: [split, other].map(({ code, out }) => [code, out === alone.out]),
     layers: [layers[0] === layers[1], layers[0]],
     again: [again.code, again.err],
+    calibrated,
     stopped: stopped.code,
     left: [left.out, alone.code, alone.out.length > 20],
   }).toEqual({
@@ -50,6 +57,7 @@ test("a model on two machines says what it says on one, whichever of the two is 
     ],
     layers: [true, expect.stringMatching(/^(ada|bob) 0-\d+ \| (ada|bob) \d+-29$/)],
     again: [1, expect.stringContaining("smollm2 is on 2 machines already")],
+    calibrated: true,
     stopped: 0,
     left: ["", 0, true],
   });

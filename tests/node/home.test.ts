@@ -15,6 +15,7 @@ async function opened(folder: string) {
   const home = await openHome(system, {
     cluster: clusterIn(folder, (why) => told.push(why)),
     modelsFolder: folder,
+    computedBy: "a test",
     loaded: async () => [],
     placement: {
       startWorker: () => {

@@ -199,6 +199,9 @@ export class World {
         if ("digest" in has) return has;
         throw new Problem(has.kind, has.message);
       },
+      measure: async () => {
+        throw new Problem("overloaded", "machines of this world measure nothing");
+      },
       join: async (node, { epoch, workers }) => {
         await this.joining;
         if (!workers.includes(`${node}/worker-${epoch}` as Address))

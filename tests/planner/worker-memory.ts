@@ -29,7 +29,7 @@ const crash = (error: unknown) => {
 const host = createHost({ libraryFolder: builtFolder, clock, crash });
 const contextLength = Number(context);
 const shard = { model: "measured", path, contextLength, ...(kvQuant && { kvQuant }) };
-const { weightBytes } = await host.load(shard, () => {}, new AbortController().signal);
+const { weightBytes } = await host.load(shard, { progress() {}, paced() {} }, new AbortController().signal);
 const loaded = kilobytes("VmHWM");
 const tokens = Array.from({ length: contextLength - ANSWER }, (_, i) => 1000 + (i % 500));
 const generation: Generation = {

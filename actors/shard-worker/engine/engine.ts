@@ -13,6 +13,7 @@ import { hostPasses, type Passes } from "../sampling/passes.ts";
 import type { Computer, Feed, Outcome } from "./computer.ts";
 import { Here } from "./here.ts";
 import { contextLengthOf, type Limits, limitsOf } from "./limits.ts";
+import type { Paces } from "./paces.ts";
 import { type Bounds, planOf } from "./plan.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import { Request, type RequestPorts, type Sink } from "./request.ts";
@@ -37,6 +38,8 @@ export interface EnginePorts {
   readonly kvQuant?: KvQuant;
   /** Absent: the layers here. */
   readonly computer?: Computer;
+  /** Where the times of steps here are kept. */
+  readonly paces?: Paces;
 }
 
 /** A request waits for another's prefill if it can take at least so many tokens over from it. */

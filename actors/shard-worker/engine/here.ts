@@ -3,6 +3,7 @@ import type { Mlx } from "#ffi/array";
 import type { KvQuant } from "#protocol/shard";
 import type { Model } from "../models/model.ts";
 import type { Computer, Done, Feed, Outcome, Unit } from "./computer.ts";
+import type { Paces, StepKind } from "./paces.ts";
 import { requireRoom } from "./room.ts";
 import { Sequence } from "./sequence.ts";
 
@@ -13,6 +14,8 @@ export interface HerePorts {
   readonly kvQuant?: KvQuant;
   /** Memory that may still be taken; without bound where not said. */
   readonly freeBytes?: () => number;
+  /** Where the times of units are kept, with all that is done with their outcomes. */
+  readonly paces?: Paces;
 }
 
 export class Here implements Computer {
@@ -39,7 +42,15 @@ export class Here implements Computer {
     return new Sequence(mlx, model, model.caches(kvQuant));
   }
 
-  compute({ feeds, wanted }: Unit, done: Done): void {
+  compute(unit: Unit, done: Done): void {
+    const { paces } = this.#ports;
+    const [first] = unit.feeds;
+    const work = () => this.#compute(unit, done);
+    if (first && paces) paces.timed(kindOf(unit, first), first.sequence.tokens.length, work);
+    else work();
+  }
+
+  #compute({ feeds, wanted }: Unit, done: Done): void {
     const { clock } = this.#ports;
     const refused = feeds.map((feed) => this.#refusal(feed));
     const taken = feeds.filter((_, i) => refused[i] === undefined);
@@ -91,4 +102,10 @@ function nextOf(outcomes: Iterator<Outcome>): Outcome {
   const { value, done } = outcomes.next();
   if (done) throw new Error("a unit has fewer outcomes than feeds");
   return value;
+}
+
+/** What the time of a unit says. */
+function kindOf({ feeds }: Unit, { tokens }: Feed): StepKind {
+  if (tokens.length > 1) return { kind: "prompt", rows: tokens.length, until: "token" };
+  return { kind: "decode", rows: feeds.length, until: "token" };
 }

@@ -5,12 +5,15 @@ import { Problem, problemBody } from "#protocol/problem";
 import type { KvQuant } from "#protocol/shard";
 import { Held, type Layers, runLayers } from "./held.ts";
 import { areFinite, hiddenBytes, unpackHidden } from "./hidden.ts";
+import type { Paces, StepKind } from "./paces.ts";
 import { requireRoom } from "./room.ts";
 
 export interface StagePorts extends Layers {
   readonly kvQuant?: KvQuant;
   /** Memory that may still be taken; without bound where not said. */
   readonly freeBytes?: () => number;
+  /** Where the times of steps are kept. */
+  readonly paces?: Paces;
 }
 
 /** What a pass gave. */
@@ -154,17 +157,30 @@ export class Stage {
     const [first] = rows;
     if (!first) return undefined;
     const members = rows.map(({ held }) => held);
-    try {
-      return runLayers(this.#ports, members, {
+    const { paces } = this.#ports;
+    const kind = this.#kindOf(rows, first, wanted);
+    const run = () =>
+      runLayers(this.#ports, members, {
         count: first.feed.count,
         wanted,
         input: () => this.#input(rows),
       });
+    try {
+      return paces && kind ? paces.timed(kind, first.feed.position, run) : run();
     } catch (error) {
       const problem = rows.length === 1 ? { problem: problemBody(error) } : {};
       for (const { feed } of rows) this.#lose(lost, { sequence: feed.sequence, ...problem });
       return undefined;
     }
+  }
+
+  /** What the time of a pass says; nothing where the last layer is not computed to its end. */
+  #kindOf(rows: readonly Row[], { feed: { count } }: Row, wanted: Pass["wanted"]): StepKind | undefined {
+    const { range, layers } = this.#ports.model;
+    const isLast = range.end === layers;
+    const until = isLast ? "head" : "layers";
+    if (count > 1) return { kind: "prompt", rows: count, until };
+    return isLast && wanted === "hidden" ? undefined : { kind: "decode", rows: rows.length, until };
   }
 
   /** [1, count] or [B, 1] token ids, or hidden state with one more axis. */

@@ -7,7 +7,9 @@ test.each([
   ["kernels_attention.cpp", ATTENTION_ROWS],
 ])("the kernels' own bound in %s is the one that answers are replayed by", async (file, rows) => {
   const source = await Bun.file(`${import.meta.dir}/../../../mlx-c/shim/${file}`).text();
-  const found = [...source.matchAll(/constexpr size_t kFewRows = (\d+);/g)].map(([, number]) => Number(number));
+  const found = [...source.matchAll(/constexpr size_t kFewRows = (\d+);/g)].map(([, number]) =>
+    Number(number),
+  );
   expect(found).toEqual([rows]);
 });
 
@@ -20,17 +22,20 @@ test.each([
   [{ heads: 8, keyHeads: 8 }, "bfloat16", "exo", 1],
   [{ heads: 8, keyHeads: 8 }, "4-bit affine, group 32", "mlx", 1],
   [{ heads: 8, keyHeads: 8, num_experts: 8 }, "4-bit affine, group 32", "exo", 1],
-] as const)("%o in %s by %s: %d tokens at once", ({ heads, keyHeads, ...more }, quantisation, kernels, rows) => {
-  const config = {
-    model_type: "llama",
-    hidden_size: 64,
-    num_hidden_layers: 1,
-    intermediate_size: 64,
-    num_attention_heads: heads,
-    num_key_value_heads: keyHeads,
-    rms_norm_eps: 1e-5,
-    vocab_size: 32,
-    ...more,
-  };
-  expect(rowsAlike(config, quantisation, kernels)).toBe(rows);
-});
+] as const)(
+  "%o in %s by %s: %d tokens at once",
+  ({ heads, keyHeads, ...more }, quantisation, kernels, rows) => {
+    const config = {
+      model_type: "llama",
+      hidden_size: 64,
+      num_hidden_layers: 1,
+      intermediate_size: 64,
+      num_attention_heads: heads,
+      num_key_value_heads: keyHeads,
+      rms_norm_eps: 1e-5,
+      vocab_size: 32,
+      ...more,
+    };
+    expect(rowsAlike(config, quantisation, kernels)).toBe(rows);
+  },
+);

@@ -103,6 +103,7 @@ test("T28 a worker of the home computes and tells of itself, and has no say in w
       "Cluster.Propose",
       "Cluster.Change",
       "Stages.Look",
+      "Stages.Measure",
       "Stages.Tell",
       "Stages.Join",
       "Stages.End",

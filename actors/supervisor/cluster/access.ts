@@ -47,7 +47,7 @@ export const DOORS: Readonly<Record<string, Door>> = {
   ...doors("cluster", FULL, "Cluster.Propose", "Cluster.Change"),
   // Whoever serves a request may ask for a model; only who leads has stages made for it.
   ...doors("placement", ANYBODY, "Placement.Place", "Placement.Release", "Placement.Held"),
-  ...doors("stages", FULL, "Stages.Look", "Stages.Tell", "Stages.Join", "Stages.End"),
+  ...doors("stages", FULL, "Stages.Look", "Stages.Measure", "Stages.Tell", "Stages.Join", "Stages.End"),
 };
 
 const WORKER = "worker-";
@@ -82,6 +82,7 @@ export const ANSWERS: ReadonlySet<string> = new Set([
   "PlacementReply.Released",
   "PlacementReply.Refused",
   "StagesReply.Seen",
+  "StagesReply.Measured",
   "StagesReply.Joined",
   "StagesReply.Ended",
   "StagesReply.Refused",

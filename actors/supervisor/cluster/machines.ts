@@ -14,7 +14,10 @@ export interface Machines {
   stop(): void;
 }
 
-export type MachinesOptions = Pick<TopologyOptions, "machine" | "name" | "version" | "modelsFolder" | "busy">;
+export type MachinesOptions = Pick<
+  TopologyOptions,
+  "machine" | "name" | "version" | "modelsFolder" | "busy" | "speeds"
+>;
 
 export function openMachines(system: ActorSystem, cluster: Cluster, options: MachinesOptions): Machines {
   const face = topology(system, {

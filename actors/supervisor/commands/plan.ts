@@ -1,8 +1,11 @@
 /** `exo plan`: where a model could run in this home, how fast, and why not elsewhere. Loads nothing. */
 import { DEFAULT_WISH, type Home, KV_BYTES, type StrategyWish } from "#actors/planner/home";
 import { homeOf } from "#actors/planner/home-of";
+import { speedsFor } from "#actors/planner/measured-speeds";
 import type { Prediction } from "#actors/planner/placement/predict";
 import { plan } from "#actors/planner/plan";
+import type { NodeId } from "#protocol/ids";
+import type { NodeFacts } from "#protocol/node";
 import { needDaemon } from "../daemon/daemon.ts";
 import { modelAt } from "../node/models.ts";
 import { leftOutWords, nothingFits, reasonOf } from "../placement/rejections.ts";
@@ -21,12 +24,14 @@ export interface PlanFlags {
 }
 
 export async function showPlan(session: Session, model: string, flags: PlanFlags): Promise<void> {
-  const { readModelShape } = await import("#actors/shard-worker/weights/checkpoint");
+  const { readCheckpoint, readModelShape } = await import("#actors/shard-worker/weights/checkpoint");
   const { name, path } = await modelAt(session, model, false);
   const shape = readModelShape(path);
+  const { quantisation } = readCheckpoint(path).facts;
   const daemon = await needDaemon(session);
   const known = await daemon.get<Cluster>("/exo/v1/cluster", session.signal);
-  const { home, leftOut } = homeOf(known, flags.nodes ? { only: flags.nodes } : {});
+  const speedsOf = (_: NodeId, facts: NodeFacts) => speedsFor(facts, { shape, quantisation });
+  const { home, leftOut } = homeOf(known, { speedsOf, ...(flags.nodes && { only: flags.nodes }) });
   const context = flags.ctx ?? Math.min(DEFAULT_WISH.context, shape.contextLength ?? DEFAULT_WISH.context);
   const wish = {
     ...DEFAULT_WISH,
@@ -52,8 +57,14 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
   const gap = plans.exact
     ? ""
     : `; the best possible may be up to ${(plans.gap + 1).toFixed(1)} times as fast`;
-  if (!calibrated)
-    session.terminal.out(`speeds are assumed from data sheets, not measured here: uncalibrated${gap}\n`);
+  if (!calibrated) session.terminal.out(`${assumedWords(home)}${gap}\n`);
+}
+
+/** Whose speeds nobody measured yet; a model's first placement on several machines measures them. */
+function assumedWords({ machines }: Home): string {
+  const assumed = machines.filter(({ speeds }) => speeds.assumed).map(({ name }) => name);
+  const whose = assumed.length === machines.length ? "" : ` of ${assumed.join(" and ")}`;
+  return `speeds${whose} are assumed from data sheets, not measured here: uncalibrated`;
 }
 
 /** More are no help to choose. */

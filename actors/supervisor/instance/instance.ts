@@ -8,6 +8,7 @@ import { Problem, type ProblemBody, problemOf } from "#protocol/problem";
 import type { EndKind } from "#protocol/runtime";
 import type { Shard, ShardFacts } from "#protocol/shard";
 import { ShardWorker, type ShardWorkerReply } from "#protocol/shard-worker";
+import type { Pace } from "#protocol/speeds";
 import type { ModelState } from "#protocol/supervisor";
 import { type InstanceEvent, machine } from "./machine.ts";
 import type { WorkerProcess } from "./workers.ts";
@@ -38,6 +39,8 @@ export interface InstancePorts {
   readonly changed: () => void;
   /** The instance is over, by failure or by being stopped. */
   readonly ended: () => void;
+  /** Told of what its worker measured of its own steps. */
+  readonly measured?: (shard: Shard, pace: Pace) => void;
   /** A worker that dies is not started again. */
   readonly once?: boolean;
 }
@@ -162,6 +165,9 @@ export class Instance {
         return;
       case "ShardWorkerReply.LoadFailed":
         this.#tell({ type: "LoadFailed", problem: reply.problem });
+        return;
+      case "ShardWorkerReply.Measured":
+        this.#ports.measured?.(reply.shard, reply.pace);
         return;
     }
   }

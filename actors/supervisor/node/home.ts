@@ -15,6 +15,7 @@ import { type Machines, openMachines } from "../cluster/machines.ts";
 import { openSurroundings, type Surroundings } from "../cluster/surroundings.ts";
 import { type OpenPlacement, openPlacement, type PlacementOptions } from "../placement/open-placement.ts";
 import type { Serving } from "../placement/serving.ts";
+import { SpeedBook } from "../placement/speed-book.ts";
 import { type OpenPairing, openPairing } from "./pairing.ts";
 
 export interface Home {
@@ -27,6 +28,8 @@ export interface Home {
   readonly machines: Machines | undefined;
   /** Models that several machines hold together: `alone` for good, once it could not be kept running. */
   readonly serving: Serving | "alone" | "notNow";
+  /** How fast this machine was with models that it computed. */
+  readonly book: SpeedBook;
   /** Calls back when the cluster is another, whichever of its lives it is in. */
   changed(run: () => void): void;
   stop(): Promise<void>;
@@ -36,7 +39,9 @@ export interface HomeOptions {
   readonly cluster: ClusterOptions;
   readonly modelsFolder: string;
   readonly loaded: () => Promise<readonly ModelState[]>;
-  readonly placement: Omit<PlacementOptions, "links" | "troubled">;
+  readonly placement: Omit<PlacementOptions, "links" | "troubled" | "busy" | "book">;
+  /** What computes here, in a word: speeds that another measured are none. */
+  readonly computedBy: string;
   /** Told of each crash of a part. */
   readonly crashed: NonNullable<Plan["ended"]>;
 }
@@ -66,6 +71,7 @@ class KeptHome implements Home {
   readonly #listeners: (() => void)[] = [];
   readonly #tree: SupervisionTree;
   readonly address: Address;
+  readonly book: SpeedBook;
   #isOpen = false;
   #failure: Error | undefined;
 
@@ -73,6 +79,8 @@ class KeptHome implements Home {
     this.#system = system;
     this.#options = options;
     this.address = system.address("home");
+    const { folder, troubled } = options.cluster;
+    this.book = new SpeedBook({ folder, by: options.computedBy, troubled });
     const plan: Plan = {
       name: "home",
       strategy: "restForOne",
@@ -157,18 +165,26 @@ class KeptHome implements Home {
   }
 
   async #openMachines(part: ActorSystem): Promise<Machines> {
-    const { modelsFolder, loaded } = this.#options;
+    const { modelsFolder } = this.#options;
     const { name, version } = this.#options.cluster;
-    /** Whether a model computes or is being loaded. */
-    const busy = async () =>
-      (await loaded()).some(({ state, requests }) => requests > 0 || state === "loading");
-    return openMachines(part, this.cluster, { name, version, modelsFolder, busy });
+    const speeds = () => this.book.speeds;
+    return openMachines(part, this.cluster, { name, version, modelsFolder, busy: this.#busy, speeds });
   }
+
+  /** Whether a model computes or is being loaded. */
+  readonly #busy = async (): Promise<boolean> =>
+    (await this.#options.loaded()).some(({ state, requests }) => requests > 0 || state === "loading");
 
   async #openPlacement(part: ActorSystem): Promise<OpenPlacement> {
     const { placement, cluster } = this.#options;
     const links = () => this.#machines.face?.links ?? [];
-    return openPlacement(part, this.cluster, { ...placement, links, troubled: cluster.troubled });
+    return openPlacement(part, this.cluster, {
+      ...placement,
+      links,
+      busy: this.#busy,
+      book: this.book,
+      troubled: cluster.troubled,
+    });
   }
 
   #tell(): void {

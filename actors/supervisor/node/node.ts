@@ -23,6 +23,7 @@ import { type SupervisorPorts, supervisor } from "../index.ts";
 import { DRAIN_MS } from "../instance/instance.ts";
 import { startWorker, type WorkerCommand } from "../instance/workers.ts";
 import { Across, type Part } from "../placement/across.ts";
+import type { SpeedBook } from "../placement/speed-book.ts";
 import type { Home } from "./home.ts";
 import { keepRunning } from "./keeping.ts";
 import { OwnWorkers } from "./own-workers.ts";
@@ -108,7 +109,7 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
       preload: load,
       models: async () => withHeld(await options.listModels(), await loaded()),
     });
-  const workers = workersOf(system, { boss, gateway }, options);
+  const workers = workersOf(system, { boss, gateway, book: () => home?.book }, options);
   let served: ReturnType<typeof apiGateway> | undefined;
   const kept = await keepRunning(system, {
     supervisor: {
@@ -132,7 +133,8 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
         const placement = { ...workers, changed: watchers.tell, ...placing(options) };
         // Read once the port answers, and never by a node that lives as long as a command.
         const { openHome } = await import("./home.ts");
-        home = await openHome(system, { cluster, modelsFolder, loaded, placement, crashed });
+        const around = { cluster, modelsFolder, loaded, crashed, computedBy: computing(options) };
+        home = await openHome(system, { ...around, placement });
         home?.changed(watchers.tell);
         part = undefined;
         watchers.tell();
@@ -159,12 +161,19 @@ async function orderedIn(
   return await ordered(home.cluster, name, order);
 }
 
+type Workers = Pick<SupervisorPorts, "prepare" | "startWorker" | "lost" | "measured">;
+
+/** What the speed of this machine depends on, beside the machine. */
+function computing({ version, worker: { env } }: NodeOptions): string {
+  return [version, env.EXO_CPU_KERNELS ?? "", env.EXO_THREADS ?? ""].join(" ");
+}
+
 /** How workers of this node are started, and who hears of those that are gone. */
 function workersOf(
   system: ActorSystem,
-  { boss, gateway }: { boss: Address; gateway: Address },
+  { boss, gateway, book }: { boss: Address; gateway: Address; book: () => SpeedBook | undefined },
   options: NodeOptions,
-): Pick<SupervisorPorts, "prepare" | "startWorker" | "lost"> {
+): Workers {
   let folder = "";
   return {
     prepare: async () => {
@@ -174,6 +183,7 @@ function workersOf(
       startWorker(options.worker, [node, system.node, folder], options.clock, exited),
     lost: (worker, problem, how) =>
       void system.send(gateway, ApiGateway.WorkerLost({ worker, problem, how }), boss),
+    measured: (shard, pace) => book()?.heard(shard, pace),
   };
 }
 
@@ -181,7 +191,7 @@ function workersOf(
 function models(
   system: ActorSystem,
   boss: Address,
-  given: Pick<SupervisorPorts, "prepare" | "startWorker" | "lost" | "changed" | "across">,
+  given: Workers & Pick<SupervisorPorts, "changed" | "across">,
   options: NodeOptions,
 ): () => Address {
   const workers = new OwnWorkers(system, given.lost);

@@ -8,6 +8,8 @@ import type { CoordinatorPorts } from "./ports.ts";
 
 /** Headers and a sample of the weights of a large checkpoint on a slow disk: 2048 seeks. */
 const LOOK_MS = 20_000;
+/** A machine that is slower than this is planned with by what is known of it. */
+const MEASURE_MS = 12_000;
 const JOIN_MS = 15_000;
 /** Answers under way end first, then a worker that does not go is killed. */
 const END_MS = DRAIN_MS + 10_000;
@@ -15,7 +17,7 @@ const END_MS = DRAIN_MS + 10_000;
 export function machinePorts(
   system: ActorSystem,
   me: Address,
-): Pick<CoordinatorPorts, "look" | "join" | "end" | "tell"> {
+): Pick<CoordinatorPorts, "look" | "measure" | "join" | "end" | "tell"> {
   async function ask<Type extends StagesReply["type"]>(
     node: NodeId,
     question: StagesMessage,
@@ -30,6 +32,10 @@ export function machinePorts(
   return {
     look: async (node, model) =>
       (await ask(node, Stages.Look({ model }), { type: "StagesReply.Seen", ms: LOOK_MS })).checkpoint,
+    measure: async (node, model, settings) => {
+      const question = Stages.Measure({ model, settings });
+      return (await ask(node, question, { type: "StagesReply.Measured", ms: MEASURE_MS })).speeds;
+    },
     join: async (node, joining) =>
       void (await ask(node, Stages.Join(joining), { type: "StagesReply.Joined", ms: JOIN_MS })),
     end: async (node, ending) =>

@@ -1,6 +1,14 @@
 /** Which machines hold which layers: the planner's choice among those that have the very same checkpoint. Pure. */
-import { DEFAULT_WISH, type Home, KV_BYTES, type Machine, type Wish } from "#actors/planner/home";
+import {
+  DEFAULT_WISH,
+  type Home,
+  KV_BYTES,
+  type Machine,
+  type Speeds,
+  type Wish,
+} from "#actors/planner/home";
 import { homeOf, type Known } from "#actors/planner/home-of";
+import { speedsFor } from "#actors/planner/measured-speeds";
 import { shardBytes } from "#actors/planner/memory-estimate";
 import { balanced } from "#actors/planner/placement/balance";
 import type { Placement } from "#actors/planner/placement/placement";
@@ -8,8 +16,10 @@ import type { Prediction } from "#actors/planner/placement/predict";
 import { type Plans, plan, type Rejection } from "#actors/planner/plan";
 import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
+import type { NodeFacts } from "#protocol/node";
 import type { CheckpointView, PlacementSettings, PlacementWish, Stage } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
+import type { MeasuredSpeeds } from "#protocol/speeds";
 import { leftOutWords, nothingFits, reasonOf } from "./rejections.ts";
 
 /** What a machine answered to who asked for a checkpoint: its view of it, or why it has none. */
@@ -29,6 +39,8 @@ export interface Question {
   /** Fewer machines than were wished for are better than none: the model was ready before. */
   readonly again: boolean;
   readonly settings: PlacementSettings;
+  /** What machines measured for this very question; of the others what they measured before. */
+  readonly measured: ReadonlyMap<NodeId, MeasuredSpeeds>;
 }
 
 export interface Choice {
@@ -46,7 +58,8 @@ export function choose(question: Question): Choice {
   checkNames(wish, known.nodes);
   const reference = referenceOf(looked, asker);
   if (!reference) throw nowhere(question);
-  const { home: all, leftOut } = homeOf(known, wish.nodes ? { only: wish.nodes } : {});
+  const speedsOf = speedsWith(question.measured, reference);
+  const { home: all, leftOut } = homeOf(known, { speedsOf, ...(wish.nodes && { only: wish.nodes }) });
   const able = all.machines.map((machine) => unable(machine, question, reference));
   const home = among(all, able, question.freed);
   const notes = [
@@ -76,6 +89,15 @@ export function choose(question: Question): Choice {
 /** Whether that is another checkpoint. */
 const isOther = (looked: Looked | undefined, digest: string): boolean =>
   looked !== undefined && isView(looked) && looked.digest !== digest;
+
+/** How fast machines are with that checkpoint. */
+const speedsWith =
+  (measured: Question["measured"], { shape, quantisation }: CheckpointView) =>
+  (node: NodeId, facts: NodeFacts): Speeds => {
+    const now = measured.get(node);
+    const speeds = [...(now ? [now] : []), ...(facts.speeds ?? [])];
+    return speedsFor({ ...facts, speeds }, { shape, quantisation });
+  };
 
 const STRATEGIES = ["single", "pipeline"] as const;
 

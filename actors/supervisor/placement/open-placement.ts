@@ -15,18 +15,23 @@ import { Problem, problemBody } from "#protocol/problem";
 import type { Cluster } from "../cluster/ports.ts";
 import type { InstancePorts } from "../instance/instance.ts";
 import { machinePorts } from "./asking.ts";
+import { Calibration } from "./calibration.ts";
 import { Coordinator } from "./coordinator.ts";
 import { Holder } from "./holder.ts";
 import { type Own, Serving, type ServingPorts } from "./serving.ts";
+import type { SpeedBook } from "./speed-book.ts";
 import { answerStages, checkpointView } from "./stages.ts";
 
-export interface PlacementOptions extends Pick<InstancePorts, "startWorker"> {
+export interface PlacementOptions extends Pick<InstancePorts, "startWorker" | "measured"> {
   readonly links: () => readonly LinkView[];
   /** A model on this machine's disk; nothing is fetched. Throws Problem. */
   readonly find: (model: string) => Promise<Own>;
   /** Of models that are asked for here; each is then computed so by all of its machines. */
   readonly settings: PlacementSettings;
   readonly prepare: () => Promise<void>;
+  readonly book: SpeedBook;
+  /** Whether a model computes or is being loaded here. */
+  readonly busy: () => Promise<boolean>;
   /** What `states` tells is another. */
   readonly changed: () => void;
   /** Requests on that worker get no answer any more. */
@@ -59,7 +64,7 @@ export function openPlacement(
   const holder = holderOf(system, stages, cluster, options);
   const serving = new Serving(servingPorts({ system, boss, cluster, sight, holder }, options));
   system.spawn("placement", answerPlacement(coordinator));
-  system.spawn("stages", answerStages(holder, find));
+  system.spawn("stages", answerStages(holder, find, new Calibration({ ...options, system })));
   const follow = () => {
     sight.look();
     holder.follow();

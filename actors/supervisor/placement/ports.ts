@@ -3,7 +3,8 @@ import type { Known } from "#actors/planner/home-of";
 import type { Clock } from "#actors/runtime/clock";
 import type { Trace } from "#actors/runtime/trace";
 import type { NodeId } from "#protocol/ids";
-import type { CheckpointView, StagesMessage } from "#protocol/placement";
+import type { CheckpointView, PlacementSettings, StagesMessage } from "#protocol/placement";
+import type { MeasuredSpeeds } from "#protocol/speeds";
 import type { Agreed } from "../cluster/agreed.ts";
 
 type Fields<Type extends StagesMessage["type"]> = Omit<Extract<StagesMessage, { type: Type }>, "type">;
@@ -13,8 +14,10 @@ export interface CoordinatorPorts {
   readonly agreed: () => Agreed;
   /** The machines and the links between them, as this node knows them. */
   readonly known: () => Promise<Known>;
-  /** All three are asked of a machine, this one too; they throw Problem. */
+  /** All four are asked of a machine, this one too; they throw Problem. */
   readonly look: (node: NodeId, model: string) => Promise<CheckpointView>;
+  /** Measures what it does not remember, for some seconds. */
+  readonly measure: (node: NodeId, model: string, settings: PlacementSettings) => Promise<MeasuredSpeeds>;
   readonly join: (node: NodeId, joining: Fields<"Stages.Join">) => Promise<void>;
   readonly end: (node: NodeId, ending: Fields<"Stages.End">) => Promise<void>;
   /** That machine is to say again what it holds. */

@@ -4,6 +4,7 @@ import { viewCheckpoint } from "#actors/shard-worker/weights/checkpoint-view";
 import { type CheckpointView, type StagesMessage, StagesReply } from "#protocol/placement";
 import { problemBody } from "#protocol/problem";
 import type { ShardWorkerReply } from "#protocol/shard-worker";
+import type { Calibration } from "./calibration.ts";
 import type { Holder } from "./holder.ts";
 import type { Own } from "./serving.ts";
 
@@ -18,6 +19,7 @@ export async function checkpointView({ name, path }: Own): Promise<CheckpointVie
 export function answerStages(
   holder: Holder,
   find: (model: string) => Promise<Own>,
+  calibration: Pick<Calibration, "measure">,
 ): Behaviour<StagesMessage | ShardWorkerReply> {
   return ({ message, from, reply }) => {
     const answer = (work: Promise<StagesReply>) =>
@@ -31,6 +33,12 @@ export function answerStages(
         );
       case "Stages.Tell":
         return holder.tell();
+      case "Stages.Measure":
+        return answer(
+          find(message.model)
+            .then((own) => calibration.measure(own, message.settings))
+            .then((speeds) => StagesReply.Measured({ speeds })),
+        );
       case "Stages.Join": {
         const { instance, epoch, workers } = message;
         return answer(holder.join(instance, epoch, workers).then(() => StagesReply.Joined({})));

@@ -8,6 +8,7 @@ import type { NodeId } from "#protocol/ids";
 import type { PlacementSettings, PlacementWish, Stage } from "#protocol/placement";
 import { Problem, problemBody } from "#protocol/problem";
 import { type Choice, choose, type Looked } from "./choose.ts";
+import { type MeasuredBy, measuredBy } from "./measuring.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 
 export interface Wanted {
@@ -32,15 +33,20 @@ const LOOK_EVERY_MS = 250;
 /** Throws Problem as `choose` does. */
 export async function decided(ports: CoordinatorPorts, wanted: Wanted): Promise<Choice> {
   const { clock, known } = ports;
-  const { model, wish, settings, asker, barred, again } = wanted;
+  const { model, wish, settings, again } = wanted;
   const untilMs = clock.nowMs() + SETTLED_MS;
   const looked = new Map<NodeId, Looked>();
   for (;;) {
     const home = await known();
     await survey(ports, home.nodes, { ...wanted, looked });
+    const freed = freedBy(wanted, home.nodes, looked);
+    const chosen = (measured: MeasuredBy) => choose({ ...wanted, known: home, looked, freed, measured });
     try {
-      const freed = freedBy(wanted, home.nodes, looked);
-      return choose({ model, wish, known: home, looked, asker, barred, freed, again, settings });
+      const choice = chosen(new Map());
+      // Where answers wait for the model, what is known has to do.
+      if (again) return choice;
+      const measured = await measuredBy(ports, { looked, nodes: home.nodes, model, settings });
+      return measured.size === 0 ? choice : chosen(measured);
     } catch (error) {
       const isEarly = wanted.isEnding || !isSettled(home, wish);
       const mayPass = error instanceof Problem && error.kind === "doesNotFit" && isEarly;

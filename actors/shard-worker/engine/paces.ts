@@ -1,0 +1,69 @@
+/** How long steps take: the last few of each kind are kept, and their medians told. */
+import type { Pace, StepTime } from "#protocol/speeds";
+
+export type StepKind = Omit<StepTime, "ms" | "depth">;
+
+/** Times kept of one kind: enough that a disturbed one does not count. */
+const KEPT = 32;
+/** Kinds kept: decoding of 1, 2, 4 and 8 answers to three ends, and prompts. */
+const KINDS_MAX = 16;
+/** Other numbers of answers say nothing that these do not. */
+const DECODED = [1, 2, 4, 8];
+/** A chunk that is shorter is no prompt of the usual kind. */
+const PROMPT_MIN = 64;
+
+interface Times {
+  readonly ms: number[];
+  readonly depths: number[];
+}
+
+export class Paces {
+  readonly #nowMs: () => number;
+  readonly #kinds = new Map<string, { readonly kind: StepKind; readonly times: Times }>();
+  /** Steps noted since they were last told. */
+  fresh = 0;
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  /** Does `work`, which is over when it returns, and notes how long it took. */
+  timed<Result>(kind: StepKind, depth: number, work: () => Result): Result {
+    const startedMs = this.#nowMs();
+    const result = work();
+    this.note(kind, depth, this.#nowMs() - startedMs);
+    return result;
+  }
+
+  note(kind: StepKind, depth: number, ms: number): void {
+    if (kind.kind === "decode" ? !DECODED.includes(kind.rows) : kind.rows < PROMPT_MIN) return;
+    const key = `${kind.kind} ${kind.rows} ${kind.until}`;
+    const known = this.#kinds.get(key);
+    if (!known && this.#kinds.size >= KINDS_MAX) return;
+    const times = known?.times ?? { ms: [], depths: [] };
+    if (!known) this.#kinds.set(key, { kind, times });
+    times.ms.push(ms);
+    times.depths.push(depth);
+    if (times.ms.length > KEPT) {
+      times.ms.shift();
+      times.depths.shift();
+    }
+    this.fresh += 1;
+  }
+
+  /** All that is kept, of `layers`. */
+  told(layers: Pace["layers"]): Pace {
+    this.fresh = 0;
+    const steps = [...this.#kinds.values()].map(({ kind, times: { ms, depths } }) => ({
+      ...kind,
+      depth: Math.round(depths.reduce((sum, each) => sum + each, 0) / depths.length),
+      ms: median(ms),
+    }));
+    return { layers: { ...layers }, steps };
+  }
+}
+
+function median(all: readonly number[]): number {
+  const sorted = all.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}

@@ -1,0 +1,54 @@
+/** Timing a few steps of layers, for planning. */
+import { expect, test } from "bun:test";
+import { Paces } from "./engine/paces.ts";
+import { measured } from "./measure.ts";
+import { stagesOf } from "./tiny-group.ts";
+
+/** A clock that goes on by `stepMs` whenever it is read. */
+function ticking(stepMs: number) {
+  let nowMs = 0;
+  return { nowMs: () => (nowMs += stepMs), rest: async () => {} };
+}
+
+const told = (steps: readonly { kind: string; rows: number; until: string; depth: number }[]) =>
+  steps.map(({ kind, rows, until, depth }) => `${kind} of ${rows} until ${until} at ${depth}`);
+
+test("the first layers, those between, the last and all of them are timed with one, two, four and eight answers", async () => {
+  const [first, middle, last] = stagesOf([1, 3]);
+  const [whole] = stagesOf([]);
+  if (!first || !middle || !last || !whole) throw new Error("four parts");
+  const of = async ({ layers }: typeof first) => told((await measured(layers, ticking(0.1))).steps);
+  const steps = (until: string) => [
+    `prompt of 256 until ${until} at 0`,
+    ...[1, 2, 4, 8].map((rows) =>
+      expect.stringMatching(new RegExp(`^decode of ${rows} until ${until} at 2\\d\\d$`)),
+    ),
+  ];
+  expect([await of(first), await of(middle), await of(last), await of(whole)]).toEqual([
+    steps("layers"),
+    steps("layers"),
+    steps("head"),
+    steps("head"),
+  ]);
+});
+
+test("a machine that is slow is not timed for long", async () => {
+  const [whole] = stagesOf([]);
+  if (!whole) throw new Error("one part");
+  const { steps } = await measured(whole.layers, ticking(1_000));
+  expect(steps.map(({ kind, rows }) => [kind, rows])).toEqual([["prompt", 256]]);
+});
+
+test("of a kind of step the median of the last ones is told, and kinds that say nothing are not kept", () => {
+  const paces = new Paces(() => 0);
+  const decode = (rows: number) => ({ kind: "decode", rows, until: "token" }) as const;
+  for (let at = 0; at < 40; at++) paces.note(decode(1), 10 + at, at < 20 ? 100 : 5);
+  paces.note(decode(3), 10, 5);
+  paces.note({ kind: "prompt", rows: 12, until: "token" }, 0, 5);
+  const { fresh } = paces;
+  expect([fresh, paces.told({ start: 0, end: 4 }), paces.fresh]).toEqual([
+    40,
+    { layers: { start: 0, end: 4 }, steps: [{ ...decode(1), depth: 34, ms: 5 }] },
+    0,
+  ]);
+});

@@ -1,0 +1,101 @@
+/** Times a few steps of the layers held, for planning: a chunk of a prompt, then the next token of one, two, four and eight answers. */
+import type { SequenceFeed } from "#protocol/pass";
+import type { Pace } from "#protocol/speeds";
+import { Paces } from "./engine/paces.ts";
+import { Stage, type StagePorts } from "./engine/stage.ts";
+
+/** Tokens of the prompt: first a few, which ready what is made once, then a chunk that is timed. */
+const [READYING, PROMPT] = [32, 256];
+const TOGETHER = [1, 2, 4, 8];
+/** Steps of each number of answers, of which the median counts. */
+const STEPS = 7;
+/** No step is begun after so long: whoever waits for a plan waits for this. */
+const TIME_MS = 1_500;
+
+export interface MeasurePorts {
+  readonly nowMs: () => number;
+  /** Resolves when other messages were heard. */
+  readonly rest: () => Promise<void>;
+}
+
+/** Throws Problem where there is no room for it; leaves nothing behind. */
+export async function measured(ports: StagePorts, { nowMs, rest }: MeasurePorts): Promise<Pace> {
+  const { model } = ports;
+  const paces = new Paces(nowMs);
+  const { paces: _, ...quiet } = ports;
+  const stages = { readying: new Stage(quiet), timed: new Stage({ ...quiet, paces }) };
+  const untilMs = nowMs() + TIME_MS;
+  const passes = new Passes(ports);
+  try {
+    await rest();
+    passes.run(stages.readying, [0], READYING);
+    stages.readying.clear();
+    passes.begin();
+    passes.run(stages.timed, [0], PROMPT);
+    for (const answers of TOGETHER) {
+      const sequences = Array.from({ length: answers }, (_each, at) => at);
+      for (let step = 0; step < STEPS; step++) {
+        await rest();
+        if (nowMs() > untilMs) return paces.told(model.range);
+        passes.run(stages.timed, sequences, 1);
+      }
+    }
+    return paces.told(model.range);
+  } finally {
+    stages.readying.clear();
+    stages.timed.clear();
+  }
+}
+
+/** What a stage is fed: tokens, or values as the layers before might give; neither is in any model's favour. */
+class Passes {
+  readonly #ports: StagePorts;
+  readonly #counts = new Map<number, number>();
+  #number = 0;
+  #seed = 1;
+
+  constructor(ports: StagePorts) {
+    this.#ports = ports;
+  }
+
+  /** Forgets what was fed. */
+  begin(): void {
+    this.#counts.clear();
+  }
+
+  /** The next `count` tokens of each; one that is new begins as the first is. */
+  run(stage: Stage, sequences: readonly number[], count: number): void {
+    const first = this.#counts.get(0) ?? 0;
+    const ops = sequences
+      .filter((sequence) => first > 0 && !this.#counts.has(sequence))
+      .map((sequence) => ({ type: "fork", from: 0, sequence, length: first }) as const);
+    for (const { sequence } of ops) this.#counts.set(sequence, first);
+    const feeds = sequences.map((sequence) => this.#feed(sequence, count));
+    const head = { instance: "measure", epoch: 0, number: this.#number++ };
+    const { lost } = stage.run({ ...head, ops, feeds, wanted: "last" }, this.#body(count * sequences.length));
+    const [failed] = lost;
+    if (failed) throw new Error(failed.problem?.message ?? "a step was lost");
+  }
+
+  #feed(sequence: number, count: number): SequenceFeed {
+    const position = this.#counts.get(sequence) ?? 0;
+    this.#counts.set(sequence, position + count);
+    const { range, vocabularySize } = this.#ports.model;
+    if (range.start > 0) return { sequence, position, count };
+    const tokens = Array.from({ length: count }, () => Math.floor(this.#random() * vocabularySize));
+    return { sequence, position, count, tokens };
+  }
+
+  #body(rows: number): Uint8Array | undefined {
+    const { range, hiddenSize } = this.#ports.model;
+    if (range.start === 0) return undefined;
+    const values = Float32Array.from({ length: rows * hiddenSize }, () => 2 * this.#random() - 1);
+    return new Uint8Array(values.buffer);
+  }
+
+  /** Park and Miller's generator (https://doi.org/10.1145/63039.63042), from 0 to 1. */
+  #random(): number {
+    this.#seed = (this.#seed * 48_271) % 2_147_483_647;
+    return this.#seed / 2_147_483_647;
+  }
+}

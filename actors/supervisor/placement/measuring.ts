@@ -1,0 +1,43 @@
+/** Before a model is placed for the first time, the machines that have it and do not know how fast they are with it measure that. */
+import { measuredOf } from "#actors/planner/measured-speeds";
+import type { NodeView } from "#protocol/cluster";
+import type { NodeId } from "#protocol/ids";
+import type { PlacementSettings } from "#protocol/placement";
+import { Problem } from "#protocol/problem";
+import type { MeasuredSpeeds } from "#protocol/speeds";
+import type { Looked } from "./choose.ts";
+import type { CoordinatorPorts } from "./ports.ts";
+
+export type MeasuredBy = ReadonlyMap<NodeId, MeasuredSpeeds>;
+
+export interface ToMeasure {
+  readonly model: string;
+  readonly settings: PlacementSettings;
+  readonly nodes: readonly NodeView[];
+  readonly looked: ReadonlyMap<NodeId, Looked>;
+}
+
+/** All at once. A machine that cannot now, as it is busy, is planned with by what is known of it. */
+export async function measuredBy(
+  { measure }: Pick<CoordinatorPorts, "measure">,
+  { model, settings, nodes, looked }: ToMeasure,
+): Promise<MeasuredBy> {
+  const able = [...looked].flatMap(([node, view]) => ("shape" in view ? [{ node, view }] : []));
+  // Who is the only one needs no comparison.
+  if (able.length < 2) return new Map();
+  const asked = able.filter(({ node, view }) => {
+    const speeds = nodes.find((each) => each.node === node)?.facts?.speeds;
+    return !measuredOf(speeds, view);
+  });
+  const found = await Promise.all(
+    asked.map(async ({ node }) => {
+      const speeds = await measure(node, model, settings).catch(ifProblem);
+      return speeds ? ([[node, speeds]] as const) : [];
+    }),
+  );
+  return new Map(found.flat());
+}
+
+function ifProblem(error: unknown): undefined {
+  if (!(error instanceof Problem)) throw error;
+}
