@@ -16,7 +16,12 @@ export const CANARY = "canary7c1e";
 
 export class Account {
   readonly violations: string[] = [];
+  /** What must be there for ever, or until it is taken back. */
   readonly confirmed: string[] = [];
+  /** Confirmed since the start, what was taken back as well. */
+  changes = 0;
+  /** Asked for, and there or not by its answer: a home has room for so many. */
+  readonly #keys: string[] = [];
   readonly #home: SimulatedHome;
   readonly #leaders = new Map<number, NodeId>();
   /** By index, the term of each entry that who leads said to be final. */
@@ -59,10 +64,24 @@ export class Account {
   ask(name: string): void {
     const key = `k${this.#asked++}`;
     const node = this.#home.isIn(name) ? this.#home.machine(name).node : undefined;
-    node?.set(key, CANARY).then(
-      () => this.confirmed.push(key),
+    const asked = node?.set(key, CANARY).then(
+      () => {
+        this.changes += 1;
+        this.confirmed.push(key);
+      },
       () => {},
     );
+    void asked?.then(() => this.#keys.push(key));
+  }
+
+  /** Asks some machine to take some of it back, and counts on that no more: a home that lives long has room again. */
+  tidy(name: string, most: number): void {
+    const node = this.#home.isIn(name) ? this.#home.machine(name).node : undefined;
+    for (const key of node ? this.#keys.splice(0, most) : []) {
+      const at = this.confirmed.indexOf(key);
+      if (at >= 0) this.confirmed.splice(at, 1);
+      node?.set(key).catch(() => this.#keys.push(key));
+    }
   }
 
   /** 15: looked at once a second. */

@@ -1,13 +1,13 @@
-/** A home of whole nodes in two minutes of bad weather, then half a minute to agree: the classes of production, wired as there. */
+/**
+ * A home of whole nodes in two minutes of bad weather, then half a minute to agree: the classes of production, wired as there. A home that
+ * lives longer has calm spells of minutes, then another storm of another kind; what must never be is looked for all the time.
+ */
 import type { NodeView } from "#protocol/cluster";
-import type { Envelope } from "#protocol/codec";
-import type { NodeId } from "#protocol/ids";
-import { Problem } from "#protocol/problem";
 import { Account } from "./account.ts";
-import { FileDisk } from "./disk.ts";
-import { garbage } from "./garbage.ts";
+import type { FileDisk } from "./disk.ts";
+import { CALM, Harm } from "./harm.ts";
 import { SimulatedHome } from "./home.ts";
-import { drawMenu, type Menu } from "./menu.ts";
+import { drawMenu } from "./menu.ts";
 import { Rebirths } from "./rebirth.ts";
 import type { Storm } from "./storm.ts";
 import { Verdicts } from "./verdicts.ts";
@@ -19,24 +19,31 @@ const HEAL_MS = 5000;
 /** One that begins anew, or was killed late, is let in by then. */
 const REST_MS = 20_000;
 const SPARES = 2;
-const CALM = { loss: 0, delayMs: 1, jitterMs: 1 };
-const ROLES_PER_SECOND = 0.05;
-/** The wall clock of a machine jumps by up to an hour. */
-const JUMP_SECONDS = 3600;
+/** Between two storms: as long on average, no shorter than that, no longer than that. */
+const CALM_SECONDS = 8 * 60;
+const CALM_SECONDS_MIN = 60;
+const CALM_SECONDS_MAX = 30 * 60;
+const CALM_ASKS = 0.02;
+/** At the end of a calm spell nobody asks for anything: what is confirmed is known to all by then. */
+const QUIET_SECONDS = 10;
+/** A storm leaves 256 changes at most, which are gone after half a minute. */
+const TIDIED_PER_SECOND = 10;
 
 export interface HomeStormOptions {
   /** So many of the machines have no say; each of the others has, and so has each of these for a while. */
   readonly workers?: number;
+  /** Virtual minutes after which no other storm begins; absent: one storm is all. */
+  readonly minutes?: number;
 }
 
 export async function homeStorm(
   seed: number,
   size: number,
-  { workers = 0 }: HomeStormOptions = {},
+  { workers = 0, minutes = 0 }: HomeStormOptions = {},
 ): Promise<Storm> {
   const storm = new HomeStorm(seed, size, workers);
   try {
-    return await storm.run(seed);
+    return await storm.run(seed, minutes);
   } finally {
     storm.end();
   }
@@ -47,34 +54,70 @@ class HomeStorm {
   readonly #account: Account;
   readonly #verdicts: Verdicts;
   readonly #rebirths: Rebirths;
-  readonly #menu: Menu;
+  readonly #harm: Harm;
   readonly #names: readonly string[];
   readonly #files: FileDisk[] = [];
-  /** Of a machine whose disk is slow: how long each write holds it up. */
-  readonly #slowMs = new Map<string, number>();
-  #hostile: string | undefined;
-  #said: Envelope | undefined;
 
   constructor(seed: number, size: number, workers: number) {
     this.#home = new SimulatedHome(seed);
     this.#account = new Account(this.#home);
     this.#verdicts = new Verdicts(this.#home, this.#account);
     this.#rebirths = new Rebirths(this.#home, this.#account);
-    this.#menu = drawMenu(this.#home.random);
+    const menu = drawMenu(this.#home.random);
     this.#names = [..."abcdefghijklmnopqrstuvwxyz"].slice(0, size);
     for (const name of this.#names.slice(size - workers)) this.#home.workers.add(name);
+    const watchers = { account: this.#account, verdicts: this.#verdicts, rebirths: this.#rebirths };
+    this.#harm = new Harm(this.#home, this.#names, menu, watchers);
   }
 
-  async run(seed: number): Promise<Storm> {
+  async run(seed: number, minutes: number): Promise<Storm> {
     const [home, account] = [this.#home, this.#account];
     await this.#begin();
-    for (let second = 0; second < BAD_SECONDS && account.violations.length === 0; second++)
-      await this.#badSecond();
-    await this.#heal();
+    let stormMs = await this.#storm();
+    while (account.violations.length === 0 && home.time.nowMs < minutes * 60_000) {
+      await this.#calm();
+      stormMs += await this.#storm();
+    }
     account.checkSaid();
     this.#verdicts.checkMedian();
-    const { violations, confirmed } = account;
-    return { seed, violations, digest: home.trace.digest, virtualMs: home.time.nowMs, did: confirmed.length };
+    const { violations, changes } = account;
+    const { nowMs: virtualMs } = home.time;
+    return { seed, violations, digest: home.trace.digest, virtualMs, stormMs, did: changes };
+  }
+
+  /** How long it was. */
+  async #storm(): Promise<number> {
+    const { time } = this.#home;
+    const beganMs = time.nowMs;
+    for (let second = 0; second < BAD_SECONDS && this.#account.violations.length === 0; second++)
+      await this.#badSecond();
+    await this.#heal();
+    return time.nowMs - beganMs;
+  }
+
+  /** Nothing goes wrong for some minutes; then a storm of another kind is to come. */
+  async #calm(): Promise<void> {
+    const { random, air } = this.#home;
+    const seconds = Math.min(CALM_SECONDS_MAX, CALM_SECONDS_MIN - CALM_SECONDS * Math.log(1 - random()));
+    for (let second = 0; second < seconds && this.#account.violations.length === 0; second++) {
+      this.#account.tidy(this.#any(), TIDIED_PER_SECOND);
+      await this.#second(second < seconds - QUIET_SECONDS ? CALM_ASKS : 0);
+    }
+    this.#account.blame(...(await this.#disagreements()).map((why) => `${why}, after a calm spell`));
+    this.#harm.menu = drawMenu(random);
+    air.doubled = this.#harm.menu.doubled;
+    this.#spare();
+    this.#chooseHostile();
+  }
+
+  /** Identities for those that begin anew. */
+  #spare(): void {
+    const { wipes, hasFiles } = this.#harm.menu;
+    if (wipes > 0 || hasFiles || this.#files.length > 0) this.#home.spare(SPARES);
+  }
+
+  #chooseHostile(): void {
+    if (this.#harm.menu.garbage > 0 && this.#names.length > 3) this.#harm.hostile = this.#any();
   }
 
   end(): void {
@@ -83,18 +126,14 @@ class HomeStorm {
   }
 
   async #begin(): Promise<void> {
-    const [home, menu] = [this.#home, this.#menu];
+    const [home, menu] = [this.#home, this.#harm.menu];
     const [first = "a", ...others] = this.#names;
     await home.pair(first, ...others);
-    if (menu.wipes > 0 || menu.hasFiles) home.spare(SPARES);
+    this.#spare();
     if (menu.hasFiles) this.#files.push(await home.onFiles(this.#any()));
     for (const name of this.#names) if (home.random() < menu.newer) home.wire.newer.add(home.id(name));
-    if (menu.garbage > 0 && this.#names.length > 3) this.#hostile = this.#any();
-    const { heard } = home.wire;
-    home.wire.heard = (from, envelope) => {
-      if (this.#hostile !== undefined && home.id(this.#hostile) === from) this.#said = envelope;
-      return heard(from, envelope);
-    };
+    this.#chooseHostile();
+    this.#harm.listen();
     home.air.doubled = menu.doubled;
     for (const name of this.#names) await this.#start(name);
     await home.time.pass(2000);
@@ -102,144 +141,28 @@ class HomeStorm {
 
   async #start(name: string): Promise<void> {
     const machine = this.#home.machine(name);
-    machine.disk.watch = this.#account.watchOf(name, () => this.#stall(name));
+    machine.disk.watch = this.#account.watchOf(name, () => this.#harm.stall(name));
     await this.#home.start(name);
     this.#verdicts.started(name);
   }
 
   async #badSecond(): Promise<void> {
-    const [home, menu] = [this.#home, this.#menu];
-    this.#harm();
+    const [home, menu] = [this.#home, this.#harm.menu];
+    this.#harm.strike();
     for (const name of this.#names)
       if (!home.machine(name).node && this.#often(menu.restarts)) await this.#start(name);
     this.#rebirths.step();
+    await this.#second(menu.asks);
+  }
+
+  /** `asks`: of each tenth of it, how often somebody asks for a change. */
+  async #second(asks: number): Promise<void> {
     this.#account.checkHeld();
     for (let at = 0; at < 1000; at += STEP_MS) {
-      if (this.#often(menu.asks)) this.#account.ask(this.#any());
-      await home.time.pass(STEP_MS);
+      if (asks > 0 && this.#often(asks)) this.#account.ask(this.#any());
+      await this.#home.time.pass(STEP_MS);
       this.#verdicts.check();
     }
-  }
-
-  #harm(): void {
-    const [home, menu] = [this.#home, this.#menu];
-    if (this.#often(menu.jumps)) this.#jump(home.machine(this.#any()));
-    if (this.#often(menu.turns)) this.#turn();
-    if (this.#often(menu.troubles)) this.#trouble(this.#any(), this.#any());
-    if (this.#often(menu.heals)) this.#mend();
-    if (this.#often(menu.kills)) this.#kill(this.#any());
-    if (this.#often(menu.wipes)) this.#wipe(this.#any());
-    if (home.workers.size > 0 && this.#often(ROLES_PER_SECOND)) this.#turnRole(this.#any(), this.#any());
-    if (this.#often(menu.forgets)) this.#wipe(this.#any(), true);
-    if (this.#often(menu.garbage)) this.#sendGarbage();
-    if (this.#often(menu.replays)) home.air.replay();
-    if (this.#often(menu.overloads)) for (let asked = 0; asked < 40; asked++) this.#account.ask(this.#any());
-  }
-
-  #jump(machine: { clockJumpSeconds: number }): void {
-    machine.clockJumpSeconds += (this.#home.random() - 0.5) * 2 * JUMP_SECONDS;
-  }
-
-  /** The weather turns for all. */
-  #turn(): void {
-    const { wire, random } = this.#home;
-    const { calm, lossMax, delayMaxMs } = this.#menu;
-    const rough = {
-      loss: random() * lossMax,
-      delayMs: random() * delayMaxMs,
-      jitterMs: random() * delayMaxMs,
-    };
-    Object.assign(wire.weather, random() < calm ? CALM : rough);
-    this.#verdicts.weather();
-  }
-
-  #mend(): void {
-    this.#home.wire.heal();
-    this.#slowMs.clear();
-    this.#verdicts.eased();
-  }
-
-  /** Something happens to one machine, or between two. */
-  #trouble(one: string, other: string): void {
-    const { wire, random } = this.#home;
-    const [a, b] = [this.#home.id(one), this.#home.id(other)];
-    const kind = Math.floor(random() * 7);
-    if (kind === 0) wire.cut(a, b);
-    else if (kind === 1) {
-      wire.cut(a, b);
-      wire.cut(b, a);
-    } else if (kind === 2) wire.clog(a, b, random() * 3000);
-    else if (kind === 3) this.#isolate(one);
-    else if (kind === 4) this.#slowMs.set(one, 5 + random() * 300);
-    else this.#freeze(one, 100 * 300 ** random(), kind === 5);
-    if (kind < 5) for (const name of [one, other]) this.#verdicts.trouble(name, Number.POSITIVE_INFINITY);
-  }
-
-  /** Some on one side, the others on the other. */
-  #isolate(one: string): void {
-    const { wire, random } = this.#home;
-    const side = new Set(this.#names.filter((name) => name === one || random() < 0.3));
-    for (const here of side)
-      for (const there of this.#names)
-        if (!side.has(there)) {
-          wire.cut(this.#home.id(here), this.#home.id(there));
-          wire.cut(this.#home.id(there), this.#home.id(here));
-        }
-    for (const name of this.#names) this.#verdicts.trouble(name, Number.POSITIVE_INFINITY);
-  }
-
-  /** Its process stands still; when it sleeps its system does so as well. */
-  #freeze(name: string, ms: number, sleeps: boolean): void {
-    const { wire, time } = this.#home;
-    const node = this.#home.id(name);
-    wire.pause(node);
-    wire.site(node).dark ||= sleeps;
-    this.#verdicts.trouble(name, ms);
-    time.after(ms, () => {
-      if (sleeps) wire.site(node).dark = false;
-      wire.resume(node);
-    });
-  }
-
-  /** A write that waits for a slow disk. */
-  #stall(name: string): void {
-    const ms = this.#slowMs.get(name);
-    if (ms !== undefined && !this.#home.wire.site(this.#home.id(name)).paused) this.#freeze(name, ms, false);
-  }
-
-  #kill(name: string): void {
-    if (!this.#home.machine(name).node) return;
-    this.#verdicts.died(name);
-    this.#home.kill(name);
-    const { disk } = this.#home.machine(name);
-    if (disk instanceof FileDisk && this.#rebirths.isSafe(name) && disk.damage(this.#home.random))
-      this.#rebirths.begin(name);
-  }
-
-  #wipe(name: string, forgets = false): void {
-    if (!forgets && (!this.#home.machine(name).node || !this.#rebirths.isSafe(name))) return;
-    this.#verdicts.trouble(name, Number.POSITIVE_INFINITY);
-    this.#rebirths[forgets ? "sendAway" : "begin"](name);
-  }
-
-  /** Whoever is asked, and whoever it is about: it may come into force or not, now or later. */
-  #turnRole(asked: string, name: string): void {
-    const { node } = this.#home.machine(asked);
-    const role = this.#home.random() < 0.5 ? "full" : "worker";
-    node?.change({ type: "role", node: this.#home.id(name), role }).catch((error: unknown) => {
-      if (!(error instanceof Problem)) throw error;
-    });
-  }
-
-  #sendGarbage(): void {
-    const { random, wire } = this.#home;
-    const name = this.#hostile;
-    if (name === undefined) return;
-    this.#verdicts.trouble(name, 0);
-    const from: NodeId = this.#home.id(name);
-    for (const link of wire.links)
-      if (link.self === from && link.lane === "control" && random() < 0.3)
-        link.sendFrame(garbage(random, from, link.peer.node, this.#said));
   }
 
   /** The weather is fair, all machines run again: they agree within 5 s of it, and of the last one that was let in. */
@@ -247,8 +170,8 @@ class HomeStorm {
     const home = this.#home;
     Object.assign(home.wire.weather, CALM);
     this.#verdicts.weather();
-    this.#mend();
-    this.#hostile = undefined;
+    this.#harm.mend();
+    this.#harm.hostile = undefined;
     for (const name of this.#names) if (!home.machine(name).node) await this.#start(name);
     const wait = this.#rebirths.isUnderWay ? 3 * REST_MS : 0;
     for (let ms = 0; ms < wait && this.#rebirths.isUnderWay; ms += 1000) {
