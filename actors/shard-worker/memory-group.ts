@@ -42,6 +42,18 @@ export interface MemoryGroup {
   run(): void;
 }
 
+/** Of a body that is carried twice, the second has bytes of its own: each is spoilt once it was heard. */
+function withOwnBodies(all: readonly Carried[]): readonly Carried[] {
+  const bodies = new Set<Uint8Array>();
+  return all.map((carried) => {
+    const { body } = carried;
+    if (!body) return carried;
+    if (bodies.has(body)) return { ...carried, body: body.slice() };
+    bodies.add(body);
+    return carried;
+  });
+}
+
 export function memoryGroup(stages: readonly Loaded[], options: GroupOptions = {}): MemoryGroup {
   const { epoch = 1, link = (carried) => [carried], way = () => "taken", after = () => () => {} } = options;
   const addresses = stages.map((_, stage) => `node-${stage}/worker-1` as Address);
@@ -56,12 +68,7 @@ export function memoryGroup(stages: readonly Loaded[], options: GroupOptions = {
       const sent = { to: addresses.indexOf(address), from: stage, message: said, body };
       const became = way(sent);
       if (became !== "taken") return became;
-      const bodies = new Set<Uint8Array>();
-      for (const carried of link(sent)) {
-        const again = carried.body && bodies.has(carried.body) ? { body: carried.body.slice() } : {};
-        if (carried.body) bodies.add(carried.body);
-        inboxes[carried.to]?.push({ ...carried, ...again });
-      }
+      for (const carried of withOwnBodies(link(sent))) inboxes[carried.to]?.push(carried);
       return "taken";
     };
     const group = { instance: "model", epoch, stages: addresses, stage };
