@@ -2,20 +2,12 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { exo, freshFolder } from "../cli/exo.ts";
 import { until } from "../node/crashes.ts";
-import { type Machine, members, msUntil, type Running, started } from "./processes.ts";
+import { type Machine, members, type Running, started } from "./processes.ts";
+import { linked, PAUSE_MS_MAX, streamed } from "./streams.ts";
 
 setDefaultTimeout(120_000);
 
 const QUESTION = ["--seed", "7", "--temp", "1", "--max-tokens", "24", "Tell me of the sea."];
-
-/** Every machine sees every other one. */
-const linked = (all: readonly Running[]) =>
-  msUntil(
-    all,
-    (view) =>
-      Object.values(view).length === all.length &&
-      Object.values(view).every((state) => /^(self|up)/.test(state)),
-  );
 
 /** The layers of the model by machine, as `exo ps` shows them. */
 const layersIn = (ps: string): string =>
@@ -91,40 +83,7 @@ test("a model is placed among three machines: on those that are named, and not w
   });
 });
 
-/** Always the same, and long enough to be cut in the middle. */
-const STORY = {
-  model: "smollm2",
-  stream: true,
-  temperature: 0,
-  max_tokens: 80,
-  messages: [{ role: "user", content: "Tell me a long story of the sea." }],
-};
 const KILLED_AT = 20;
-/** What a killed machine may cost beside loading what it held. */
-const PAUSE_MS_MAX = 8_000;
-
-/** The text of a streamed answer, how long it paused at most, and what it was ended by if not by itself. */
-async function streamed(url: string, onPiece: (count: number) => void) {
-  const answer = await fetch(`${url}/v1/chat/completions`, { method: "POST", body: JSON.stringify(STORY) });
-  let [text, rest, problem] = ["", "", ""];
-  let [pieces, pauseMs, lastMs] = [0, 0, performance.now()];
-  for await (const chunk of answer.body ?? []) {
-    const lines = (rest + new TextDecoder().decode(chunk)).split("\n");
-    rest = lines.pop() ?? "";
-    for (const line of lines.filter((each) => each.startsWith("data: {"))) {
-      const { error, choices } = JSON.parse(line.slice("data: ".length));
-      problem ||= error?.message ?? "";
-      const piece: string = choices?.[0]?.delta?.content ?? "";
-      if (piece === "") continue;
-      text += piece;
-      pauseMs = Math.max(pauseMs, performance.now() - lastMs);
-      lastMs = performance.now();
-      onPiece(++pieces);
-    }
-  }
-  return { text, pauseMs, problem };
-}
-
 /** Of a story that is asked of one machine while another is killed. */
 async function killing(names: readonly string[], asked: string, killed: string) {
   using folder = freshFolder();

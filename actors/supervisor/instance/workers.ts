@@ -26,7 +26,7 @@ export interface WorkerProcess {
 
 /** A worker that has work and says nothing for so long hangs: longer than any single prefill chunk on a slow CPU. */
 const SILENCE_MS = 300_000;
-const WATCH_EVERY_MS = 5_000;
+const WATCH_EVERY_MS = 2_000;
 /** From the end of its link to SIGKILL. */
 const GRACE_MS = 3_000;
 /** The last words of a worker, kept to explain its death. */
@@ -99,6 +99,8 @@ const isStopped = (pid: number): boolean => /^\d+ \(.*\) T /s.test(readText(`/pr
 
 /** Looks at which a worker is stopped, one after the other: one that was stopped with this process goes on with it. */
 const STOPPED_LOOKS = 2;
+/** From the first to the second: with the one before, a stopped worker counts as dead within three seconds. */
+const STOPPED_MS = 1_000;
 
 interface Watched {
   readonly isStopped: () => boolean;
@@ -125,7 +127,7 @@ function watch(clock: Clock, { isStopped: stopped, hang }: Watched) {
       hang();
       return;
     }
-    cancel = clock.after(WATCH_EVERY_MS, look);
+    cancel = clock.after(stoppedLooks > 0 ? STOPPED_MS : WATCH_EVERY_MS, look);
   }
 
   function sent({ message }: Envelope): void {
