@@ -1,13 +1,20 @@
 /** This machine's parts of models that several machines hold: what to hold it reads in the log, and tells who leads how it goes. */
 import type { ActorSystem } from "#actors/runtime/system";
 import type { Address, NodeId } from "#protocol/ids";
-import { type HeldStage, type PlacedInstance, Placement, type Stage } from "#protocol/placement";
+import {
+  type HeldStage,
+  type PlacedInstance,
+  Placement,
+  type Stage,
+  type StagesMessage,
+} from "#protocol/placement";
 import { Problem, type ProblemBody, problemBody } from "#protocol/problem";
 import type { EndKind } from "#protocol/runtime";
 import type { Shard } from "#protocol/shard";
 import type { ShardWorkerReply } from "#protocol/shard-worker";
 import type { ModelState } from "#protocol/supervisor";
 import type { Agreed } from "../cluster/agreed.ts";
+import { isWorkerOf } from "../cluster/instances.ts";
 import type { InstancePorts } from "../instance/instance.ts";
 import { Holding } from "./holding.ts";
 
@@ -28,16 +35,24 @@ export interface HolderPorts extends Omit<InstancePorts, "ended" | "lost" | "sel
   readonly lost: (worker: Address, problem: ProblemBody, how: EndKind) => void;
 }
 
+type Joining = Pick<Extract<StagesMessage, { type: "Stages.Join" }>, "instance" | "epoch" | "workers">;
+
+/** What is final reaches every machine that has a link within a heartbeat of the log. */
+const AGREED_MS = 5_000;
+
 export class Holder {
   readonly #ports: HolderPorts;
   readonly #system: ActorSystem;
-  /** By instance. */
-  readonly #held = new Map<string, Holding>();
+  /** By instance; of what placement it is the part. */
+  readonly #held = new Map<string, { readonly holding: Holding; readonly of: PlacedInstance }>();
   /** Epochs that were ended here before the log said so; they are not begun again. */
   readonly #ended = new Map<string, number>();
   #told:
     | { readonly leader: NodeId; readonly term: number; readonly link: unknown; readonly what: string }
     | undefined;
+
+  /** Run when the log is another. */
+  readonly #looks = new Set<() => void>();
 
   constructor(ports: HolderPorts) {
     this.#ports = ports;
@@ -50,20 +65,28 @@ export class Holder {
     const { instances, heard } = agreed();
     for (const id of this.#ended.keys())
       if (!instances.some((each) => each.id === id)) this.#ended.delete(id);
-    for (const [id, holding] of this.#held) {
+    for (const [id, { holding }] of this.#held) {
       const record = instances.find((each) => each.id === id);
-      if (heard >= holding.epoch && !isWanted(record, holding.epoch, self)) void this.#end(id, true);
+      if (heard < holding.epoch || isWanted(record, holding.epoch, self)) continue;
+      if (!record || !this.#goesOn(record)) void this.#end(id, true);
     }
     for (const record of instances) {
       const stage = record.stages.find(({ node }) => node === self);
-      if (stage && isWanted(record, record.epoch, self)) this.#hold(record, stage);
+      // Who leads has what was ready placed anew where a part of it is gone; what is ending is not begun.
+      if (stage && record.state === "loading") this.#hold(record, stage);
     }
+    for (const look of this.#looks) look();
     this.#tell();
   }
 
-  /** Resolves when that epoch's part is out of memory here; a newer one stays. */
+  /**
+   * Resolves when that epoch's part is out of memory here; a newer one stays. Throws Problem where the home did not agree to that: who
+   * says so may lead no more.
+   */
   async end(instance: string, epoch: number, now: boolean): Promise<void> {
-    if (this.#held.get(instance)?.epoch === epoch) await this.#end(instance, now);
+    const isHeld = () => this.#held.get(instance)?.holding.epoch === epoch;
+    if (isHeld()) await this.#agreedEnd(instance, epoch);
+    if (isHeld()) await this.#end(instance, now);
   }
 
   /** Its other machines are gone and nobody can decide anew: its memory is needed here. */
@@ -71,11 +94,18 @@ export class Holder {
     await this.#end(instance, true);
   }
 
-  /** Throws Problem. */
-  async join(instance: string, epoch: number, workers: readonly Address[]): Promise<void> {
-    const holding = this.#held.get(instance);
-    if (holding?.epoch !== epoch)
+  /** As who leads says, of workers of the machines that the home agreed on. Throws Problem. */
+  async join(from: NodeId, { instance, epoch, workers }: Joining): Promise<void> {
+    const { leader, instances } = this.#ports.agreed();
+    if (from !== leader) throw new Problem("forbidden", "only who leads tells workers of each other");
+    const { holding } = this.#held.get(instance) ?? {};
+    const record = instances.find((each) => each.id === instance && each.epoch === epoch);
+    if (!record || holding?.epoch !== epoch)
       throw new Problem("unavailable", `epoch ${epoch} of that instance is not held here`);
+    const isAgreed =
+      record.stages.length === workers.length &&
+      record.stages.every(({ node }, at) => isWorkerOf(node, workers[at]));
+    if (!isAgreed) throw new Problem("invalid", "these are not the machines of that placement");
     await holding.join(workers);
   }
 
@@ -87,12 +117,12 @@ export class Holder {
 
   /** News from a worker. */
   heard(from: Address, reply: ShardWorkerReply): void {
-    for (const holding of this.#held.values()) if (holding.owns(from)) holding.heard(reply);
+    for (const { holding } of this.#held.values()) if (holding.owns(from)) holding.heard(reply);
   }
 
   /** What is held of an instance here, for `exo ps`. */
   stateOf(instance: string): ModelState | undefined {
-    return this.#held.get(instance)?.state;
+    return this.#held.get(instance)?.holding.state;
   }
 
   async stop(): Promise<void> {
@@ -101,7 +131,7 @@ export class Holder {
 
   #hold(record: PlacedInstance, { layers }: Stage): void {
     const { id, epoch, stages } = record;
-    const known = this.#held.get(id);
+    const known = this.#held.get(id)?.holding;
     if (known?.epoch === epoch || (this.#ended.get(id) ?? 0) >= epoch) return;
     const before = known ? this.#end(id, true) : undefined;
     this.#ended.delete(id);
@@ -125,16 +155,44 @@ export class Holder {
         this.#tell();
       },
     });
-    this.#held.set(id, holding);
+    this.#held.set(id, { holding, of: record });
     void holding.load();
   }
 
+  /** The same worker serves the next epoch, where its layers are the same: only what is new has to be loaded. */
+  #goesOn(record: PlacedInstance): boolean {
+    const { self } = this.#ports;
+    const known = this.#held.get(record.id);
+    if (!known || record.state !== "loading" || record.epoch < known.holding.epoch) return false;
+    if (!isSamePart(known.of, record, self) || !known.holding.next(record.epoch)) return false;
+    this.#held.set(record.id, { ...known, of: record });
+    return true;
+  }
+
+  /** Who leads knows what the home agreed on a moment before this machine does. */
+  async #agreedEnd(instance: string, epoch: number): Promise<void> {
+    const { agreed, self } = this.#ports;
+    const record = () => agreed().instances.find(({ id }) => id === instance);
+    const isOver = () => !isWanted(record(), epoch, self) || record()?.state === "draining";
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const look = () => isOver() && resolve();
+    const cancel = this.#system.clock.after(AGREED_MS, () =>
+      reject(new Problem("unavailable", "the home has not agreed that this model ends")),
+    );
+    this.#looks.add(look);
+    look();
+    await promise.finally(() => {
+      cancel();
+      this.#looks.delete(look);
+    });
+  }
+
   async #end(id: string, now: boolean): Promise<void> {
-    const holding = this.#held.get(id);
+    const { holding } = this.#held.get(id) ?? {};
     if (!holding) return;
     this.#ended.set(id, Math.max(holding.epoch, this.#ended.get(id) ?? 0));
     await holding.end(now).catch((error: unknown) => console.error(problemBody(error).message));
-    if (this.#held.get(id) === holding) this.#held.delete(id);
+    if (this.#held.get(id)?.holding === holding) this.#held.delete(id);
     this.#ports.changed();
     this.#tell();
   }
@@ -142,15 +200,16 @@ export class Holder {
   /** To who leads now; nothing that it was told over this link already. */
   #tell(): void {
     const { agreed, linkTo, stages } = this.#ports;
-    const { leader, term, heard } = agreed();
+    const { leader, term, heard, instances } = agreed();
     const link = leader && linkTo(leader);
     if (!leader || !link) {
       // Who leads next, the same machine too, knows nothing of it.
       this.#told = undefined;
       return;
     }
-    const parts: HeldStage[] = [...this.#held.values()].map((holding) => holding.held);
-    const what = JSON.stringify(parts);
+    const parts: HeldStage[] = [...this.#held.values()].map(({ holding }) => holding.held);
+    // That nothing is held of an epoch says something only once the epoch is known here.
+    const what = JSON.stringify([parts, instances.map(({ epoch }) => epoch)]);
     const before = this.#told;
     const isTold = before?.leader === leader && before.term === term && before.link === link;
     if (isTold && before.what === what) return;
@@ -165,6 +224,15 @@ const lostAs = (how: EndKind): EndKind => (how === "stopped" ? "lost" : how);
 export function isStopped({ instances }: Agreed, id: string): boolean {
   const record = instances.find((each) => each.id === id);
   return record === undefined || record.state === "draining";
+}
+
+/** Whether this machine has the same layers of the same model in both, as part of a group or not. */
+function isSamePart(one: PlacedInstance, other: PlacedInstance, self: NodeId): boolean {
+  const partOf = ({ model, digest, settings, stages }: PlacedInstance) => {
+    const layers = stages.find(({ node }) => node === self)?.layers;
+    return { model, digest, settings, layers, isWhole: stages.length === 1 };
+  };
+  return Bun.deepEquals(partOf(one), partOf(other));
 }
 
 /** Whether the log gives this machine a part in that epoch. */

@@ -1,4 +1,4 @@
-/** One part of one model in one epoch: a worker that is never started again by itself, as the others of its group would not know it. */
+/** One part of one model: a worker that is never started again by itself, as the others of its group would not know it. */
 import type { Address } from "#protocol/ids";
 import type { HeldStage } from "#protocol/placement";
 import { Problem, type ProblemBody, problemBody, problemOf } from "#protocol/problem";
@@ -19,21 +19,31 @@ const PROGRESS_STEP = 0.02;
 /** A worker only notes whom it belongs to. */
 const JOIN_MS = 10_000;
 
+interface Joining {
+  resolve(): void;
+  reject(problem: Problem): void;
+}
+
 export class Holding {
-  readonly epoch: number;
   readonly #ports: HoldingPorts;
+  #epoch: number;
   #instance: Instance | undefined;
   #ready: Ready | undefined;
   #problem: ProblemBody | undefined;
   #isEnding = false;
+  /** The worker is well, and heard no more of those that have the other layers. */
   #isParted = false;
-  #joining: { resolve(): void; reject(problem: Problem): void } | undefined;
+  #joining: Joining | undefined;
   /** Resolves when the load has ended one way or the other. */
   #loaded = Promise.resolve();
 
   constructor(ports: HoldingPorts) {
     this.#ports = ports;
-    this.epoch = ports.epoch;
+    this.#epoch = ports.epoch;
+  }
+
+  get epoch(): number {
+    return this.#epoch;
   }
 
   load(): Promise<void> {
@@ -41,9 +51,21 @@ export class Holding {
     return this.#loaded;
   }
 
+  /** Holds the same layers in a later epoch; false where its worker is no more, or about to end. */
+  next(epoch: number): boolean {
+    if (this.#isEnding || (this.#problem && !this.#isParted)) return false;
+    this.#joining?.reject(new Problem("unavailable", `epoch ${this.#epoch} is over`));
+    this.#epoch = epoch;
+    this.#problem = undefined;
+    this.#isParted = false;
+    this.#ports.changed();
+    return true;
+  }
+
   /** What who leads is told. */
   get held(): HeldStage {
-    const { instance, epoch } = this.#ports;
+    const { instance } = this.#ports;
+    const epoch = this.#epoch;
     const parted = this.#isParted && { parted: true };
     if (this.#problem) return { instance, epoch, state: "failed", problem: this.#problem, ...parted };
     if (this.#ready) return { instance, epoch, state: "loaded", ...this.#ready };
@@ -55,7 +77,7 @@ export class Holding {
     const { loadedBytes, totalBytes } = this.#instance?.state() ?? {};
     if (!loadedBytes || !totalBytes) return {};
     const step = totalBytes * PROGRESS_STEP;
-    return { loadedBytes: Math.floor(loadedBytes / step) * step, totalBytes };
+    return loadedBytes < step ? {} : { loadedBytes: Math.floor(loadedBytes / step) * step, totalBytes };
   }
 
   get state(): ModelState | undefined {
@@ -69,13 +91,13 @@ export class Holding {
   heard(reply: ShardWorkerReply): void {
     switch (reply.type) {
       case "ShardWorkerReply.Joined":
-        this.#joining?.resolve();
+        if (reply.epoch === this.#epoch) this.#joining?.resolve();
         return;
       case "ShardWorkerReply.JoinFailed":
-        this.#joining?.reject(problemOf(reply.problem));
+        if (reply.epoch === this.#epoch) this.#joining?.reject(problemOf(reply.problem));
         return;
       case "ShardWorkerReply.Parted":
-        if (reply.epoch !== this.epoch) return;
+        if (reply.epoch !== this.#epoch) return;
         this.#isParted = !this.#problem;
         this.#failed(reply.problem);
         return;
@@ -86,7 +108,7 @@ export class Holding {
 
   /** Tells the worker of its group; throws Problem where it does not take it. */
   async join(workers: readonly Address[]): Promise<void> {
-    const { system, self, instance, epoch } = this.#ports;
+    const { system, self, instance } = this.#ports;
     const stage = this.#ready ? workers.indexOf(this.#ready.worker) : -1;
     if (!this.#ready || stage < 0)
       throw new Problem("unavailable", "this machine's worker is not one of that group");
@@ -95,7 +117,7 @@ export class Holding {
     const cancel = system.clock.after(JOIN_MS, () =>
       reject(new Problem("unavailable", "the worker did not join its group in time")),
     );
-    const group = { instance, epoch, stages: [...workers], stage };
+    const group = { instance, epoch: this.#epoch, stages: [...workers], stage };
     system.send(this.#ready.worker, ShardWorker.Join({ group, replyTo: self }), self);
     await promise.finally(cancel);
   }
@@ -111,19 +133,25 @@ export class Holding {
     const { lost } = this.#ports;
     const shard = await this.#ports.shard();
     if (this.#isEnding) return;
-    const over = Promise.withResolvers<void>();
     this.#instance = new Instance(shard, {
       ...this.#ports,
       once: true,
       lost: (worker, problem, how) => {
-        this.#failed(problem);
+        this.#died(problem);
         lost(worker, problem, how);
       },
-      ended: over.resolve,
+      ended: () => {},
     });
     this.#instance.start();
     this.#ready = await this.#instance.ready();
     this.#ports.changed();
+  }
+
+  /** Also after its group was over already: there is no worker any more that could go on in another. */
+  #died(problem: ProblemBody): void {
+    if (this.#isParted) this.#problem = undefined;
+    this.#isParted = false;
+    this.#failed(problem);
   }
 
   #failed(problem: ProblemBody): void {

@@ -1,6 +1,7 @@
 /** The actor that answers who leads for this machine's disk and workers. */
 import type { Behaviour } from "#actors/runtime/system";
 import { viewCheckpoint } from "#actors/shard-worker/weights/checkpoint-view";
+import type { Address, NodeId } from "#protocol/ids";
 import { type CheckpointView, type StagesMessage, StagesReply } from "#protocol/placement";
 import { problemBody } from "#protocol/problem";
 import type { ShardWorkerReply } from "#protocol/shard-worker";
@@ -39,10 +40,8 @@ export function answerStages(
             .then((own) => calibration.measure(own, message.settings))
             .then((speeds) => StagesReply.Measured({ speeds })),
         );
-      case "Stages.Join": {
-        const { instance, epoch, workers } = message;
-        return answer(holder.join(instance, epoch, workers).then(() => StagesReply.Joined({})));
-      }
+      case "Stages.Join":
+        return answer(holder.join(nodeOf(from), message).then(() => StagesReply.Joined({})));
       case "Stages.End": {
         const { instance, epoch, now } = message;
         return answer(holder.end(instance, epoch, now).then(() => StagesReply.Ended({})));
@@ -52,3 +51,5 @@ export function answerStages(
     }
   };
 }
+
+const nodeOf = (address: Address): NodeId => address.slice(0, address.indexOf("/")) as NodeId;

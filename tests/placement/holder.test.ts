@@ -1,0 +1,170 @@
+/** One machine's parts of models: what it does as the home's log changes, and what it tells who leads. */
+import { expect, test } from "bun:test";
+import type { Address, NodeId } from "#protocol/ids";
+import { ShardWorkerReply } from "#protocol/shard-worker";
+import { me, other, placed, Room } from "./room.ts";
+
+/** A machine whose part of epoch 1 is loaded. */
+async function loaded(): Promise<Room> {
+  const room = new Room();
+  await room.agree(placed());
+  await room.loads();
+  return room;
+}
+
+const parting = (epoch: number) =>
+  ShardWorkerReply.Parted({ instance: "i", epoch, problem: { kind: "unavailable", message: "no word" } });
+
+test("a part is loaded as the log says, and who leads hears how far it is", async () => {
+  const room = new Room();
+  await room.agree(placed());
+  const shard = { model: "m", path: "/m" };
+  for (const loadedBytes of [10, 39, 41])
+    await room.says(ShardWorkerReply.Progress({ shard, loadedBytes, totalBytes: 1000 }));
+  await room.loads();
+  await room.agree();
+  expect([room.told, room.did]).toEqual([
+    ["1: 1:loading", "1: 1:loading:20", "1: 1:loading:40", "1: 1:loaded", "2: 1:loaded", "2: nothing"],
+    ["Load 1 0-2", "ends 1", `lost ${room.workers[0]?.name}: the model was stopped, stopped`],
+  ]);
+});
+
+test("who leads is told again in each term, and when it asks, and else only what is new", async () => {
+  const room = await loaded();
+  room.told.splice(0);
+  room.holder.follow();
+  await room.time.pass(10);
+  const same = room.told.splice(0);
+  room.term = 2;
+  room.holder.follow();
+  await room.time.pass(10);
+  const elected = room.told.splice(0);
+  room.holder.tell();
+  await room.time.pass(10);
+  expect([same, elected, room.told]).toEqual([[], ["1: 1:loaded"], ["1: 1:loaded"]]);
+});
+
+test("a machine that was started again loads nothing of what is ready or ending, and says that it holds none", async () => {
+  const room = new Room();
+  await room.agree(placed({ state: "ready" }));
+  await room.agree(placed({ state: "draining" }));
+  expect([room.told, room.did]).toEqual([["1: nothing"], []]);
+});
+
+test("a worker goes on in the next epoch where its layers are the same: parted, loaded, or still loading", async () => {
+  const parted = await loaded();
+  await parted.says(parting(1));
+  const late = new Room();
+  await late.agree(placed());
+  for (const room of [parted, late]) await room.agree(placed({ epoch: 5 }));
+  await late.loads();
+  const joined = parted.outcome(
+    parted.holder.join(me, {
+      instance: "i",
+      epoch: 5,
+      workers: [parted.workers[0]?.name, "other/worker-9"] as Address[],
+    }),
+  );
+  await parted.says(ShardWorkerReply.Joined({ instance: "i", epoch: 1 }));
+  await parted.says(ShardWorkerReply.Joined({ instance: "i", epoch: 5 }));
+  // News of the epoch before is old.
+  await parted.says(parting(1));
+  expect([parted.told.slice(-3), parted.did, await joined, late.told.at(-1), late.did]).toEqual([
+    ["1: 1:loaded", "1: 1:parted", "5: 5:loaded"],
+    ["Load 1 0-2", "Join 1 5"],
+    "done",
+    "5: 5:loaded",
+    ["Load 1 0-2"],
+  ]);
+});
+
+test("other layers, another model or a worker that died are loaded anew", async () => {
+  const rooms = await Promise.all([loaded(), loaded(), loaded(), loaded()]);
+  const [cut, copy, dead, partedThenDead] = rooms as [Room, Room, Room, Room];
+  await cut.agree(
+    placed({
+      epoch: 5,
+      stages: [
+        { node: me, layers: { start: 0, end: 3 } },
+        { node: other, layers: { start: 3, end: 4 } },
+      ],
+    }),
+  );
+  await copy.agree(placed({ epoch: 5, digest: "e" }));
+  await partedThenDead.says(parting(1));
+  for (const room of [dead, partedThenDead]) {
+    room.workers[0]?.kill("it died");
+    await room.agree(placed({ epoch: 5 }));
+  }
+  const loads = (room: Room) => room.did.filter((each) => !each.startsWith("lost"));
+  expect(rooms.map(loads)).toEqual([
+    ["Load 1 0-2", "ends 1", "Load 2 0-3"],
+    ["Load 1 0-2", "ends 1", "Load 2 0-2"],
+    ["Load 1 0-2", "Load 2 0-2"],
+    ["Load 1 0-2", "Load 2 0-2"],
+  ]);
+});
+
+test("a worker that dies while it loads or later is told of, with why", async () => {
+  const [early, late] = [new Room(), await loaded()];
+  await early.agree(placed());
+  for (const room of [early, late]) {
+    room.workers[0]?.kill("it died");
+    await room.time.pass(10);
+  }
+  expect([early, late].map(({ told, did }) => [told.at(-1), did.at(-1)])).toEqual([
+    ["1: 1:failed (m: it died)", "Load 1 0-2"],
+    ["1: 1:failed (m: it died)", `lost ${late.workers[0]?.name}: m: it died`],
+  ]);
+});
+
+test("a part is ended only where the home agreed to that, which may be heard a moment later", async () => {
+  const [early, soon, never] = [await loaded(), await loaded(), await loaded()];
+  const later = soon.holder.end("i", 1, true);
+  await soon.time.pass(200);
+  const before = soon.did.length;
+  await soon.agree(placed({ state: "draining" }));
+  await early.agree(placed({ state: "draining" }));
+  const answers = [
+    await early.outcome(early.holder.end("i", 1, true)),
+    await soon.outcome(later),
+    await never.outcome(never.holder.end("i", 1, true), 6000),
+  ];
+  expect([answers, before, [early, soon, never].map(({ did }) => did.includes("ends 1"))]).toEqual([
+    ["done", "done", "the home has not agreed that this model ends"],
+    1,
+    [true, true, false],
+  ]);
+});
+
+test("workers are told of each other by who leads alone, and only of machines of their placement", async () => {
+  const room = await loaded();
+  const own = room.workers[0]?.name;
+  const join = (from: NodeId, epoch: number, ...workers: readonly (string | undefined)[]) =>
+    room.outcome(room.holder.join(from, { instance: "i", epoch, workers: workers as Address[] }));
+  expect([
+    await join(other, 1, own, "other/worker-1"),
+    await join(me, 2, own, "other/worker-1"),
+    await join(me, 1, own, "third/worker-1"),
+    await join(me, 1, own),
+    await join(me, 1, own, "other/api-gateway"),
+    room.did,
+  ]).toEqual([
+    "only who leads tells workers of each other",
+    "epoch 2 of that instance is not held here",
+    "these are not the machines of that placement",
+    "these are not the machines of that placement",
+    "these are not the machines of that placement",
+    ["Load 1 0-2"],
+  ]);
+});
+
+test("a part that this machine gave up is not begun again in that epoch", async () => {
+  const room = await loaded();
+  await room.holder.abandon("i");
+  await room.agree(placed());
+  expect([room.told.at(-1), room.did.filter((each) => each.startsWith("Load"))]).toEqual([
+    expect.stringMatching(/nothing$/),
+    ["Load 1 0-2"],
+  ]);
+});
