@@ -1,13 +1,16 @@
 /**
- * Answers whose worker is killed at a random token: bun tests/cluster/kills.ts [--streams 100] [--together 2] [--tokens 64] [--seed 1].
- * One machine, the compiled binary, the newcomer's model, the official client. In each round some streams run side by side, half of
- * them greedy, and the worker dies once, whenever the first of them is so far. Prints one line of JSON and ends with 1 where a stream
- * did not complete, or a token was doubled, missing or another than without the kill.
+ * Answers whose worker is killed at a random token:
+ * bun tests/cluster/kills.ts [--streams 100] [--together 2] [--tokens 64] [--seed 1] [--machines 1].
+ * One machine, or several with a part of the model each; the compiled binary, the newcomer's model, the official client. In each round
+ * some streams run side by side, half of them greedy, and one worker dies, whenever the first of them is so far: each machine's in turn.
+ * Prints one line of JSON and ends with 1 where a stream did not complete, or a token was doubled, missing or another than without the
+ * kill.
  */
 import { parseArgs } from "node:util";
 import OpenAI from "openai";
 import { freshFolder } from "../cli/exo.ts";
-import { type Server, serving } from "../e2e/product.ts";
+import { binary, heldAt, type Server, serving } from "../e2e/product.ts";
+import { members, msUntil, type Running, started } from "./processes.ts";
 
 const { values } = parseArgs({
   options: {
@@ -15,11 +18,16 @@ const { values } = parseArgs({
     together: { type: "string", default: "2" },
     tokens: { type: "string", default: "64" },
     seed: { type: "string", default: "1" },
+    machines: { type: "string", default: "1" },
   },
 });
-const [streams, together, tokens, seed] = [values.streams, values.together, values.tokens, values.seed].map(
-  Number,
-) as [number, number, number, number];
+const [streams, together, tokens, seed, machines] = [
+  values.streams,
+  values.together,
+  values.tokens,
+  values.seed,
+  values.machines,
+].map(Number) as [number, number, number, number, number];
 
 /** Different answers; a kill is tried on each of them again and again. */
 const PROMPTS = [
@@ -79,11 +87,18 @@ async function told(client: OpenAI, asked: Asked, heard: (count: number) => void
   return { ids, text, counted, pauseMs };
 }
 
-/** The model's one worker, and what its last load took. */
-async function workerOf(server: Server): Promise<{ readonly pid: number; readonly loadMs: number }> {
-  const [held] = await server.held();
-  if (!held) throw new Error("the model is not held");
-  return { pid: held.pid, loadMs: held.facts?.loadMs ?? 0 };
+/** Every machine that holds some of the model; the first is asked. */
+type Home = readonly Pick<Server, "url" | "held">[];
+
+const WORKER_MS = 20_000;
+
+/** That machine's worker, and what its last load took; waited for where its answers are done before it is loaded again. */
+async function workerOf(machine: Home[number] | undefined): Promise<{ pid: number; loadMs: number }> {
+  for (const untilMs = performance.now() + WORKER_MS; performance.now() < untilMs; await Bun.sleep(50)) {
+    const [held] = (await machine?.held()) ?? [];
+    if (held?.pid && held.state === "ready") return { pid: held.pid, loadMs: held.facts?.loadMs ?? 0 };
+  }
+  throw new Error("the model is not held");
 }
 
 const random = randomOf(seed);
@@ -93,9 +108,10 @@ const menu: readonly Asked[] = PROMPTS.flatMap((prompt, i) => [
 ]);
 
 /** A round: these side by side, and the worker killed when the first of them has so many tokens. */
-async function round(server: Server, client: OpenAI, all: readonly Asked[]) {
+async function round(home: Home, number: number, client: OpenAI, all: readonly Asked[]) {
   const killAt = 1 + Math.floor(random() * (tokens - 1));
-  const { pid } = await workerOf(server);
+  const victim = home[number % home.length];
+  const { pid } = await workerOf(victim);
   let kills = 0;
   const kill = (count: number) => {
     if (kills > 0 || count < killAt) return;
@@ -105,7 +121,7 @@ async function round(server: Server, client: OpenAI, all: readonly Asked[]) {
   const outcomes = await Promise.allSettled(
     all.map((asked, i) => told(client, asked, i === 0 ? kill : undefined)),
   );
-  return { outcomes, kills, loadMs: (await workerOf(server)).loadMs };
+  return { outcomes, kills, loadMs: (await workerOf(victim)).loadMs };
 }
 
 const isSame = (got: Told, wanted: Told): boolean => wrongIn(got, wanted) === 0 && got.text === wanted.text;
@@ -138,7 +154,7 @@ class Tally {
 
   report() {
     return {
-      ...{ streams, together, tokens, seed },
+      ...{ streams, together, tokens, seed, machines },
       /** `wrongTokens`: of those that the same request has without a kill; `different`: streams that have any. */
       ...this.counts,
       pauseMs: { p50: share(this.#pauses, 0.5), p95: share(this.#pauses, 0.95) },
@@ -148,15 +164,15 @@ class Tally {
   }
 }
 
-async function programme(server: Server) {
-  const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
+async function programme(home: Home) {
+  const client = new OpenAI({ baseURL: `${home[0]?.url}/v1`, apiKey: "none", maxRetries: 0 });
   const whole = new Map<Asked, Told>();
   for (const asked of menu) whole.set(asked, await told(client, asked));
   const tally = new Tally();
   for (let begun = 0; begun < streams; begun += together) {
     const count = Math.min(together, streams - begun);
     const all = Array.from({ length: count }, (_, i) => menu[(begun + i) % menu.length] ?? []).flat();
-    const { outcomes, kills, loadMs } = await round(server, client, all);
+    const { outcomes, kills, loadMs } = await round(home, begun / together, client, all);
     tally.counts.kills += kills;
     for (const [asked, wanted] of whole)
       for (const [i, outcome] of outcomes.entries()) if (all[i] === asked) tally.add(outcome, wanted, loadMs);
@@ -164,8 +180,28 @@ async function programme(server: Server) {
   return tally.report();
 }
 
-using home = freshFolder();
-await using server = await serving(home.path, ["--model", "smollm2"]);
-const result = await programme(server);
+/** Machines of one home, with the model on all of them. */
+async function homeOf(folder: string, running: AsyncDisposableStack): Promise<Home> {
+  const names = Array.from({ length: machines }, (_, i) => `machine-${i}`);
+  const all: Running[] = [];
+  for (const machine of await members(folder, names, []))
+    all.push(running.use(await started(machine, { command: [binary()] })));
+  await msUntil(
+    all,
+    (view) => Object.values(view).filter((state) => /^(self|up)/.test(state)).length === machines,
+  );
+  const body = JSON.stringify({ model: "smollm2", nodes: names, minimumNodes: machines });
+  const loaded = await fetch(`${all[0]?.url}/exo/v1/load`, { method: "POST", body });
+  if (!loaded.ok) throw new Error(await loaded.text());
+  return all.map(({ url }) => ({ url, held: () => heldAt(url) }));
+}
+
+using folder = freshFolder();
+await using running = new AsyncDisposableStack();
+const home =
+  machines > 1
+    ? await homeOf(folder.path, running)
+    : [running.use(await serving(folder.path, ["--model", "smollm2"]))];
+const result = await programme(home);
 console.log(JSON.stringify(result));
 process.exitCode = result.completed < streams || result.different > 0 ? 1 : 0;

@@ -65,16 +65,19 @@ export async function serving(home: string, args: readonly string[] = []): Promi
     ready,
     exited: child.exited,
     kill: (signal) => child.kill(signal),
-    async held() {
-      const answer = await fetch(`${ready.url}/exo/v1/ps`);
-      const { models }: { readonly models: readonly Held[] } = JSON.parse(await answer.text());
-      return models;
-    },
+    held: () => heldAt(ready.url),
     async [Symbol.asyncDispose]() {
       child.kill("SIGKILL");
       await child.exited;
     },
   };
+}
+
+/** What `exo ps` shows at that server. */
+export async function heldAt(url: string): Promise<readonly Held[]> {
+  const answer = await fetch(`${url}/exo/v1/ps`);
+  const { models }: { readonly models: readonly Held[] } = JSON.parse(await answer.text());
+  return models;
 }
 
 async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string | undefined> {
