@@ -114,7 +114,7 @@ test("a worker that dies while it loads or later is told of, with why", async ()
   }
   expect([early, late].map(({ told, did }) => [told.at(-1), did.at(-1)])).toEqual([
     ["1: 1:failed (m: it died)", "Load 1 0-2"],
-    ["1: 1:failed (m: it died)", `lost ${late.workers[0]?.name}: m: it died`],
+    ["1: 1:failed (m: it died)", `lost ${late.workers[0]?.name}: m: it died, crashed`],
   ]);
 });
 

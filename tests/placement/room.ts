@@ -70,8 +70,7 @@ export class Room {
       prepare: async () => {},
       startWorker: (node, exited) => this.#started(node, exited),
       changed: () => {},
-      lost: (worker, { message }, stopped) =>
-        this.did.push(`lost ${worker}: ${message}${stopped ? ", stopped" : ""}`),
+      lost: (worker, { message }, how) => void this.did.push(`lost ${worker}: ${message}, ${how}`),
     });
     system.spawn<AnyMessage>("placement", ({ message }) => {
       const { heard, stages } = message as ReturnType<typeof Placement.Held>;

@@ -121,6 +121,23 @@ test("a worker that gave a request back is named to it again once it is placed a
   expect([early, name]).toEqual([undefined, WORKER]);
 });
 
+test("a worker that goes on in the next placement is named at once to those who lost it in the one before", async () => {
+  const answers: (string | undefined)[] = [];
+  for (const isOut of [false, true]) {
+    const house = new House({ instances: [ready] });
+    await house.acquire();
+    let name: string | undefined;
+    void house.acquire({ lost: { worker: WORKER, isOut } }).then((worker) => (name = worker));
+    await house.pass(100);
+    answers.push(name);
+    house.instances = [{ ...ready, epoch: ready.epoch + 1 }];
+    house.serving.follow();
+    await house.pass(200);
+    answers.push(name);
+  }
+  expect(answers).toEqual([undefined, WORKER, undefined, WORKER]);
+});
+
 test("who leads no more is not the last to be asked, a refusal of who leads is", async () => {
   const [changing, refusing] = [new House({ fits: false }), new House({ fits: false })];
   changing.refusals = [notLeading(), notLeading()];

@@ -41,8 +41,8 @@ export class GivenWorkers {
   readonly #given = new Map<Address, Given>();
   /** Lost this moment: who has requests on them is told once it is known whether somebody wanted that. */
   readonly #leaving = new Set<Address>();
-  /** Those that were given, by the instance they were of; the newest last. */
-  readonly #past = new Map<Address, string>();
+  /** Those that were given, and of what they were the last time; the newest last. */
+  readonly #past = new Map<Address, Pick<PlacedInstance, "id" | "epoch">>();
   /** Workers that ended because somebody wanted that: answers they held do not bring their models back. */
   readonly #stopped = new Set<Address>();
 
@@ -57,7 +57,7 @@ export class GivenWorkers {
     const { clock, watch } = this.#ports;
     const unwatch = watch(worker, (end) => this.#told(worker, end));
     this.#given.set(worker, { id, epoch, sinceMs: clock.nowMs(), unwatch });
-    remember(this.#past, worker, id);
+    remember(this.#past, worker, { id, epoch });
     return true;
   }
 
@@ -70,9 +70,14 @@ export class GivenWorkers {
     return given === undefined || nowMs - given.sinceMs < PROBE_MS;
   }
 
+  /** In which it was given last. */
+  epochOf(worker: Address): number | undefined {
+    return this.#past.get(worker)?.epoch;
+  }
+
   /** Whether somebody wanted the end of the model that it held. */
   wasStopped(worker: Address): boolean {
-    const id = this.#past.get(worker);
+    const { id } = this.#past.get(worker) ?? {};
     return this.#stopped.has(worker) || (id !== undefined && isStopped(this.#ports.agreed(), id));
   }
 
@@ -116,8 +121,8 @@ export class GivenWorkers {
   }
 }
 
-function remember(past: Map<Address, string>, worker: Address, id: string): void {
+function remember<Of>(past: Map<Address, Of>, worker: Address, of: Of): void {
   past.delete(worker);
   for (const old of past.keys()) if (past.size >= PAST_MAX) past.delete(old);
-  past.set(worker, id);
+  past.set(worker, of);
 }

@@ -197,10 +197,14 @@ export class Serving {
   async #ready(name: string, own: Own | undefined, { lost, left }: Asker): Promise<Acquired | undefined> {
     const { clock } = this.#ports;
     const sinceMs = clock.nowMs();
+    const lostIn = lost && this.#given.epochOf(lost.worker);
     let leaderMs = sinceMs;
     const look = (): Acquired | "orphaned" | undefined => {
-      const answer = this.#answer(this.#standing(name));
-      if (answer && !this.#given.isSpurned(answer.worker, lost, sinceMs)) return answer;
+      const record = this.#standing(name);
+      const answer = this.#answer(record);
+      // A worker that is in the next placement too is not the one that was lost.
+      const isNext = lostIn !== undefined && record.epoch > lostIn;
+      if (answer && (isNext || !this.#given.isSpurned(answer.worker, lost, sinceMs))) return answer;
       if (this.#leaderNow) leaderMs = clock.nowMs();
       return clock.nowMs() - leaderMs > ORPHANED_MS ? "orphaned" : undefined;
     };
