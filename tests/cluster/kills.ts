@@ -91,6 +91,8 @@ async function told(client: OpenAI, asked: Asked, heard: (count: number) => void
 type Home = readonly Pick<Server, "url" | "held">[];
 
 const WORKER_MS = 20_000;
+/** A model on several machines whose workers die more often than three times a minute fails, as it should. */
+const KILL_EVERY_MS = 21_000;
 
 /** That machine's worker, and what its last load took; waited for where its answers are done before it is loaded again. */
 async function workerOf(machine: Home[number] | undefined): Promise<{ pid: number; loadMs: number }> {
@@ -170,10 +172,12 @@ async function programme(home: Home) {
   for (const asked of menu) whole.set(asked, await told(client, asked));
   const tally = new Tally();
   for (let begun = 0; begun < streams; begun += together) {
+    const untilMs = performance.now() + KILL_EVERY_MS;
     const count = Math.min(together, streams - begun);
     const all = Array.from({ length: count }, (_, i) => menu[(begun + i) % menu.length] ?? []).flat();
     const { outcomes, kills, loadMs } = await round(home, begun / together, client, all);
     tally.counts.kills += kills;
+    if (machines > 1) await Bun.sleep(Math.max(0, untilMs - performance.now()));
     for (const [asked, wanted] of whole)
       for (const [i, outcome] of outcomes.entries()) if (all[i] === asked) tally.add(outcome, wanted, loadMs);
   }
