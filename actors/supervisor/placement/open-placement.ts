@@ -2,7 +2,6 @@
 import { freeMemory } from "#actors/runtime/machine/memory";
 import type { ActorSystem, Behaviour } from "#actors/runtime/system";
 import { readCheckpoint } from "#actors/shard-worker/weights/checkpoint";
-import type { NodeState, NodeView } from "#protocol/cluster";
 import type { Address, NodeId } from "#protocol/ids";
 import type { LinkView } from "#protocol/node";
 import {
@@ -19,6 +18,7 @@ import { Calibration } from "./calibration.ts";
 import { Coordinator } from "./coordinator.ts";
 import { Holder } from "./holder.ts";
 import { type Own, Serving, type ServingPorts } from "./serving.ts";
+import { type Sight, sightOf } from "./sight.ts";
 import type { SpeedBook } from "./speed-book.ts";
 import { answerStages, checkpointView } from "./stages.ts";
 
@@ -59,7 +59,7 @@ export function openPlacement(
 ): OpenPlacement {
   const { changed, find } = options;
   const [boss, stages] = [system.address("placement"), system.address("stages")];
-  const sight = sightOf(cluster);
+  const sight = sightOf(cluster, system.clock);
   const coordinator = coordinatorOf(system, boss, cluster, options);
   const holder = holderOf(system, stages, cluster, options);
   const serving = new Serving(servingPorts({ system, boss, cluster, sight, holder }, options));
@@ -79,6 +79,7 @@ export function openPlacement(
     serving,
     async stop() {
       end();
+      sight.stop();
       coordinator.stop();
       system.stop(boss);
       system.stop(stages);
@@ -176,38 +177,3 @@ const otherCheckpoint = ({ name, path }: Own): Problem =>
   new Problem("invalid", `${path} is not the ${name} that the other machines have: it changed just now`, {
     remedy: `fetch it again on each: exo pull ${name}`,
   });
-
-interface Sight {
-  look(): void;
-  onChange(run: () => void): void;
-  isUp(node: NodeId): boolean;
-  nameOf(node: NodeId): string;
-}
-
-/**
- * With a link, or without one for a moment. Whoever is silent may go on where it was; a machine that was never heard since this one
- * started ("connecting") holds nothing that this one could reach.
- */
-const THERE: ReadonlySet<NodeState> = new Set(["self", "up", "suspect", "stuck"]);
-
-/** How this node sees the others, as of the last look: the views themselves come a moment later. */
-function sightOf(cluster: Cluster): Sight {
-  let views: readonly NodeView[] = [];
-  let tell = () => {};
-  const look = () =>
-    void cluster.nodes().then((found) => {
-      views = found;
-      tell();
-    });
-  return {
-    look,
-    onChange(run: () => void) {
-      tell = run;
-    },
-    isUp: (node: NodeId) => {
-      const state = views.find((each) => each.node === node)?.state;
-      return state !== undefined && THERE.has(state);
-    },
-    nameOf: (node: NodeId) => views.find((each) => each.node === node)?.name ?? node.slice(0, 8),
-  };
-}
