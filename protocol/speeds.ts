@@ -1,5 +1,7 @@
 /** How fast machines compute, as they measure it themselves. */
 import { type Static, Type as t } from "@sinclair/typebox";
+import { NodeId } from "./ids.ts";
+import { ProblemBody } from "./problem.ts";
 import { LayerRange } from "./shard.ts";
 
 /** More rows than this are no decoding any more. */
@@ -45,3 +47,12 @@ export const MeasuredSpeeds = t.Object({
   together: t.Array(t.Number({ minimum: 0, maximum: 64 }), { maxItems: 3 }),
 });
 export type MeasuredSpeeds = Static<typeof MeasuredSpeeds>;
+
+/** What one machine answered when it was asked how fast it is with a model: the one or the other. */
+export const SpeedAnswer = t.Object({
+  node: NodeId,
+  name: t.String(),
+  speeds: t.Optional(MeasuredSpeeds),
+  problem: t.Optional(ProblemBody),
+});
+export type SpeedAnswer = Static<typeof SpeedAnswer>;

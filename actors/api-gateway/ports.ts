@@ -6,6 +6,7 @@ import type { Delta, Generation } from "#protocol/generation";
 import type { LinkView } from "#protocol/node";
 import type { InviteRole, PairingMessage, PairingReply } from "#protocol/pairing";
 import type { PlacementWish } from "#protocol/placement";
+import type { SpeedAnswer } from "#protocol/speeds";
 import type { ModelState } from "#protocol/supervisor";
 
 /** Answers one generation. Throws a Problem before the first delta or between two; ends early only by throwing. */
@@ -64,6 +65,8 @@ export interface GatewayPorts {
   trace?(): readonly TraceEntry[];
   /** Resolves when every link was measured anew, as far as no machine works. */
   measureLinks(): Promise<void>;
+  /** What each machine of the home that is up measured of itself with that model, at once where it does not remember. */
+  measureModel(model: string): Promise<readonly SpeedAnswer[]>;
   /** The machine of that name or id after it; undefined when it is gone. Throws a Problem. */
   orderNode(name: string, order: NodeOrder): Promise<NodeView | undefined>;
   /** Calls back, soon and once for many, when what `nodes` or `loaded` tell is another; the returned function ends that. */

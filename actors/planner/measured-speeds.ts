@@ -1,4 +1,5 @@
 /** From how long a worker's steps took to how fast its machine is, and which of what a machine measured says most about a model. */
+import type { NodeId } from "#protocol/ids";
 import type { ModelShape } from "#protocol/model-shape";
 import type { NodeFacts } from "#protocol/node";
 import type { MeasuredSpeeds, Pace, StepTime } from "#protocol/speeds";
@@ -143,6 +144,14 @@ export function speedsFor(facts: NodeFacts, model: Omit<Model, "kvBytes">): Spee
     nearest(facts.speeds, () => true, layerBytes);
   return like ? speedsBy(like, true) : assumedSpeeds(facts);
 }
+
+/** The same for `homeOf`, with what some machines measured just now. */
+export const speedsWith =
+  (measured: ReadonlyMap<NodeId, MeasuredSpeeds>, model: Omit<Model, "kvBytes">) =>
+  (node: NodeId, facts: NodeFacts): Speeds => {
+    const now = measured.get(node);
+    return speedsFor({ ...facts, speeds: [...(now ? [now] : []), ...(facts.speeds ?? [])] }, model);
+  };
 
 const speedsBy = (
   { bytesPerSecond, flopsPerSecond, layerMs, stepMs, together }: MeasuredSpeeds,

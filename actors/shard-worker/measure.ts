@@ -1,16 +1,18 @@
-/** Times a few steps of the layers held, for planning: a chunk of a prompt, then the next token of one, two, four and eight answers. */
+/** Times a few steps of the layers held, for planning: a chunk of a prompt, and the next token of one, two, four and eight answers. */
 import type { SequenceFeed } from "#protocol/pass";
 import type { Pace } from "#protocol/speeds";
 import { Paces } from "./engine/paces.ts";
 import { Stage, type StagePorts } from "./engine/stage.ts";
 
-/** Tokens of the prompt: first a few, which ready what is made once, then a chunk that is timed. */
+/** Tokens before the first timed step, which ready what is made once, and of the chunk that is timed. */
 const [READYING, PROMPT] = [32, 256];
 const TOGETHER = [1, 2, 4, 8];
 /** Steps of each number of answers, of which the median counts. */
 const STEPS = 7;
-/** No step is begun after so long: whoever waits for a plan waits for this. */
+/** No more is begun after so long: whoever waits for a plan waits for this. */
 const TIME_MS = 1_500;
+/** Steps of one answer that are made whatever they take, before anything else: they count where there was no time for others. */
+const STEPS_MIN = 3;
 
 export interface MeasurePorts {
   readonly nowMs: () => number;
@@ -22,28 +24,31 @@ export interface MeasurePorts {
 export async function measured(ports: StagePorts, { nowMs, rest }: MeasurePorts): Promise<Pace> {
   const { model } = ports;
   const paces = new Paces(nowMs);
-  const { paces: _, ...quiet } = ports;
-  const stages = { readying: new Stage(quiet), timed: new Stage({ ...quiet, paces }) };
-  const untilMs = nowMs() + TIME_MS;
+  const stage = new Stage({ ...ports, paces });
+  const told = () => paces.told(model.range);
   const passes = new Passes(ports);
+  const untilMs = nowMs() + TIME_MS;
+  const isLate = async () => {
+    await rest();
+    return nowMs() > untilMs;
+  };
   try {
     await rest();
-    passes.run(stages.readying, [0], READYING);
-    stages.readying.clear();
-    passes.begin();
-    passes.run(stages.timed, [0], PROMPT);
+    passes.run(stage, [0], READYING);
+    for (let step = 0; step < STEPS_MIN; step++) passes.run(stage, [0], 1);
+    const early = told();
+    if (await isLate()) return early;
+    paces.clear();
+    passes.run(stage, [0], PROMPT);
     for (const answers of TOGETHER) {
-      const sequences = Array.from({ length: answers }, (_each, at) => at);
-      for (let step = 0; step < STEPS; step++) {
-        await rest();
-        if (nowMs() > untilMs) return paces.told(model.range);
-        passes.run(stages.timed, sequences, 1);
-      }
+      const sequences = Array.from({ length: answers }, (_, at) => at);
+      for (let step = 0; step < STEPS && !(await isLate()); step++) passes.run(stage, sequences, 1);
     }
-    return paces.told(model.range);
+    const { layers, steps } = told();
+    const isAlone = steps.some(({ kind, rows }) => kind === "decode" && rows === 1);
+    return { layers, steps: isAlone ? steps : [...early.steps, ...steps] };
   } finally {
-    stages.readying.clear();
-    stages.timed.clear();
+    stage.clear();
   }
 }
 
@@ -56,11 +61,6 @@ class Passes {
 
   constructor(ports: StagePorts) {
     this.#ports = ports;
-  }
-
-  /** Forgets what was fed. */
-  begin(): void {
-    this.#counts.clear();
   }
 
   /** The next `count` tokens of each; one that is new begins as the first is. */

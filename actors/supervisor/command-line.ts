@@ -144,6 +144,10 @@ function planCommand(make: Make): void {
     .option("--nodes <list>", "these machines only, separated by commas", split)
     .option("--min-nodes <n>", "at least so many machines", whole(1))
     .option("--strategy <strategy>", STRATEGIES.join(", "), oneOf(STRATEGIES))
+    .option(
+      "--measure",
+      "machines that do not know how fast they are with it measure that first, for seconds",
+    )
     .option("--explain", "also why other placements were rejected");
   plan.does(async (session, [model], flags) =>
     (await import("./commands/plan.ts")).showPlan(session, String(model), flags),

@@ -64,6 +64,7 @@ test("a model is placed among three machines: on those that are named, and not w
   await using second = await started(bob);
   await using third = await started(cyd);
   await linked([first, second, third]);
+  const plan = await exo(["plan", "smollm2", "--measure", "--json"], { home: bob.folder });
   const nobody = await exo(["run", "smollm2", "--nodes", "ada,dan", ...QUESTION], { home: cyd.folder });
   const many = await exo(["run", "smollm2", "--min-nodes", "4", ...QUESTION], { home: cyd.folder });
   const three = await exo(["run", "smollm2", "--min-nodes", "3", ...QUESTION], { home: cyd.folder });
@@ -71,11 +72,13 @@ test("a model is placed among three machines: on those that are named, and not w
   await exo(["stop", "smollm2"], { home: bob.folder });
   const alone = await exo(["run", "smollm2", ...QUESTION], { home: ada.folder });
   expect({
+    plan: [plan.code, plan.err, JSON.parse(plan.out).calibrated],
     nobody: [nobody.code, nobody.err],
     many: [many.code, many.err],
     three: [three.code, three.out === alone.out, three.err],
     machines: layersIn(shown.out).split(" | ").length,
   }).toEqual({
+    plan: [0, "", true],
     nobody: [4, expect.stringContaining("no machine of this home is called dan")],
     many: [5, expect.stringContaining("4 machines are asked for, 3 can take part")],
     three: [0, true, ""],

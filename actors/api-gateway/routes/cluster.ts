@@ -1,7 +1,11 @@
 /** The machines of this home and the links between them, for `exo nodes`, `exo links` and programs. */
+import { Type as t } from "@sinclair/typebox";
+import { bodyOf } from "../dialects/body.ts";
 import type { GatewayPorts } from "../ports.ts";
 import { exoState } from "./exo-state.ts";
 import type { Route } from "./route.ts";
+
+const speedsIn = bodyOf(t.Object({ model: t.String({ minLength: 1, maxLength: 4096 }) }));
 
 export const clusterRoutes = (ports: GatewayPorts): readonly Route[] => [
   {
@@ -25,6 +29,13 @@ export const clusterRoutes = (ports: GatewayPorts): readonly Route[] => [
       await ports.measureLinks();
       return { links: await ports.links() };
     },
+  },
+  {
+    method: "POST",
+    path: "/exo/v1/speeds/measure",
+    access: "cluster.admin",
+    /** Answers when every machine did, within some seconds. */
+    handle: async ({ json }) => ({ machines: await ports.measureModel(speedsIn(await json()).model) }),
   },
   {
     method: "GET",

@@ -68,6 +68,7 @@ export function fakePorts(
     nodes: async () => [],
     links: async () => [],
     measureLinks: async () => {},
+    measureModel: async () => [],
     orderNode: async () => undefined,
     loaded: async () => [{ model: "smollm2", path: "/models/smollm2", state: "ready", requests: 0 }],
     changed: () => () => {},

@@ -51,6 +51,11 @@ export class Paces {
     this.fresh += 1;
   }
 
+  /** Forgets all that is kept. */
+  clear(): void {
+    this.#kinds.clear();
+  }
+
   /** All that is kept, of `layers`. */
   told(layers: Pace["layers"]): Pace {
     this.fresh = 0;

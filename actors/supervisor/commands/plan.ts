@@ -1,11 +1,12 @@
 /** `exo plan`: where a model could run in this home, how fast, and why not elsewhere. Loads nothing. */
 import { DEFAULT_WISH, type Home, KV_BYTES, type StrategyWish } from "#actors/planner/home";
 import { homeOf } from "#actors/planner/home-of";
-import { speedsFor } from "#actors/planner/measured-speeds";
+import { speedsWith } from "#actors/planner/measured-speeds";
 import type { Prediction } from "#actors/planner/placement/predict";
 import { plan } from "#actors/planner/plan";
 import type { NodeId } from "#protocol/ids";
-import type { NodeFacts } from "#protocol/node";
+import type { MeasuredSpeeds, SpeedAnswer } from "#protocol/speeds";
+import type { Client } from "../daemon/client.ts";
 import { needDaemon } from "../daemon/daemon.ts";
 import { modelAt } from "../node/models.ts";
 import { leftOutWords, nothingFits, reasonOf } from "../placement/rejections.ts";
@@ -21,6 +22,8 @@ export interface PlanFlags {
   readonly minNodes?: number;
   readonly strategy?: StrategyWish;
   readonly explain?: boolean;
+  /** Every machine that does not know how fast it is with the model measures that now. */
+  readonly measure?: boolean;
 }
 
 export async function showPlan(session: Session, model: string, flags: PlanFlags): Promise<void> {
@@ -30,7 +33,8 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
   const { quantisation } = readCheckpoint(path).facts;
   const daemon = await needDaemon(session);
   const known = await daemon.get<Cluster>("/exo/v1/cluster", session.signal);
-  const speedsOf = (_: NodeId, facts: NodeFacts) => speedsFor(facts, { shape, quantisation });
+  const measured = flags.measure ? await measuredBy(session, daemon, name) : new Map();
+  const speedsOf = speedsWith(measured, { shape, quantisation });
   const { home, leftOut } = homeOf(known, { speedsOf, ...(flags.nodes && { only: flags.nodes }) });
   const context = flags.ctx ?? Math.min(DEFAULT_WISH.context, shape.contextLength ?? DEFAULT_WISH.context);
   const wish = {
@@ -58,6 +62,24 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
     ? ""
     : `; the best possible may be up to ${(plans.gap + 1).toFixed(1)} times as fast`;
   if (!calibrated) session.terminal.out(`${assumedWords(home)}${gap}\n`);
+}
+
+/** Those that could are told of by their speeds, the others with their reason. */
+async function measuredBy(
+  { progress, terminal, signal }: Session,
+  daemon: Client,
+  model: string,
+): Promise<ReadonlyMap<NodeId, MeasuredSpeeds>> {
+  progress.status("measuring machines");
+  const answer = daemon.post<{ readonly machines: readonly SpeedAnswer[] }>(
+    "/exo/v1/speeds/measure",
+    { model },
+    signal,
+  );
+  const { machines } = await answer.finally(() => progress.end());
+  for (const { name, problem } of machines)
+    if (problem) terminal.err(`${name} was not measured: ${problem.message}\n`);
+  return new Map(machines.flatMap(({ node, speeds }) => (speeds ? [[node, speeds] as const] : [])));
 }
 
 /** Whose speeds nobody measured yet; a model's first placement on several machines measures them. */

@@ -9,6 +9,7 @@ import { type Child, type Plan, SupervisionTree } from "#actors/runtime/supervis
 import type { ActorSystem } from "#actors/runtime/system";
 import type { Address } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
+import type { SpeedAnswer } from "#protocol/speeds";
 import type { ModelState } from "#protocol/supervisor";
 import { type ClusterOptions, type OpenCluster, openCluster } from "../cluster/cluster.ts";
 import { type Machines, openMachines } from "../cluster/machines.ts";
@@ -30,6 +31,8 @@ export interface Home {
   readonly serving: Serving | "alone" | "notNow";
   /** How fast this machine was with models that it computed. */
   readonly book: SpeedBook;
+  /** What each machine that is up measured of itself with that model. */
+  measureModel(model: string): Promise<readonly SpeedAnswer[]>;
   /** Calls back when the cluster is another, whichever of its lives it is in. */
   changed(run: () => void): void;
   stop(): Promise<void>;
@@ -119,6 +122,10 @@ class KeptHome implements Home {
     // What crashed is there until the pause before the next one is over.
     if (face && this.#system.counts(this.#system.address("placement"))) return face.serving;
     return this.#failure ? "alone" : "notNow";
+  }
+
+  async measureModel(model: string): Promise<readonly SpeedAnswer[]> {
+    return (await this.#placement.face?.measure(model)) ?? [];
   }
 
   changed(run: () => void): void {

@@ -103,6 +103,7 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
       links: async () => home?.machines?.links ?? [],
       trace: () => system.trace?.entries ?? [],
       measureLinks: async () => await home?.machines?.measure(),
+      measureModel: async (model) => (await home?.measureModel(model)) ?? [],
       loaded,
       changed: watchers.add,
       stop,

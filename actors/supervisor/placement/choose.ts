@@ -1,14 +1,7 @@
 /** Which machines hold which layers: the planner's choice among those that have the very same checkpoint. Pure. */
-import {
-  DEFAULT_WISH,
-  type Home,
-  KV_BYTES,
-  type Machine,
-  type Speeds,
-  type Wish,
-} from "#actors/planner/home";
+import { DEFAULT_WISH, type Home, KV_BYTES, type Machine, type Wish } from "#actors/planner/home";
 import { homeOf, type Known } from "#actors/planner/home-of";
-import { speedsFor } from "#actors/planner/measured-speeds";
+import { speedsWith } from "#actors/planner/measured-speeds";
 import { shardBytes } from "#actors/planner/memory-estimate";
 import { balanced } from "#actors/planner/placement/balance";
 import type { Placement } from "#actors/planner/placement/placement";
@@ -16,7 +9,6 @@ import type { Prediction } from "#actors/planner/placement/predict";
 import { type Plans, plan, type Rejection } from "#actors/planner/plan";
 import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
-import type { NodeFacts } from "#protocol/node";
 import type { CheckpointView, PlacementSettings, PlacementWish, Stage } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 import type { MeasuredSpeeds } from "#protocol/speeds";
@@ -89,15 +81,6 @@ export function choose(question: Question): Choice {
 /** Whether that is another checkpoint. */
 const isOther = (looked: Looked | undefined, digest: string): boolean =>
   looked !== undefined && isView(looked) && looked.digest !== digest;
-
-/** How fast machines are with that checkpoint. */
-const speedsWith =
-  (measured: Question["measured"], { shape, quantisation }: CheckpointView) =>
-  (node: NodeId, facts: NodeFacts): Speeds => {
-    const now = measured.get(node);
-    const speeds = [...(now ? [now] : []), ...(facts.speeds ?? [])];
-    return speedsFor({ ...facts, speeds }, { shape, quantisation });
-  };
 
 const STRATEGIES = ["single", "pipeline"] as const;
 

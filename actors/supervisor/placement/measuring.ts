@@ -3,8 +3,8 @@ import { measuredOf } from "#actors/planner/measured-speeds";
 import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import type { PlacementSettings } from "#protocol/placement";
-import { Problem } from "#protocol/problem";
-import type { MeasuredSpeeds } from "#protocol/speeds";
+import { Problem, problemBody } from "#protocol/problem";
+import type { MeasuredSpeeds, SpeedAnswer } from "#protocol/speeds";
 import type { Looked } from "./choose.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 
@@ -40,4 +40,20 @@ export async function measuredBy(
 
 function ifProblem(error: unknown): undefined {
   if (!(error instanceof Problem)) throw error;
+}
+
+/** What every machine that is up says to that question, in the home's order. */
+export async function answersOf(
+  { measure }: Pick<CoordinatorPorts, "measure">,
+  { model, settings, nodes }: Omit<ToMeasure, "looked">,
+): Promise<readonly SpeedAnswer[]> {
+  const up = nodes.filter(({ state }) => state === "self" || state === "up");
+  return await Promise.all(
+    up.map(({ node, name }) =>
+      measure(node, model, settings).then(
+        (speeds): SpeedAnswer => ({ node, name, speeds }),
+        (error: unknown): SpeedAnswer => ({ node, name, problem: problemBody(error) }),
+      ),
+    ),
+  );
 }

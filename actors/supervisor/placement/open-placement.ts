@@ -11,12 +11,14 @@ import {
   type PlacementSettings,
 } from "#protocol/placement";
 import { Problem, problemBody } from "#protocol/problem";
+import type { SpeedAnswer } from "#protocol/speeds";
 import type { Cluster } from "../cluster/ports.ts";
 import type { InstancePorts } from "../instance/instance.ts";
 import { machinePorts } from "./asking.ts";
 import { Calibration } from "./calibration.ts";
 import { Coordinator } from "./coordinator.ts";
 import { Holder } from "./holder.ts";
+import { answersOf } from "./measuring.ts";
 import { type Own, Serving, type ServingPorts } from "./serving.ts";
 import { type Sight, sightOf } from "./sight.ts";
 import type { SpeedBook } from "./speed-book.ts";
@@ -41,6 +43,8 @@ export interface PlacementOptions extends Pick<InstancePorts, "startWorker" | "m
 
 export interface OpenPlacement {
   readonly serving: Serving;
+  /** Asks every machine that is up how fast it is with that model. */
+  measure(model: string): Promise<readonly SpeedAnswer[]>;
   /** Resolves when no worker holds a part any more. */
   stop(): Promise<void>;
 }
@@ -75,8 +79,11 @@ export function openPlacement(
   sight.onChange(() => serving.follow());
   const end = cluster.changed(follow);
   follow();
+  const ports = machinePorts(system, boss);
   return {
     serving,
+    measure: async (model) =>
+      await answersOf(ports, { model, settings: options.settings, nodes: await cluster.nodes() }),
     async stop() {
       end();
       sight.stop();
