@@ -44,3 +44,17 @@ test("two models that are asked for at once are not given the same memory", asyn
     [],
   ]);
 });
+
+test("a model that does not fit beside another is refused with the one that could be stopped for it", async () => {
+  const world = homeOf(850e6);
+  await world.place(WISHES);
+  for (const machine of world.machines.values()) machine.freeBytes = 520e6;
+  await world.settle(6000);
+  const refused = await world.refusal(WISHES, "other");
+  for (const machine of world.machines.values()) machine.freeBytes = 100e6;
+  const hopeless = await world.refusal(WISHES, "other");
+  expect([refused, hopeless]).toEqual([
+    "it fits once m is stopped: exo stop m",
+    expect.stringContaining("free memory (exo ps, exo stop), add a machine"),
+  ]);
+});

@@ -62,6 +62,7 @@ export class World {
         told: "",
       });
     this.#coordinator = this.#made();
+    this.#coordinator.follow();
   }
 
   machine(name: string): FakeMachine {
@@ -105,17 +106,24 @@ export class World {
     await this.settle();
   }
 
-  async place(
+  /** Notes of what is placed, or why it is not. */
+  place(
     wish: PlacedInstance["wish"] = {},
     settings: PlacedInstance["settings"] = { kvQuant: "f16" },
     model = MODEL,
   ): Promise<unknown> {
-    const answer = this.#coordinator.place("a" as NodeId, { model, wish, settings }).then(
-      ({ notes }) => notes,
-      (error: unknown) => (error as Error).message,
-    );
-    await this.settle();
-    return await answer;
+    return this.#asked({ wish, settings, model }).catch(({ message }: Error) => message);
+  }
+
+  /** What is said to be done where a model is not placed. */
+  refusal(wish: PlacedInstance["wish"], model: string): Promise<unknown> {
+    return this.#asked({ wish, settings: { kvQuant: "f16" }, model }).catch(({ remedy }: Problem) => remedy);
+  }
+
+  async #asked(asked: Pick<PlacedInstance, "wish" | "settings" | "model">): Promise<unknown> {
+    const answer = this.#coordinator.place("a" as NodeId, asked);
+    await Promise.all([answer.catch(() => {}), this.settle()]);
+    return (await answer).notes;
   }
 
   async release(): Promise<string> {

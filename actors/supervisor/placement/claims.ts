@@ -1,10 +1,11 @@
-/** Memory that models are about to take: machines tell what is free only once it is taken. Placements are decided one after the other. */
+/** Memory that models are about to take: machines tell what is free only once it is taken. */
 import type { NodeId } from "#protocol/ids";
 import type { PlacedInstance } from "#protocol/placement";
 import { heldOf, type Sights } from "./trouble.ts";
 
 interface Claim {
-  readonly epoch: number;
+  /** Undefined while the home has not agreed yet. */
+  readonly epoch: number | undefined;
   readonly bytes: ReadonlyMap<NodeId, number>;
 }
 
@@ -14,17 +15,25 @@ const TOLD_MS = 5_000;
 export class Claims {
   /** By instance. */
   readonly #claims = new Map<string, Claim>();
-  #last: Promise<unknown> = Promise.resolve();
-
-  /** What runs here sees what those before it claimed. */
-  inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
-    const done = this.#last.then(work);
-    this.#last = done.catch(() => {}); // Told to who wanted it.
-    return done;
+  /** From the moment of the choice: what is chosen next has to do with the rest. */
+  make(instance: string, bytes: ReadonlyMap<NodeId, number>): void {
+    this.#claims.set(instance, { epoch: undefined, bytes });
   }
 
-  note(instance: string, epoch: number, bytes: ReadonlyMap<NodeId, number>): void {
-    this.#claims.set(instance, { epoch, bytes });
+  /** The home agreed to it. */
+  agreed(instance: string, epoch: number): void {
+    const bytes = this.#claims.get(instance)?.bytes;
+    if (bytes) this.#claims.set(instance, { epoch, bytes });
+  }
+
+  /** It came to nothing. */
+  drop(instance: string): void {
+    this.#claims.delete(instance);
+  }
+
+  /** What an instance has or takes, where this leader placed it. */
+  of(instance: string): ReadonlyMap<NodeId, number> {
+    return this.#claims.get(instance)?.bytes ?? new Map();
   }
 
   /** What others than that instance are still to take of each machine. */
@@ -34,22 +43,33 @@ export class Claims {
     sights: Pick<Sights, "reportOf" | "nowMs">,
   ): ReadonlyMap<NodeId, number> {
     const sum = new Map<NodeId, number>();
-    for (const [id, { epoch, bytes }] of this.#claims) {
-      const record = instances.find((each) => each.id === id && each.epoch === epoch);
-      if (record?.state !== "loading" && record?.state !== "ready") this.#claims.delete(id);
-      else if (id !== instance)
-        for (const { node, layers } of record.stages) {
-          const left = leftOf(bytes.get(node) ?? 0, heldOf(record, { node, layers }, sights), sights.nowMs);
-          sum.set(node, (sum.get(node) ?? 0) + left);
-        }
+    for (const [id, claim] of this.#claims) {
+      const left = id === instance ? [] : this.#left(id, claim, instances, sights);
+      for (const [node, bytes] of left) sum.set(node, (sum.get(node) ?? 0) + bytes);
     }
     return sum;
   }
 
-  /** Nobody but who leads decides, and what waits for its turn then waits for nothing. */
+  /** Nobody but who leads decides. */
   rest(): void {
     this.#claims.clear();
-    this.#last = Promise.resolve();
+  }
+
+  #left(
+    id: string,
+    { epoch, bytes }: Claim,
+    instances: readonly PlacedInstance[],
+    sights: Pick<Sights, "reportOf" | "nowMs">,
+  ): readonly (readonly [NodeId, number])[] {
+    if (epoch === undefined) return [...bytes];
+    const record = instances.find((each) => each.id === id && each.epoch === epoch);
+    if (record?.state === "loading" || record?.state === "ready")
+      return record.stages.map((stage) => {
+        const { node } = stage;
+        return [node, leftOf(bytes.get(node) ?? 0, heldOf(record, stage, sights), sights.nowMs)];
+      });
+    this.#claims.delete(id);
+    return [];
   }
 }
 

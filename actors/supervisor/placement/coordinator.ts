@@ -53,9 +53,7 @@ export class Coordinator {
     if (known && known.state !== "failed") return standing(known, wish);
     const under = this.#deciding.get(model);
     if (under) return await under;
-    const made = this.#claims.inTurn(() =>
-      this.#place(asker, { model, wish, settings, ...(known && { failed: known }) }),
-    );
+    const made = this.#place(asker, { model, wish, settings, ...(known && { failed: known }) });
     this.#deciding.set(model, made);
     return await made.finally(() => this.#deciding.delete(model));
   }
@@ -121,16 +119,23 @@ export class Coordinator {
     { failed, ...asked }: Omit<Of<"Placement.Place">, "type"> & { failed?: PlacedInstance },
   ): Promise<Answer<"PlacementReply.Placed">> {
     const { agreed, clock } = this.#ports;
-    const claimed = this.#claims.beside(failed?.id, this.#instances, this.#sights);
-    const wanted = { ...asked, asker, barred: this.#bars.now, again: false, claimed };
-    const { stages, digest, notes, bytes } = await decided(this.#ports, wanted);
     const id = failed?.id ?? clock.freshId();
+    const { stages, digest, notes } = await decided(this.#ports, {
+      ...asked,
+      asker,
+      barred: this.#bars.now,
+      again: false,
+      claimed: () => this.#claims.beside(id, this.#instances, this.#sights),
+      claim: (bytes) => this.#claims.make(id, bytes),
+      others: this.#instances.map((each) => ({ model: each.model, bytes: this.#claims.of(each.id) })),
+    });
     const place = { type: "instance", does: "place", id, digest, ...asked } as const;
     try {
       const { index } = await agreed().propose({ ...place, stages: [...stages], after: failed?.epoch ?? 0 });
-      this.#claims.note(id, index, bytes);
+      this.#claims.agreed(id, index);
       return PlacementReply.Placed({ id, epoch: index, notes: [...notes] });
     } catch (error) {
+      this.#claims.drop(id);
       // Who led before may have placed it, and the home may have heard of that only now.
       const known = this.#instances.find((each) => each.model === asked.model && each.state !== "failed");
       if (known) return standing(known, asked.wish);

@@ -53,7 +53,7 @@ export class Placed {
     const budget = new RestartBudget(RESTARTS, clock);
     const effects = machine.provide({
       actors: {
-        place: fromPromise(({ input, signal }) => ports.claims.inTurn(() => this.#place(input, signal))),
+        place: fromPromise(({ input, signal }) => this.#place(input, signal)),
         join: fromPromise(({ signal }) => this.#join(signal)),
         drain: fromPromise(({ signal }) => this.#drain(signal)),
         end: fromPromise(({ input }) => this.#end(input.now)),
@@ -159,17 +159,23 @@ export class Placed {
     const wanted = {
       ...{ model, wish, settings, asker, again: wasReady, held },
       barred,
-      claimed: claims.beside(id, this.#ports.agreed().instances, this.#sights),
+      claimed: () => claims.beside(id, this.#ports.agreed().instances, this.#sights),
+      claim: (bytes: ReadonlyMap<NodeId, number>) => claims.make(id, bytes),
       isEnding: before.stages.some(
         (stage) => !held.includes(stage) && !lost(stage.node) && !barred.has(stage.node),
       ),
     };
-    const { digest, stages, bytes } = await decided(this.#ports, wanted).catch((error: unknown) => {
+    const { digest, stages } = await decided(this.#ports, wanted).catch((error: unknown) => {
       throw because(problem, error);
     });
     const place = { does: "place", model, wish, settings, after } as const;
-    const { index } = await this.#agree({ ...place, digest, stages: [...stages] }, signal);
-    claims.note(id, index, bytes);
+    const { index } = await this.#agree({ ...place, digest, stages: [...stages] }, signal).catch(
+      (error: unknown) => {
+        claims.drop(id);
+        throw error;
+      },
+    );
+    claims.agreed(id, index);
     this.#actOn(index);
   }
 

@@ -11,6 +11,11 @@ import { type Choice, choose, type Looked } from "./choose.ts";
 import { type MeasuredBy, measuredBy } from "./measuring.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 
+interface Other {
+  readonly model: string;
+  readonly bytes: ReadonlyMap<NodeId, number>;
+}
+
 export interface Wanted {
   readonly model: string;
   readonly wish: PlacementWish;
@@ -22,8 +27,12 @@ export interface Wanted {
   readonly held?: readonly Stage[];
   /** Other parts of it are gone just now, and their memory is not told as free yet. */
   readonly isEnding?: boolean;
-  /** What other models are about to take. */
-  readonly claimed: ReadonlyMap<NodeId, number>;
+  /** What other models are about to take, now. */
+  readonly claimed: () => ReadonlyMap<NodeId, number>;
+  /** Models that could be stopped for it, with what each has of machines' memory. */
+  readonly others?: readonly Other[];
+  /** What this one is about to take, once that is decided. */
+  readonly claim: (bytes: Choice["bytes"]) => void;
 }
 
 /** Facts and links of a machine that was linked just now are known a moment later. */
@@ -39,21 +48,44 @@ export async function decided(ports: CoordinatorPorts, wanted: Wanted): Promise<
   for (;;) {
     const home = await known();
     await survey(ports, home.nodes, { ...wanted, looked });
-    const freed = freedBy(wanted, home.nodes, looked);
-    const chosen = (measured: MeasuredBy) => choose({ ...wanted, known: home, looked, freed, measured });
+    const chosen = (measured: MeasuredBy, stopped?: Other) => {
+      const freed = freedBy(wanted, { nodes: home.nodes, looked, stopped });
+      return choose({ ...wanted, known: home, looked, freed, measured });
+    };
     try {
-      const choice = chosen(new Map());
+      chosen(new Map());
       // Where answers wait for the model, what is known has to do.
-      if (again) return choice;
-      const measured = await measuredBy(ports, { looked, nodes: home.nodes, model, settings });
-      return measured.size === 0 ? choice : chosen(measured);
+      const { nodes } = home;
+      const measured = again ? new Map() : await measuredBy(ports, { looked, nodes, model, settings });
+      // Of what is free by now; nothing comes between the choice and the claim.
+      const choice = chosen(measured);
+      wanted.claim(choice.bytes);
+      return choice;
     } catch (error) {
       const isEarly = wanted.isEnding || !isSettled(home, wish);
       const mayPass = error instanceof Problem && error.kind === "doesNotFit" && isEarly;
-      if (!mayPass || clock.nowMs() > untilMs) throw error;
+      if (!mayPass || clock.nowMs() > untilMs)
+        throw withRoom(error, wanted, (stopped) => chosen(new Map(), stopped));
     }
     await new Promise<void>((resolve) => void clock.after(LOOK_EVERY_MS, resolve));
   }
+}
+
+/** What does not fit beside another model says so: only a user knows which of the two is wanted more. */
+function withRoom(error: unknown, { others = [] }: Wanted, tried: (stopped: Other) => unknown): unknown {
+  if (!(error instanceof Problem) || error.kind !== "doesNotFit") return error;
+  const { kind, message } = error;
+  const enough = others.find((other) => {
+    try {
+      return tried(other);
+    } catch {
+      // Not enough either.
+      return false;
+    }
+  });
+  if (!enough) return error;
+  const { model } = enough;
+  return new Problem(kind, message, { remedy: `it fits once ${model} is stopped: exo stop ${model}` });
 }
 
 const isUp = ({ state }: NodeView): boolean => state === "self" || state === "up";
@@ -97,13 +129,20 @@ function isSettled({ nodes, links }: Known, wish: PlacementWish): boolean {
   );
 }
 
+interface Seen {
+  readonly nodes: readonly NodeView[];
+  readonly looked: ReadonlyMap<NodeId, Looked>;
+  /** As if it was. */
+  readonly stopped: Other | undefined;
+}
+
 /** Beside what machines tell as free: weights that will be given back, less what others are about to take. */
 function freedBy(
   { held = [], claimed }: Wanted,
-  nodes: readonly NodeView[],
-  looked: ReadonlyMap<NodeId, Looked>,
+  { nodes, looked, stopped }: Seen,
 ): ReadonlyMap<NodeId, number> {
-  const freed = new Map([...claimed].map(([node, bytes]) => [node, -bytes]));
+  const freed = new Map([...claimed()].map(([node, bytes]) => [node, -bytes]));
+  for (const [node, bytes] of stopped?.bytes ?? []) freed.set(node, (freed.get(node) ?? 0) + bytes);
   for (const { node, layers } of held) {
     const view = looked.get(node);
     const facts = nodes.find((each) => each.node === node)?.facts;
