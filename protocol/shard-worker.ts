@@ -25,8 +25,17 @@ export const ShardWorker = inbox(
     Cancel: { request: RequestId },
     /** Between the stages of a group, in order, over the data lane; its body is the hidden state. See pass.ts. */
     Pass: Pass.properties,
-    /** To the last stage: a pass was refused, computed by nobody further on, and the epoch cannot go on. */
-    PassFailed: { instance, epoch, number: t.Integer({ minimum: 0 }), problem: ProblemBody },
+    /**
+     * To the last stage: a pass was refused, computed by nobody further on, and the epoch cannot go on. With `lane`: the link for
+     * tensors between two stages broke, which costs the passes under way and nothing else.
+     */
+    PassFailed: {
+      instance,
+      epoch,
+      number: t.Integer({ minimum: 0 }),
+      problem: ProblemBody,
+      lane: t.Optional(t.Literal(true)),
+    },
   },
   { bulk: ["Pass"] },
 );

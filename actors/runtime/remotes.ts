@@ -125,7 +125,7 @@ export class Remotes {
     const spoke = peer.laneBroke();
     for (const [id, actor] of watches.of((each) => spoke.has(each))) {
       this.unwatch(actor, id);
-      watches.tell(id, actor, { how: "lost", why });
+      watches.tell(id, actor, { how: "lost", why, lane: true });
     }
   }
 
@@ -191,20 +191,29 @@ export class Remotes {
         peer.watches.delete(message.watch);
         break;
       case "Runtime.Down":
-        peer.gone(message.actor);
-        if (peer.role === "parent" || isOf(message.actor, peer.node))
-          this.#ports.watches.tell(message.watch, message.actor, message);
+        this.#down(peer, message);
         break;
       default:
         this.#ports.dropped(envelope);
     }
   }
 
+  #down(
+    peer: Peer,
+    { actor, watch, how, why, lane }: Extract<RuntimeMessage, { type: "Runtime.Down" }>,
+  ): void {
+    peer.gone(actor);
+    // What becomes of a lane is known on this side of it.
+    if (peer.role === "parent") this.#ports.watches.tell(watch, actor, { how, why, lane });
+    else if (isOf(actor, peer.node)) this.#ports.watches.tell(watch, actor, { how, why });
+  }
+
   #watchFor(peer: Peer, actor: Address, watch: number): void {
     if (peer.watches.has(watch)) return;
-    const down = ({ how, why }: End) => {
+    const down = ({ how, why, lane }: End) => {
       peer.watches.delete(watch);
-      this.#tell(peer, Runtime.Down({ actor, watch, how, why: why.slice(0, WHY_MAX) }));
+      const more = lane && { lane };
+      this.#tell(peer, Runtime.Down({ actor, watch, how, why: why.slice(0, WHY_MAX), ...more }));
     };
     // A child may watch whomever this node may.
     if (peer.role !== "child" && !actor.startsWith(this.#own))

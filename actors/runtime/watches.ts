@@ -6,6 +6,8 @@ import type { EndKind } from "#protocol/runtime";
 export interface End {
   readonly how: EndKind;
   readonly why: string;
+  /** It is there, and may be watched anew: what was said by the lane to it may be lost. */
+  readonly lane?: true | undefined;
   /** What was thrown, where the actor was one of this process. */
   readonly cause?: unknown;
 }
@@ -67,4 +69,18 @@ export class Watches {
       concerns(actor) ? [...ids].map((id) => [id, actor] as const) : [],
     );
   }
+}
+
+/** As `system.watch`, until the actor is no more: each time that only the lane to it breaks, that is told, and it is watched on. */
+export function watchedAnew(
+  system: { readonly watch: (actor: Address, told: (end: End) => void) => () => void },
+  actor: Address,
+  told: (end: End) => void,
+): () => void {
+  const again = (end: End) => {
+    if (end.lane) unwatch = system.watch(actor, again);
+    told(end);
+  };
+  let unwatch = system.watch(actor, again);
+  return () => unwatch();
 }

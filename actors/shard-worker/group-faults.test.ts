@@ -6,18 +6,13 @@ import type { SequenceOperation } from "#protocol/pass";
 import { problemBody } from "#protocol/problem";
 import type { PassMessage } from "./member.ts";
 import type { Carried } from "./memory-group.ts";
-import { type Heard, OVER, PROMPT, tokensOf, world } from "./tiny-group.ts";
+import { failureOf, OVER, PROMPT, tokensOf, world } from "./tiny-group.ts";
 
 /** Models of several machines take their time on one that does other things too. */
 setDefaultTimeout(60_000);
 
 const passOf = ({ message }: Carried): PassMessage | undefined =>
   message.type === "ShardWorker.Pass" ? (message as PassMessage) : undefined;
-
-const failureOf = (heard: readonly Heard[]): string | undefined => {
-  const last = heard.at(-1);
-  return last && "failed" in last ? last.failed : undefined;
-};
 
 const alone = world(undefined);
 const WANTED = (() => {
@@ -31,33 +26,6 @@ test("a pass that arrives twice is computed once", () => {
   const heard = [ask("a", PROMPT), ask("b", PROMPT.toReversed())];
   run();
   expect([heard.map(tokensOf), parted]).toEqual([WANTED, []]);
-});
-
-test("a way that takes no more for a while costs nothing but that: what waits for it goes on in order", async () => {
-  const roomy: (() => void)[] = [];
-  let sent = 0;
-  const way = () =>
-    ++sent % 3 === 0 ? { full: new Promise<void>((resolve) => roomy.push(resolve)) } : "taken";
-  const { ask, run, parted } = world([1, 3], {}, { way });
-  const heard = [ask("a", PROMPT), ask("b", PROMPT.toReversed())];
-  run();
-  let waits = 0;
-  for (; roomy.length > 0; waits++) {
-    roomy.shift()?.();
-    await new Promise<void>((resolve) => setImmediate(resolve));
-    run();
-  }
-  expect([heard.map(tokensOf), parted, waits > 10]).toEqual([WANTED, [], true]);
-});
-
-test("a way that is gone ends the epoch at once", () => {
-  const { ask, run, parted } = world([1, 3], {}, { way: ({ to }) => (to === 1 ? "gone" : "taken") });
-  const heard = ask("a", PROMPT);
-  run();
-  expect([failureOf(heard), parted.length]).toEqual([
-    "pass 0 of model was refused: node-1/worker-1 cannot be reached",
-    1,
-  ]);
 });
 
 test.each([0, 1, 2])(

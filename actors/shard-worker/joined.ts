@@ -45,6 +45,7 @@ export class Joined {
         this.#pipeline?.completed(number, ran, tookMs);
         this.#listen();
       },
+      underWay: () => this.#pipeline?.underWay ?? 0,
       parted: (problem) => this.#part(problem),
     });
     if (!engine) return;

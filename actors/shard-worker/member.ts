@@ -36,6 +36,8 @@ export interface MemberPorts {
   readonly tell: Tell;
   /** At the last stage: a pass has been through all. */
   readonly completed: (number: number, ran: Ran, tookMs: number) => void;
+  /** At the last stage: how many passes are. */
+  readonly underWay: () => number;
   /** At the last stage: the epoch is over. */
   readonly parted: (problem: Problem) => void;
 }
@@ -120,8 +122,10 @@ export class Member {
   /** A pass of this epoch was refused further on. Who refuses one that is too old may not know the last stage. */
   failed(message: PassFailed, from: Address): void {
     if (!this.#isOurs(message) || !this.group.stages.includes(from)) return;
-    if (this.isLast) this.#ports.parted(problemOf(message.problem));
-    else this.#ports.tell(this.#last, message);
+    if (this.isLast) {
+      const isNothingLost = message.lane && this.#ports.underWay() === 0;
+      if (!isNothingLost) this.#ports.parted(problemOf(message.problem));
+    } else this.#ports.tell(this.#last, message);
   }
 
   #run(pass: PassMessage, body: Uint8Array | undefined): void {

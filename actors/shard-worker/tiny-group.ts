@@ -90,3 +90,8 @@ export function world(cuts: readonly number[] | undefined, options: Options = {}
 export const PROMPT = Array.from({ length: 90 }, (_, i) => (i * 7 + (i >> 3)) % 26);
 export const tokensOf = (heard: readonly Heard[]) =>
   heard.flatMap((each) => ("type" in each && each.type === "text" ? each.tokens : []));
+
+export const failureOf = (heard: readonly Heard[]): string | undefined => {
+  const last = heard.at(-1);
+  return last && "failed" in last ? last.failed : undefined;
+};

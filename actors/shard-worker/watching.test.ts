@@ -6,6 +6,7 @@ import type { Transport } from "#actors/runtime/transport/transport";
 import type { Generation } from "#protocol/generation";
 import type { Address, RequestId } from "#protocol/ids";
 import { GenerationReply, ShardWorker, type ShardWorkerMessage } from "#protocol/shard-worker";
+import type { PassFailed } from "./member.ts";
 import { Watching } from "./watching.ts";
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
@@ -24,12 +25,16 @@ function worker() {
     onClose: () => {},
     close: () => {},
   };
-  for (const node of ["left", "right", "home"]) system.connect(node, { ...links });
+  const lanes: Record<string, Transport> = {};
+  for (const node of ["left", "right", "home"]) {
+    lanes[node] = { ...links };
+    system.connect(node, { ...links }, lanes[node]);
+  }
   const failed: string[] = [];
   const cancelled: string[] = [];
   const host = {
-    passFailed: ({ epoch, problem }: { epoch: number; problem: { message: string } }, from: Address) =>
-      void failed.push(`${epoch} ${from}: ${problem.message}`),
+    passFailed: ({ epoch, problem, lane }: PassFailed, from: Address) =>
+      void failed.push(`${epoch} ${from}${lane ? " lane" : ""}: ${problem.message}`),
   };
   const watching = new Watching({ system, self, parent: "home", host });
   const tell = watching.told(telling(system, self));
@@ -41,10 +46,11 @@ function worker() {
   );
   const hear = (message: ShardWorkerMessage) => system.send(self, message, "home/supervisor" as Address);
   const join = (epoch: number) => watching.joined({ instance: "i", epoch, stages, stage: 2 });
-  return { system, hear, join, tell, failed, cancelled, said };
+  return { system, lanes, hear, join, tell, failed, cancelled, said };
 }
 
 const stages = ["left/worker-a", "right/worker-b", "home/worker-1"] as Address[];
+const pass = ShardWorker.Pass({ instance: "i", epoch: 1, number: 0, ops: [], feeds: [], wanted: "last" });
 const generate = (id: string, replyTo: string) =>
   ShardWorker.Generate({
     generation: {
@@ -64,6 +70,21 @@ test("a group hears at once which of its stages was lost, and only of its own ep
   system.disconnect("left", "its machine is gone");
   expect({ failed, watches: system.held.watches }).toEqual({
     failed: ["2 left/worker-a: a machine that computes this model was lost: its machine is gone"],
+    watches: 1,
+  });
+});
+
+test("a group hears of a link for tensors that broke, and still of the machine that is lost after it", () => {
+  const { system, join, failed, lanes } = worker();
+  join(1);
+  system.send(stages[0] as Address, pass, system.address("shard-worker"));
+  lanes.left?.onClose("it broke");
+  system.disconnect("left", "its machine is gone");
+  expect({ failed, watches: system.held.watches }).toEqual({
+    failed: [
+      "1 left/worker-a lane: a link between machines that compute this model was lost: it broke",
+      "1 left/worker-a: a machine that computes this model was lost: its machine is gone",
+    ],
     watches: 1,
   });
 });

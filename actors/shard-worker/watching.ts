@@ -5,6 +5,7 @@
 import type { Received } from "#actors/runtime/actor";
 import type { ActorSystem, Behaviour } from "#actors/runtime/system";
 import type { Tell } from "#actors/runtime/telling";
+import { type End, watchedAnew } from "#actors/runtime/watches";
 import type { Address, RequestId } from "#protocol/ids";
 import { Problem, problemBody } from "#protocol/problem";
 import type { Group } from "#protocol/shard";
@@ -54,15 +55,17 @@ export class Watching {
   joined({ instance, epoch, stages, stage }: Group): void {
     for (const unwatch of this.#unwatchGroup) unwatch();
     const { system, host } = this.#ports;
-    this.#unwatchGroup = stages.flatMap((other, at) => {
-      if (at === stage) return [];
-      return system.watch(other, ({ why }) => {
-        const problem = problemBody(
-          new Problem("unavailable", `a machine that computes this model was lost: ${why}`),
-        );
-        host.passFailed(ShardWorker.PassFailed({ instance, epoch, number: 0, problem }), other);
-      });
-    });
+    const failed = (other: Address) => {
+      return ({ why, lane }: End) => {
+        const lost = lane ? "a link between machines that compute" : "a machine that computes";
+        const problem = problemBody(new Problem("unavailable", `${lost} this model was lost: ${why}`));
+        const more = lane && { lane };
+        host.passFailed(ShardWorker.PassFailed({ instance, epoch, number: 0, problem, ...more }), other);
+      };
+    };
+    this.#unwatchGroup = stages.flatMap((other, at) =>
+      at === stage ? [] : [watchedAnew(system, other, failed(other))],
+    );
   }
 
   #asked(asker: Address, request: RequestId): void {

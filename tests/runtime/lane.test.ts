@@ -1,5 +1,7 @@
 /** The link for tensors between two machines, when it breaks: real TLS, real workers. */
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { watchedAnew } from "#actors/runtime/watches";
+import { ShardWorker } from "#protocol/shard-worker";
 import { bytes, ear } from "./ear.ts";
 import { type Machine, pass, turn, World } from "./relay-world.ts";
 
@@ -44,6 +46,31 @@ describe("a link for tensors that breaks", () => {
         "worker-near lost: the link for tensors to machine 0 broke: closed",
       ],
       links: 2,
+    });
+  });
+
+  test("leaves who spoke by it to be watched anew, here and in a worker's process, until its end", async () => {
+    const [here, there] = await world.two();
+    const [near, far] = [here.worker("worker-near"), there.worker("worker-far")];
+    const { address, heard, until } = ear(here, "asker");
+    here.system.send(near.address, pass(0, far.address), address, bytes(9, 0));
+    await until(1);
+    const ends: string[] = [];
+    const short = (why: string) => generic(why, here, there);
+    watchedAnew(here.system, far.address, ({ why, lane }) => ends.push(`${lane ?? false} ${short(why)}`));
+    const group = { instance: "i", epoch: 1, stages: [far.address], stage: 0 };
+    here.system.send(near.address, ShardWorker.Join({ group, replyTo: address }), address);
+    await until(2);
+    for (const link of there.laneLinks) link.close();
+    await until(3);
+    far.signal("SIGKILL");
+    await until(4);
+    while (ends.length < 2) await turn();
+    const broke = "the link for tensors to machine 1 broke: closed";
+    const killed = "the worker was ended by SIGKILL, as systems do that run out of memory";
+    expect({ ends, worker: heard.slice(2).map(short) }).toEqual({
+      ends: [`true ${broke}`, `false ${killed}`],
+      worker: [`lane lost: ${broke}`, `lost: ${killed}`],
     });
   });
 

@@ -191,3 +191,37 @@ describe("what fails here while a link is heard", () => {
     });
   });
 });
+
+/** Seconds to the next probe of each end of a connection, as /proc/net/tcp has them (proc(5)); none without keep-alive. */
+async function keptAlive(port: number): Promise<readonly number[]> {
+  const hex = port.toString(16).toUpperCase().padStart(4, "0");
+  const ESTABLISHED = "01";
+  const KEEP_ALIVE = "02";
+  const lines = (await Bun.file("/proc/net/tcp").text()).split("\n").map((line) => line.trim().split(/\s+/));
+  return lines.flatMap(([, local = "", remote = "", state, , timer = ""]) => {
+    const isThis = state === ESTABLISHED && [local, remote].some((each) => each.endsWith(`:${hex}`));
+    const [kind, jiffies = ""] = timer.split(":");
+    return isThis && kind === KEEP_ALIVE ? [Number.parseInt(jiffies, 16) / 100] : [];
+  });
+}
+
+describe("a link that nothing is said by", () => {
+  test.if(process.platform === "linux")(
+    "is kept alive by the system, from both ends, unless it has beats",
+    async () => {
+      const [here, there] = [await nodes.start(), await nodes.start()];
+      const probesOf = async (lane: "data" | "file" | "control") => {
+        const { far } = await nodes.link(here, there, lane);
+        return async () => (await keptAlive(far.remote.port)).map((seconds) => Math.ceil(seconds / 30));
+      };
+      const [data, file, control] = [
+        await probesOf("data"),
+        await probesOf("file"),
+        await probesOf("control"),
+      ];
+      // An end's timer is another one as long as something it sent is not acknowledged.
+      while ((await data()).length + (await file()).length < 4) await turn();
+      expect([await data(), await file(), await control()]).toEqual([[1, 1], [1, 1], []]);
+    },
+  );
+});

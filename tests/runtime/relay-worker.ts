@@ -6,6 +6,7 @@
 import { systemClock } from "#actors/runtime/clock";
 import { ActorSystem } from "#actors/runtime/system";
 import { CHILD_FD, ChildLink } from "#actors/runtime/transport/child";
+import { watchedAnew } from "#actors/runtime/watches";
 import type { Address } from "#protocol/ids";
 import { problemBody } from "#protocol/problem";
 import { ShardWorker, type ShardWorkerMessage } from "#protocol/shard-worker";
@@ -32,8 +33,8 @@ system.spawn<ShardWorkerMessage>("shard-worker", ({ message, from, body }) => {
   if (message.type === "ShardWorker.Join") {
     const [watched = self] = message.group.stages;
     const { instance, epoch } = message.group;
-    system.watch(watched, ({ how, why }) => {
-      const problem = problemBody(new Error(`${how}: ${why}`));
+    watchedAnew(system, watched, ({ how, why, lane }) => {
+      const problem = problemBody(new Error(`${lane ? "lane " : ""}${how}: ${why}`));
       system.send(message.replyTo, ShardWorker.PassFailed({ instance, epoch, number: 0, problem }), self);
     });
     system.send(message.replyTo, ShardWorker.Unload({}), self);

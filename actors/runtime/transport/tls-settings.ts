@@ -27,3 +27,6 @@ export const tlsSettings = (
   maxVersion: TLS_1_3,
   ALPNProtocols: ALPN,
 });
+
+/** A link that is silent for longer is probed: routers forget a connection that nothing passes by, the strictest after a minute or two. */
+export const KEEP_ALIVE_MS = 30_000;

@@ -21,7 +21,7 @@ import { cannotListen, Listeners } from "./listeners.ts";
 import { ANOTHER, type Endpoint, type Lane, type Link, type Network, type Peer } from "./network.ts";
 import { codeOf, reason } from "./thrown.ts";
 import { helloFrame, StreamLink } from "./tls-link.ts";
-import { PROTOCOL, tlsSettings } from "./tls-settings.ts";
+import { KEEP_ALIVE_MS, PROTOCOL, tlsSettings } from "./tls-settings.ts";
 
 /** TLS and both hellos; a machine under load answers within it. */
 const GREETING_MS = 5000;
@@ -254,6 +254,7 @@ export class TlsNetwork implements Network {
     data.link = link;
     link.readFrom(data.reader);
     socket.setNoDelay(true);
+    if (lane !== "control") socket.setKeepAlive(true, KEEP_ALIVE_MS);
     this.#open.add(link);
     if (data.dialled) data.resolve?.(link);
     else this.onLink(link);

@@ -1,6 +1,7 @@
 /** This node's part in models on several machines: two actors, wired to its cluster, its links and its disk. */
 import { freeMemory } from "#actors/runtime/machine/memory";
 import type { ActorSystem, Behaviour } from "#actors/runtime/system";
+import { watchedAnew } from "#actors/runtime/watches";
 import { readCheckpoint } from "#actors/shard-worker/weights/checkpoint";
 import type { Address, NodeId } from "#protocol/ids";
 import type { LinkView } from "#protocol/node";
@@ -157,7 +158,8 @@ function servingPorts(
     release: (leader, model, now) => ask(leader, Placement.Release({ model, now }), RELEASE_MS),
     stateOf: (instance) => holder.stateOf(instance),
     abandon: (instance) => holder.abandon(instance),
-    watch: (worker, told) => system.watch(worker, told),
+    // Its deltas do not come by the lane for tensors: that is between the stages.
+    watch: (worker, told) => watchedAnew(system, worker, (end) => end.lane ?? told(end)),
     lost,
   };
 }
