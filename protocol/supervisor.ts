@@ -18,6 +18,8 @@ export const ModelState = t.Object({
   requests: t.Integer(),
   loadedBytes: t.Optional(t.Number()),
   totalBytes: t.Optional(t.Number()),
+  /** These bytes are on their way from another machine's disk; loading comes after. */
+  fetching: t.Optional(t.Boolean()),
   /** Of a model that the home placed: which layers are where; absent: all on this machine. */
   stages: t.Optional(t.Array(t.Object({ node: NodeId, name: t.String(), layers: LayerRange }))),
 });

@@ -130,7 +130,7 @@ test("stopping ends the last stage first, as it needs the others for what it is 
   expect([world.said, world.shown]).toEqual([["b ends", "a ends"], ""]);
 });
 
-test("a machine with another copy, and one without any, take no part and are named", async () => {
+test("a machine with another copy takes no part and is named; one without any is given a part only where it is needed", async () => {
   const world = new World("a", "b", "c", "d");
   const parts = { ...checkpoint.parts, tensors: "others" };
   world.machine("c").has = { ...checkpoint, digest: "other", quantisation: "4-bit affine, group 32", parts };
@@ -139,16 +139,24 @@ test("a machine with another copy, and one without any, take no part and are nam
   const refused = await new World("a").place({ nodes: ["a", "z"] });
   const missing = new World("a", "b");
   missing.machine("b").has = { kind: "notFound", message: "nothing here" };
-  expect([notes, world.shown, refused, await missing.place({ nodes: ["a", "b"] })]).toEqual([
+  const fetched = await missing.place({ nodes: ["a", "b"] });
+  const nowhere = new World("a", "b");
+  for (const each of nowhere.machines.values()) each.has = { kind: "notFound", message: "nothing here" };
+  expect([
+    notes,
+    world.shown,
+    refused,
+    [fetched, missing.shown],
+    await nowhere.place({ nodes: ["a", "b"] }),
+  ]).toEqual([
     [
       "c has another m than a: the tensors of the two differ (4-bit affine, group 32 and float32)",
-      "d does not have m (exo pull m there)",
+      "d does not have m",
     ],
     "ready a:0-2 b:2-4",
     "no machine of this home is called z",
-    expect.stringContaining(
-      "2 machines are asked for, 1 can take part; b does not have m (exo pull m there)",
-    ),
+    [[], "ready a:0-2 b:2-4"],
+    "no machine has m; a does not have m; b does not have m",
   ]);
 });
 

@@ -32,7 +32,7 @@ export async function checkpointDigest(
 }
 
 /** Whatever decides which tokens a text has, and how a conversation is put. */
-const TOKENIZER_FILES = [
+export const TOKENIZER_FILES = [
   "added_tokens.json",
   "chat_template.jinja",
   "chat_template.json",

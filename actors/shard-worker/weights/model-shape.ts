@@ -48,20 +48,26 @@ export function modelShape(tensors: readonly SizedTensor[], config: ModelConfig)
 }
 
 /** What who holds these layers holds in all: the embedding with the first of them, norm and head, or the embedding again, with the last. */
-export function weightBytesOf(
+export const weightBytesOf = (
   tensors: readonly SizedTensor[],
   config: ModelConfig,
+  range: LayerRange,
+): number => sum(tensors.filter(heldBy(tensors, config, range)));
+
+/** Whether a tensor is one of those. */
+export function heldBy(
+  tensors: readonly { readonly name: string }[],
+  config: ModelConfig,
   { start, end }: LayerRange,
-): number {
+): (tensor: { readonly name: string }) => boolean {
   const isLast = end === config.num_hidden_layers;
   const tied = config.tie_word_embeddings ?? !tensors.some(({ name }) => name === "lm_head.weight");
-  const isHeld = ({ name }: SizedTensor): boolean => {
+  return ({ name }) => {
     const layer = LAYER.exec(name)?.[1];
     if (layer !== undefined) return Number(layer) >= start && Number(layer) < end;
     if (name.startsWith("model.embed_tokens.")) return start === 0 || (isLast && tied === true);
     return isLast;
   };
-  return sum(tensors.filter(isHeld));
 }
 
 /** What transformers takes where a qwen3's `head_dim` is absent. */

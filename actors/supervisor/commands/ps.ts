@@ -40,8 +40,8 @@ export async function ps(session: Session): Promise<void> {
 const layersOf = ({ stages }: ModelState): string =>
   stages?.map(({ name, layers }) => `${cell(name)} ${layers.start}–${layers.end - 1}`).join(" | ") ?? "-";
 
-/** `loading 40 %` while it loads, else the state. */
-function stateOf({ state, loadedBytes, totalBytes }: ModelState): string {
+/** `fetching 40 %` and `loading 40 %` while it does so, else the state. */
+function stateOf({ state, loadedBytes, totalBytes, fetching }: ModelState): string {
   if (state !== "loading" || !loadedBytes || !totalBytes) return state;
-  return `loading ${Math.floor((100 * loadedBytes) / totalBytes)} %`;
+  return `${fetching ? "fetching" : "loading"} ${Math.floor((100 * loadedBytes) / totalBytes)} %`;
 }

@@ -92,7 +92,9 @@ async function watched(
       .catch(() => ({ models: [] }));
     const here = models.find(({ state }) => state === "loading");
     if (here?.totalBytes)
-      progress.status(`loading ${name} ${Math.floor((100 * (here.loadedBytes ?? 0)) / here.totalBytes)} %`);
+      progress.status(
+        `${here.fetching ? "fetching" : "loading"} ${name} ${Math.floor((100 * (here.loadedBytes ?? 0)) / here.totalBytes)} %`,
+      );
     cancel = clock.after(LOOK_EVERY_MS, () => void look());
   };
   const aborted = new Promise<never>((_, reject) => {

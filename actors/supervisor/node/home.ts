@@ -42,7 +42,7 @@ export interface HomeOptions {
   readonly cluster: ClusterOptions;
   readonly modelsFolder: string;
   readonly loaded: () => Promise<readonly ModelState[]>;
-  readonly placement: Omit<PlacementOptions, "links" | "troubled" | "busy" | "book">;
+  readonly placement: Omit<PlacementOptions, "links" | "troubled" | "busy" | "book" | "modelsFolder">;
   /** What computes here, in a word: speeds that another measured are none. */
   readonly computedBy: string;
   /** Told of each crash of a part. */
@@ -183,13 +183,14 @@ class KeptHome implements Home {
     (await this.#options.loaded()).some(({ state, requests }) => requests > 0 || state === "loading");
 
   async #openPlacement(part: ActorSystem): Promise<OpenPlacement> {
-    const { placement, cluster } = this.#options;
+    const { placement, cluster, modelsFolder } = this.#options;
     const links = () => this.#machines.face?.links ?? [];
     return openPlacement(part, this.cluster, {
       ...placement,
       links,
       busy: this.#busy,
       book: this.book,
+      modelsFolder,
       troubled: cluster.troubled,
     });
   }

@@ -1,4 +1,4 @@
-/** Which machines hold which layers: the planner's choice among those that have the very same checkpoint. Pure. */
+/** Which machines hold which layers: the planner's choice among those that have the very same checkpoint, or can have it of them. Pure. */
 import { DEFAULT_WISH, type Home, KV_BYTES, type Machine, type Wish } from "#actors/planner/home";
 import { homeOf, type Known } from "#actors/planner/home-of";
 import { speedsWith } from "#actors/planner/measured-speeds";
@@ -15,7 +15,13 @@ import type { MeasuredSpeeds } from "#protocol/speeds";
 import { leftOutWords, nothingFits, reasonOf } from "./rejections.ts";
 
 /** What a machine answered to who asked for a checkpoint: its view of it, or why it has none. */
-export type Looked = CheckpointView | { readonly why: string };
+export type Looked = CheckpointView | Without;
+
+export interface Without {
+  readonly why: string;
+  /** It may have what it needs of it from a machine that has it. */
+  readonly mayFetch?: boolean;
+}
 
 export interface Question {
   readonly model: string;
@@ -52,20 +58,27 @@ export function choose(question: Question): Choice {
   if (!reference) throw nowhere(question);
   const speedsOf = speedsWith(question.measured, reference);
   const { home: all, leftOut } = homeOf(known, { speedsOf, ...(wish.nodes && { only: wish.nodes }) });
-  const able = all.machines.map((machine) => unable(machine, question, reference));
-  const home = among(all, able, question.freed);
-  const notes = [
-    ...able.flatMap((why, at) => (why === undefined ? [] : [`${all.machines[at]?.name} ${why}`])),
-    ...leftOut.filter(({ because }) => because !== "notNamed" && because !== "notPaired").map(leftOutWords),
-  ];
   const { digest } = reference;
-  for (const each of tries(wish, again)) {
-    const best = fastest(plansFor(reference, home, question, each).flatMap(({ ranked }) => ranked));
-    if (!best) continue;
-    const placement = balanced(reference.shape, home, wishOf(reference, question, each), best.placement);
-    const stages = stagesOf(placement, home);
-    return { stages, digest, bytes: bytesOf(stages, reference), notes };
+  const without = leftOut
+    .filter(({ because }) => because !== "notNamed" && because !== "notPaired")
+    .map(leftOutWords);
+  const considered = (mayFetch: boolean) => {
+    const able = all.machines.map((machine) => unable(machine, question, { reference, mayFetch }));
+    const unfit = able.flatMap((why, at) => (why === undefined ? [] : [`${all.machines[at]?.name} ${why}`]));
+    return { home: among(all, able, question.freed), notes: [...unfit, ...without] };
+  };
+  // What has to be fetched first is the slower one.
+  for (const mayFetch of [false, true]) {
+    const { home, notes } = considered(mayFetch);
+    for (const each of tries(wish, again)) {
+      const best = fastest(plansFor(reference, home, question, each).flatMap(({ ranked }) => ranked));
+      if (!best) continue;
+      const placement = balanced(reference.shape, home, wishOf(reference, question, each), best.placement);
+      const stages = stagesOf(placement, home);
+      return { stages, digest, bytes: bytesOf(stages, reference), notes };
+    }
   }
+  const { home, notes } = considered(true);
   const [asked] = tries(wish, false).slice(-1);
   throw nothing({
     model,
@@ -158,11 +171,15 @@ function nowhere({ model, known, looked }: Question): Problem {
 }
 
 /** Why a machine cannot take part; undefined for one that can. */
-function unable({ node }: Machine, question: Question, reference: CheckpointView): string | undefined {
+function unable(
+  { node }: Machine,
+  question: Question,
+  { reference, mayFetch }: { readonly reference: CheckpointView; readonly mayFetch: boolean },
+): string | undefined {
   const { looked, barred, model } = question;
   const here = looked.get(node);
   if (!here) return `did not say whether it has ${model}`;
-  if (!isView(here)) return here.why;
+  if (!isView(here)) return mayFetch && here.mayFetch ? barred.get(node) : here.why;
   if (here.digest === reference.digest) return barred.get(node);
   return `has another ${model} than ${holderOf(reference, question)}: ${difference(here, reference)}`;
 }

@@ -10,7 +10,7 @@ import {
 } from "#protocol/placement";
 import { Problem, type ProblemBody, problemBody } from "#protocol/problem";
 import type { EndKind } from "#protocol/runtime";
-import type { Shard } from "#protocol/shard";
+import type { LayerRange, Shard } from "#protocol/shard";
 import type { ShardWorkerReply } from "#protocol/shard-worker";
 import type { ModelState } from "#protocol/supervisor";
 import type { Agreed } from "../cluster/agreed.ts";
@@ -25,8 +25,8 @@ export interface HolderPorts extends Omit<InstancePorts, "ended" | "lost" | "sel
   readonly agreed: () => Agreed;
   /** Whether there is a link to that machine, this one included; a new link is another. */
   readonly linkTo: (node: NodeId) => unknown;
-  /** What a worker is to load of a placement, checked against its digest. Throws Problem. */
-  readonly shardOf: (record: PlacedInstance) => Promise<Shard>;
+  /** What a worker is to load of a placement, checked against its digest; fetched from another machine where it is not here. Throws Problem. */
+  readonly shardOf: (record: PlacedInstance, part: PartWanted) => Promise<Shard>;
   /** Readies what a new worker needs; throws Problem. */
   readonly prepare: () => Promise<void>;
   /** What this machine holds is another. */
@@ -39,6 +39,12 @@ type Joining = Pick<Extract<StagesMessage, { type: "Stages.Join" }>, "instance" 
 
 /** What is final reaches every machine that has a link within a heartbeat of the log. */
 const AGREED_MS = 5_000;
+export interface PartWanted {
+  /** Absent: all. */
+  readonly layers?: LayerRange;
+  readonly signal: AbortSignal;
+  readonly progress: (fetchedBytes: number, totalBytes: number) => void;
+}
 
 export class Holder {
   readonly #ports: HolderPorts;
@@ -144,11 +150,13 @@ export class Holder {
       // A part that ends for another epoch was stopped too, but not the model.
       lost: (worker, problem, how) =>
         lost(worker, problem, isStopped(this.#ports.agreed(), id) ? "stopped" : lostAs(how)),
-      shard: async () => {
+      model: record.model,
+      shard: async (signal, progress) => {
         await before;
-        const shard = await shardOf(record);
+        const part = stages.length > 1 ? { layers } : {};
+        const shard = await shardOf(record, { ...part, signal, progress });
         await prepare();
-        return stages.length > 1 ? { ...shard, layers } : shard;
+        return { ...shard, ...part };
       },
       changed: () => {
         this.#ports.changed();

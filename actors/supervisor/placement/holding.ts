@@ -10,12 +10,16 @@ import { Instance, type InstancePorts, type Ready } from "../instance/instance.t
 export interface HoldingPorts extends Omit<InstancePorts, "ended" | "once"> {
   readonly instance: string;
   readonly epoch: number;
-  /** Asked once. Throws Problem. */
-  readonly shard: () => Promise<Shard>;
+  readonly model: string;
+  /** Asked once; fetched first where it is not here. Throws Problem. */
+  readonly shard: (signal: AbortSignal, progress: Progress) => Promise<Shard>;
 }
 
 /** Who leads hears of a load so finely: by that it is known to go on. */
 const PROGRESS_STEP = 0.02;
+/** How far a fetch is. */
+type Progress = (fetchedBytes: number, totalBytes: number) => void;
+
 /** A worker only notes whom it belongs to. */
 const JOIN_MS = 10_000;
 
@@ -33,6 +37,8 @@ export class Holding {
   #isEnding = false;
   /** The worker is well, and heard no more of those that have the other layers. */
   #isParted = false;
+  readonly #fetch = new AbortController();
+  #fetched: { readonly loadedBytes: number; readonly totalBytes: number } | undefined;
   #joining: Joining | undefined;
   /** Resolves when the load has ended one way or the other. */
   #loaded = Promise.resolve();
@@ -81,7 +87,11 @@ export class Holding {
   }
 
   get state(): ModelState | undefined {
-    return this.#instance?.state();
+    if (this.#instance) return this.#instance.state();
+    const { model } = this.#ports;
+    return (
+      this.#fetched && { model, path: "", state: "loading", requests: 0, fetching: true, ...this.#fetched }
+    );
   }
 
   owns(from: Address): boolean {
@@ -125,13 +135,16 @@ export class Holding {
   /** Resolves when its memory is free. */
   async end(now: boolean): Promise<void> {
     this.#isEnding = true;
+    this.#fetch.abort(new Problem("cancelled", "its part is not needed any more"));
     await this.#instance?.stop(now);
     await this.#loaded;
   }
 
   async #load(): Promise<void> {
     const { lost } = this.#ports;
-    const shard = await this.#ports.shard();
+    const shard = await this.#ports.shard(this.#fetch.signal, (fetched, total) =>
+      this.#noteFetched(fetched, total),
+    );
     if (this.#isEnding) return;
     this.#instance = new Instance(shard, {
       ...this.#ports,
@@ -152,6 +165,14 @@ export class Holding {
     if (this.#isParted) this.#problem = undefined;
     this.#isParted = false;
     this.#failed(problem);
+  }
+
+  /** Told in steps of one percent. */
+  #noteFetched(loadedBytes: number, totalBytes: number): void {
+    const percent = (bytes = 0) => Math.floor((100 * bytes) / totalBytes);
+    const before = this.#fetched;
+    this.#fetched = { loadedBytes, totalBytes };
+    if (!before || percent(before.loadedBytes) !== percent(loadedBytes)) this.#ports.changed();
   }
 
   #failed(problem: ProblemBody): void {

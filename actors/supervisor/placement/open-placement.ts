@@ -11,7 +11,7 @@ import {
   PlacementReply,
   type PlacementSettings,
 } from "#protocol/placement";
-import { Problem, problemBody } from "#protocol/problem";
+import { problemBody } from "#protocol/problem";
 import type { SpeedAnswer } from "#protocol/speeds";
 import type { Cluster } from "../cluster/ports.ts";
 import type { InstancePorts } from "../instance/instance.ts";
@@ -21,9 +21,10 @@ import { Coordinator } from "./coordinator.ts";
 import { Holder } from "./holder.ts";
 import { answersOf } from "./measuring.ts";
 import { type Own, Serving, type ServingPorts } from "./serving.ts";
+import { ifNotHere, Shards } from "./shards.ts";
 import { type Sight, sightOf } from "./sight.ts";
 import type { SpeedBook } from "./speed-book.ts";
-import { answerStages, checkpointView } from "./stages.ts";
+import { answerStages } from "./stages.ts";
 
 export interface PlacementOptions extends Pick<InstancePorts, "startWorker" | "measured"> {
   readonly links: () => readonly LinkView[];
@@ -31,6 +32,7 @@ export interface PlacementOptions extends Pick<InstancePorts, "startWorker" | "m
   readonly find: (model: string) => Promise<Own>;
   /** Of models that are asked for here; each is then computed so by all of its machines. */
   readonly settings: PlacementSettings;
+  readonly modelsFolder: string;
   readonly prepare: () => Promise<void>;
   readonly book: SpeedBook;
   /** Whether a model computes or is being loaded here. */
@@ -66,7 +68,8 @@ export function openPlacement(
   const [boss, stages] = [system.address("placement"), system.address("stages")];
   const sight = sightOf(cluster, system.clock);
   const coordinator = coordinatorOf(system, boss, cluster, options);
-  const holder = holderOf(system, stages, cluster, options);
+  const shards = new Shards(cluster, { ...options, clock: system.clock, nameOf: sight.nameOf });
+  const holder = holderOf(system, stages, cluster, { ...options, shards });
   const serving = new Serving(servingPorts({ system, boss, cluster, sight, holder }, options));
   system.spawn("placement", answerPlacement(coordinator));
   system.spawn("stages", answerStages(holder, find, new Calibration({ ...options, system })));
@@ -92,6 +95,7 @@ export function openPlacement(
       system.stop(boss);
       system.stop(stages);
       await holder.stop();
+      shards.stop();
     },
   };
 }
@@ -109,7 +113,12 @@ function coordinatorOf(
   return new Coordinator(cluster.self, { ...asked, clock, trace, agreed, known, troubled });
 }
 
-function holderOf(system: ActorSystem, stages: Address, cluster: Cluster, options: PlacementOptions): Holder {
+function holderOf(
+  system: ActorSystem,
+  stages: Address,
+  cluster: Cluster,
+  { shards, ...options }: PlacementOptions & { readonly shards: Shards },
+): Holder {
   const { self } = cluster;
   return new Holder({
     ...options,
@@ -118,12 +127,7 @@ function holderOf(system: ActorSystem, stages: Address, cluster: Cluster, option
     stages,
     agreed: () => cluster.agreed,
     linkTo: (node) => node === self || cluster.link(node),
-    shardOf: async ({ model, digest, settings }) => {
-      const own = await options.find(model);
-      const view = await checkpointView(own);
-      if (view.digest !== digest) throw otherCheckpoint(own);
-      return { model, path: own.path, ...settings };
-    },
+    shardOf: (record, part) => shards.of(record, part),
   });
 }
 
@@ -176,13 +180,3 @@ function answerPlacement(coordinator: Coordinator): Behaviour<PlacementMessage> 
     else answer(coordinator.release(message));
   };
 }
-
-function ifNotHere(error: unknown): undefined {
-  if (error instanceof Problem && error.kind === "notFound") return undefined;
-  throw error;
-}
-
-const otherCheckpoint = ({ name, path }: Own): Problem =>
-  new Problem("invalid", `${path} is not the ${name} that the other machines have: it changed just now`, {
-    remedy: `fetch it again on each: exo pull ${name}`,
-  });

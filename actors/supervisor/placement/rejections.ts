@@ -59,7 +59,7 @@ export function nothingFits(
   context: number,
   { closest, rejected, others = [], less = (context) => `--ctx ${context}` }: Nothing,
 ): Problem {
-  const alike = `make the copies alike: exo rm ${model} and exo pull ${model} on ${others.map(cell).join(" and ")}`;
+  const alike = `make the copies alike: exo rm ${model} on ${others.map(cell).join(" and ")}; what is needed there then comes from the others`;
   const remedy =
     others.length > 0
       ? alike

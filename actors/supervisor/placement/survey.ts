@@ -7,7 +7,7 @@ import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import type { PlacementSettings, PlacementWish, Stage } from "#protocol/placement";
 import { Problem, problemBody } from "#protocol/problem";
-import { type Choice, choose, type Looked } from "./choose.ts";
+import { type Choice, choose, type Looked, type Without } from "./choose.ts";
 import { type MeasuredBy, measuredBy } from "./measuring.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 
@@ -104,16 +104,16 @@ async function survey(
   const asked = nodes.filter((view) => mayTakePart(view) && !("digest" in (looked.get(view.node) ?? {})));
   await Promise.all(
     asked.map(async ({ node }) =>
-      looked.set(node, await look(node, model).catch((error: unknown) => ({ why: missing(model, error) }))),
+      looked.set(node, await look(node, model).catch((error: unknown) => missing(model, error))),
     ),
   );
 }
 
 /** Whatever one machine answers, others may do. */
-function missing(model: string, error: unknown): string {
+function missing(model: string, error: unknown): Without {
   if (error instanceof Problem && error.kind === "notFound")
-    return `does not have ${model} (exo pull ${model} there)`;
-  return `cannot use ${model}: ${problemBody(error).message}`;
+    return { why: `does not have ${model}`, mayFetch: true };
+  return { why: `cannot use ${model}: ${problemBody(error).message}` };
 }
 
 /** Every machine that may take part has said what it is, and how it reaches the others. */
