@@ -66,6 +66,9 @@ test("the loss of a machine places the model anew over those that are left, with
 test("a worker that dies is started again with all others, three times within a minute, and then the model fails", async () => {
   const world = new World("a", "b");
   await world.place({ nodes: ["a", "b"] });
+  // Neither could hold all of it: one has weights in memory, the other's worker is gone.
+  world.machine("a").freeBytes = 400e6;
+  world.machine("b").freeBytes = 600e6;
   const epochs: string[] = [];
   for (let death = 0; death < 4; death++) {
     await world.becomes("b", BROKE);
@@ -75,6 +78,27 @@ test("a worker that dies is started again with all others, three times within a 
   expect([epochs, world.said.filter((line) => line.includes("placed anew")).length]).toEqual([
     [...Array<string>(3).fill("ready a:0-2 b:2-4"), "failed: the worker ended"],
     4,
+  ]);
+});
+
+test("a machine on which workers end twice within a minute gives way to another, or to fewer, where these have room", async () => {
+  const shown: string[] = [];
+  for (const names of [
+    ["a", "b", "c"],
+    ["a", "b"],
+  ]) {
+    const world = new World(...names);
+    await world.place({ minimumNodes: 2 });
+    for (let death = 0; death < 2; death++) {
+      shown.push(world.shown);
+      await world.becomes("b", BROKE);
+      await world.settle(6000);
+    }
+    shown.push(world.shown);
+  }
+  expect(shown).toEqual([
+    ...["ready a:0-2 b:2-4", "ready a:0-2 b:2-4", "ready a:0-2 c:2-4"],
+    ...["ready a:0-2 b:2-4", "ready a:0-2 b:2-4", "ready a:0-4"],
   ]);
 });
 

@@ -9,10 +9,12 @@ import { Problem, type ProblemBody, problemBody, problemOf } from "#protocol/pro
 import type { InstanceCommand } from "../cluster/instances.ts";
 import { notLeading } from "../cluster/replica.ts";
 import type { Bars } from "./bars.ts";
+import type { Choice } from "./choose.ts";
 import type { Claims } from "./claims.ts";
+import { Crashes } from "./crashes.ts";
 import { machine, NotAgreed, type PlacementEvent } from "./machine.ts";
 import type { CoordinatorPorts } from "./ports.ts";
-import { decided } from "./survey.ts";
+import { decided, type Wanted } from "./survey.ts";
 import { heldOf, type Sights, type Trouble, troubleIn } from "./trouble.ts";
 
 /** A model whose workers die more often than this is broken (reliability.md 4.5). */
@@ -43,6 +45,7 @@ export class Placed {
   /** What this leader acts on: whatever it says to the home is about this one, also once there is a newer. */
   #epoch: number;
   #sinceMs = 0;
+  readonly #crashes: Crashes;
   #wanting: PromiseWithResolvers<void>[] = [];
 
   constructor({ id, epoch, model }: PlacedInstance, ports: PlacedPorts) {
@@ -50,6 +53,7 @@ export class Placed {
     this.#epoch = epoch;
     this.#ports = ports;
     const { clock, trace, troubled } = ports;
+    this.#crashes = new Crashes(clock);
     const budget = new RestartBudget(RESTARTS, clock);
     const effects = machine.provide({
       actors: {
@@ -123,8 +127,9 @@ export class Placed {
       this.#tell({ type: "Loaded" });
   }
 
-  #break({ problem, counts, failed }: Trouble): void {
+  #break({ problem, counts, failed, crashed }: Trouble): void {
     if (failed) this.#ports.bars.add(failed, problem.message);
+    if (crashed) this.#crashes.note(crashed);
     this.#tell({ type: "Broken", problem, counts });
   }
 
@@ -156,7 +161,7 @@ export class Placed {
     const barred = bars.now;
     const { id, model, wish, settings, epoch: after } = before;
     const held = before.stages.filter((stage) => isTaken(this.#held(before, stage)));
-    const wanted = {
+    const wanted: Wanted = {
       ...{ model, wish, settings, asker, again: wasReady, held },
       barred,
       claimed: () => claims.beside(id, this.#ports.agreed().instances, this.#sights),
@@ -165,7 +170,7 @@ export class Placed {
         (stage) => !held.includes(stage) && !lost(stage.node) && !barred.has(stage.node),
       ),
     };
-    const { digest, stages } = await decided(this.#ports, wanted).catch((error: unknown) => {
+    const { digest, stages } = await this.#elsewhere(wanted).catch((error: unknown) => {
       throw because(problem, error);
     });
     const place = { does: "place", model, wish, settings, after } as const;
@@ -177,6 +182,19 @@ export class Placed {
     );
     claims.agreed(id, index);
     this.#actOn(index);
+  }
+
+  /** Not where its workers end again and again, unless it fits nowhere else: the fault may be of what they are asked. */
+  async #elsewhere(wanted: Wanted): Promise<Choice> {
+    const shaky = this.#crashes.now;
+    if (shaky.size === 0) return await decided(this.#ports, wanted);
+    const barred = new Map([...shaky, ...wanted.barred]);
+    try {
+      return await decided(this.#ports, { ...wanted, barred, isEnding: false });
+    } catch (error) {
+      if (!(error instanceof Problem) || error.kind !== "doesNotFit") throw error;
+      return await decided(this.#ports, wanted);
+    }
   }
 
   #actOn(epoch: number): void {

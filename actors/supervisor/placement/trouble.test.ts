@@ -61,7 +61,8 @@ function said({ record = ready, held = {}, lost = {}, down, nowMs = 0 }: Home): 
     isUp: (node) => node !== down,
   };
   const trouble = troubleIn(record, sights);
-  return trouble && [trouble.problem.message, trouble.counts, trouble.failed];
+  const crashed = trouble?.crashed && `crashed on ${trouble.crashed}`;
+  return trouble && [trouble.problem.message, trouble.counts, trouble.failed ?? crashed];
 }
 
 const failed = { state: "failed", problem: BROKE } as const;
@@ -84,7 +85,7 @@ test("a machine that fails with its part is kept from others for a while, one th
     said({ record: loading, held: { b: [part(b, parted)] } }),
   ]).toEqual([
     ["no memory", true, a],
-    ["no memory", true, undefined],
+    ["no memory", true, "crashed on a"],
     ["b is dead", false, b],
     ["b is drained", false, undefined],
     ["no word", true, undefined],
@@ -102,7 +103,7 @@ test("what others say because a machine is gone or out of reach is not held agai
     ["a is dead", false, undefined],
     ["no word", false, undefined],
     [gone, false, undefined],
-    ["no memory", true, undefined],
+    ["no memory", true, "crashed on a"],
   ]);
 });
 

@@ -31,8 +31,10 @@ export interface Trouble {
   readonly problem: ProblemBody;
   /** It is the model's or a worker's fault, and that has a budget. */
   readonly counts: boolean;
-  /** The machine that failed with what it was given. */
+  /** The machine that failed to load what it was given. */
   readonly failed?: NodeId;
+  /** The machine whose worker ended in the middle of its work. */
+  readonly crashed?: NodeId;
 }
 
 /** A machine that has a link is asked every two seconds; one that answers none of so many is not well. */
@@ -72,8 +74,9 @@ function lossOf({ state }: PlacedInstance, { node }: Stage, { lost }: Sights): T
 function failureOf(record: PlacedInstance, stage: Stage, sights: Sights): Trouble | undefined {
   const held = heldOf(record, stage, sights);
   if (held?.state !== "failed" || held.parted) return undefined;
-  const isFault = record.state === "loading";
-  return { problem: problemOf(held), counts: true, ...(isFault && { failed: stage.node }) };
+  const { node } = stage;
+  const where = record.state === "loading" ? { failed: node } : { crashed: node };
+  return { problem: problemOf(held), counts: true, ...where };
 }
 
 /** It has none, though it knows that it should; or another than the one that is known. */
