@@ -209,3 +209,10 @@ test("how much of a context is kept, and how, is decided once: it counts, stands
     epochs: [1, 3],
   });
 });
+
+test("a machine that is named and has nothing gets a model that only others have, who take no part", async () => {
+  const world = new World("a", "b", "c");
+  for (const name of ["a", "b"]) world.machine(name).has = { kind: "notFound", message: "nothing here" };
+  const notes = await world.place({ nodes: ["b"] });
+  expect([notes, world.shown]).toEqual([[], "ready b:0-4"]);
+});

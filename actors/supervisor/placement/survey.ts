@@ -98,15 +98,19 @@ async function survey(
   nodes: readonly NodeView[],
   { model, wish, asker, looked }: Wanted & { readonly looked: Map<NodeId, Looked> },
 ): Promise<void> {
+  const ask = async (asked: readonly NodeView[]) =>
+    void (await Promise.all(
+      asked.map(async ({ node }) =>
+        looked.set(node, await look(node, model).catch((error: unknown) => missing(model, error))),
+      ),
+    ));
   const mayTakePart = (view: NodeView) => isUp(view) && (isNamed(view, wish) || view.node === asker);
   for (const node of looked.keys())
-    if (!nodes.some((view) => view.node === node && mayTakePart(view))) looked.delete(node);
-  const asked = nodes.filter((view) => mayTakePart(view) && !("digest" in (looked.get(view.node) ?? {})));
-  await Promise.all(
-    asked.map(async ({ node }) =>
-      looked.set(node, await look(node, model).catch((error: unknown) => missing(model, error))),
-    ),
-  );
+    if (!nodes.some((view) => view.node === node && isUp(view))) looked.delete(node);
+  await ask(nodes.filter((view) => mayTakePart(view) && !("digest" in (looked.get(view.node) ?? {}))));
+  // Who takes no part may have it for those who do.
+  if (![...looked.values()].some((each) => "digest" in each))
+    await ask(nodes.filter((view) => isUp(view) && !mayTakePart(view)));
 }
 
 /** Whatever one machine answers, others may do. */
@@ -144,7 +148,8 @@ function freedBy(
   const freed = new Map([...claimed()].map(([node, bytes]) => [node, -bytes]));
   for (const [node, bytes] of stopped?.bytes ?? []) freed.set(node, (freed.get(node) ?? 0) + bytes);
   for (const { node, layers } of held) {
-    const view = looked.get(node);
+    // Who holds a part that it fetched has no copy to look at: others have the same.
+    const view = [looked.get(node), ...looked.values()].find((each) => each && "shape" in each);
     const facts = nodes.find((each) => each.node === node)?.facts;
     if (!view || !("shape" in view) || !facts) continue;
     const { weights } = shardBytes(view.shape, DEFAULT_WISH, { ...layers, activationBytes: 4 });
