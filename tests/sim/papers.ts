@@ -23,8 +23,11 @@ export function refusalOf(from: Party, to: Party): Refused | undefined {
   const [own, theirs] = [from.trust, to.trust];
   if (!own || !theirs) return undefined;
   const certificate = new X509Certificate(own.nodePem);
-  if (!signedByAny(theirs, certificate)) return { why: "TLS: it does not know this certificate" };
   const isKnown = signedByAny(own, new X509Certificate(theirs.nodePem));
+  if (!signedByAny(theirs, certificate)) {
+    if (!isKnown) own.estranged?.(to.node);
+    return { why: "TLS: it does not know this certificate" };
+  }
   const opens = theirs.isMember(from.node) && theirs.isOutdated?.(certificate) !== true;
   if (isKnown && opens) return own.isMember(to.node) ? undefined : { why: "it is not a member" };
   const news = theirs.notice?.(from.node).then((notice) => {

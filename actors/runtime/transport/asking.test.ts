@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import type { ClusterId } from "#protocol/ids";
+import type { ClusterId, NodeId } from "#protocol/ids";
 import { systemClock } from "../clock.ts";
 import { successor } from "../security/authority.ts";
 import { clusterCertificate, nodeCertificate } from "../security/certificate.ts";
@@ -61,4 +61,41 @@ test("a machine that is on the list no more is told so by whom it dials, also by
   // Where the other's certificate is good the answer is heard twice: once told, it dials again.
   expect([...new Set(told)]).toEqual([2]);
   expect(told.length).toBe(3);
+});
+
+test("a machine whose key the other side knows as little as it knows the other's is told apart from one that is silent", async () => {
+  const cluster = "home" as ClusterId;
+  const keys = [freshIdentity(), freshIdentity()] as const;
+  const pems = await Promise.all(keys.map((key) => clusterCertificate(key, cluster, 2)));
+  const [host, guest] = [freshIdentity(), freshIdentity()];
+  const estranged: string[] = [];
+  const networkOf = async (identity: typeof host, side: 0 | 1, ports: readonly number[]) => {
+    const clusterPem = pems[side] ?? "";
+    const nodePem = await nodeCertificate(identity, keys[side], clusterPem);
+    return new TlsNetwork({
+      boot: "0".repeat(32),
+      capabilities: [],
+      clock: systemClock,
+      refused: () => {},
+      crashed: () => {},
+      identity,
+      listen: ports.map((port) => ({ host: "127.0.0.1", port })),
+      trust: {
+        clusterPem,
+        nodePem,
+        minimumMinor: 0,
+        isMember: () => true,
+        noticed: () => {},
+        estranged: (node) => estranged.push(node),
+      },
+    });
+  };
+  const [network, dialler] = [await networkOf(host, 0, [0]), await networkOf(guest, 1, [])];
+  const [endpoint = { host: "", port: 0 }] = network.endpoints;
+  const dial = (expect: NodeId) =>
+    dialler.dial(endpoint, { expect, lane: "control", signal: new AbortController().signal }).catch(() => {});
+  await dial(host.node);
+  await dial(guest.node); // Another machine answers there: nothing is known of the one that was meant.
+  await network.close();
+  expect(estranged).toEqual([host.node]);
 });

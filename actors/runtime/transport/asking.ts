@@ -37,20 +37,26 @@ export async function isTold(
   expect: NodeId | undefined,
 ): Promise<boolean> {
   if (!(error instanceof Problem) || !expect) return false;
-  return error.param === NEWS || (error.param === CERTIFICATE && (await askForNews(options, to, expect)));
+  if (error.param !== CERTIFICATE) return error.param === NEWS;
+  const answer = await askForNews(options, to, expect);
+  if (answer === "refused") options.trust.estranged?.(expect);
+  return answer === "told";
 }
 
 export const noticeFrame = (notice: Notice): Uint8Array => frame(FrameKind.notice, encodeNotice(notice));
 
-/** Resolves with whether it was told anything. */
+/** `refused`: the member is there, and knows this node's certificate as little as this node knows its own. */
+type Answer = "told" | "refused" | "silent";
+
 async function askForNews(
   { identity, trust, clock, refused }: AskingOptions,
   { host, port }: Endpoint,
   expect: NodeId,
-): Promise<boolean> {
-  const ended = Promise.withResolvers<boolean>();
-  const nothing = () => ended.resolve(false);
-  const cancel = clock.after(ANSWER_MS, nothing);
+): Promise<Answer> {
+  const ended = Promise.withResolvers<Answer>();
+  let isThere = false;
+  const nothing = () => ended.resolve(isThere ? "refused" : "silent");
+  const cancel = clock.after(ANSWER_MS, () => ended.resolve("silent"));
   const fail = (error: unknown) => {
     if (error instanceof ProtocolError) refused(host, error.message);
     nothing();
@@ -58,7 +64,7 @@ async function askForNews(
   const reader = new FrameReader(NOTICE_BYTES_MAX, (kind, bytes, from, to) => {
     if (kind !== FrameKind.notice) throw new ProtocolError("the answer to a question for news is none");
     trust.noticed?.(decodeNotice(bytes.slice(from, to)));
-    ended.resolve(true);
+    ended.resolve("told");
   });
   const opened = Bun.connect({
     hostname: host,
@@ -66,7 +72,7 @@ async function askForNews(
     tls: { ...tlsSettings(identity, trust), rejectUnauthorized: false },
     socket: {
       handshake(socket) {
-        const isThere = nodeIdOf(keyOf(socket.getPeerX509Certificate())) === expect;
+        isThere = nodeIdOf(keyOf(socket.getPeerX509Certificate())) === expect;
         if (isThere) socket.write(frame(FrameKind.notice, new Uint8Array(0)));
         else nothing();
       },
@@ -82,9 +88,9 @@ async function askForNews(
     },
   });
   opened.catch(fail); // It answered a moment ago; the next dial tells what is wrong.
-  const isTold = await ended.promise;
+  const answer = await ended.promise;
   cancel();
   // Not waited for: a connection that still opens is closed when it has.
   opened.then((socket) => socket.terminate()).catch(() => {});
-  return isTold;
+  return answer;
 }

@@ -44,6 +44,11 @@ const AGAIN_MS = 1000;
 const PAIR_ANEW =
   "to come back, end it here: exo node NAME forget, then exo invite on another machine and exo join CODE here";
 
+const ESTRANGED_TIMES = 3;
+const TWO_HOMES =
+  "has a key of this home that is not known here, and does not know the one here: two parts of it went on without each other; " +
+  "choose the part that stays, and bring each machine of the other one back: exo node NAME forget on it, then exo invite on a machine that stays and exo join CODE on it";
+
 export class Papers {
   readonly #ports: PapersPorts;
   readonly #opened = new WeakMap<Uint8Array, { readonly key: Identity | undefined }>();
@@ -53,6 +58,8 @@ export class Papers {
   #renewing = false;
   #stopped = false;
   #saidLost = false;
+  /** How often each was met that is a member by a key which is not known here. */
+  readonly #estrangements = new Map<NodeId, number>();
   #turn = 0;
 
   constructor(ports: PapersPorts) {
@@ -104,6 +111,7 @@ export class Papers {
       isOutdated: (certificate) => papers.#isOutdated(certificate),
       notice: (node) => papers.#notice(node),
       noticed: (notice) => papers.take(notice),
+      estranged: (node) => papers.#estranged(node),
     };
   }
 
@@ -168,6 +176,15 @@ export class Papers {
     this.#ports.troubled(
       `this machine's home has another key, which the one that is known here did not sign for; ${PAIR_ANEW}`,
     );
+  }
+
+  /** Once may be a machine that ends just then. */
+  #estranged(node: NodeId): void {
+    const times = (this.#estrangements.get(node) ?? 0) + 1;
+    const member = this.#ports.list().members.find((each) => each.node === node);
+    if (!member || times > ESTRANGED_TIMES) return;
+    this.#estrangements.set(node, times);
+    if (times === ESTRANGED_TIMES) this.#ports.troubled(`${member.name} ${TWO_HOMES}`);
   }
 
   #unsealed(box: Uint8Array): Identity | undefined {
