@@ -1,8 +1,9 @@
 /** Who leads is deposed, refused, blind or started again in the middle of what it does: nothing of it hurts what the home agreed on. */
 import { expect, test } from "bun:test";
-import { Problem } from "#protocol/problem";
+import { Problem, type ProblemBody } from "#protocol/problem";
 import { World } from "./world.ts";
 
+const BROKE: ProblemBody = { kind: "unavailable", message: "the worker ended" };
 const LATE = new Problem(
   "unavailable",
   "no majority confirmed the change in time: it may still come into force",
@@ -170,4 +171,56 @@ test("a model whose ready another leader had begun goes on with fewer machines t
   await world.is("b", "dead");
   await world.settle(1000);
   expect(world.shown).toEqual("ready a:0-4");
+});
+
+test("a new leader finds a model that is being placed anew, and goes on with fewer machines for it", async () => {
+  const world = await homeOf("a", "b", "c");
+  for (const name of ["a", "c"]) Object.assign(world.machine(name), { outcome: undefined, freeBytes: 500e6 });
+  await world.is("b", "dead");
+  const during = world.shown;
+  await world.newLeader();
+  world.machine("a").freeBytes = 4e9;
+  await world.is("c", "dead");
+  world.machine("a").outcome = "loads";
+  await world.becomes("a", "loaded");
+  await world.settle(3000);
+  expect([during, world.shown]).toEqual(["loading a:0-2 c:2-4", "ready a:0-4"]);
+});
+
+test("a model that failed is tried once by each who asks for it within a minute, not four times", async () => {
+  const world = await homeOf("a", "b");
+  world.machine("a").freeBytes = 400e6;
+  world.machine("b").freeBytes = 600e6;
+  for (let death = 0; death < 4; death++) {
+    await world.becomes("b", BROKE);
+    await world.settle(6000);
+  }
+  const failed = world.shown;
+  for (const machine of world.machines.values()) machine.freeBytes = 700e6;
+  await world.place({ nodes: ["a", "b"], minimumNodes: 2 });
+  const again = world.shown;
+  await world.becomes("b", BROKE);
+  await world.settle(1000);
+  expect([failed, again, world.shown]).toEqual([
+    "failed: the worker ended",
+    "ready a:0-2 b:2-4",
+    "failed: the worker ended",
+  ]);
+});
+
+test("two who ask at once get one placement if they wish the same, and a word if not", async () => {
+  const [same, other] = [new World("a", "b", "c"), new World("a", "b", "c")];
+  const both = async (world: World, ...nodes: readonly (readonly string[])[]) =>
+    await Promise.all(nodes.map((each) => world.place({ nodes: [...each] })));
+  expect([
+    await both(same, ["a", "b"], ["a", "b"]),
+    same.index,
+    await both(other, ["a", "b"], ["a", "c"]),
+    other.shown,
+  ]).toEqual([
+    [[], []],
+    2,
+    [[], "m is on 2 machines already, as it was asked for before"],
+    "ready a:0-2 b:2-4",
+  ]);
 });

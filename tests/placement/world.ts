@@ -170,7 +170,7 @@ export class World {
     }
   }
 
-  /** `ready@3 a:0-2 b:2-4`: state, how often it was placed, and the layers of each machine. */
+  /** `ready a:0-2 b:2-4`: state, and the layers of each machine. */
   get shown(): string {
     return this.instances
       .map(({ state, stages, problem }) =>
@@ -225,6 +225,7 @@ export class World {
         this.machine(node).told = "";
         this.#tell(this.machine(node));
       },
+      crashed: (error) => this.said.push(`crashed: ${error}`),
       troubled: (why) => this.said.push(why),
     });
   }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { Address, NodeId } from "#protocol/ids";
-import type { PlacedInstance } from "#protocol/placement";
+import { INSTANCES_MAX, type PlacedInstance } from "#protocol/placement";
 import { type InstanceCommand, nextInstances } from "./instances.ts";
 
 const a = "a" as NodeId;
@@ -170,5 +170,33 @@ describe("the table of instances", () => {
       ],
       refused: Array(3).fill("instance i was placed otherwise"),
     });
+  });
+
+  test("remembers of a model that it answered once, until it fails", () => {
+    const wasReady = (...commands: readonly InstanceCommand[]) =>
+      commands.reduce<readonly PlacedInstance[]>(
+        (table, each, at) => nextInstances(table, each, 10 + at),
+        [],
+      )[0]?.wasReady;
+    expect([
+      wasReady(place()),
+      wasReady(place(), place({ after: 10 })),
+      wasReady(place(), ready(10), place({ after: 10 }), place({ after: 12 })),
+      wasReady(place(), ready(10), fail(10), place({ after: 10 })),
+    ]).toEqual([undefined, undefined, true, undefined]);
+  });
+
+  test("has room for a new model while there is one that failed", () => {
+    const named = (id: string) => place({ id, model: id });
+    let table: readonly PlacedInstance[] = [];
+    for (let at = 0; at < INSTANCES_MAX; at++) table = nextInstances(table, named(`m${at}`), 10 + at);
+    const full = () => nextInstances(table, named("new"), 1000);
+    expect(full).toThrow("64 models are on several machines already");
+    for (const at of [7, 5])
+      table = nextInstances(table, { ...fail(10 + at), id: `m${at}` } as InstanceCommand, 500);
+    expect(full().map(({ id }) => id)).toEqual([
+      ...table.map(({ id }) => id).filter((id) => id !== "m5"),
+      "new",
+    ]);
   });
 });

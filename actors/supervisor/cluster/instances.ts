@@ -57,7 +57,8 @@ function placed(before: Table, { id: own, after, ...command }: Place, index: num
   if (known?.state === "draining") throw new Problem("invalid", `instance ${own} is being ended`);
   if (before.some((each) => each !== known && each.model === command.model))
     throw new Problem("invalid", `${command.model} is placed already`);
-  if (!known && before.length >= INSTANCES_MAX)
+  const others = known || before.length < INSTANCES_MAX ? before : withoutOldestFailure(before);
+  if (!known && others.length >= INSTANCES_MAX)
     throw new Problem("overloaded", `${INSTANCES_MAX} models are on several machines already`, {
       remedy: "stop one: exo stop MODEL",
     });
@@ -71,9 +72,16 @@ function placed(before: Table, { id: own, after, ...command }: Place, index: num
     settings: how,
     epoch: index,
     state: "loading",
+    ...((known?.state === "ready" || known?.wasReady) && known.state !== "failed" && { wasReady: true }),
     stages: parts.map(({ node, layers }) => ({ node, layers })),
   };
-  return known ? before.map((each) => (each === known ? made : each)) : [...before, made];
+  return known ? before.map((each) => (each === known ? made : each)) : [...others, made];
+}
+
+/** One that failed is there only to say why. */
+function withoutOldestFailure(table: Table): Table {
+  const [oldest] = table.filter(({ state }) => state === "failed").toSorted((a, b) => a.epoch - b.epoch);
+  return table.filter((each) => each !== oldest);
 }
 
 /** Each layer once and in order, each machine once. */
@@ -96,6 +104,7 @@ function changed(known: PlacedInstance, command: Exclude<Later, { does: "gone" }
       return {
         ...known,
         state: "ready",
+        wasReady: true,
         stages: command.stages,
         ...(command.facts && { facts: command.facts }),
       };

@@ -1,4 +1,5 @@
 /** Who leads places models and looks after them; a new leader takes over from what the log says. */
+import { RestartBudget } from "#actors/runtime/supervision";
 import type { NodeId } from "#protocol/ids";
 import {
   type PlacedInstance,
@@ -12,12 +13,16 @@ import { notLeading } from "../cluster/replica.ts";
 import { Bars } from "./bars.ts";
 import { Claims } from "./claims.ts";
 import { LOOK_EVERY_MS, Lookout } from "./lookout.ts";
-import { Placed } from "./placed.ts";
+import { Placed, RESTARTS } from "./placed.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 import { decided } from "./survey.ts";
 import type { Report } from "./trouble.ts";
 
 type Of<Type extends PlacementMessage["type"]> = Extract<PlacementMessage, { type: Type }>;
+interface Deciding {
+  readonly wish: PlacementWish;
+  readonly made: Promise<Answer<"PlacementReply.Placed">>;
+}
 type Answer<Type extends PlacementReply["type"]> = Extract<PlacementReply, { type: Type }>;
 
 export class Coordinator {
@@ -27,9 +32,11 @@ export class Coordinator {
   readonly #placed = new Map<string, Placed>();
   readonly #reports = new Map<NodeId, Report>();
   /** Placements that are being decided, by model: two who ask for one get one. */
-  readonly #deciding = new Map<string, Promise<Answer<"PlacementReply.Placed">>>();
+  readonly #deciding = new Map<string, Deciding>();
   readonly #lookout: Lookout;
   readonly #claims = new Claims();
+  /** By instance. */
+  readonly #budgets = new Map<string, RestartBudget>();
   /** When a machine was asked last what it holds, as it had not said so. */
   readonly #asked = new Map<NodeId, number>();
   /** In which this machine leads. */
@@ -47,14 +54,22 @@ export class Coordinator {
   }
 
   /** Throws Problem. */
-  async place(asker: NodeId, { model, wish, settings }: Omit<Of<"Placement.Place">, "type">) {
+  async place(
+    asker: NodeId,
+    { model, wish, settings }: Omit<Of<"Placement.Place">, "type">,
+  ): Promise<Answer<"PlacementReply.Placed">> {
     this.#requireLead();
     const known = this.#instances.find((each) => each.model === model);
     if (known && known.state !== "failed") return standing(known, wish);
     const under = this.#deciding.get(model);
-    if (under) return await under;
+    if (under && isMet(wish, under.wish)) return await under.made;
+    if (under) {
+      // Whoever comes second with another wish hears what came of the first.
+      await under.made.catch(() => {});
+      return await this.place(asker, { model, wish, settings });
+    }
     const made = this.#place(asker, { model, wish, settings, ...(known && { failed: known }) });
-    this.#deciding.set(model, made);
+    this.#deciding.set(model, { wish, made });
     return await made.finally(() => this.#deciding.delete(model));
   }
 
@@ -161,6 +176,7 @@ export class Coordinator {
       self: this.#self,
       bars: this.#bars,
       claims: this.#claims,
+      budget: this.#budgetOf(record.id),
       reportOf: (node) => this.#reports.get(node),
       lost: (node) => this.#lookout.lossOf(node),
       isUp: (node) => this.#lookout.isUp(node),
@@ -169,6 +185,14 @@ export class Coordinator {
     this.#placed.set(record.id, made);
     made.start();
     return made;
+  }
+
+  #budgetOf(id: string): RestartBudget {
+    for (const old of this.#budgets.keys())
+      if (!this.#instances.some((each) => each.id === old)) this.#budgets.delete(old);
+    const budget = this.#budgets.get(id) ?? new RestartBudget(RESTARTS, this.#ports.clock);
+    this.#budgets.set(id, budget);
+    return budget;
   }
 
   /** What a lost machine said is old when it comes back. */
@@ -192,9 +216,11 @@ export class Coordinator {
   }
 }
 
+const isMet = (wish: PlacementWish, had: PlacementWish): boolean =>
+  Object.keys(wish).length === 0 || Bun.deepEquals(wish, had);
+
 function standing({ id, epoch, model, wish: had, stages }: PlacedInstance, wish: PlacementWish) {
-  if (Object.keys(wish).length === 0 || Bun.deepEquals(wish, had))
-    return PlacementReply.Placed({ id, epoch, notes: [] });
+  if (isMet(wish, had)) return PlacementReply.Placed({ id, epoch, notes: [] });
   throw new Problem(
     "invalid",
     `${model} is on ${stages.length} machine${stages.length === 1 ? "" : "s"} already, as it was asked for before`,

@@ -16,7 +16,6 @@ export type PlacementEvent =
   | { readonly type: "Drain"; readonly now: boolean };
 
 interface Context {
-  readonly wasReady: boolean;
   readonly now: boolean;
   readonly counts: boolean;
   readonly problem: ProblemBody;
@@ -43,8 +42,8 @@ const AGAIN_MS = 1_000;
 export const machine = setup({
   types: { context: {} as Context, events: {} as PlacementEvent },
   actors: {
-    /** A placement with the next epoch; `wasReady`: fewer machines than were wished for are better than none. */
-    place: fromPromise<void, { readonly wasReady: boolean; readonly problem: ProblemBody }>(unbound),
+    /** A placement with the next epoch. */
+    place: fromPromise<void, { readonly problem: ProblemBody }>(unbound),
     /** Tells the workers of each other, and the home that the model can answer. */
     join: fromPromise<void>(unbound),
     /** Has the home agree that it takes no more requests. */
@@ -80,7 +79,7 @@ export const machine = setup({
 }).createMachine({
   id: "PlacedInstance",
   initial: "found",
-  context: { wasReady: false, now: true, counts: false, problem: NONE },
+  context: { now: true, counts: false, problem: NONE },
   states: {
     found: {
       entry: "adopt",
@@ -108,7 +107,7 @@ export const machine = setup({
         placing: {
           invoke: {
             src: "place",
-            input: ({ context: { wasReady, problem } }) => ({ wasReady, problem }),
+            input: ({ context: { problem } }) => ({ problem }),
             onDone: "loading",
             onError: [
               { guard: "isNotAgreed", target: "#PlacedInstance.unsure" },
@@ -136,7 +135,7 @@ export const machine = setup({
           },
           on: { Ready: "ready" },
         },
-        ready: { entry: [assign({ wasReady: true }), "look"] },
+        ready: { entry: "look" },
         degraded: {
           entry: { type: "say", params: ({ context }) => context.problem },
           on: { Broken: {} },

@@ -110,7 +110,8 @@ function coordinatorOf(
   const known = async () => ({ nodes: await cluster.nodes(), links: links() });
   const agreed = () => cluster.agreed;
   const asked = machinePorts(system, boss);
-  return new Coordinator(cluster.self, { ...asked, clock, trace, agreed, known, troubled });
+  const crashed = (error: unknown) => system.fail(boss, error);
+  return new Coordinator(cluster.self, { ...asked, clock, trace, agreed, known, troubled, crashed });
 }
 
 function holderOf(

@@ -1,7 +1,7 @@
 /** One model on several machines, as who leads looks after it: the chart of its life bound to the home's log and machines. */
 import { createActor, fromPromise } from "xstate";
 import { chartClock, traceChart } from "#actors/runtime/chart";
-import { RestartBudget } from "#actors/runtime/supervision";
+import type { RestartBudget } from "#actors/runtime/supervision";
 import type { Epoch } from "#protocol/cluster";
 import type { Address, NodeId } from "#protocol/ids";
 import type { HeldStage, PlacedInstance, Stage } from "#protocol/placement";
@@ -18,7 +18,7 @@ import { decided, type Wanted } from "./survey.ts";
 import { heldOf, type Sights, type Trouble, troubleIn } from "./trouble.ts";
 
 /** A model whose workers die more often than this is broken (reliability.md 4.5). */
-const RESTARTS = { restarts: 3, withinMs: 60_000 };
+export const RESTARTS = { restarts: 3, withinMs: 60_000 };
 const PAUSES_MS = [200, 1_000, 5_000];
 
 const WATCHING = ["loading", "joining", "ready"] as const;
@@ -27,6 +27,10 @@ export interface PlacedPorts extends CoordinatorPorts, Pick<Sights, "reportOf" |
   readonly self: NodeId;
   readonly bars: Bars;
   readonly claims: Claims;
+  /** What is left of its restarts is kept beyond a failure: who asks for it again and again gets one try each. */
+  readonly budget: RestartBudget;
+  /** A mistake in what looks after it. */
+  readonly crashed: (error: unknown) => void;
   /** It is looked after no more. */
   readonly over: () => void;
 }
@@ -52,9 +56,8 @@ export class Placed {
     this.#id = id;
     this.#epoch = epoch;
     this.#ports = ports;
-    const { clock, trace, troubled } = ports;
+    const { clock, trace, troubled, budget } = ports;
     this.#crashes = new Crashes(clock);
-    const budget = new RestartBudget(RESTARTS, clock);
     const effects = machine.provide({
       actors: {
         place: fromPromise(({ input, signal }) => this.#place(input, signal)),
@@ -151,10 +154,7 @@ export class Placed {
     return heldOf(record, stage, this.#ports);
   }
 
-  async #place(
-    { wasReady, problem }: { wasReady: boolean; problem: ProblemBody },
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #place({ problem }: { problem: ProblemBody }, signal: AbortSignal): Promise<void> {
     const before = this.#record;
     if (signal.aborted || before?.epoch !== this.#epoch) throw moved();
     const { self: asker, bars, claims, lost } = this.#ports;
@@ -162,7 +162,7 @@ export class Placed {
     const { id, model, wish, settings, epoch: after } = before;
     const held = before.stages.filter((stage) => isTaken(this.#held(before, stage)));
     const wanted: Wanted = {
-      ...{ model, wish, settings, asker, again: wasReady, held },
+      ...{ model, wish, settings, asker, again: before.wasReady === true, held },
       barred,
       claimed: () => claims.beside(id, this.#ports.agreed().instances, this.#sights),
       claim: (bytes: ReadonlyMap<NodeId, number>) => claims.make(id, bytes),
@@ -229,13 +229,15 @@ export class Placed {
 
   /** The last stage drives: while it ends what it does, it needs the others. */
   async #end(now: boolean): Promise<void> {
-    const { end, troubled } = this.#ports;
+    const { end, troubled, lost } = this.#ports;
     const [instance, epoch] = [this.#id, this.#epoch];
     // A machine that is not there ends its part by itself, as soon as it hears that the instance is no more.
-    for (const { node } of this.#record?.stages.toReversed() ?? [])
-      await end(node, { instance, epoch, now }).catch((error: unknown) =>
-        troubled(problemBody(error).message),
-      );
+    const [last, ...others] = (this.#record?.stages ?? []).filter(({ node }) => !lost(node)).toReversed();
+    const ended = (stage: Stage | undefined) =>
+      stage &&
+      end(stage.node, { instance, epoch, now }).catch((error) => troubled(problemBody(error).message));
+    await ended(last);
+    await Promise.all(others.map(ended));
   }
 
   async #fail(problem: ProblemBody, signal: AbortSignal): Promise<void> {
@@ -270,7 +272,7 @@ export class Placed {
   #crashed(error: unknown): void {
     this.#refuse(new Problem("internal", problemBody(error).message));
     this.#ports.over();
-    throw error;
+    this.#ports.crashed(error);
   }
 }
 

@@ -23,6 +23,8 @@ export interface CoordinatorPorts {
   /** That machine is to say again what it holds. */
   readonly tell: (node: NodeId) => void;
   readonly trace: Trace | undefined;
+  /** A mistake in this part, which is then started again. */
+  readonly crashed: (error: unknown) => void;
   /** For the log: what nobody waits for. */
   readonly troubled: (why: string) => void;
 }

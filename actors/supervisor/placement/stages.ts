@@ -3,7 +3,7 @@ import type { Behaviour } from "#actors/runtime/system";
 import { viewCheckpoint } from "#actors/shard-worker/weights/checkpoint-view";
 import type { Address, NodeId } from "#protocol/ids";
 import { type CheckpointView, type StagesMessage, StagesReply } from "#protocol/placement";
-import { problemBody } from "#protocol/problem";
+import { Problem, problemBody } from "#protocol/problem";
 import type { ShardWorkerReply } from "#protocol/shard-worker";
 import type { Calibration } from "./calibration.ts";
 import type { Holder } from "./holder.ts";
@@ -22,13 +22,17 @@ export function answerStages(
   find: (model: string) => Promise<Own>,
   calibration: Pick<Calibration, "measure">,
 ): Behaviour<StagesMessage | ShardWorkerReply> {
+  const named = async (model: string) => {
+    if (!isPath(model)) return await find(model);
+    throw new Problem("notFound", "other machines name models, not where they lie on this one");
+  };
   return ({ message, from, reply }) => {
     const answer = (work: Promise<StagesReply>) =>
       void work.then(reply, (error: unknown) => reply(StagesReply.Refused({ problem: problemBody(error) })));
     switch (message.type) {
       case "Stages.Look":
         return answer(
-          find(message.model)
+          named(message.model)
             .then(checkpointView)
             .then((checkpoint) => StagesReply.Seen({ checkpoint })),
         );
@@ -36,7 +40,7 @@ export function answerStages(
         return holder.tell();
       case "Stages.Measure":
         return answer(
-          find(message.model)
+          named(message.model)
             .then((own) => calibration.measure(own, message.settings))
             .then((speeds) => StagesReply.Measured({ speeds })),
         );
@@ -51,5 +55,9 @@ export function answerStages(
     }
   };
 }
+
+/** What lies elsewhere on this disk than models do is nobody's business. */
+const isPath = (model: string): boolean =>
+  /^([/\\~]|[A-Za-z]:)/.test(model) || model.split(/[/\\]/).some((part) => part === "." || part === "..");
 
 const nodeOf = (address: Address): NodeId => address.slice(0, address.indexOf("/")) as NodeId;
