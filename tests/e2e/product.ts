@@ -45,6 +45,7 @@ export interface Held {
   readonly pid: number;
   readonly requests: number;
   readonly facts?: { readonly loadMs: number };
+  readonly stages?: readonly unknown[];
 }
 
 /** `exo serve`, ready; ended with its workers when the scope ends. */

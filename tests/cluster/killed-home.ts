@@ -1,0 +1,106 @@
+/** What `bun run kills` kills: one machine with a model, or several that hold it together. */
+import { compiled, fromSource } from "../cli/exo.ts";
+import { type Held, heldAt, type Server, serving } from "../e2e/product.ts";
+import { type Machine, members, type Running, started } from "./processes.ts";
+import { linked } from "./streams.ts";
+
+export const MODEL = "smollm2";
+
+/** A worker or a machine that is about to die. */
+export interface Victim {
+  readonly what: "worker" | "machine";
+  /** False where it was gone already. */
+  kill(): boolean;
+}
+
+export interface KilledHome extends AsyncDisposable {
+  /** An API that lives on, and what is to die at some token of what it is asked. */
+  next(random: () => number): Promise<{ readonly url: string; readonly victim: Victim }>;
+  /** What the last load took; all that was killed is up again, and holds the model again. */
+  mend(): Promise<number>;
+}
+
+/** A worker that another epoch ended meanwhile cannot be killed any more. */
+const worker = (pid: number): Victim => ({
+  what: "worker",
+  kill() {
+    try {
+      return process.kill(pid, "SIGKILL");
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "ESRCH") return false;
+      throw error;
+    }
+  },
+});
+
+/** The compiled binary on one machine. */
+export async function oneMachine(folder: string): Promise<KilledHome> {
+  const server: Server = await serving(folder, ["--model", MODEL]);
+  const held = async () => {
+    const [first] = await server.held();
+    if (!first) throw new Error("the model is not held");
+    return first;
+  };
+  return {
+    next: async () => ({ url: server.url, victim: worker((await held()).pid) }),
+    mend: async () => (await held()).facts?.loadMs ?? 0,
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+/** A machine dies in one round of four; it takes long to start it again. */
+const MACHINE_SHARE = 0.25;
+const NAMES = ["ada", "bob", "cyd", "dan", "eve", "fay", "gus", "hal"];
+
+/** `isSource`: without a build. */
+export async function severalMachines(folder: string, count: number, isSource: boolean): Promise<KilledHome> {
+  const machines = await members(folder, NAMES.slice(0, count), []);
+  const start = (machine: Machine) => started(machine, { command: isSource ? fromSource : compiled });
+  const running: Running[] = await Promise.all(machines.map(start));
+  /** Which of them was killed in this round. */
+  let dead: number | undefined;
+
+  async function mend(): Promise<number> {
+    const machine = dead === undefined ? undefined : machines[dead];
+    if (machine && dead !== undefined) running[dead] = await start(machine);
+    dead = undefined;
+    await linked(running);
+    const url = running[0]?.url ?? "";
+    const [placed] = await heldBy(url);
+    if (placed && placed.stages?.length !== count) await order(url, "/exo/v1/stop", { model: MODEL });
+    await order(url, "/exo/v1/load", { model: MODEL, nodes: machines.map(({ name }) => name) });
+    return (await heldBy(url))[0]?.facts?.loadMs ?? 0;
+  }
+
+  await mend();
+  return {
+    mend,
+    async next(random) {
+      const asked = Math.floor(random() * count);
+      const url = running[asked]?.url ?? "";
+      if (random() < MACHINE_SHARE) {
+        const other = (asked + 1 + Math.floor(random() * (count - 1))) % count;
+        const kill = () => {
+          dead = other;
+          void running[other]?.kill("SIGKILL");
+          return true;
+        };
+        return { url, victim: { what: "machine", kill } };
+      }
+      const [part] = await heldBy(running[Math.floor(random() * count)]?.url ?? "");
+      if (part?.pid === undefined) throw new Error("a machine holds no part of the model");
+      return { url, victim: worker(part.pid) };
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(running.map((each) => each.kill("SIGKILL")));
+    },
+  };
+}
+
+const heldBy = async (url: string): Promise<readonly Held[]> =>
+  (await heldAt(url)).filter(({ model }) => model === MODEL);
+
+async function order(url: string, path: string, body: object): Promise<void> {
+  const answer = await fetch(`${url}${path}`, { method: "POST", body: JSON.stringify(body) });
+  if (!answer.ok) throw new Error(`${path}: ${await answer.text()}`);
+}
