@@ -13,6 +13,13 @@ type Type = (typeof TYPES)[number];
 /** How far a row may be from what was written: half a step of the type for numbers up to 2, and angles of their own. */
 const ROUNDING = { float32: 1e-5, float16: 1e-3, bfloat16: 8e-3, q8: 1e-2 } as const;
 
+/**
+ * How far a mixture may be. Packed rows are met by 16-bit integers: a weight is off by at most 1.54e-5 of the largest of 64, so that
+ * values up to 2 mixed by these are off by 8e-5 in the root mean square (8 times 1.54e-5 / sqrt(3), times 1.15), scores by less; this
+ * is six times that. The shim's fuzz has the sharp bound of each case.
+ */
+const MIXED = { float32: 3e-5, float16: 3e-5, bfloat16: 3e-5, q8: 5e-4 } as const;
+
 const upTo = (max: number, min = 1) => fc.integer({ min, max });
 
 function given(on: Mlx, shape: readonly number[], seed: number): MxArray {
@@ -124,7 +131,7 @@ test("each of several tokens is written where it belongs and sees what it may, f
   fc.assert(
     fc.property(cases, (one) => {
       const { mixed, written } = exo.scope(() => mlx.scope(() => distances(one)));
-      return mixed < 3e-5 && written < 2 * ROUNDING[one.type];
+      return mixed < MIXED[one.type] && written < 2 * ROUNDING[one.type];
     }),
     { numRuns: 150 },
   );

@@ -136,7 +136,9 @@ int exo_rope(
 
 /**
  * softmax(scale * q k^T) v: q [B, Hq, L, D], k [B, Hkv, S, D], v [B, Hkv, S, Dv]; query head h reads head h / (Hq / Hkv). k and v
- * may be of another type than q, or rows of exo_pack_rows. The scores are never held as a whole. `mask` 0: every key is seen, 1:
+ * may be of another type than q, or rows of exo_pack_rows: where few queries (16 of a key's heads and positions) meet such of a
+ * multiple of 32 values, the set avx512 rounds queries, and weights before they are mixed, to 16-bit integers with a scale for each
+ * 32 values, and for 64 keys; this is some hundredth of what the rows themselves are off by. The scores are never held as a whole. `mask` 0: every key is seen, 1:
  * row l sees keys up to S - L + l. `mask_array` (then mask must be 0): boolean, broadcastable to [B, Hq, L, S], true = sees.
  */
 int exo_attention(

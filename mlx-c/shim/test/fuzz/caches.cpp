@@ -43,7 +43,7 @@ mlx_dtype cacheType(Case& of) {
 }
 
 /** What stands in a written row must be what was to be written; every other row must be as it was. */
-std::vector<double> checkedCache(const Cache& cache, int row, const std::vector<Wanted>& fresh) {
+Numbers checkedCache(const Cache& cache, int row, const std::vector<Wanted>& fresh) {
   std::vector<double> elements = elementsOf(cache.operand.array, cache.operand.shape, cache.operand.type);
   std::vector<double> before = cache.values(cache.operand.values), after = cache.values(elements);
   size_t dims = static_cast<size_t>(cache.dims), rows = static_cast<size_t>(cache.rows);
@@ -57,7 +57,7 @@ std::vector<double> checkedCache(const Cache& cache, int row, const std::vector<
     std::copy(packed.begin(), packed.end(), wanted.begin() + static_cast<std::ptrdiff_t>((head * rows + static_cast<size_t>(row)) * dims));
   }
   expectValues(after, cache.packed() ? MLX_FLOAT32 : cache.operand.type, wanted);
-  return after;
+  return cache.packed() ? packedNumbers(elements, cache.dims) : exact(after);
 }
 
 struct Place {
@@ -127,12 +127,12 @@ Step stepOf(Case& of) {
 }
 
 /** What the caches of sequence `b` must hold after the step, checked: keys and values. */
-std::pair<Numbers, std::vector<double>> cachesAfter(const Step& step, size_t b, const std::vector<Wanted>& keys) {
+std::pair<Numbers, Numbers> cachesAfter(const Step& step, size_t b, const std::vector<Wanted>& keys) {
   size_t heads = static_cast<size_t>(step.sizes.heads), wide = heads * static_cast<size_t>(step.sizes.dims), valueWide = heads * static_cast<size_t>(step.sizes.valueDims);
   std::vector<Wanted> key(keys.begin() + static_cast<std::ptrdiff_t>(b * wide), keys.begin() + static_cast<std::ptrdiff_t>((b + 1) * wide)), value;
   for (size_t i = 0; i < valueWide; ++i) value.push_back({step.v.at(b * valueWide + i)});
   int row = step.places[b].row;
-  return {exact(checkedCache(step.caches[2 * b], row, key)), checkedCache(step.caches[2 * b + 1], row, value)};
+  return {checkedCache(step.caches[2 * b], row, key), checkedCache(step.caches[2 * b + 1], row, value)};
 }
 
 } // namespace
@@ -171,6 +171,16 @@ std::vector<double> unpackedRows(const std::vector<double>& bytes, int dims) {
     }
   }
   return values;
+}
+
+Numbers packedNumbers(const std::vector<double>& bytes, int dims) {
+  Numbers made = exact(unpackedRows(bytes, dims));
+  if (bounds().attended == 0 || dims % kGroup != 0) return made;
+  std::vector<double> ones = bytes;
+  size_t wide = static_cast<size_t>(packedBytes(dims));
+  for (size_t row = 0; row < ones.size(); row += wide) std::fill_n(ones.begin() + static_cast<std::ptrdiff_t>(row), dims, 129);
+  made.scales = unpackedRows(ones, dims);
+  return made;
 }
 
 std::vector<Wanted> repacked(const double* values, const double* errors, int dims) {
@@ -235,8 +245,7 @@ void fuzzCachedAttention(Case& of) {
         addScore(scores, queries, (b * heads + h) * dims, held, (first + j) * dims, dims, scale, true);
       Weights weights = weightsOf(scores);
       for (size_t d = 0; d < valueDims; ++d) {
-        const double* from = values.data() + first * valueDims + d;
-        wanted.push_back(mixed(weights, scores, from, valueDims, caches[2 * b + 1].packed()));
+        wanted.push_back(mixed(weights, scores, values, first * valueDims + d, valueDims, caches[2 * b + 1].packed()));
       }
     }
   }

@@ -15,5 +15,8 @@ Operand packedRows(Case& of, const char* name, Shape shape);
 /** The values of packed rows, as the kernels read them: multiples in float32. */
 std::vector<double> unpackedRows(const std::vector<double>& bytes, int dims);
 
+/** Those values as they are met by few query rows: on some instruction sets in integers. */
+Numbers packedNumbers(const std::vector<double>& bytes, int dims);
+
 /** What packing makes of a row of values that are off by `errors`: each may end half a step away, or a whole one where in doubt. */
 std::vector<Wanted> repacked(const double* values, const double* errors, int dims);

@@ -2,6 +2,40 @@
 
 #include <algorithm>
 
+namespace {
+
+/** What a score is off by where the query is rounded to integers group by group: each value by `attended` of its group's largest. */
+double roundedQuery(const Numbers& q, size_t qFrom, const Numbers& k, size_t kFrom, size_t dims, double scale) {
+  double error = 0;
+  for (size_t first = 0; first < dims; first += kScaleGroup) {
+    double most = 0, keys = 0;
+    for (size_t d = first; d < first + kScaleGroup; ++d) {
+      most = std::max(most, scale * q.sizes[qFrom + d]);
+      keys += k.sizes[kFrom + d];
+    }
+    error += (bounds().attended * most + std::min(most, bounds().roundedAway)) * keys;
+  }
+  return error;
+}
+
+/** What a mixture is off by where weights times scales are rounded for every few keys: each by `attended` of the largest among these. */
+double roundedWeights(const Weights& weights, const Numbers& v, size_t from, size_t stride) {
+  double error = 0;
+  size_t keys = weights.values.size();
+  for (size_t first = 0; first < keys; first += kKeyTile) {
+    double most = 0, multiples = 0;
+    for (size_t j = first; j < std::min(first + kKeyTile, keys); ++j) {
+      double scale = v.scales[from + j * stride];
+      most = std::max(most, weights.values[j] * (1 + weights.errors[j]) * scale);
+      multiples += scale > 0 ? v.sizes[from + j * stride] / scale : 0;
+    }
+    error += (bounds().attended * most + std::min(most, bounds().roundedAway)) * multiples;
+  }
+  return error;
+}
+
+} // namespace
+
 void addScore(Scores& to, const Numbers& q, size_t qFrom, const Numbers& k, size_t kFrom, size_t dims, double scale, bool seen) {
   Sum sum;
   sum.whole = false;
@@ -15,6 +49,7 @@ void addScore(Scores& to, const Numbers& q, size_t qFrom, const Numbers& k, size
     overflows = overflows || q.sizes[qFrom + d] * std::fabs(scale) > kSafe;
     ++sum.terms;
   }
+  if (!k.scales.empty()) lost += roundedQuery(q, qFrom, k, kFrom, dims, std::fabs(scale));
   if (overflows) sum.size = kInfinity;
   Wanted score = wantedOf(sum, bounds().attention, 2 * static_cast<double>(dims));
   to.values.push_back(score.value);
@@ -57,7 +92,8 @@ Weights weightsOf(const Scores& row) {
   return weights;
 }
 
-Wanted mixed(const Weights& weights, const Scores& row, const double* v, size_t stride, bool packed) {
+Wanted mixed(const Weights& weights, const Scores& row, const Numbers& values, size_t from, size_t stride, bool packed) {
+  const double* v = values.values.data() + from;
   double total = 0, error = 0, size = 0, all = 0;
   bool infinite = false, none = weights.none, unknown = weights.unknown;
   size_t keys = row.values.size();
@@ -81,5 +117,6 @@ Wanted mixed(const Weights& weights, const Scores& row, const double* v, size_t 
   // Every product, and as often at most the correction of what was mixed before; then the quotient by a total of 1 or more.
   error += (2 * static_cast<double>(keys) + 2) * kLost;
   if (packed) error += static_cast<double>(keys) * 127 * kLost;
+  if (!values.scales.empty()) error += roundedWeights(weights, values, from, stride);
   return {total, error};
 }

@@ -12,7 +12,12 @@ struct Scores {
 /** Numbers as they should be, and the sums of the sizes of what each is made of. */
 struct Numbers {
   std::vector<double> values, sizes;
+  /** Of values that are met in integers, what each is a multiple of; else none. */
+  std::vector<double> scales;
 };
+
+/** Values that share a scale, and keys whose weights are rounded together. */
+constexpr size_t kScaleGroup = 32, kKeyTile = 64;
 
 /** Adds the score of a key: scale * q . k over [from, from + dims) of both. */
 void addScore(Scores& to, const Numbers& q, size_t qFrom, const Numbers& k, size_t kFrom, size_t dims, double scale, bool seen);
@@ -26,5 +31,5 @@ struct Weights {
 
 Weights weightsOf(const Scores& scores);
 
-/** What the weights make of values v[0], v[stride], ..; packed ones are multiples, up to 127, of what a weight is multiplied with. */
-Wanted mixed(const Weights& weights, const Scores& scores, const double* v, size_t stride, bool packed);
+/** What the weights make of values v[from], v[from + stride], ..; packed ones are multiples, up to 127, of what a weight is multiplied with. */
+Wanted mixed(const Weights& weights, const Scores& scores, const Numbers& v, size_t from, size_t stride, bool packed);

@@ -57,6 +57,11 @@ struct Bounds {
    * scale; the largest of them that counts as zero; and what is lost of a group where the product of both scales has no bits left.
    */
   double rounding = 0, roundedAway = 0, lostScale = 0;
+  /**
+   * Likewise of attention of few rows over packed rows in whole groups, whose queries are rounded by the group, and weights (times
+   * the scales they meet) by the group and 64 keys.
+   */
+  double attended = 0;
   double norm = 12;
   double silu = 16;
   double rope = 4;
