@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "centred.hpp"
 #include "exo.h"
 #include "guarded.hpp"
 #include "mlx/c/private/mlx.h"
@@ -44,7 +45,11 @@ mx::array plain(mx::Shape shape, mx::Dtype dtype, size_t bytes) {
   auto buffer = mx::allocator::malloc(bytes);
   // MLX does not look whether memory was to be had.
   if (buffer.ptr() == nullptr) throw std::runtime_error("no memory for " + std::to_string(bytes) + " bytes of weights");
-  return mx::array(buffer, std::move(shape), dtype);
+  auto free = [](mx::allocator::Buffer gone) {
+    forgetCentred(gone.raw_ptr());
+    mx::allocator::free(gone);
+  };
+  return mx::array(buffer, std::move(shape), dtype, free);
 }
 
 void giveBack(std::byte* from, size_t bytes) {
@@ -112,7 +117,10 @@ mx::array Arena::empty(mx::Shape shape, mx::Dtype dtype) {
   auto block = blockFor(bytes);
   std::byte* data = block ? block->take(bytes) : nullptr;
   if (!data) return plain(std::move(shape), dtype, bytes);
-  auto free = [block, data, bytes](mx::allocator::Buffer) { giveBack(data, bytes); };
+  auto free = [block, data, bytes](mx::allocator::Buffer) {
+    forgetCentred(data);
+    giveBack(data, bytes);
+  };
   return mx::array(mx::allocator::Buffer(data - sizeof(size_t)), std::move(shape), dtype, free);
 }
 

@@ -20,7 +20,7 @@ class Arena {
   /** For about so many bytes; more may be asked for. */
   explicit Arena(size_t bytes) : expected_(bytes) {}
 
-  /** An array not yet filled, row-major, aligned to 64 bytes; throws where there is no memory. */
+  /** An array not yet filled, row-major, aligned to 64 bytes, forgotten (forgetCentred) when it is freed; throws where there is no memory. */
   mlx::core::array empty(mlx::core::Shape shape, mlx::core::Dtype dtype);
 
   /** exo_zeros; throws where there is no memory. */

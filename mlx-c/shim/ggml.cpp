@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "centred.hpp"
 #include "checkpoint.hpp"
 #include "ggml_blocks.hpp"
 #include "ggml_blocks_iq.hpp"
@@ -100,11 +101,14 @@ struct Type {
   bool biases;
   UnpackRow unpack;
   mx::Dtype element;
+  /** Biases are -2^(bits - 1) times the scales, which float16 holds exactly where it holds them at all. */
+  bool centred = false;
 };
 
 template <class Block>
 constexpr Type affine(int id, const char* name) {
-  return {id, name, Block::values, Block::bytes, Block::bits, true, affineRow<Block>, mx::uint32};
+  constexpr bool centred = requires { Block::centred; };
+  return {id, name, Block::values, Block::bytes, Block::bits, true, affineRow<Block>, mx::uint32, centred};
 }
 template <int Bytes>
 Type element(int id, const char* name, mx::Dtype dtype) {
@@ -240,6 +244,7 @@ std::vector<mx::array> arrays(File& file, const Range& r, bool stacked) {
   if (type.bits > 0) result.push_back(empty(file, r, stacked, columns / kGroup, type.biases ? mx::float16 : mx::uint8, target.scales));
   if (type.biases) result.push_back(empty(file, r, stacked, columns / kGroup, mx::float16, target.biases));
   unpack(file, r, type, target);
+  if (type.centred) noteCentred(target.biases, target.scales, result[2].nbytes());
   if (target.overflow) throw std::runtime_error(std::string("a scale of this ") + type.name + " tensor is not a number that float16 can hold");
   return result;
 }

@@ -87,6 +87,7 @@ inline void requantise(const float* w, Group& g) {
 
 struct Q4_0 {
   static constexpr int values = 32, bytes = 18, bits = 4;
+  static constexpr bool centred = true;
   static void groups(const uint8_t* b, Group* g) {
     nibbles(b + 2, g->q);
     g->scale = half(b);
@@ -109,6 +110,7 @@ inline void fifthBits(uint32_t high, uint8_t* q) {
 
 struct Q5_0 {
   static constexpr int values = 32, bytes = 22, bits = 5;
+  static constexpr bool centred = true;
   static void groups(const uint8_t* b, Group* g) {
     nibbles(b + 6, g->q);
     fifthBits(load<uint32_t>(b + 2), g->q);
@@ -129,6 +131,7 @@ struct Q5_1 {
 
 struct Q8_0 {
   static constexpr int values = 32, bytes = 34, bits = 8;
+  static constexpr bool centred = true;
   static void groups(const uint8_t* b, Group* g) {
     for (int i = 0; i < 32; i++) g->q[i] = b[2 + i] ^ 0x80;
     g->scale = half(b);

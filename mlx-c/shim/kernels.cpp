@@ -1,4 +1,5 @@
 // Products with weights as primitives of MLX.
+#include "centred.hpp"
 #include "guarded.hpp"
 #include "kernels.h"
 #include "kernels_products.hpp"
@@ -25,6 +26,7 @@ struct Linear {
     Matrix matrix{ordered(w, weights), nullptr, nullptr, rows, columns, bits, group, inputs[bits ? 2 : 1].type(), mode};
     if (bits) matrix.scales = ordered(inputs[2], scales);
     if (bits && inputs.size() > 3) matrix.biases = ordered(inputs[3], biases);
+    matrix.centred = matrix.biases && areCentred(matrix.biases, matrix.scales);
     bool direct = out.dtype == mx::float32;
     std::vector<float> made(direct ? 0 : out.size());
     float* to = direct ? reinterpret_cast<float*>(out.data) : made.data();

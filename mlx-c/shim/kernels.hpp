@@ -24,6 +24,8 @@ struct Matrix {
   int bits, group;
   Float type;
   Mode mode = Mode::affine;
+  /** Biases are -2^(bits - 1) times the scales: who can spare reading them does. */
+  bool centred = false;
 
   /** Packed so that x is wanted in the order that Kernels::lanes describes. */
   bool arranged() const {

@@ -3,6 +3,7 @@
 #include <limits>
 #include <numeric>
 
+#include "centred.hpp"
 #include "guarded.hpp"
 #include "kernels.h"
 #include "kernels_matrix.hpp"
@@ -115,6 +116,7 @@ struct Experts {
     size_t busiest = 0;
     for (size_t e : pairs.chosen) busiest = std::max(busiest, pairs.begin[e + 1] - pairs.begin[e]);
     Matrix matrix{data, scale, bias, rows, columns, bits, group, type, mode};
+    matrix.centred = bias && areCentred(bias, scale);
     auto rowOf = [&](size_t p, std::vector<float>& space) { return inputs[0].floats(pairs.row[p], space); };
     PackedRows many(matrix, pairs.parts(true), rowOf);
     Factors few = fewOf(matrix, pairs, rowOf);

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "centred.hpp"
 #include "kernels_rows.hpp"
 #include "mlx/c/private/mlx.h"
 
@@ -80,6 +81,7 @@ Product Reader::product(const Form& form, float* out) {
     matrix.scales = ordered(scales);
   }
   if (bits && mode == Mode::affine) matrix.biases = ordered(next());
+  matrix.centred = matrix.biases && areCentred(matrix.biases, matrix.scales);
   return {matrix, form.biased ? floats() : nullptr, out};
 }
 

@@ -8,6 +8,7 @@
 #include "checkpoint.h"
 #include "exo.h"
 #include "ggml.h"
+#include "kernels.h"
 #include "mlx/c/mlx.h"
 #include "test.h"
 
@@ -151,6 +152,39 @@ TEST(blocks_of_four_bits_become_a_packed_weight_with_scales_and_biases) {
   wanted.resize(64, -1.0f);
   CHECK(valuesOf(values) == wanted);
   for (mlx_array array : {weight, scales, biases, values}) mlx_array_free(array);
+  mlx_vector_array_free(parts);
+  mlx_stream_free(stream);
+}
+
+TEST(biases_that_make_up_for_the_middle_of_codes_need_not_be_read) {
+  // Rows of Q4_0 blocks: a scale of some size, and codes of any kind.
+  constexpr int kRows = 8, kColumns = 512, kBlocks = kRows * kColumns / 32;
+  std::vector<uint8_t> bytes(kBlocks * 18);
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = i % 18 == 1 ? 0x2c + i % 5 : static_cast<uint8_t>(i * 41 + i / 7);
+  Weights weights(bytes.data(), bytes.size());
+  const int64_t range[] = {2, 0, kColumns, kRows, 1, 0, kRows, 0, kColumns, 0, 1, 0};
+  mlx_vector_array parts = mlx_vector_array_new();
+  CHECK_EQUAL(exo_ggml_array(&parts, weights.file, range, false), 0);
+  mlx_array weight = part(parts, 0), scales = part(parts, 1), biases = part(parts, 2);
+  mlx_array copied = mlx_array_new(), doubled = mlx_array_new(), negative = mlx_array_new();
+  mlx_stream stream = mlx_default_cpu_stream_new();
+  CHECK_EQUAL(mlx_negative(&negative, biases, stream), 0);
+  CHECK_EQUAL(mlx_negative(&copied, negative, stream), 0);
+  CHECK_EQUAL(mlx_add(&doubled, biases, biases, stream), 0);
+  std::vector<float> x(kColumns);
+  for (int i = 0; i < kColumns; ++i) x[i] = static_cast<float>(i % 23) - 9.5f;
+  const int shape[] = {1, kColumns};
+  mlx_array values = mlx_array_new_data(x.data(), shape, 2, MLX_FLOAT32);
+  auto product = [&](mlx_array of) {
+    mlx_array made = mlx_array_new();
+    CHECK_EQUAL(exo_quantized_linear(&made, values, weight, scales, of, 32, 4, "affine", stream), 0);
+    std::vector<float> found = valuesOf(made);
+    mlx_array_free(made);
+    return found;
+  };
+  CHECK(product(biases) == product(copied));
+  CHECK(product(biases) != product(doubled));
+  for (mlx_array array : {weight, scales, biases, copied, doubled, negative, values}) mlx_array_free(array);
   mlx_vector_array_free(parts);
   mlx_stream_free(stream);
 }
