@@ -43,7 +43,7 @@ struct Group {
 
 /**
  * All groups at once: threads share the keys, in pieces whose size depends on a group's keys alone, so that a group's result does not
- * depend on what is beside it. `take` gets each row's mixture [valueDims] on the calling thread.
+ * depend on what is beside it. `take` gets each row's mixture [valueDims], on any thread.
  */
 void attendGroups(const std::vector<Group>& groups, const std::function<void(size_t group, size_t row, const float* mixed)>& take);
 

@@ -11,15 +11,19 @@ namespace mx = mlx::core;
 namespace exo {
 namespace {
 
-/** Keys of one piece of work; of a long cache at most so many pieces are made, because joining them costs as well. */
+/** Keys of one piece of work; of a long cache at most so many pieces are made, because joining them costs as well: some for each
+    thread, so that whoever is late takes fewer of them. */
 constexpr size_t kKeysPerPiece = 256;
 constexpr size_t kPiecesMost = 32;
+constexpr size_t kPiecesPerThread = 8;
 /** Products that are worth handing over: they take some 4 us. */
 constexpr size_t kProductsPerPiece = 1 << 17;
 
+/** Changes seldom as a cache grows: tokens that are computed together have the bits that they have one by one where it does not. */
 size_t pieceKeys(size_t keys) {
-  size_t wanted = (keys + kPiecesMost - 1) / kPiecesMost;
-  return std::max(kKeysPerPiece, (wanted + 63) / 64 * 64);
+  size_t most = std::min(kPiecesMost, kPiecesPerThread * static_cast<size_t>(poolThreads())), step = kKeysPerPiece;
+  while (step * most < keys) step *= 2;
+  return step;
 }
 
 struct Piece {
@@ -87,15 +91,19 @@ void attendGroups(const std::vector<Group>& groups, const std::function<void(siz
       kernels().attendFew(group.head, group.queries, piece.first, piece.last, mixtures[piece.group].at(piece.index));
     }
   });
-  std::vector<float> row;
-  for (size_t g = 0; g < groups.size(); ++g) {
-    row.resize(groups[g].head.valueDims);
-    size_t step = pieceKeys(groups[g].keys), count = (groups[g].keys + step - 1) / step;
-    for (size_t m = 0; m < groups[g].queries.rows; ++m) {
-      mixtures[g].join(m, count, groups[g].keys, row.data());
-      take(g, m, row.data());
+  // Each sum of weighted values takes a few steps, and each piece an exponential.
+  size_t joined = 4 * pieces.size() / std::max<size_t>(1, groups.size()) * (mixtures.empty() ? 0 : mixtures[0].rows * mixtures[0].dims);
+  parallel(groups.size(), grainOf(joined), [&](size_t first, size_t last) {
+    std::vector<float> row;
+    for (size_t g = first; g < last; ++g) {
+      row.resize(groups[g].head.valueDims);
+      size_t step = pieceKeys(groups[g].keys), count = (groups[g].keys + step - 1) / step;
+      for (size_t m = 0; m < groups[g].queries.rows; ++m) {
+        mixtures[g].join(m, count, groups[g].keys, row.data());
+        take(g, m, row.data());
+      }
     }
-  }
+  });
 }
 
 } // namespace exo
