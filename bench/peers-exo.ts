@@ -1,22 +1,23 @@
 /**
  * exo as one side of bench/peers.ts: the engine as a worker process runs it, without HTTP and messages.
- * `bun bench/peers-exo.ts MODEL CONTEXT`; a line of JSON in is one run, a line out its answers with their times.
+ * `bun bench/peers-exo.ts MODEL CONTEXT [CACHE]`; a line of JSON in is one run, a line out its answers with their times.
  */
 import { systemClock } from "#actors/runtime/clock";
 import { createHost } from "#actors/shard-worker/host";
 import { builtFolder, builtLibrary } from "#ffi/built-library";
 import type { Delta, Generation } from "#protocol/generation";
 import type { RequestId } from "#protocol/ids";
+import type { KvQuant } from "#protocol/shard";
 import type { Answer, Run } from "./peers-side.ts";
 
-const [path = "", context = "4096"] = process.argv.slice(2);
+const [path = "", context = "4096", kvQuant = "f16"] = process.argv.slice(2);
 const crash = (error: unknown) => {
   console.error(error);
   process.exit(1);
 };
 const host = createHost({ libraryFolder: builtFolder, clock: systemClock, crash });
 await host.load(
-  { model: "peer", path, contextLength: Number(context) },
+  { model: "peer", path, contextLength: Number(context), kvQuant: kvQuant as KvQuant },
   { progress() {}, paced() {} },
   new AbortController().signal,
 );

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { readCheckpoint } from "#actors/shard-worker/weights/checkpoint";
+import type { KvQuant } from "#protocol/shard";
 import { benchCache } from "./models.ts";
 
 export const SIDES = ["exo", "llama.cpp", "mlx-lm"] as const;
@@ -38,6 +39,8 @@ export interface SideOptions {
   readonly context: number;
   /** Answers at once, at most. */
   readonly streams?: number;
+  /** How exo keeps keys and values; absent: as it does by itself, in f16. */
+  readonly kvQuant?: KvQuant;
 }
 
 const cache = benchCache;
@@ -95,11 +98,17 @@ async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<stri
 
 async function commandOf(
   name: SideName,
-  { model, threads, context, streams = 1 }: SideOptions,
+  { model, threads, context, streams = 1, kvQuant }: SideOptions,
 ): Promise<string[]> {
   switch (name) {
     case "exo":
-      return [process.execPath, join(import.meta.dir, "peers-exo.ts"), model, String(context)];
+      return [
+        process.execPath,
+        join(import.meta.dir, "peers-exo.ts"),
+        model,
+        String(context),
+        kvQuant ?? "f16",
+      ];
     case "llama.cpp":
       return [
         "node",

@@ -1,4 +1,5 @@
 /** Decoding after a long context against decoding after a short one. */
+import type { KvQuant } from "#protocol/shard";
 import type { SideName } from "../peers-side.ts";
 import { type Goal, ratioFigure } from "./figure.ts";
 import type { Outcome, Part, Settings } from "./part.ts";
@@ -18,23 +19,28 @@ export interface Depth {
   readonly model: string;
   readonly shown: string;
   readonly goal: Goal;
+  /** How exo keeps keys and values at both depths, and then alone; absent: in f16, as llama.cpp does. */
+  readonly kvQuant?: KvQuant;
 }
 
 export const depth = (wanted: Depth): Part => ({
   name: wanted.name,
-  about: `decode of ${wanted.shown} at ${DEEP} tokens of context and at ${SHALLOW}, exo and llama.cpp`,
+  about: `decode of ${wanted.shown} at ${DEEP} tokens of context and at ${SHALLOW}, ${wanted.kvQuant ? `exo with a cache of ${wanted.kvQuant}` : "exo and llama.cpp"}`,
   run: (settings) => compared(wanted, settings),
 });
 
 /** The long context is computed once; what is measured goes on from it, round after round. */
-async function compared({ model, shown, goal }: Depth, { threads, rounds, log }: Settings): Promise<Outcome> {
-  const common = { model, context: DEEP, streams: 1 };
+async function compared(wanted: Depth, { threads, rounds, log }: Settings): Promise<Outcome> {
+  const { model, goal, kvQuant } = wanted;
+  const sides = kvQuant ? (["exo"] as const) : SIDES;
+  const shown = kvQuant ? `${wanted.shown}, cache in ${kvQuant}` : wanted.shown;
+  const common = { model, context: DEEP, streams: 1, sides, ...(kvQuant && { kvQuant }) };
   const deepWork = decodeAfter(DEEP - ANSWER - SPARE_TOKENS, `decode ${shown} at ${DEEP}`);
   const shallowWork = decodeAfter(SHALLOW, `decode ${shown} at ${SHALLOW}`);
-  return await withSides({ ...common, sides: SIDES, threads }, async (all) => {
+  return await withSides({ ...common, threads }, async (all) => {
     await warm(all, shallowWork);
     // So much attention is worth every thread there is, and with fewer the long context alone would take minutes.
-    return await withSides({ ...common, sides: SIDES, threads: [Math.max(...threads)] }, async (deep) => {
+    return await withSides({ ...common, threads: [Math.max(...threads)] }, async (deep) => {
       for (const side of deep) {
         log(`${side.name} computes ${DEEP} tokens with ${side.threads} threads`);
         await taskOf(side, deepWork).measure();
@@ -53,17 +59,17 @@ async function compared({ model, shown, goal }: Depth, { threads, rounds, log }:
           bestSide(near, side),
           own,
         );
+      const against = () => [
+        figure("llama.cpp"),
+        ratioFigure(
+          `decode at ${DEEP}, ${shown}, exo / llama.cpp`,
+          bestSide(far, "exo"),
+          bestSide(far, "llama.cpp"),
+        ),
+      ];
       return {
         series: [...far, ...near],
-        figures: [
-          figure("exo", goal),
-          figure("llama.cpp"),
-          ratioFigure(
-            `decode at ${DEEP}, ${shown}, exo / llama.cpp`,
-            bestSide(far, "exo"),
-            bestSide(far, "llama.cpp"),
-          ),
-        ],
+        figures: [figure("exo", goal), ...(kvQuant ? [] : against())],
         notes: [
           `answers of ${ANSWER} tokens; the long context is computed once and gone on from, with every thread`,
         ],

@@ -31,6 +31,8 @@ export const parts: readonly Part[] = [
   comparison({ name: "mlx-1b", ...stock, ...ONE_B_Q4_1, output: 8, goal: atLeast(30) }),
   depth({ name: "depth-smollm2", ...SMOLLM2, goal: atLeast(0.75) }),
   depth({ name: "depth-1b", ...ONE_B_Q4_0, goal: atLeast(0.75) }),
+  depth({ name: "depth-smollm2-q8", ...SMOLLM2, kvQuant: "q8", goal: atLeast(0.75) }),
+  depth({ name: "depth-1b-q8", ...ONE_B_Q4_0, kvQuant: "q8", goal: atLeast(0.75) }),
   batch({ name: "batch-smollm2", ...SMOLLM2, answer: 64, goal: atLeast(2) }),
   batch({ name: "batch-1b", ...ONE_B_Q4_0, answer: 24, goal: atLeast(2) }),
   start,

@@ -1,5 +1,6 @@
 /** The sides of one part: child processes, one for each number of threads, warmed up, the slow ones sent home. */
 import { type Random, randomOf } from "#actors/supervisor/bench/random";
+import type { KvQuant } from "#protocol/shard";
 import { modelFile } from "../models.ts";
 import { type Answer, openSide, type Run, type Side, type SideName, takesThreads } from "../peers-side.ts";
 import { bestOf, type Series } from "./figure.ts";
@@ -12,6 +13,7 @@ export interface Wanted {
   /** Tokens. */
   readonly context: number;
   readonly streams?: number;
+  readonly kvQuant?: KvQuant;
 }
 
 /** The sides while `work` lasts; afterwards their processes are ended, whatever came of it. */
@@ -19,13 +21,21 @@ export async function withSides<Result>(
   wanted: Wanted,
   work: (sides: readonly Side[]) => Promise<Result>,
 ): Promise<Result> {
-  const { sides: names, threads, model, context, streams = 1 } = wanted;
+  const { sides: names, threads, model, context, streams = 1, kvQuant } = wanted;
   const file = await modelFile(model);
   const sides: Side[] = [];
   try {
     for (const name of names)
       for (const count of takesThreads(name) ? threads : [1])
-        sides.push(await openSide(name, { model: file, threads: count, context, streams }));
+        sides.push(
+          await openSide(name, {
+            model: file,
+            threads: count,
+            context,
+            streams,
+            ...(kvQuant && { kvQuant }),
+          }),
+        );
     return await work(sides);
   } finally {
     for (const side of sides) await side[Symbol.asyncDispose]();
