@@ -91,6 +91,9 @@ export class MemoryDisk implements ClusterStore, RaftStore {
   }
 }
 
+/** Most of a file is of no account, or SQLite's own: one in a few changes what an entry says. */
+const DAMAGES = 8;
+
 /** A folder in memory where the system has one: what a sync costs on a real disk is no question here. */
 const SHARED_MEMORY = "/dev/shm";
 const FOLDER = existsSync(SHARED_MEMORY) ? SHARED_MEMORY : tmpdir();
@@ -146,11 +149,16 @@ export class FileDisk extends MemoryDisk {
 
   /**
    * The process is gone and the file is not as it was left: bits are others, or its end is. True when the store finds out; what it does not
-   * find out must be of no account.
+   * find out must be of no account, and neither of any of some more ways that it might have been damaged.
    */
   damage(random: () => number): boolean {
     this.close();
     const whole = readFileSync(this.#path);
+    const isFound = Array.from({ length: DAMAGES }, () => this.#isFound(whole, random));
+    return isFound[0] ?? false;
+  }
+
+  #isFound(whole: Buffer, random: () => number): boolean {
     const hurt = Buffer.from(whole);
     const at = () => Math.floor(random() * whole.length);
     const kept = at();

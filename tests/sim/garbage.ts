@@ -6,19 +6,33 @@ import { ProtocolError } from "#protocol/message";
 
 const NOISE_BYTES_MAX = 400;
 
-/** Bytes for the stream from one node to another. `said`: something that it said before. */
+/** What it said before: anything, and the last that has something of a user's in it. */
+export interface Said {
+  readonly any?: Envelope | undefined;
+  readonly telling?: Envelope | undefined;
+}
+
+/** Bytes for the stream from one node to another. */
 export function garbage(
   random: () => number,
   from: NodeId,
   to: NodeId,
-  said: Envelope | undefined,
+  { any: said, telling }: Said,
 ): Uint8Array {
   const kind = Math.floor(random() * 4);
   if (kind === 0) return noise(random);
   if (kind === 1) return frame(FrameKind.envelope, noise(random));
   if (kind === 2 && said) return frame(FrameKind.envelope, mutated(random, encode(said)));
-  return frame(FrameKind.envelope, encode(stray(random, from, to)));
+  const made = telling && random() < 0.3 ? strayed(telling, from, to) : stray(random, from, to);
+  return frame(FrameKind.envelope, encode(made));
 }
+
+/** A right word to somebody whom it does not concern: it is refused, and nobody who reads of that is to know what it says. */
+const strayed = ({ message }: Envelope, from: NodeId, to: NodeId): Envelope => ({
+  to: `${to}/nobody` as Address,
+  from: `${from}/cluster` as Address,
+  message,
+});
 
 const noise = (random: () => number): Uint8Array =>
   Uint8Array.from({ length: 1 + Math.floor(random() * NOISE_BYTES_MAX) }, () => Math.floor(random() * 256));

@@ -4,7 +4,7 @@ import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { Account } from "./account.ts";
 import { FileDisk } from "./disk.ts";
-import { garbage } from "./garbage.ts";
+import { garbage, type Said } from "./garbage.ts";
 import type { SimulatedHome } from "./home.ts";
 import type { Menu } from "./menu.ts";
 import type { Rebirths } from "./rebirth.ts";
@@ -33,7 +33,7 @@ export class Harm {
   readonly #rebirths: Rebirths;
   /** Of a machine whose disk is slow: how long each write holds it up. */
   readonly #slowMs = new Map<string, number>();
-  #said: Envelope | undefined;
+  #said: Said = {};
 
   constructor(home: SimulatedHome, names: readonly string[], menu: Menu, watchers: Watchers) {
     this.#home = home;
@@ -49,7 +49,8 @@ export class Harm {
     const home = this.#home;
     const { heard } = home.wire;
     home.wire.heard = (from, envelope) => {
-      if (this.hostile !== undefined && home.id(this.hostile) === from) this.#said = envelope;
+      if (this.hostile !== undefined && home.id(this.hostile) === from)
+        this.#said = { any: envelope, telling: isTelling(envelope) ? envelope : this.#said.telling };
       return heard(from, envelope);
     };
   }
@@ -185,3 +186,7 @@ export class Harm {
     return this.#names[Math.floor(this.#home.random() * this.#names.length)] ?? "a";
   }
 }
+
+/** Whether something that a user said may be in it. */
+const isTelling = ({ message }: Envelope): boolean =>
+  message.type === "Cluster.Propose" || message.type === "Raft.Append";

@@ -184,6 +184,7 @@ class HomeStorm {
     const early = await this.#disagreements();
     await home.time.pass(REST_MS);
     const late = await this.#disagreements();
+    this.#account.checkRest();
     this.#account.blame(
       ...(late.length > 0 ? late : early.map((why) => `${why}, ${HEAL_MS} ms after healing`)),
     );

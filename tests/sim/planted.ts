@@ -152,4 +152,48 @@ export const PLANTED: readonly Planted[] = [
     "    this.#feedAll();\n    this.#commitMajority();\n    return final;",
     "    this.#feedAll();\n    this.#commitMajority();\n    final.catch(() => {});\n    return Promise.resolve({ term: entry.term, index: this.#log.lastIndex });",
   ),
+  {
+    ...home(
+      "links with a machine that is off the list stay open",
+      "actors/supervisor/cluster/links.ts",
+      "    this.#network.recheck();\n",
+      "",
+    ),
+    also: {
+      file: "actors/discovery/peers.ts",
+      from: "      peer.stop();\n      this.#peers.delete(node);",
+      to: "      this.#peers.delete(node);",
+    },
+  },
+  {
+    ...home(
+      "who is off the list gets a link when it dials",
+      "actors/supervisor/cluster/papers.ts",
+      "const isMember = (node: NodeId) => list().members.some((member) => member.node === node);\n    return {",
+      "const isMember = (_: NodeId) => true;\n    return {",
+    ),
+    also: {
+      file: "actors/discovery/peers.ts",
+      from: "    else link.close();",
+      to: "    else this.#ports.linked(link.peer.node, link);",
+    },
+  },
+  home(
+    "a question that came to nothing is kept for ever",
+    "actors/runtime/questions.ts",
+    "    this.#open.delete(id);\n    question.reject(problem);",
+    "    question.reject(problem);",
+  ),
+  home(
+    "what is refused is told with all that it says",
+    "actors/supervisor/cluster/access.ts",
+    "ports.refused(node, why);",
+    "ports.refused(node, why + JSON.stringify(envelope.message));",
+  ),
+  home(
+    "bytes that do not match their checksum are read",
+    "actors/supervisor/cluster/sqlite-store.ts",
+    "if (checksum(bytes) !== expected)",
+    "if (expected === undefined)",
+  ),
 ];
