@@ -7,19 +7,24 @@ import { members, msUntil, started, view } from "./processes.ts";
 
 setDefaultTimeout(60_000);
 
-test("two that run with one identity are both told, and the home links with neither; the copy becomes a machine of its own", async () => {
-  using folder = freshFolder();
-  const [ada, bob] = await members(folder.path, ["ada", "bob"], []);
+/** A home of two, and a copy of the second one's disk that listens elsewhere. */
+async function copied(folder: string) {
+  const [ada, bob] = await members(folder, ["ada", "bob"], []);
   if (!ada || !bob) throw new Error("two machines were asked for");
-  const copy = { name: "copy", folder: join(folder.path, "copy") };
+  const copy = { name: "copy", folder: join(folder, "copy") };
   cpSync(bob.folder, copy.folder, { recursive: true });
   writeFileSync(join(copy.folder, "exo", "exo.yaml"), "cluster:\n  name: copy\n  port: 0\n");
+  return { ada, bob, copy };
+}
+
+test("two that run with one identity are both told, and the home links with neither; the copy becomes a machine of its own", async () => {
+  using folder = freshFolder();
+  const { ada, bob, copy } = await copied(folder.path);
   await using first = await started(ada);
   await using second = await started(bob);
   await msUntil([first, second], (seen) => Object.values(seen).every((state) => /^(self|up)/.test(state)));
   const third = await started(copy);
   const ms = await msUntil([first], ({ bob: state }) => state === "copied");
-  const told = (of: { readonly folder: string }) => /has the identity of this one/.test(log(of));
   while (!told(bob) || !told(copy)) await Bun.sleep(20);
   const { out: shown } = await exo(["nodes"], { home: ada.folder });
   const { out: own } = await exo(["nodes"], { home: bob.folder });
@@ -47,4 +52,19 @@ test("two that run with one identity are both told, and the home links with neit
   });
 });
 
+test("two with one identity that start at the same moment are both told", async () => {
+  using folder = freshFolder();
+  const { ada, bob, copy } = await copied(folder.path);
+  await using stack = new AsyncDisposableStack();
+  const first = stack.use(await started(ada));
+  for (const twin of await Promise.all([bob, copy].map((machine) => started(machine)))) stack.use(twin);
+  const ms = await msUntil([first], ({ bob: state }) => state === "copied");
+  while (!told(bob) || !told(copy)) await Bun.sleep(20);
+  expect({ soon: ms < 10_000, led: await view(first) }).toEqual({
+    soon: true,
+    led: { ada: "self*+", bob: "copied" },
+  });
+});
+
+const told = (of: { readonly folder: string }) => /has the identity of this one/.test(log(of));
 const log = ({ folder }: { readonly folder: string }): string => readFileSync(join(folder, "log"), "utf8");
