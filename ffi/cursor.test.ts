@@ -4,7 +4,7 @@ import { builtMlx } from "./built-library.ts";
 import { type CursorOptions, weightsOf } from "./cursor.ts";
 import { isPacked } from "./nn/linear.ts";
 import { createShapes } from "./shapes.ts";
-import type { TensorSlice, TensorSource, Weights } from "./weights.ts";
+import type { Collective, TensorSlice, TensorSource, Weights } from "./weights.ts";
 
 const mlx = builtMlx();
 
@@ -55,9 +55,10 @@ const partsOf = (name: string, { weight, scales, biases }: Packed): Record<strin
   ...(biases && { [`${name}.biases`]: biases }),
 });
 const options: CursorOptions = { dtype: "float32" };
+const collective: Collective = { sum: (part) => part, gather: (part) => part };
 const ranks = (source: TensorSource, dtype: Dtype = "float32"): readonly [Weights, Weights] => [
-  weightsOf(source, mlx, { dtype, rank: 0, world: 2 }),
-  weightsOf(source, mlx, { dtype, rank: 1, world: 2 }),
+  weightsOf(source, mlx, { dtype, rank: 0, world: 2, collective }),
+  weightsOf(source, mlx, { dtype, rank: 1, world: 2, collective }),
 ];
 
 test("two ranks' columns side by side, and their rows' sum, are the whole layer, bias once, dense and packed", () => {
@@ -229,7 +230,7 @@ test("paths, presence and bare tensors, over the fake as well", () => {
     quantisation: () => undefined,
     tensor: (name, slice) => fake.zeros(name === "a.0.c" ? [3] : slice ? [2, 8] : [4, 8], "float32"),
   };
-  const weights = weightsOf(source, fake, { dtype: "float32", rank: 1, world: 2 }).at("a").at(0);
+  const weights = weightsOf(source, fake, { dtype: "float32", rank: 1, world: 2, collective }).at("a").at(0);
   expect({
     path: weights.path,
     has: ["b", "b.weight", "c", "b.bias"].map((name) => weights.has(name)),

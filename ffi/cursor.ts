@@ -4,9 +4,10 @@ import type { Dtype, Mlx, MxArray, Packed, Quantisation } from "./array.ts";
 import { dtypeBytes, isFloating } from "./dtypes.ts";
 import { embeddingLayer } from "./nn/embedding.ts";
 import { expertLayer } from "./nn/experts.ts";
-import { linearLayer } from "./nn/linear.ts";
+import { isPacked, linearLayer } from "./nn/linear.ts";
 import { rmsNormLayer } from "./nn/norm.ts";
 import type {
+  Collective,
   Embedding,
   ExpertLayer,
   Norm,
@@ -21,6 +22,8 @@ export interface CursorOptions {
   readonly dtype: Dtype;
   readonly rank?: number;
   readonly world?: number;
+  /** Needed where `world` is more than 1. */
+  readonly collective?: Collective;
 }
 
 /**
@@ -31,9 +34,11 @@ export interface CursorOptions {
 export function weightsOf(
   source: TensorSource,
   mlx: Mlx,
-  { dtype, rank = 0, world = 1 }: CursorOptions,
+  { dtype, rank = 0, world = 1, collective }: CursorOptions,
 ): Weights {
-  return new Cursor({ source, mlx, dtype, rank, world, loaded: new Map() }, "");
+  if (world > 1 !== (collective !== undefined))
+    throw new Error("ranks need each other, one alone needs nobody");
+  return new Cursor({ source, mlx, dtype, rank, world, collective, loaded: new Map() }, "");
 }
 
 interface Root {
@@ -42,6 +47,7 @@ interface Root {
   readonly dtype: Dtype;
   readonly rank: number;
   readonly world: number;
+  readonly collective: Collective | undefined;
   /** Matrices by path and slice, so that a tied embedding is held once. */
   readonly loaded: Map<string, MxArray | Packed>;
 }
@@ -70,6 +76,9 @@ class Cursor implements Weights {
   get world(): number {
     return this.root.world;
   }
+  get collective(): Collective | undefined {
+    return this.root.collective;
+  }
 
   at(name: string | number): Weights {
     return new Cursor(this.root, this.under(String(name)));
@@ -91,6 +100,15 @@ class Cursor implements Weights {
   }
   embedding(name: string): Embedding {
     return embeddingLayer(this.load(name, "whole"), this.dtype);
+  }
+  head(name: string): Projection {
+    const path = this.under(name);
+    const [rows = 0] = this.world > 1 ? this.root.source.shapeOf(`${path}.weight`) : [];
+    if (this.world === 1 || rows % this.world !== 0) return this.linear(name);
+    // What is the embedding too is held whole already.
+    if (!this.root.loaded.has(`${path} whole`)) return this.column(name);
+    const share = rows / this.world;
+    return linearLayer(rowsOf(this.load(name, "whole"), share * this.rank, share), undefined);
   }
   rmsNorm(name: string, eps: number): Norm {
     const path = this.under(name);
@@ -184,4 +202,12 @@ class Cursor implements Weights {
       return convert ? stored.astype(dtype).eval() : stored;
     });
   }
+}
+
+/** Some rows of a matrix that is held already, without another copy of them. */
+function rowsOf(matrix: MxArray | Packed, start: number, count: number): MxArray | Packed {
+  const of = (part: MxArray): MxArray => part.slice(0, start, start + count);
+  if (!isPacked(matrix)) return of(matrix);
+  const { weight, scales, biases } = matrix;
+  return { ...matrix, weight: of(weight), scales: of(scales), ...(biases && { biases: of(biases) }) };
 }

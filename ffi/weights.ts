@@ -51,6 +51,17 @@ export interface Embedding {
 /** Experts of one projection, stacked: this [.., 1, 1, in], ids [.., k] → [.., k, 1, out]. */
 export type ExpertLayer = (x: MxArray, experts: MxArray, sorted: boolean) => MxArray;
 
+/**
+ * The other ranks of a model whose layers several workers share, as one of them sees them. All of them call the same of these in the
+ * same order, with parts of the same shape.
+ */
+export interface Collective {
+  /** What all ranks' parts add up to, in the order of the ranks: the same bits on each. */
+  sum(part: MxArray): MxArray;
+  /** All ranks' parts one behind the other along the last axis; only the rank that samples needs it, another may be given its own part. */
+  gather(part: MxArray): MxArray;
+}
+
 export interface Weights {
   readonly path: string;
   /** Where the tensors live: what a layer makes for itself at build time (rope periods) is made there. */
@@ -59,15 +70,19 @@ export interface Weights {
   readonly dtype: Dtype;
   readonly rank: number;
   readonly world: number;
+  /** Where `world` is more than 1, and only there. */
+  readonly collective: Collective | undefined;
   at(name: string | number): Weights;
   has(name: string): boolean;
   /** Output rows split over ranks. */
   column(name: string): Projection;
-  /** Input columns split over ranks; the caller's all-sum follows (identity while world is 1), bias after it. */
+  /** Input columns split over ranks: the caller sums over them (`collective`). The bias is in the first rank's part. */
   row(name: string): Projection;
   /** Whole on every rank. */
   linear(name: string): Projection;
   embedding(name: string): Embedding;
+  /** An embedding as an output head, or a head of its own: this rank's rows of it, or all where the ranks cannot share them. */
+  head(name: string): Projection;
   rmsNorm(name: string, eps: number): Norm;
   /** Experts under `name` (stacked), sliced like column or row inside each expert. */
   experts(name: string, split: "column" | "row"): ExpertLayer;

@@ -40,8 +40,7 @@ export function attention(w: Weights, norm: Norm, options: AttentionOptions): Re
     kNorm: norms?.[1].of,
   };
   const row = { heads: kvHeads, keyDims: headDims, valueDims: headDims, dtype: w.dtype };
-  // Ranks sum their parts before anything is added to the residual.
-  const fused = w.world > 1 || rope.prepare ? undefined : attentionStep(norm, [q, k, v, out], norms);
+  const fused = rope.prepare ? undefined : attentionStep(norm, [q, k, v, out], norms);
 
   return (residual, pass) => {
     const { batch, length, caches } = pass;

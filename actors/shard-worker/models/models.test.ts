@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { weightsOf } from "#ffi/cursor";
 import { createShapes } from "#ffi/shapes";
-import type { TensorSource, Weights } from "#ffi/weights";
+import type { Collective, TensorSource, Weights } from "#ffi/weights";
 import { Problem } from "#protocol/problem";
 import { buildModel, supportedModelTypes } from "./registry.ts";
 
@@ -79,7 +79,16 @@ function source(modelType: string, world = 1) {
       return mlx.zeros(shape, "float32");
     },
   };
-  const weights = (rank = 0): Weights => weightsOf(tensors, mlx, { dtype: "float32", rank, world });
+  const collective: Collective = {
+    sum: (part) => part,
+    gather: (part) =>
+      part.concat(
+        Array.from({ length: world - 1 }, () => part),
+        -1,
+      ),
+  };
+  const weights = (rank = 0): Weights =>
+    weightsOf(tensors, mlx, { dtype: "float32", rank, world, ...(world > 1 && { collective }) });
   return { mlx, asked, weights };
 }
 
@@ -144,6 +153,7 @@ test("a rank takes its share of heads and of the feed-forward", () => {
   const out = model.forward(mlx.zeros([1, 4, HIDDEN], "float32"), model.caches(), "last");
   expect({ sliced: asked.filter((name) => name.includes(" ")).sort(), out: out.shape }).toEqual({
     sliced: [
+      "model.embed_tokens.weight 0:1/2",
       "model.layers.2.mlp.down_proj.weight 1:1/2",
       "model.layers.2.mlp.gate_proj.weight 0:1/2",
       "model.layers.2.mlp.up_proj.weight 0:1/2",

@@ -139,10 +139,13 @@ function masks(
 }
 
 /** Final norm and output head over as few positions as are wanted. */
-function head({ normEps, tied }: Blueprint, weights: Weights) {
+function head({ normEps, tied, vocabularySize }: Blueprint, weights: Weights) {
   const model = weights.at("model");
   const norm = model.rmsNorm("norm", normEps);
-  const unembed = tied ? model.embedding("embed_tokens").asLinear : weights.linear("lm_head");
+  const { collective } = weights;
+  const rows = tied ? model.head("embed_tokens") : weights.head("lm_head");
+  const isShared = collective && vocabularySize % weights.world === 0;
+  const unembed: Layer = isShared ? (x) => collective.gather(rows(x)) : rows;
   return (x: Residual, wanted: Wanted, length: number): MxArray => {
     if (wanted === "hidden") return whole(x);
     const last = (y: MxArray): MxArray =>
@@ -172,12 +175,19 @@ export function residualBlock(w: Weights, { normEps, attention, feedForward }: B
   const between = w.rmsNorm("post_attention_layernorm", normEps);
   const fused = think.fused?.(between);
   return (residual, pass) => {
-    const attended = attend(residual, pass);
+    const attended = summed(w, attend(residual, pass));
     const pair = pass.length === 1 && fused?.(attended.trunk, attended.branch);
-    if (pair) return { trunk: pair[0], branch: pair[1] };
+    if (pair) return summed(w, { trunk: pair[0], branch: pair[1] });
     const [trunk, toThink] = normOf(between, attended);
-    return { trunk, branch: think(toThink) };
+    return summed(w, { trunk, branch: think(toThink) });
   };
+}
+
+/** Each rank has made its part of the branch; the trunk is the same on all of them. */
+function summed({ collective }: Weights, { trunk, branch }: Residual): Residual {
+  return collective && branch
+    ? { trunk, branch: collective.sum(branch) }
+    : { trunk, ...(branch && { branch }) };
 }
 
 /** SwiGLU (https://arxiv.org/abs/2002.05202). `biases` says that all three projections must have one. */
@@ -185,8 +195,5 @@ export function mlp(w: Weights, biases = false): FeedForward {
   needBiases(w, biases ? ["gate_proj", "up_proj", "down_proj"] : []);
   const [gate, up, down] = [w.column("gate_proj"), w.column("up_proj"), w.row("down_proj")];
   const layer: Layer = (x) => down(gate(x).siluMul(up(x)));
-  // Ranks sum their parts before anything is added to the residual.
-  return w.world > 1
-    ? layer
-    : Object.assign(layer, { fused: (norm: Norm) => gatedStep(norm, [gate, up, down]) });
+  return Object.assign(layer, { fused: (norm: Norm) => gatedStep(norm, [gate, up, down]) });
 }

@@ -1,0 +1,134 @@
+/** Models whose layers are shared by ranks: for every architecture the tokens of one machine, on each rank, and nearly its logits. */
+import { afterAll, expect, test } from "bun:test";
+import { rmSync } from "node:fs";
+import { buildModel } from "#actors/shard-worker/models/registry";
+import { openCheckpoint } from "#actors/shard-worker/weights/checkpoint";
+import { builtMlx } from "#ffi/built-library";
+import { weightsOf } from "#ffi/cursor";
+import { Problem } from "#protocol/problem";
+import { type Lockstep, lockstep } from "./lockstep.ts";
+import smollm2 from "./recorded/smollm2.json";
+import { writeCheckpoint } from "./seeded.ts";
+
+const mlx = builtMlx();
+const cases = [...new Bun.Glob("*.json").scanSync(`${import.meta.dir}/recorded/tiny`)]
+  .map((file) => file.replace(".json", ""))
+  .sort();
+const folders: string[] = [];
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true });
+});
+
+const PROMPT = 12;
+const ANSWER = 20;
+/** Of a model whose every token goes through 61 sums, before each of which all begins anew. */
+const PACKED_ANSWER = 4;
+/**
+ * Furthest logit from one machine's, in their deviations. Float32 sums in another order, as between our products and MLX's, where
+ * tiny.test.ts allows as much.
+ */
+const BOUND = 5e-5;
+/**
+ * The same for a packed model of 30 layers: its products round x to 16 bits (exo_quantized_linear), 2e-5 each, of another x by as
+ * much as sums differ.
+ */
+const PACKED_BOUND = 2e-3;
+
+async function checkpointOf(name: string) {
+  const { config, shapes, rough, ids } = await Bun.file(
+    `${import.meta.dir}/recorded/tiny/${name}.json`,
+  ).json();
+  const folder = writeCheckpoint(config, shapes, rough);
+  folders.push(folder);
+  return { checkpoint: openCheckpoint(folder, mlx), ids: ids as readonly number[] };
+}
+
+const greedy = (logits: Float32Array) => logits.indexOf(Math.max(...logits));
+
+interface Stream {
+  readonly tokens: readonly number[];
+  readonly logits: readonly Float32Array[];
+}
+
+/** A prompt, and the greedy answer to it. */
+function streamOf(
+  ids: readonly number[],
+  run: (ids: readonly number[]) => Float32Array,
+  length: number,
+): Stream {
+  const logits = [run(ids)];
+  const tokens = [greedy(logits[0] ?? new Float32Array())];
+  while (tokens.length < length) {
+    const next = run(tokens.slice(-1));
+    logits.push(next);
+    tokens.push(greedy(next));
+  }
+  return { tokens, logits };
+}
+
+function ofOne({ config, source }: ReturnType<typeof openCheckpoint>) {
+  const model = buildModel(config, weightsOf(source, mlx, { dtype: "float32" }));
+  const caches = model.caches();
+  return (ids: readonly number[]) =>
+    mlx.scope((keep) => {
+      const input = mlx.fromInt32(Int32Array.from(ids), [1, ids.length]);
+      const values = model.forward(input, caches, "last").toFloat32().slice();
+      for (const cache of caches) keep(cache.arrays());
+      return values;
+    });
+}
+
+/** Every rank has the same bits, or there is no answer. */
+function ofRanks({ models, run }: Lockstep) {
+  const caches = models.map((model) => [...model.caches()]);
+  return (ids: readonly number[]) => {
+    const [first = new Float32Array(), ...others] = run(ids, caches, "last");
+    for (const other of others) expect(other).toEqual(first);
+    return first;
+  };
+}
+
+function furthest(got: Stream, wanted: Stream): number {
+  const all = wanted.logits.flatMap((row) => [...row]);
+  const deviation = Math.sqrt(all.reduce((sum, value) => sum + value * value, 0) / all.length);
+  const apart = wanted.logits.map((row, at) =>
+    row.reduce((most, value, i) => Math.max(most, Math.abs(value - (got.logits[at]?.[i] ?? Number.NaN))), 0),
+  );
+  return Math.max(...apart) / deviation;
+}
+
+test.each(cases)("%s: two ranks answer with the tokens of one machine", async (name) => {
+  const { checkpoint, ids } = await checkpointOf(name);
+  const prompt = ids.slice(0, PROMPT);
+  const one = streamOf(prompt, ofOne(checkpoint), ANSWER);
+  const two = streamOf(prompt, ofRanks(lockstep(mlx, checkpoint, 2)), ANSWER);
+  const far = furthest(two, one);
+  expect([two.tokens, far <= BOUND ? "near" : far]).toEqual([one.tokens, "near"]);
+});
+
+test("smollm2, packed in groups: three ranks answer with the tokens of one machine", () => {
+  const path = `${import.meta.dir}/../../.cache/models/smollm2/${smollm2.file}`;
+  const checkpoint = openCheckpoint(path, mlx);
+  const prompt = Array.from({ length: PROMPT }, (_, i) => (i * 7919 + 13) % 40_000);
+  const one = streamOf(prompt, ofOne(checkpoint), PACKED_ANSWER);
+  const three = streamOf(prompt, ofRanks(lockstep(mlx, checkpoint, 3)), PACKED_ANSWER);
+  const far = furthest(three, one);
+  expect([three.tokens, far <= PACKED_BOUND ? "near" : far]).toEqual([one.tokens, "near"]);
+}, 60_000);
+
+test("heads that the ranks cannot share are refused by name, with the number that would do", () => {
+  const path = `${import.meta.dir}/../../.cache/models/smollm2/${smollm2.file}`;
+  const checkpoint = openCheckpoint(path, mlx);
+  const refused = (world: number): unknown => {
+    try {
+      return lockstep(mlx, checkpoint, world);
+    } catch (error) {
+      if (error instanceof Problem) return [error.message, error.remedy];
+      throw error;
+    }
+  };
+  expect([refused(2), refused(9)]).toEqual([
+    ["num_attention_heads is 9, which 2 ranks cannot share evenly", "use a number of ranks that divides 9"],
+    ["num_key_value_heads is 3, which 9 ranks cannot share evenly", "use a number of ranks that divides 3"],
+  ]);
+});
