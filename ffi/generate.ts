@@ -29,6 +29,7 @@ const values = new Set([
   "mlx_distributed_group_size",
   "exo_abi",
   "exo_trim_memory",
+  "exo_wait_for",
 ]);
 
 /** The headers that the bindings are made from: mlx-c's from the build cache, then the shim's. */

@@ -25,8 +25,10 @@ export const ShardWorker = inbox(
     Cancel: { request: RequestId },
     /** Between the stages of a group, in order, over the data lane; its body is the hidden state. See pass.ts. */
     Pass: Pass.properties,
+    /** Between the ranks of a group, within a pass: its body is a part of what all of them add up or put together, in order from 0. */
+    Share: { instance, epoch, number: t.Integer({ minimum: 0 }) },
     /**
-     * To the last stage: a pass was refused, computed by nobody further on, and the epoch cannot go on. With `lane`: the link for
+     * To the last stage, and to all ranks: a pass was refused, computed by nobody further on, and the epoch cannot go on. With `lane`: the link for
      * tensors between two stages broke, which costs the passes under way and nothing else.
      */
     PassFailed: {
@@ -37,7 +39,7 @@ export const ShardWorker = inbox(
       lane: t.Optional(t.Literal(true)),
     },
   },
-  { bulk: ["Pass"] },
+  { bulk: ["Pass", "Share"] },
 );
 export type ShardWorkerMessage = InboxMessage<typeof ShardWorker>;
 

@@ -39,6 +39,8 @@ export const Group = t.Object({
   /** In the order of their layers: the first embeds, the last samples and drives. */
   stages: t.Array(Address, { minItems: 1, maxItems: STAGES_MAX }),
   stage: t.Integer({ minimum: 0, maximum: STAGES_MAX - 1 }),
+  /** Present: all of them hold all layers, each its rank's part of every one (`stage` is the rank), and the last samples and drives. */
+  split: t.Optional(t.Literal("ranks")),
 });
 export type Group = Static<typeof Group>;
 

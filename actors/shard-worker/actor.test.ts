@@ -1,12 +1,11 @@
-/** The life of a ShardWorker with a fake engine, and what the real one refuses before it touches anything. */
+/** The life of a ShardWorker with a fake engine. */
 import { expect, test } from "bun:test";
 import { createActor } from "xstate";
 import type { Address, RequestId } from "#protocol/ids";
 import type { AnyMessage } from "#protocol/message";
-import { Problem, problemBody } from "#protocol/problem";
+import { Problem } from "#protocol/problem";
 import type { Group, ShardFacts } from "#protocol/shard";
 import { ShardWorker } from "#protocol/shard-worker";
-import { createHost } from "./host.ts";
 import { shardWorker } from "./index.ts";
 
 const asker = "node/asker" as Address;
@@ -120,20 +119,4 @@ test("a worker joins a group when it holds its layers, says why it does not, and
       problem: { kind: "unavailable", message: "a pass was lost" },
     },
   ]);
-});
-
-test("one rank of several is refused: no worker adds up yet what they compute", async () => {
-  const clock = { nowMs: () => 0, epochSeconds: () => 0, after: () => () => {}, freshId: () => "id" };
-  const host = createHost({ libraryFolder: "/nowhere", clock, crash: () => {} });
-  const shard = { model: "big", path: "/big", rank: 1, world: 2 };
-  const why: unknown = await host
-    .load(shard, { progress() {}, paced() {} }, new AbortController().signal)
-    .catch((error: unknown) => error);
-  expect(problemBody(why)).toEqual({
-    kind: "invalid",
-    message:
-      "big is asked for as rank 1 of 2, but this version cannot share the layers of a model between workers",
-    param: "world",
-    remedy: "load the whole model in one worker: leave rank and world out",
-  });
 });

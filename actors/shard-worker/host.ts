@@ -13,6 +13,8 @@ import { Joined } from "./joined.ts";
 import { type Loaded, loadShard } from "./loading.ts";
 import { measured } from "./measure.ts";
 import type { Arrived, PassFailed } from "./member.ts";
+import { Exchange } from "./ranks/exchange.ts";
+import type { RankLink } from "./ranks/rank-link.ts";
 
 /** In a group more work follows soon: memory is tidied up when none did for so long. */
 const REST_AFTER_MS = 1_000;
@@ -33,6 +35,8 @@ export interface HostPorts {
   readonly crash: (error: unknown) => void;
   /** To other stages; who holds a whole model needs none. */
   readonly tell?: Tell;
+  /** By which other ranks are heard within a pass. */
+  readonly rankLink?: Pick<RankLink, "take" | "exchange">;
 }
 
 export const createHost = (ports: HostPorts): Host => new WorkerHost(ports);
@@ -61,7 +65,7 @@ class WorkerHost implements Host {
     this.#paced = paced;
     this.#loaded = loaded;
     const { range, layers } = loaded.layers.model;
-    if (range.end - range.start === layers) this.#engine = loaded.engine?.();
+    if (range.end - range.start === layers && !loaded.ranks) this.#engine = loaded.engine?.();
     return { ...loaded.facts, loadMs: clock.nowMs() - startedMs };
   }
 
@@ -75,12 +79,14 @@ class WorkerHost implements Host {
     }
     const { clock } = this.#ports;
     this.#joined = new Joined(group, this.#loaded, { clock, tell: this.#tell, parted });
+    this.#meet(group, this.#loaded);
     before?.leave(new Problem("unavailable", "the machines that compute this model have changed: ask again"));
   }
 
   async measure(): Promise<Pace> {
     const loaded = this.#loaded;
     if (!loaded) throw new Problem("unavailable", "this worker holds no model yet");
+    if (loaded.ranks) throw new Problem("unavailable", "a rank computes nothing without the others");
     if (this.#turning) throw new Problem("overloaded", "this worker computes answers");
     const { clock } = this.#ports;
     try {
@@ -91,6 +97,16 @@ class WorkerHost implements Host {
     } finally {
       loaded.rest();
     }
+  }
+
+  /** With these ranks sums are made from now on. */
+  #meet(group: Group, { ranks, waitFor }: Loaded): void {
+    const { clock, rankLink } = this.#ports;
+    if (!ranks) return;
+    if (!rankLink) throw new Problem("internal", "this worker has no way to other ranks");
+    const take = (withinMs: number) => rankLink.take(withinMs, waitFor);
+    ranks.exchange = new Exchange(group, { tell: this.#tell, take, nowMs: () => clock.nowMs() });
+    rankLink.exchange = ranks.exchange;
   }
 
   submit(generation: Generation, sink: Sink): void {

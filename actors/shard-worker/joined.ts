@@ -11,6 +11,7 @@ import { Stage } from "./engine/stage.ts";
 import type { Loaded } from "./loading.ts";
 import { type Arrived, Member, type PassFailed } from "./member.ts";
 import type { Model } from "./models/model.ts";
+import type { Rank } from "./ranks/rank-collective.ts";
 
 export interface JoinedPorts {
   readonly clock: Clock;
@@ -31,8 +32,8 @@ export class Joined {
   #silent = (): void => {};
 
   /** Throws Problem where the layers are not those of the stage. */
-  constructor(group: Group, { layers, engine, window }: Loaded, ports: JoinedPorts) {
-    requireFitting(group, layers.model);
+  constructor(group: Group, { layers, engine, window, ranks }: Loaded, ports: JoinedPorts) {
+    requireFitting(group, layers.model, ranks);
     const { clock, tell } = ports;
     this.group = group;
     this.#ports = ports;
@@ -48,11 +49,12 @@ export class Joined {
       underWay: () => this.#pipeline?.underWay ?? 0,
       parted: (problem) => this.#part(problem),
     });
-    if (!engine) return;
+    if (!engine || group.stage < group.stages.length - 1) return;
     const { range } = layers.model;
-    const times = layers.model.layers / (range.end - range.start);
+    const times = ranks?.world ?? layers.model.layers / (range.end - range.start);
     this.#pipeline = new Pipeline({
-      stages: group.stages.length,
+      // Ranks are at the same pass all the time, as one machine is.
+      stages: ranks ? 1 : group.stages.length,
       rowsMax: hiddenRowsMax(layers.model.hiddenSize),
       window,
       nbytesOf: (sequence) => this.#stage.nbytesOf(sequence) * times,
@@ -139,7 +141,17 @@ export class Joined {
 
 type Layers = Pick<Model, "range" | "layers">;
 
-function requireFitting({ stages, stage }: Group, { range: { start, end }, layers }: Layers): void {
+function requireFitting(
+  { stages, stage, split }: Group,
+  { range: { start, end }, layers }: Layers,
+  ranks: Rank | undefined,
+): void {
+  const { rank = 0, world = 1 } = ranks ?? {};
+  if (split === "ranks" ? rank !== stage || world !== stages.length : world > 1)
+    throw new Problem("invalid", `rank ${rank} of ${world} is not that of a group of ${stages.length}`, {
+      param: "rank",
+    });
+  if (split === "ranks") return;
   const isLast = stage === stages.length - 1;
   if (stage < stages.length && (stage === 0) === (start === 0) && isLast === (end === layers)) return;
   throw new Problem(

@@ -18,6 +18,7 @@ import { checkFit } from "./models/fit.ts";
 import { buildModel } from "./models/registry.ts";
 import { rowsAlike } from "./models/rows-alike.ts";
 import { windowsOf } from "./models/windows.ts";
+import { RankCollective } from "./ranks/rank-collective.ts";
 import { nativePasses } from "./sampling/native-passes.ts";
 import { openText } from "./text/text-port.ts";
 import { type Checkpoint, openCheckpoint } from "./weights/checkpoint.ts";
@@ -29,6 +30,10 @@ export interface Loaded {
   readonly layers: StagePorts;
   /** The token loop, by the layers here or by a computer; only where the last of them is, for nobody else needs words. */
   readonly engine: ((computer?: Computer) => Engine) | undefined;
+  /** This rank among those who have parts of the same layers; undefined where the layers are whole. */
+  readonly ranks: RankCollective | undefined;
+  /** Blocks until a descriptor can be read, or written to if that is wanted: for who waits for other ranks. */
+  readonly waitFor: (fd: number, write: boolean, ms: number) => boolean;
   /** The least tokens that a layer of the whole model attends to; undefined where all of them see everything. */
   readonly window: number | undefined;
   /** Gives back the memory that work has left behind: the C library keeps what was freed, about 100 MB after a long prompt. */
@@ -40,22 +45,32 @@ type Progress = (loadedBytes: number, totalBytes: number) => void;
 
 /** Everything of one shard. Throws Problem; the process that failed to load is ended, and its memory with it. */
 export function loadShard(shard: Shard, libraryFolder: string, clock: Clock, progress: Progress): Loaded {
-  requireWhole(shard);
+  const { rank = 0, world = 1 } = shard;
   const mlx = createMlx(openLibrary(libraryFolder));
   const checkpoint = openCheckpoint(shard.path, mlx);
   const { config, facts, tokenizer } = checkpoint;
-  const weightBytes = shard.layers ? checkpoint.weightBytesOf(shard.layers) : facts.weightBytes;
+  const weightBytes = weightBytesOf(shard, checkpoint);
   requireRoomForWeights(shard.model, weightBytes, freeMemory());
   const source = reporting(checkpoint, clock, (loadedBytes) => progress(loadedBytes, weightBytes));
   const dtype = activations(mlx, tokenizer !== undefined);
-  const model = buildModel(config, weightsOf(source, mlx, { dtype }), shard.layers);
+  const collective = world > 1 ? new RankCollective(mlx, dtype, { rank, world }) : undefined;
+  const weights = weightsOf(source, mlx, { dtype, rank, world, ...(collective && { collective }) });
+  const model = buildModel(config, weights, shard.layers);
   checkpoint.close();
   checkFit(model, mlx);
   const kvQuant = keptAs(mlx, shard);
-  const paces = new Paces(() => clock.nowMs());
-  const layers = { mlx, model, freeBytes: () => freeMemory(), paces, ...(kvQuant && { kvQuant }) };
+  const layers = {
+    mlx,
+    model,
+    freeBytes: () => freeMemory(),
+    ...(kvQuant && { kvQuant }),
+    // A rank's time is others' too, and of a part of each layer.
+    ...(collective ? { ranks: collective } : { paces: new Paces(() => clock.nowMs()) }),
+  };
   return {
     layers,
+    ranks: collective,
+    waitFor: (fd, write, ms) => mlx.native.exo_wait_for(fd, write, ms) > 0,
     engine: model.range.end === model.layers ? tokenLoop(shard, checkpoint, layers, clock) : undefined,
     window: leastOf(windowsOf(config)),
     rest: () => mlx.native.exo_trim_memory(),
@@ -96,14 +111,13 @@ function leastOf(windows: readonly (number | undefined)[]): number | undefined {
   return sliding.length === 0 ? undefined : Math.min(...sliding);
 }
 
-/** The ranks of a tensor-parallel model would have to add up what each computed, and nothing here does yet. */
-function requireWhole({ model, rank = 0, world = 1 }: Shard): void {
-  if (world === 1 && rank === 0) return;
-  throw new Problem(
-    "invalid",
-    `${model} is asked for as rank ${rank} of ${world}, but this version cannot share the layers of a model between workers`,
-    { param: "world", remedy: "load the whole model in one worker: leave rank and world out" },
-  );
+/** What is held of the file: of a rank, its part of what ranks cut and the whole of what they do not. */
+function weightBytesOf(
+  { layers, world = 1 }: Shard,
+  { config, facts, weightBytesOf: of }: Checkpoint,
+): number {
+  if (!layers && world === 1) return facts.weightBytes;
+  return of(layers ?? { start: 0, end: Number(config.num_hidden_layers) }, world);
 }
 
 /**

@@ -69,10 +69,16 @@ export class Member {
     return this.group.stage === this.group.stages.length - 1;
   }
 
-  /** From the last stage to the first: a pass begins. */
+  /** From the last stage to the first, or from the last rank to all: a pass begins. */
   start(order: PassOrder): void {
-    const { instance, epoch } = this.group;
-    this.#send(this.#at(0), ShardWorker.Pass({ instance, epoch, ...order }));
+    const { instance, epoch, stages } = this.group;
+    const pass = ShardWorker.Pass({ instance, epoch, ...order });
+    if (!this.#isRank) {
+      this.#send(this.#at(0), pass);
+      return;
+    }
+    for (const other of stages.slice(0, -1)) this.#send(other, pass);
+    this.arrived({ pass, body: undefined, from: this.#last });
   }
 
   /** Passes that wait to be computed. */
@@ -88,7 +94,8 @@ export class Member {
       return;
     }
     // The one before in the row, and nobody else, has passes for this one; what came before came twice.
-    if (from !== this.#at(this.group.stage - 1) || pass.number < this.#due) return;
+    const before = this.#isRank ? this.#last : this.#at(this.group.stage - 1);
+    if (from !== before || pass.number < this.#due) return;
     const most = waitingMax(this.group.stages.length);
     if (pass.number > this.#due)
       this.#refuse(this.#last, pass, `pass ${this.#due} is due, and a pass in between was lost`);
@@ -125,7 +132,7 @@ export class Member {
     if (this.isLast) {
       const isNothingLost = message.lane && this.#ports.underWay() === 0;
       if (!isNothingLost) this.#ports.parted(problemOf(message.problem));
-    } else this.#ports.tell(this.#last, message);
+    } else if (!this.#isRank) this.#ports.tell(this.#last, message);
   }
 
   #run(pass: PassMessage, body: Uint8Array | undefined): void {
@@ -136,6 +143,7 @@ export class Member {
       completed(pass.number, ran, clock.nowMs() - startedMs);
       return;
     }
+    if (this.#isRank) return;
     const { feeds, lost, values } = ran;
     const hiddenType = hiddenTypeOf(this.#dtype);
     const { hiddenType: _, lost: __, ...same } = pass;
@@ -183,12 +191,20 @@ export class Member {
     const problem: ProblemBody = problemBody(
       new Problem("unavailable", `pass ${number} of ${instance} was refused: ${why}`),
     );
+    const failed = ShardWorker.PassFailed({ instance, epoch, number, problem });
+    // The other ranks wait for this one's part.
+    const hearers = new Set(this.#isRank ? [...this.group.stages, to] : [to]);
+    hearers.delete(this.#at(this.group.stage));
+    for (const hearer of hearers) this.#ports.tell(hearer, failed);
     if (this.isLast && to === this.#last) this.#ports.parted(problemOf(problem));
-    else this.#ports.tell(to, ShardWorker.PassFailed({ instance, epoch, number, problem }));
   }
 
   #isOurs({ instance, epoch }: { readonly instance: string; readonly epoch: number }): boolean {
     return instance === this.group.instance && epoch === this.group.epoch;
+  }
+
+  get #isRank(): boolean {
+    return this.group.split === "ranks";
   }
 
   get #last(): Address {

@@ -40,6 +40,8 @@ export function stagesOf(
       layers,
       engine: end === LAYERS ? engine : undefined,
       window,
+      ranks: undefined,
+      waitFor: () => false,
       rest: () => {},
       facts: {} as Loaded["facts"],
     };

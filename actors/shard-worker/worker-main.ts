@@ -8,6 +8,7 @@ import { ProtocolError } from "#protocol/message";
 import { Problem } from "#protocol/problem";
 import { createHost } from "./host.ts";
 import { shardWorker, withPasses } from "./index.ts";
+import { RankLink } from "./ranks/rank-link.ts";
 import { Watching } from "./watching.ts";
 
 /** Exit status of a worker whose parent went away or spoke nonsense, or which failed to hear it. */
@@ -25,14 +26,15 @@ export function runShardWorker(node: string, parent: string, libraryFolder: stri
     if (error) console.error(error.message);
     process.exit(LINK_LOST);
   };
-  system.connectParent(parent, new ChildLink(CHILD_FD, { ended, stays: true }));
+  const rankLink = new RankLink(new ChildLink(CHILD_FD, { ended, stays: true }));
+  system.connectParent(parent, rankLink);
   const self = system.address("shard-worker");
   const crash = (error: unknown) => {
     console.error(error);
     process.exit(1);
   };
   const tell = telling(system, self);
-  const host = createHost({ libraryFolder, clock: systemClock, crash, tell });
+  const host = createHost({ libraryFolder, clock: systemClock, crash, tell, rankLink });
   const watching = new Watching({ system, self, parent, host });
   const chart = shardWorker({
     engine: host,

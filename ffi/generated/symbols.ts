@@ -1,5 +1,5 @@
 // Written by ffi/generate.ts from the headers of mlx-c and mlx-c/shim. Do not edit: bun ffi/generate.ts
-// 648 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
+// 649 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
 import type { CallState, Handle, Optional, Raw, Text, Words } from "../call.ts";
 
 export type exo_file = Handle<"exo_file">;
@@ -679,6 +679,7 @@ export const signatures = {
   exo_logits_top: { args: ["ptr", "ptr", "ptr", "ptr"], returns: "u64_fast" },
   exo_profile: { args: ["bool"], returns: "void" },
   exo_profile_report: { args: [], returns: "cstring" },
+  exo_wait_for: { args: ["i32", "bool", "i32"], returns: "i32" },
 } as const;
 
 /** The functions, typed; a status other than 0 becomes an MlxError through `state`. */
@@ -1333,6 +1334,7 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_logits_top,
     exo_profile,
     exo_profile_report,
+    exo_wait_for,
   } = raw;
   return {
     dtype_size: (dtype: number): number => Number(mlx_dtype_size(dtype)),
@@ -1983,6 +1985,7 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_logits_top: (logits: Words | null, count: number, wanted: number, ids: Words | null): number => Number(exo_logits_top(logits, count, wanted, ids)),
     exo_profile: (on: boolean): void => void exo_profile(on),
     exo_profile_report: (): string | null => exo_profile_report(),
+    exo_wait_for: (descriptor: number, write: boolean, milliseconds: number): number => exo_wait_for(descriptor, write, milliseconds),
   };
 }
 

@@ -32,11 +32,18 @@ export class Part {
   static async loaded(
     machine: Machine,
     name: string,
-    more: { layers?: { start: number; end: number }; under?: readonly string[]; path?: string } = {},
+    more: {
+      layers?: { start: number; end: number };
+      /** Which of how many ranks. */
+      rank?: readonly [rank: number, world: number];
+      under?: readonly string[];
+      path?: string;
+    } = {},
   ): Promise<Part> {
-    const { layers, under = [], path = SMOLLM2 } = more;
+    const { layers, rank, under = [], path = SMOLLM2 } = more;
     const part = new Part(machine, name, under);
-    const shard = { model: "tested", path, contextLength: 512, ...(layers && { layers }) };
+    const ranks = rank && { rank: rank[0], world: rank[1] };
+    const shard = { model: "tested", path, contextLength: 512, ...(layers && { layers }), ...ranks };
     part.#say(ShardWorker.Load({ shard, replyTo: part.#self }));
     await part.until((reply) => {
       if (reply.type === "ShardWorkerReply.LoadFailed") throw new Error(reply.problem.message);
@@ -45,11 +52,11 @@ export class Part {
     return part;
   }
 
-  /** All of a group join, in order. */
-  static async join(parts: readonly Part[], epoch: number): Promise<void> {
+  /** All of a group join, in order; `split`: they are ranks. */
+  static async join(parts: readonly Part[], epoch: number, split?: "ranks"): Promise<void> {
     const stages = parts.map(({ worker }) => worker.address);
     for (const [stage, part] of parts.entries()) {
-      const group = { instance: "tested", epoch, stages, stage };
+      const group = { instance: "tested", epoch, stages, stage, ...(split && { split }) };
       part.#say(ShardWorker.Join({ group, replyTo: part.#self }));
       await part.until((reply) =>
         reply.type === "ShardWorkerReply.Joined" && reply.epoch === epoch ? true : undefined,

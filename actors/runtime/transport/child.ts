@@ -104,6 +104,20 @@ export class ChildLink implements Transport {
     this.#socket?.resume();
   }
 
+  /**
+   * Takes what the other end says within so many milliseconds, without a turn of the event loop, and sends what waits. `waitFor` blocks
+   * until a descriptor can be read, or written to where that is wanted as well, and answers whether it can.
+   */
+  takeWithin(ms: number, waitFor: (fd: number, write: boolean, ms: number) => boolean): void {
+    this.#outgoing.drained();
+    if (!this.#open || !waitFor(this.#fd, this.#outgoing.waitingBytes > 0, ms)) return;
+    this.#space ??= new Uint8Array(PULL_BYTES);
+    const count = readNow(this.#fd, this.#space);
+    if (count === 0) this.#end();
+    else if (count !== undefined) this.#push(this.#space.subarray(0, count));
+    this.#outgoing.drained();
+  }
+
   close(): void {
     if (!this.#open) return;
     this.#outgoing.flush();
@@ -162,6 +176,7 @@ export class ChildLink implements Transport {
   }
 
   #press(): void {
+    this.#outgoing.flush();
     let before = this.#outgoing.waitingBytes;
     for (let times = 0; times < STAY_TIMES && before > 0 && this.#socket; times++) {
       nap();

@@ -8,7 +8,16 @@ import { areFinite, hiddenBytes, unpackHidden } from "./hidden.ts";
 import type { Paces, StepKind } from "./paces.ts";
 import { requireRoom } from "./room.ts";
 
+/** The other ranks, where each has its part of every layer. */
+export interface Ranks {
+  /** All are about to compute this pass: answers what any of them has lost, here as well. Throws Problem. */
+  agree(intent: { readonly number: number; readonly lost: LostSequence[] }): readonly LostSequence[];
+  /** Nothing is computed until the next pass. */
+  rest(): void;
+}
+
 export interface StagePorts extends Layers {
+  readonly ranks?: Ranks;
   readonly kvQuant?: KvQuant;
   /** Memory that may still be taken; without bound where not said. */
   readonly freeBytes?: () => number;
@@ -73,9 +82,11 @@ export class Stage {
       const row = this.#rowOf(feed, hidden.subarray(from, at), lost);
       return row ? [row] : [];
     });
-    const values = this.#compute(rows, pass.wanted, lost);
+    const taken = this.#agreed(pass.number, rows, lost);
+    const values = this.#compute(taken, pass.wanted, lost);
+    this.#ports.ranks?.rest();
     return values
-      ? { feeds: rows.map(({ feed }) => feed), lost, values }
+      ? { feeds: taken.map(({ feed }) => feed), lost, values }
       : { feeds: [], lost, values: NOTHING };
   }
 
@@ -143,6 +154,15 @@ export class Stage {
     }
   }
 
+  /** What one rank cannot go on with, none does: otherwise they would wait for each other. */
+  #agreed(number: number, rows: readonly Row[], lost: LostSequence[]): readonly Row[] {
+    const { ranks } = this.#ports;
+    if (!ranks) return rows;
+    const all = ranks.agree({ number, lost: [...lost] });
+    for (const one of all) if (!lost.some(({ sequence }) => sequence === one.sequence)) this.#lose(lost, one);
+    return rows.filter(({ feed }) => !lost.some(({ sequence }) => sequence === feed.sequence));
+  }
+
   #known({ sequence, position }: SequenceFeed): Held | undefined {
     const known = this.#held.get(sequence);
     if (known || position > 0 || this.#held.size >= SEQUENCES_MAX) return known;
@@ -168,6 +188,8 @@ export class Stage {
     try {
       return paces && kind ? paces.timed(kind, first.feed.position, run) : run();
     } catch (error) {
+      // The others have gone on, or wait: nothing but a new beginning brings all to the same place.
+      if (this.#ports.ranks) throw rankFailed(error);
       const problem = rows.length === 1 ? { problem: problemBody(error) } : {};
       for (const { feed } of rows) this.#lose(lost, { sequence: feed.sequence, ...problem });
       return undefined;
@@ -208,6 +230,9 @@ export class Stage {
 }
 
 const NOTHING = new Float32Array(0);
+
+const rankFailed = (cause: unknown): Problem =>
+  cause instanceof Problem ? cause : new Problem("unavailable", `a rank failed: ${String(cause)}`, { cause });
 
 function joined(rows: readonly Row[]): Float32Array {
   const [first] = rows;

@@ -43,8 +43,8 @@ export interface CheckpointParts {
 export interface Checkpoint extends CheckpointHeader {
   /** Arrays belong to the MLX scope that is open when they are asked for. */
   readonly source: TensorSource;
-  /** What the weights of these layers take in memory, with embedding and head where they are at its ends. */
-  weightBytesOf(range: LayerRange): number;
+  /** What the weights of these layers take in memory on one of so many ranks, with embedding and head where they are at its ends. */
+  weightBytesOf(range: LayerRange, ranks?: number): number;
   /** Bytes of the tensors given out so far. */
   loadedBytes(): number;
   /** Closes the files. Arrays that were given out live on. */
@@ -73,7 +73,8 @@ export function openCheckpoint(path: string, mlx: NativeMlx): Checkpoint {
   return {
     ...header,
     source,
-    weightBytesOf: (range) => weightBytesOf(sized(), header.config, range),
+    weightBytesOf: (range, ranks) =>
+      weightBytesOf(sized(), header.config, { ...range, ...(ranks && { ranks }) }),
     loadedBytes: () => source.loadedBytes,
     close() {
       if (source instanceof GgufSource) source.close();

@@ -47,12 +47,18 @@ export function modelShape(tensors: readonly SizedTensor[], config: ModelConfig)
   return { ...shape, divisions: divisionsOf(shape, tensors, number("intermediate_size") ?? 1) };
 }
 
-/** What who holds these layers holds in all: the embedding with the first of them, norm and head, or the embedding again, with the last. */
-export const weightBytesOf = (
+/**
+ * What who holds these layers, or is one of the ranks that share them, holds in all: the embedding with the first of them, norm and
+ * head, or the embedding again, with the last.
+ */
+export function weightBytesOf(
   tensors: readonly SizedTensor[],
   config: ModelConfig,
-  range: LayerRange,
-): number => sum(tensors.filter(heldBy(tensors, config, range)));
+  { ranks = 1, ...range }: LayerRange & { readonly ranks?: number },
+): number {
+  const held = tensors.filter(heldBy(tensors, config, range));
+  return sum(held) - Math.floor((sum(held.filter(({ name }) => CUT.test(name))) * (ranks - 1)) / ranks);
+}
 
 /** Whether a tensor is one of those. */
 export function heldBy(

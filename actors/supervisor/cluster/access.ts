@@ -61,6 +61,7 @@ export const WORKER_DOORS: Readonly<Record<string, { readonly from: string; read
   "ShardWorker.Generate": { from: GATEWAY, to: WORKER },
   "ShardWorker.Cancel": { from: GATEWAY, to: WORKER },
   "ShardWorker.Pass": { from: WORKER, to: WORKER },
+  "ShardWorker.Share": { from: WORKER, to: WORKER },
   "ShardWorker.PassFailed": { from: WORKER, to: WORKER },
   "GenerationReply.Delta": { from: WORKER, to: GATEWAY },
   "GenerationReply.Failed": { from: WORKER, to: GATEWAY },

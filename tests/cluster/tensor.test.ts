@@ -1,0 +1,52 @@
+/** SmolLM2 whose layers three machines share: real workers in processes of their own, real TLS between their machines. */
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { World } from "../runtime/relay-world.ts";
+import { Part } from "./worker-group.ts";
+
+const SLOWEST_MS = 120_000;
+const PROMPT = {
+  type: "messages" as const,
+  messages: [{ role: "user" as const, content: "What is the capital of France?" }],
+};
+/** Nine heads and three key-value heads are for three ranks. */
+const RANKS = 3;
+
+let world: World;
+beforeEach(() => {
+  world = new World();
+});
+afterEach(() => world.close());
+
+test(
+  "three ranks answer as one machine does, several at once as well, and say when one of them is lost",
+  async () => {
+    const machines = [...(await world.two()), await world.machine()];
+    const [a, b, c] = machines;
+    if (!a || !b || !c) throw new Error("three machines are needed");
+    await a.join(c);
+    await b.join(c);
+    const whole = await Part.loaded(await world.machine(), "worker-whole");
+    const alone = await whole.answer("alone", PROMPT);
+    const ranks = await Promise.all(
+      machines.map((machine, rank) => Part.loaded(machine, `worker-${rank}`, { rank: [rank, RANKS] })),
+    );
+    await Part.join(ranks, 5, "ranks");
+    const [, , last] = ranks;
+    if (!last) throw new Error("the last rank drives");
+    const together = await last.answer("together", PROMPT);
+    await Part.join(ranks, 6, "ranks");
+    const several = await Promise.all(["one", "two", "three"].map((id) => last.answer(id, PROMPT)));
+    const cutOff = last.answer("cut off", PROMPT, { maxTokens: 400, ignoreEos: true });
+    ranks[0]?.worker.signal("SIGKILL");
+    const parted = await last.until((reply) =>
+      reply.type === "ShardWorkerReply.Parted" ? reply.epoch : undefined,
+    );
+    expect([together, several, parted, typeof (await cutOff)]).toEqual([
+      alone,
+      [alone, alone, alone],
+      6,
+      "string",
+    ]);
+  },
+  SLOWEST_MS,
+);
