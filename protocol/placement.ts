@@ -25,7 +25,7 @@ export const PlacementWish = t.Object({
   ),
   minimumNodes: t.Optional(t.Integer({ minimum: 1, maximum: STAGES_MAX })),
   /** Absent: whichever is faster. */
-  strategy: t.Optional(t.Union([t.Literal("single"), t.Literal("pipeline")])),
+  strategy: t.Optional(t.Union([t.Literal("single"), t.Literal("pipeline"), t.Literal("tensor")])),
 });
 export type PlacementWish = Static<typeof PlacementWish>;
 
@@ -41,6 +41,8 @@ export type PlacementSettings = Static<typeof PlacementSettings>;
 export const Stage = t.Object({
   node: NodeId,
   layers: LayerRange,
+  /** Present: all stages have these layers, each its part of every one as this rank, which is its place among them. */
+  rank: t.Optional(t.Integer({ minimum: 0, maximum: STAGES_MAX - 1 })),
   /** `<node>/<worker>`, once all of them are loaded. */
   worker: t.Optional(Address),
 });

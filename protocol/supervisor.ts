@@ -20,8 +20,17 @@ export const ModelState = t.Object({
   totalBytes: t.Optional(t.Number()),
   /** These bytes are on their way from another machine's disk; loading comes after. */
   fetching: t.Optional(t.Boolean()),
-  /** Of a model that the home placed: which layers are where; absent: all on this machine. */
-  stages: t.Optional(t.Array(t.Object({ node: NodeId, name: t.String(), layers: LayerRange }))),
+  /** Of a model that the home placed: which layers are where, or a part of each of them by rank; absent: all on this machine. */
+  stages: t.Optional(
+    t.Array(
+      t.Object({
+        node: NodeId,
+        name: t.String(),
+        layers: LayerRange,
+        rank: t.Optional(t.Integer({ minimum: 0 })),
+      }),
+    ),
+  ),
 });
 export type ModelState = Static<typeof ModelState>;
 

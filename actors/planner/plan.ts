@@ -57,7 +57,8 @@ const ALLOWED: Readonly<Record<Exclude<StrategyWish, "ring">, Omit<Options, "sla
 function bySearch(model: ModelShape, home: Home, wish: Wish, strategy: Exclude<StrategyWish, "ring">): Plans {
   const slack = home.machines.length <= LISTED_MAX ? LISTED : 1;
   const allowed = ALLOWED[strategy];
-  const least = strategy === "pipeline" ? Math.max(2, wish.minimumNodes) : wish.minimumNodes;
+  const least =
+    strategy === "pipeline" || strategy === "tensor" ? Math.max(2, wish.minimumNodes) : wish.minimumNodes;
   const wanted = { ...wish, minimumNodes: least };
   const { found, exact, gap } = search(model, home, wanted, { ...allowed, slack });
   const rejected: Rejection[] = [];

@@ -111,7 +111,7 @@ function modelCommands(make: Make): void {
     .option("--ctx <n>", "tokens of context", whole(1))
     .option("--nodes <list>", "on these machines of the home together, separated by commas", split)
     .option("--min-nodes <n>", "on at least so many machines of the home", whole(1))
-    .option("--strategy <strategy>", "single, pipeline", oneOf(["single", "pipeline"]))
+    .option("--strategy <strategy>", "single, pipeline, tensor", oneOf(["single", "pipeline", "tensor"]))
     .option("--no-pull", "do not fetch the model if it is not here")
     .option("--stats", "print counts and speed after the answer, on stderr")
     .option("--plain", "print the answer as the model wrote it, without rendering Markdown")

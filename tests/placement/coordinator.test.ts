@@ -216,3 +216,27 @@ test("a machine that is named and has nothing gets a model that only others have
   const notes = await world.place({ nodes: ["b"] });
   expect([notes, world.shown]).toEqual([[], "ready b:0-4"]);
 });
+
+test("machines that are asked to share every layer are its ranks; a number that the model does not divide by is refused", async () => {
+  const divisible = { ...checkpoint.shape, divisions: [{ what: "attention heads", size: 4, piece: 1 }] };
+  const world = new World("a", "b", "c");
+  for (const name of ["a", "b", "c"]) world.machine(name).has = { ...checkpoint, shape: divisible };
+  const refused = await world.place({ nodes: ["a", "b", "c"], strategy: "tensor" });
+  await world.place({ nodes: ["a", "b"], strategy: "tensor" });
+  const [record] = world.instances;
+  const ranks = record?.stages.map(({ node, layers, rank }) => [
+    String(node),
+    layers.start,
+    layers.end,
+    rank,
+  ]);
+  await world.is("b", "dead");
+  expect([String(refused), ranks, world.shown]).toEqual([
+    expect.stringContaining("tensor over 3: 4 attention heads do not divide by 3"),
+    [
+      ["a", 0, 4, 0],
+      ["b", 0, 4, 1],
+    ],
+    "ready a:0-4",
+  ]);
+});

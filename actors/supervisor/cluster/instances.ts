@@ -62,7 +62,7 @@ function placed(before: Table, { id: own, after, ...command }: Place, index: num
     throw new Problem("overloaded", `${INSTANCES_MAX} models are on several machines already`, {
       remedy: "stop one: exo stop MODEL",
     });
-  checkLayers(command.stages);
+  checkParts(command.stages);
   const { model: name, digest: same, wish: wanted, settings: how, stages: parts } = command;
   const made: PlacedInstance = {
     id: own,
@@ -73,7 +73,7 @@ function placed(before: Table, { id: own, after, ...command }: Place, index: num
     epoch: index,
     state: "loading",
     ...((known?.state === "ready" || known?.wasReady) && known.state !== "failed" && { wasReady: true }),
-    stages: parts.map(({ node, layers }) => ({ node, layers })),
+    stages: parts.map(({ worker: _, ...part }) => part),
   };
   return known ? before.map((each) => (each === known ? made : each)) : [...others, made];
 }
@@ -84,16 +84,33 @@ function withoutOldestFailure(table: Table): Table {
   return table.filter((each) => each !== oldest);
 }
 
-/** Each layer once and in order, each machine once. */
-function checkLayers(parts: Place["stages"]): void {
+/** Each machine once. */
+function checkParts(parts: Place["stages"]): void {
+  if (new Set(parts.map(({ node }) => node)).size !== parts.length)
+    throw new Problem("invalid", "a machine has two stages of one model");
+  if (parts.some(({ rank }) => rank !== undefined)) checkRanks(parts);
+  else checkRow(parts);
+}
+
+/** Each layer once and in order. */
+function checkRow(parts: Place["stages"]): void {
   let next = 0;
   for (const { layers } of parts) {
     if (layers.start !== next || layers.end <= layers.start)
       throw new Problem("invalid", `layers ${layers.start} to ${layers.end} do not follow layer ${next}`);
     next = layers.end;
   }
-  if (new Set(parts.map(({ node }) => node)).size !== parts.length)
-    throw new Problem("invalid", "a machine has two stages of one model");
+}
+
+/** All of them all layers, and each machine once. */
+function checkRanks(parts: Place["stages"]): void {
+  const [first] = parts;
+  for (const [at, { layers, rank }] of parts.entries())
+    if (rank !== at || layers.start !== 0 || layers.end !== first?.layers.end || parts.length < 2)
+      throw new Problem(
+        "invalid",
+        `rank ${rank} with layers ${layers.start} to ${layers.end} is not part ${at} of all`,
+      );
 }
 
 function changed(known: PlacedInstance, command: Exclude<Later, { does: "gone" }>): PlacedInstance {
@@ -117,9 +134,14 @@ function changed(known: PlacedInstance, command: Exclude<Later, { does: "gone" }
 
 const sameStages = ({ stages: before }: PlacedInstance, now: Place["stages"]): boolean =>
   before.length === now.length &&
-  before.every(({ node, layers }, at) => {
+  before.every(({ node, layers, rank }, at) => {
     const other = now[at];
-    return other?.node === node && Bun.deepEquals(other.layers, layers) && isWorkerOf(node, other.worker);
+    return (
+      other?.node === node &&
+      other.rank === rank &&
+      Bun.deepEquals(other.layers, layers) &&
+      isWorkerOf(node, other.worker)
+    );
   });
 
 /** Whether that is the address of a worker of that machine: nobody names another's, or another actor, as its own. */

@@ -38,7 +38,12 @@ export async function ps(session: Session): Promise<void> {
 
 /** `ada 0–14 | bob 15–29`, in the order of the layers. */
 const layersOf = ({ stages }: ModelState): string =>
-  stages?.map(({ name, layers }) => `${cell(name)} ${layers.start}–${layers.end - 1}`).join(" | ") ?? "-";
+  stages
+    ?.map(({ name, layers, rank }) => {
+      const part = rank === undefined ? "" : ` part ${rank + 1}/${stages.length}`;
+      return `${cell(name)} ${layers.start}–${layers.end - 1}${part}`;
+    })
+    .join(" | ") ?? "-";
 
 /** `fetching 40 %` and `loading 40 %` while it does so, else the state. */
 function stateOf({ state, loadedBytes, totalBytes, fetching }: ModelState): string {

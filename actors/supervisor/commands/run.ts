@@ -26,7 +26,7 @@ export interface RunFlags {
   /** Machines of this home that hold the model together, by name or id. */
   readonly nodes?: readonly string[];
   readonly minNodes?: number;
-  readonly strategy?: "single" | "pipeline";
+  readonly strategy?: NonNullable<PlacementWish["strategy"]>;
 }
 
 export async function run(session: Session, flags: RunFlags): Promise<void> {

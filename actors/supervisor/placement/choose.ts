@@ -95,10 +95,11 @@ export function choose(question: Question): Choice {
 const isOther = (looked: Looked | undefined, digest: string): boolean =>
   looked !== undefined && isView(looked) && looked.digest !== digest;
 
+/** Ranks only where they are asked for: what a sum costs between two machines is not measured, only their link. */
 const STRATEGIES = ["single", "pipeline"] as const;
 
 interface Try extends Pick<Wish, "streams" | "minimumNodes"> {
-  readonly strategies: readonly (typeof STRATEGIES)[number][];
+  readonly strategies: readonly NonNullable<PlacementWish["strategy"]>[];
 }
 
 /** Answers at once for which a pipeline is cut: its stages are then equally busy. */
@@ -108,7 +109,7 @@ const STREAMS = 4;
 function tries({ nodes, minimumNodes = nodes?.length ?? 1, strategy }: PlacementWish, again: boolean): Try[] {
   const strategies = strategy ? [strategy] : STRATEGIES;
   const wished = { minimumNodes, strategies, streams: 1 };
-  const isShared = minimumNodes > 1 || strategy === "pipeline";
+  const isShared = minimumNodes > 1 || strategy === "pipeline" || strategy === "tensor";
   return [
     ...(isShared ? [{ ...wished, streams: STREAMS }] : []),
     wished,
@@ -218,10 +219,12 @@ const fastest = (all: readonly Prediction[]): Prediction | undefined =>
   all.toSorted((a, b) => a.stepMs - b.stepMs)[0];
 
 const stagesOf = (placement: Placement, home: Home): readonly Stage[] =>
-  placement.flatMap(({ machines: [at = 0], start, end }) => {
-    const node = home.machines[at]?.node;
-    return node ? [{ node, layers: { start, end } }] : [];
-  });
+  placement.flatMap(({ machines, start, end }) =>
+    machines.flatMap((at, rank) => {
+      const node = home.machines[at]?.node;
+      return node ? [{ node, layers: { start, end }, ...(machines.length > 1 && { rank }) }] : [];
+    }),
+  );
 
 const bytesOf = (stages: readonly Stage[], { shape }: CheckpointView): ReadonlyMap<NodeId, number> =>
   new Map(

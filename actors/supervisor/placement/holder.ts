@@ -135,7 +135,7 @@ export class Holder {
     await Promise.all([...this.#held.keys()].map((id) => this.#end(id, true)));
   }
 
-  #hold(record: PlacedInstance, { layers }: Stage): void {
+  #hold(record: PlacedInstance, { layers, rank }: Stage): void {
     const { id, epoch, stages } = record;
     const known = this.#held.get(id)?.holding;
     if (known?.epoch === epoch || (this.#ended.get(id) ?? 0) >= epoch) return;
@@ -147,6 +147,7 @@ export class Holder {
       self: boss,
       instance: id,
       epoch,
+      ...(rank !== undefined && { split: "ranks" }),
       // A part that ends for another epoch was stopped too, but not the model.
       lost: (worker, problem, how) =>
         lost(worker, problem, isStopped(this.#ports.agreed(), id) ? "stopped" : lostAs(how)),
@@ -156,7 +157,7 @@ export class Holder {
         const part = stages.length > 1 ? { layers } : {};
         const shard = await shardOf(record, { ...part, signal, progress });
         await prepare();
-        return { ...shard, ...part };
+        return rank === undefined ? { ...shard, ...part } : { ...shard, rank, world: stages.length };
       },
       changed: () => {
         this.#ports.changed();
@@ -237,8 +238,9 @@ export function isStopped({ instances }: Agreed, id: string): boolean {
 /** Whether this machine has the same layers of the same model in both, as part of a group or not. */
 function isSamePart(one: PlacedInstance, other: PlacedInstance, self: NodeId): boolean {
   const partOf = ({ model, digest, settings, stages }: PlacedInstance) => {
-    const layers = stages.find(({ node }) => node === self)?.layers;
-    return { model, digest, settings, layers, isWhole: stages.length === 1 };
+    const { layers, rank } = stages.find(({ node }) => node === self) ?? {};
+    const ranks = rank === undefined ? 1 : stages.length;
+    return { model, digest, settings, layers, rank, ranks, isWhole: stages.length === 1 };
   };
   return Bun.deepEquals(partOf(one), partOf(other));
 }

@@ -2,7 +2,7 @@
 import type { Address } from "#protocol/ids";
 import type { HeldStage } from "#protocol/placement";
 import { Problem, type ProblemBody, problemBody, problemOf } from "#protocol/problem";
-import type { Shard } from "#protocol/shard";
+import type { Group, Shard } from "#protocol/shard";
 import { ShardWorker, type ShardWorkerReply } from "#protocol/shard-worker";
 import type { ModelState } from "#protocol/supervisor";
 import { Instance, type InstancePorts, type Ready } from "../instance/instance.ts";
@@ -10,6 +10,8 @@ import { Instance, type InstancePorts, type Ready } from "../instance/instance.t
 export interface HoldingPorts extends Omit<InstancePorts, "ended" | "once"> {
   readonly instance: string;
   readonly epoch: number;
+  /** How the layers are shared, if not one after the other. */
+  readonly split?: Group["split"];
   readonly model: string;
   /** Asked once; fetched first where it is not here. Throws Problem. */
   readonly shard: (signal: AbortSignal, progress: Progress) => Promise<Shard>;
@@ -118,7 +120,7 @@ export class Holding {
 
   /** Tells the worker of its group; throws Problem where it does not take it. */
   async join(workers: readonly Address[]): Promise<void> {
-    const { system, self, instance } = this.#ports;
+    const { system, self, instance, split } = this.#ports;
     const stage = this.#ready ? workers.indexOf(this.#ready.worker) : -1;
     if (!this.#ready || stage < 0)
       throw new Problem("unavailable", "this machine's worker is not one of that group");
@@ -127,7 +129,7 @@ export class Holding {
     const cancel = system.clock.after(JOIN_MS, () =>
       reject(new Problem("unavailable", "the worker did not join its group in time")),
     );
-    const group = { instance, epoch: this.#epoch, stages: [...workers], stage };
+    const group = { instance, epoch: this.#epoch, stages: [...workers], stage, ...(split && { split }) };
     system.send(this.#ready.worker, ShardWorker.Join({ group, replyTo: self }), self);
     await promise.finally(cancel);
   }

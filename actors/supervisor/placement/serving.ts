@@ -119,7 +119,7 @@ export class Serving {
         ...(worker && { worker }),
         ...(facts && { facts }),
         ...(problem && { problem }),
-        stages: stages.map(({ node, layers }) => ({ node, name: nameOf(node), layers })),
+        stages: stages.map(({ worker: _, ...stage }) => ({ ...stage, name: nameOf(stage.node) })),
       };
     });
   }
