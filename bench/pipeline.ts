@@ -1,12 +1,20 @@
 /**
- * Answers by one machine of one core against two of one core each, every one with half of the layers: real workers pinned to cores,
- * real TLS between their machines (which take what they need of either core). One stream shows what hops cost, four whether both
- * machines are busy. Rounds alternate. Run: bun bench/pipeline.ts [GGUF file or folder] [rounds] [tokens]
- * [layers of the first]; two cores that nobody else uses.
+ * Answers by one machine of one core against two of one core each, cut where exo cuts a model over equal machines: real workers pinned
+ * to cores, real TLS between their machines. What the machines' own process does beside them shares the core of one, or both
+ * cores of two. One stream shows what hops cost, four whether both machines are busy. Rounds alternate.
+ *
+ * `at best` is what the same work would give if nobody ever waited: the CPU time of a token on one machine by that on the busier of two.
+ * It holds on a machine with other work too, as far as that leaves caches alone, and tells waiting from work that became more.
+ * Run: bun bench/pipeline.ts [GGUF file or folder] [rounds] [tokens] [layers of the first]; two cores that nobody else uses.
  */
-
+import { readdirSync, readFileSync } from "node:fs";
+import { DEFAULT_WISH, type Home } from "#actors/planner/home";
+import { balanced } from "#actors/planner/placement/balance";
+import { plan } from "#actors/planner/plan";
 import { readModelShape } from "#actors/shard-worker/weights/checkpoint";
 import { medianOf } from "#actors/supervisor/bench/statistics";
+import type { NodeId } from "#protocol/ids";
+import type { ModelShape } from "#protocol/model-shape";
 import { Part } from "../tests/cluster/worker-group.ts";
 import { World } from "../tests/runtime/relay-world.ts";
 import { modelPath } from "./models.ts";
@@ -14,24 +22,73 @@ import { modelPath } from "./models.ts";
 const [name = "smollm2", rounds = "5", length = "64", cutAt] = process.argv.slice(2);
 const TOKENS = Number(length);
 const path = await modelPath(name);
-const layers = readModelShape(path).layers.length;
-const cut = Number(cutAt ?? layers / 2);
-const core = (number: number) => ["taskset", "-c", String(number)];
+const shape = readModelShape(path);
+const layers = shape.layers.length;
+const cut = Number(cutAt ?? cutOf(shape));
+const core = (cores: string) => ["taskset", "-c", cores];
+
+/** Layers of the first of two machines that have one core each of this kind. */
+function cutOf(model: ModelShape): number {
+  const speeds = { bytesPerSecond: 10e9, flopsPerSecond: 60e9, layerMs: 0.05, stepMs: 0.2, assumed: false };
+  const machine = (node: string) => ({
+    node: node as NodeId,
+    name: node,
+    freeBytes: 1e12,
+    activationBytes: 4,
+    speeds,
+  });
+  const way = { latencyMs: 0.05, bytesPerSecond: 1e9, measured: true };
+  const home: Home = {
+    machines: [machine("a"), machine("b")],
+    ways: [
+      [undefined, way],
+      [way, undefined],
+    ],
+  };
+  const wish = { ...DEFAULT_WISH, context: 512, prompt: TOKENS };
+  const [found] = plan(model, home, wish, "pipeline").ranked;
+  if (!found) throw new Error(`${name} cannot be cut`);
+  return balanced(model, home, wish, found.placement)[0]?.end ?? 0;
+}
 
 const world = new World();
 const [a, b] = await world.two();
-const whole = await Part.loaded(a, "worker-whole", { path, under: core(0) });
-const first = await Part.loaded(a, "worker-first", { path, under: core(0), layers: { start: 0, end: cut } });
+const whole = await Part.loaded(a, "worker-whole", { path, under: core("0") });
+const first = await Part.loaded(a, "worker-first", {
+  path,
+  under: core("0"),
+  layers: { start: 0, end: cut },
+});
 const last = await Part.loaded(b, "worker-last", {
   path,
-  under: core(1),
+  under: core("1"),
   layers: { start: cut, end: layers },
 });
 await Part.join([first, last], 1);
+const WATCHED = [process.pid, ...[whole, first, last].map(({ worker }) => worker.process.pid)];
+
+/** Milliseconds of CPU time of all threads of each process so far. */
+const cpuMs = (): number[] =>
+  WATCHED.map((pid) =>
+    readdirSync(`/proc/${pid}/task`)
+      .map(
+        (thread) => Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]) / 1e6,
+      )
+      .reduce((sum, ms) => sum + ms, 0),
+  );
+
+interface Timed {
+  readonly tokensPerSecond: number;
+  /** CPU time of a token on the machine that takes longer. */
+  readonly busyMs: number;
+}
 
 let asked = 0;
-/** Tokens per second of so many streams in all. */
-async function speed(part: Part, streams: number): Promise<number> {
+/** So many streams by one machine, or by two. */
+async function timed(machines: 1 | 2, streams: number): Promise<Timed> {
+  Bun.spawnSync(["taskset", "-acp", machines === 1 ? "0" : "0,1", String(process.pid)]);
+  const part = machines === 1 ? whole : last;
+  const before = cpuMs();
   const startMs = performance.now();
   const answers = await Promise.all(
     Array.from({ length: streams }, (_, i) =>
@@ -42,22 +99,33 @@ async function speed(part: Part, streams: number): Promise<number> {
       ),
     ),
   );
+  const tookMs = performance.now() - startMs;
   const told = answers.find((answer) => typeof answer === "string");
   if (told !== undefined) throw new Error(String(told));
-  return (streams * TOKENS * 1000) / (performance.now() - startMs);
+  const spent = cpuMs().map((ms, i) => (ms - (before[i] ?? 0)) / (streams * TOKENS));
+  const [own = 0, ofWhole = 0, ofFirst = 0, ofLast = 0] = spent;
+  const busyMs = machines === 1 ? own + ofWhole : own / 2 + Math.max(ofFirst, ofLast);
+  return { tokensPerSecond: (streams * TOKENS * 1000) / tookMs, busyMs };
 }
 
-for (const streams of [1, 4]) {
-  const measured: { one: number; two: number }[] = [];
-  await speed(whole, streams);
-  await speed(last, streams);
+const ratiosOf = (ratios: readonly number[]): string => {
+  const [least, most] = [Math.min(...ratios), Math.max(...ratios)];
+  return `${medianOf(ratios).toFixed(2)} (${least.toFixed(2)} to ${most.toFixed(2)})`;
+};
+
+console.log(`${name}: ${cut} of ${layers} layers on the first of two machines`);
+for (const streams of [1, 4, 8]) {
+  const measured: { readonly one: Timed; readonly two: Timed }[] = [];
+  await timed(1, streams);
+  await timed(2, streams);
   for (let round = 0; round < Number(rounds); round++)
-    measured.push({ one: await speed(whole, streams), two: await speed(last, streams) });
-  const [one, two] = [medianOf(measured.map((each) => each.one)), medianOf(measured.map((each) => each.two))];
-  const ratios = measured.map((each) => each.two / each.one).sort((x, y) => x - y);
+    measured.push({ one: await timed(1, streams), two: await timed(2, streams) });
+  const speed = (of: "one" | "two") => medianOf(measured.map((each) => each[of].tokensPerSecond)).toFixed(1);
+  const ratios = measured.map(({ one, two }) => two.tokensPerSecond / one.tokensPerSecond);
+  const bounds = measured.map(({ one, two }) => one.busyMs / two.busyMs);
+  const atBest = streams === 1 ? "" : `, at best ${ratiosOf(bounds)}`;
   console.log(
-    `${name}, ${streams} streams: one core ${one.toFixed(1)} tok/s, two machines of one core ${two.toFixed(1)} tok/s, ` +
-      `ratio ${medianOf(ratios).toFixed(2)} (${ratios[0]?.toFixed(2)} to ${ratios.at(-1)?.toFixed(2)})`,
+    `${streams} streams: one machine ${speed("one")} tok/s, two ${speed("two")} tok/s, ratio ${ratiosOf(ratios)}${atBest}`,
   );
 }
 await world.close();
