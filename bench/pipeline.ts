@@ -83,9 +83,16 @@ interface Timed {
   readonly busyMs: number;
 }
 
+/** Tokens of a prompt and of its answer. */
+const SHORT = { prompt: 3, tokens: TOKENS };
+const LONG = { prompt: 480, tokens: 1 };
+/** No two begin alike: nothing of one is kept for another. */
+const promptOf = (length: number, seed: number): number[] =>
+  Array.from({ length }, (_, i) => 1 + ((seed * 101 + i * 37) % 40_000));
+
 let asked = 0;
 /** So many streams by one machine, or by two. */
-async function timed(machines: 1 | 2, streams: number): Promise<Timed> {
+async function timed(machines: 1 | 2, streams: number, { prompt, tokens } = SHORT): Promise<Timed> {
   Bun.spawnSync(["taskset", "-acp", machines === 1 ? "0" : "0,1", String(process.pid)]);
   const part = machines === 1 ? whole : last;
   const before = cpuMs();
@@ -94,18 +101,18 @@ async function timed(machines: 1 | 2, streams: number): Promise<Timed> {
     Array.from({ length: streams }, (_, i) =>
       part.answer(
         `r${asked++}`,
-        { type: "tokens", tokens: [1, 200 + i, 300 + i] },
-        { maxTokens: TOKENS, ignoreEos: true },
+        { type: "tokens", tokens: promptOf(prompt, asked + i) },
+        { maxTokens: tokens, ignoreEos: true },
       ),
     ),
   );
   const tookMs = performance.now() - startMs;
   const told = answers.find((answer) => typeof answer === "string");
   if (told !== undefined) throw new Error(String(told));
-  const spent = cpuMs().map((ms, i) => (ms - (before[i] ?? 0)) / (streams * TOKENS));
+  const spent = cpuMs().map((ms, i) => (ms - (before[i] ?? 0)) / (streams * tokens));
   const [own = 0, ofWhole = 0, ofFirst = 0, ofLast = 0] = spent;
   const busyMs = machines === 1 ? own + ofWhole : own / 2 + Math.max(ofFirst, ofLast);
-  return { tokensPerSecond: (streams * TOKENS * 1000) / tookMs, busyMs };
+  return { tokensPerSecond: (streams * tokens * 1000) / tookMs, busyMs };
 }
 
 const ratiosOf = (ratios: readonly number[]): string => {
@@ -114,18 +121,24 @@ const ratiosOf = (ratios: readonly number[]): string => {
 };
 
 console.log(`${name}: ${cut} of ${layers} layers on the first of two machines`);
-for (const streams of [1, 4, 8]) {
+for (const [what, streams, of] of [
+  ["an answer", 1, SHORT],
+  ["4 answers at once", 4, SHORT],
+  ["8 answers at once", 8, SHORT],
+  ["a prompt of 480 tokens", 1, LONG],
+] as const) {
   const measured: { readonly one: Timed; readonly two: Timed }[] = [];
-  await timed(1, streams);
-  await timed(2, streams);
+  await timed(1, streams, of);
+  await timed(2, streams, of);
   for (let round = 0; round < Number(rounds); round++)
-    measured.push({ one: await timed(1, streams), two: await timed(2, streams) });
-  const speed = (of: "one" | "two") => medianOf(measured.map((each) => each[of].tokensPerSecond)).toFixed(1);
+    measured.push({ one: await timed(1, streams, of), two: await timed(2, streams, of) });
+  const speed = (by: "one" | "two") =>
+    medianOf(measured.map((each) => each[by].tokensPerSecond * (of.tokens === 1 ? of.prompt : 1))).toFixed(1);
   const ratios = measured.map(({ one, two }) => two.tokensPerSecond / one.tokensPerSecond);
   const bounds = measured.map(({ one, two }) => one.busyMs / two.busyMs);
-  const atBest = streams === 1 ? "" : `, at best ${ratiosOf(bounds)}`;
+  const atBest = streams === 1 && of === SHORT ? "" : `, at best ${ratiosOf(bounds)}`;
   console.log(
-    `${streams} streams: one machine ${speed("one")} tok/s, two ${speed("two")} tok/s, ratio ${ratiosOf(ratios)}${atBest}`,
+    `${what}: one machine ${speed("one")} tok/s, two ${speed("two")} tok/s, ratio ${ratiosOf(ratios)}${atBest}`,
   );
 }
 await world.close();

@@ -5,6 +5,7 @@ import { Problem, problemBody } from "#protocol/problem";
 import type { Computer, Done, Outcome, Unit } from "./computer.ts";
 import { Engine } from "./engine.ts";
 import { fakeModel, letters, VOCABULARY } from "./fake-model.ts";
+import type { Limits } from "./limits.ts";
 import { Pipeline } from "./pipeline.ts";
 
 /** Units under way, in order, each at the machine of its number. */
@@ -62,10 +63,9 @@ function said({ tokens }: Unit["feeds"][number]): Outcome {
   return { logits };
 }
 
-function world(stages: number, rowsMax = 1000) {
+function world(stages: number, rowsMax = 1000, limits: Partial<Limits> = { prefillChunk: 8 }) {
   const { mlx, model } = fakeModel({ next: () => 0 });
   const machines = new Machines(stages, rowsMax);
-  const limits = { prefillChunk: 8 };
   const clock = { nowMs: () => 0 };
   const engine = new Engine({ mlx, model, text: letters, clock, computer: machines, limits });
   const ask = (id: string, text: string, maxTokens: number) => {
@@ -112,6 +112,19 @@ test("the chunks of one prompt follow each other without waiting, and so does it
     [2, 2],
     "bc",
   ]);
+});
+
+test("a prompt goes through several machines in shorter chunks than through one, and in none of a few tokens", () => {
+  const chunks = [1, 2, 3].flatMap((stages) =>
+    [901, 521].map((tokens) => {
+      const { machines, ask, tick } = world(stages, 1000, {});
+      ask("r", "a".repeat(tokens), 1);
+      tick(12);
+      return machines.log.map((each) => each.replace(" hidden", "")).join(" ");
+    }),
+  );
+  const staged = ["128 128 128 128 128 128 66 66 1 last", "128 128 128 68 68 1 last"];
+  expect(chunks).toEqual(["512 388 1 last", "260 260 1 last", ...staged, ...staged]);
 });
 
 test("a chunk has no more tokens than hidden state of them fits between two machines", () => {

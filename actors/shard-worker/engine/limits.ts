@@ -8,6 +8,8 @@ export interface Limits {
   readonly queuedMax: number;
   /** Prompt tokens per unit of work: large enough for matrix products, small enough that a cancel is heard. */
   readonly prefillChunk: number;
+  /** As `prefillChunk`, where several machines compute one after the other: the last waits for the first chunk, the first for the last. */
+  readonly prefillChunkStaged: number;
   /** The fewest while others' answers wait: fewer would read all weights for little. */
   readonly prefillChunkMin: number;
   /**
@@ -29,6 +31,7 @@ const DEFAULT_LIMITS: Limits = {
   activeMax: 8,
   queuedMax: 64,
   prefillChunk: 512,
+  prefillChunkStaged: 128,
   prefillChunkMin: 32,
   replayRows: 1,
   replayMs: 2_000,
@@ -40,10 +43,11 @@ const DEFAULT_LIMITS: Limits = {
 /** The default where nothing is said, within what a computer takes at once. */
 export function limitsOf(
   asked: Partial<Limits> | undefined,
-  { rowsMax }: { readonly rowsMax: number },
+  { stages, rowsMax }: { readonly stages: number; readonly rowsMax: number },
 ): Limits {
   const limits = { ...DEFAULT_LIMITS, ...asked };
-  return { ...limits, prefillChunk: Math.min(limits.prefillChunk, rowsMax) };
+  const most = stages > 1 ? Math.min(limits.prefillChunkStaged, rowsMax) : rowsMax;
+  return { ...limits, prefillChunk: Math.min(limits.prefillChunk, most) };
 }
 
 /** Tokens of prompt and answer that a request may have: what is asked for, within what the model was made for. */

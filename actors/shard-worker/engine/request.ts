@@ -26,6 +26,12 @@ export interface RequestPorts {
 /** Scoring a prompt needs the logits of every position at once; this bounds their memory (64 x 150,000 x 4 B = 38 MB). */
 const SCORED_CHUNK = 64;
 
+/**
+ * A few rows by themselves are computed as those of an answer, with other last bits than in a longer chunk (PRODUCT_ROWS of
+ * models/rows-alike.ts, twice): so few of a prompt are no chunk, or an answer would depend on where its chunks end.
+ */
+const TAIL_MIN = 16;
+
 /** A part of the prompt on its way through the model. */
 export interface Chunk {
   /** Tokens before it. */
@@ -171,19 +177,24 @@ export class Request {
   /** Tokens of the next chunk: the prompt and the answer so far go through the model as they did at first. */
   #chunkLength(start: number, unitMs: number | undefined): number {
     const prompt = this.plan.prompt.length - 1;
-    if (start < prompt) return Math.min(this.#promptChunk(unitMs), prompt - start);
+    if (start < prompt) return this.#promptChunk(prompt - start, unitMs);
     const { replayRows, replayMs } = this.#ports.limits;
     const nowMs = this.#ports.nowMs();
     this.#replayedMs ??= nowMs;
-    return nowMs - this.#replayedMs < replayMs ? replayRows : this.#promptChunk(unitMs);
+    return nowMs - this.#replayedMs < replayMs
+      ? replayRows
+      : this.#promptChunk(this.#tokens.length - 1 - start, unitMs);
   }
 
-  /** As many as `unitMs` allows at the pace of the chunk before, the fewest while that is unknown. */
-  #promptChunk(unitMs: number | undefined): number {
+  /** Of so many left as many as `unitMs` allows at the pace of the chunk before, the fewest while that is unknown. */
+  #promptChunk(left: number, unitMs: number | undefined): number {
     const { prefillChunk, prefillChunkMin } = this.#ports.limits;
-    const most = this.scored ? Math.min(SCORED_CHUNK, prefillChunk) : prefillChunk;
-    if (unitMs === undefined) return most;
-    return Math.min(most, Math.max(prefillChunkMin, Math.floor(unitMs / this.#tokenMs)));
+    const longest = this.scored ? Math.min(SCORED_CHUNK, prefillChunk) : prefillChunk;
+    const paced =
+      unitMs === undefined ? longest : Math.max(prefillChunkMin, Math.floor(unitMs / this.#tokenMs));
+    const most = Math.min(longest, paced);
+    const isShortTail = left > most && left < most + TAIL_MIN && most >= 2 * TAIL_MIN;
+    return isShortTail ? Math.ceil(left / 2) : Math.min(most, left);
   }
 
   /** Scores the prompt's tokens that follow those at `start` and after, by the logits of each. */
