@@ -90,6 +90,11 @@ export const Placement = inbox("Placement", {
   Place: { model, wish: PlacementWish, settings: PlacementSettings },
   /** Answered by `Released` when its memory is free, or by `Refused`. */
   Release: { model, now: t.Boolean() },
+  /**
+   * Looks whether the model would be faster where the home's machines are now, and moves it there; with a wish it goes by that from now
+   * on. Answers under way pause and go on. Answered by `Rebalanced` once the home agreed, or by `Refused`.
+   */
+  Rebalance: { model, wish: t.Optional(PlacementWish) },
   /** All that the sender holds, whenever that is another; `heard` is how far it knows the log. */
   Held: { heard: epoch, stages: t.Array(HeldStage, { maxItems: INSTANCES_MAX }) },
 });
@@ -99,6 +104,15 @@ export const PlacementReply = inbox("PlacementReply", {
   /** `notes` say which machines take no part, and why. */
   Placed: { id, epoch, notes: t.Array(t.String({ maxLength: 1024 }), { maxItems: STAGES_MAX }) },
   Released: {},
+  /** Tokens per second of all answers together, by the planner: where it was, if that is still possible, and where it is now. */
+  Rebalanced: {
+    id,
+    epoch,
+    moved: t.Boolean(),
+    before: t.Optional(t.Number({ minimum: 0 })),
+    now: t.Number({ minimum: 0 }),
+    notes: t.Array(t.String({ maxLength: 1024 }), { maxItems: STAGES_MAX }),
+  },
   Refused: { problem: ProblemBody },
 });
 export type PlacementReply = InboxMessage<typeof PlacementReply>;
@@ -139,3 +153,12 @@ export const StagesReply = inbox("StagesReply", {
   Refused: { problem: ProblemBody },
 });
 export type StagesReply = InboxMessage<typeof StagesReply>;
+
+/** What came of a look whether a model would be faster elsewhere: tokens per second of all answers together, by the planner. */
+export interface Rebalanced {
+  readonly model: string;
+  readonly moved: boolean;
+  readonly before?: number;
+  readonly now: number;
+  readonly notes: readonly string[];
+}

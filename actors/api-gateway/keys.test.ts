@@ -90,6 +90,7 @@ test("T16: every address asks for its scope, and a key without it is refused", a
     POST /exo/v1/links/measure: cluster.admin
     POST /exo/v1/load: models.write
     POST /exo/v1/nodes/*: cluster.admin
+    POST /exo/v1/rebalance: models.write
     POST /exo/v1/speeds/measure: cluster.admin
     POST /exo/v1/stop: models.write
     POST /v1/chat/completions: infer

@@ -5,7 +5,7 @@ import type { NodeOrder, NodeView } from "#protocol/cluster";
 import type { Delta, Generation } from "#protocol/generation";
 import type { LinkView } from "#protocol/node";
 import type { InviteRole, PairingMessage, PairingReply } from "#protocol/pairing";
-import type { PlacementWish } from "#protocol/placement";
+import type { PlacementWish, Rebalanced } from "#protocol/placement";
 import type { SpeedAnswer } from "#protocol/speeds";
 import type { ModelState } from "#protocol/supervisor";
 
@@ -75,6 +75,8 @@ export interface GatewayPorts {
   stop(model: string | "all", now: boolean): Promise<void>;
   /** Resolves once the model is held, on these machines if there is a wish; with what is to be said of those that take no part. */
   preload(model: string, wish?: PlacementWish): Promise<readonly string[]>;
+  /** Moves a model that several machines hold to where it is faster now, or where is wished for; resolves once that is decided. Throws Problem. */
+  rebalance(model: string, wish?: PlacementWish): Promise<Rebalanced>;
   /** Unique across restarts, at least 96 random bits. */
   newId(): string;
   /** Unix seconds. */

@@ -2,26 +2,11 @@
 import { Command } from "commander";
 import { STRATEGIES } from "#actors/planner/home";
 import { SCOPES } from "#protocol/api-key";
-import { APIS, CONCURRENCY_MAX, FORMATS, REPEAT_MAX, TOKENS_MAX, WARMUP_MAX } from "./bench/bench-config.ts";
-import {
-  BENCH_EXAMPLES,
-  FIRST_STEPS,
-  JOIN_EXAMPLES,
-  KEY_EXAMPLES,
-  RUN_EXAMPLES,
-} from "./command-examples.ts";
-import {
-  counts,
-  duration,
-  gathered,
-  gatheredLists,
-  number,
-  oneOf,
-  rates,
-  runTime,
-  split,
-  whole,
-} from "./flag-values.ts";
+import { CONCURRENCY_MAX } from "./bench/bench-config.ts";
+import { benchCommand } from "./bench-command.ts";
+import { FIRST_STEPS, JOIN_EXAMPLES, KEY_EXAMPLES, RUN_EXAMPLES } from "./command-examples.ts";
+import type { Act, Argument, CommandFlags, Made, Make } from "./command-maker.ts";
+import { duration, gathered, gatheredLists, number, oneOf, split, whole } from "./flag-values.ts";
 import type { ConfigFlags } from "./home/config.ts";
 import type { Session } from "./session.ts";
 
@@ -80,17 +65,6 @@ export function commandLine(options: CommandLineOptions): Command {
   benchCommand(make);
   return program;
 }
-
-type Argument = string | readonly string[] | undefined;
-/** The flags of one command as commander read them; each command's own file says which it has. */
-// biome-ignore lint/suspicious/noExplicitAny: commander types no options; each command declares the shape it reads.
-type CommandFlags = any;
-type Act = (session: Session, given: readonly Argument[], flags: CommandFlags) => Promise<void>;
-interface Made {
-  readonly command: Command;
-  does(act: Act): void;
-}
-type Make = (signature: string, description: string) => Made;
 
 function modelCommands(make: Make): void {
   const run = make(
@@ -204,6 +178,18 @@ function serverCommands(make: Make): void {
     const said = [action ?? [], words ?? []].flat();
     return (await import("./commands/node.ts")).node(session, String(name), said);
   });
+  heldCommands(make);
+}
+
+function heldCommands(make: Make): void {
+  const rebalance = make("rebalance <model>", "move a model of several machines to where it is faster now");
+  rebalance.command
+    .option("--nodes <list>", "to these machines, separated by commas", split)
+    .option("--min-nodes <n>", "to at least so many machines", whole(1))
+    .option("--strategy <strategy>", "single, pipeline, tensor", oneOf(["single", "pipeline", "tensor"]));
+  rebalance.does(async (session, [model], flags) =>
+    (await import("./commands/rebalance.ts")).rebalance(session, String(model), flags),
+  );
   make("ps", "models in memory").does(async (session) => (await import("./commands/ps.ts")).ps(session));
   const stop = make("stop [model]", "unload a model");
   stop.command.option("--all", "unload every model").option("--now", "cut answers short");
@@ -261,37 +247,5 @@ function machineCommands(make: Make): void {
   );
   make("__complete [words...]", "").does(async (session, [words]) =>
     (await import("./commands/completion.ts")).complete(session, [words ?? []].flat()),
-  );
-}
-
-function benchCommand(make: Make): void {
-  const bench = make("bench [what...]", "measure a model, or what a config.yaml says");
-  bench.command
-    .option(
-      "-p, --prompt-tokens <list>",
-      "tokens of each prompt; a list makes a grid (512)",
-      counts(1, TOKENS_MAX),
-    )
-    .option("-n, --output-tokens <list>", "tokens of each answer (128)", counts(1, TOKENS_MAX))
-    .option("-c, --concurrency <list>", "streams at once (1)", counts(1, CONCURRENCY_MAX))
-    .option("-d, --depth <list>", "tokens of context before the prompt (0)", counts(0, TOKENS_MAX))
-    .option("--rate <list>", "requests per second instead of streams, poisson", rates)
-    .option("--duration <duration>", "how long each run goes on, instead of a number of requests", runTime)
-    .option("-r, --repeat <n>", "runs of each cell (5)", whole(1, REPEAT_MAX))
-    .option("--warmup <n>", "requests before each cell that do not count (2)", whole(0, WARMUP_MAX))
-    .option("--url <url>", "any OpenAI-compatible API, such as http://localhost:8080/v1")
-    .option("--api <api>", APIS.join(", "), oneOf(APIS))
-    .option("--compare <report>", "compare with this report; `last` is the last complete one")
-    .option("-o, --out <folder>", "where reports go (bench)")
-    .option("--formats <list>", `of ${FORMATS.join(", ")} (table,json)`, (value) =>
-      split(value).map(oneOf(FORMATS)),
-    )
-    .option("--dry-run", "print what would be measured and how long it would take")
-    .option("--resume", "go on with what was interrupted")
-    .option("--ci", "print GitHub annotations: limits that broke, warnings, figures")
-    .option("--no-pull", "do not fetch the model if it is not here")
-    .addHelpText("after", BENCH_EXAMPLES);
-  bench.does(async (session, [what], flags) =>
-    (await import("./commands/bench.ts")).bench(session, [what ?? []].flat(), flags),
   );
 }

@@ -1,5 +1,6 @@
 /** One model on several machines, as processes of one home on this machine: what its user sees, and what is left when one is killed. */
 import { expect, setDefaultTimeout, test } from "bun:test";
+import type { ModelState } from "#protocol/supervisor";
 import { exo, freshFolder } from "../cli/exo.ts";
 import { until } from "../node/crashes.ts";
 import { type Machine, members, type Running, started } from "./processes.ts";
@@ -87,8 +88,13 @@ test("a model is placed among three machines: on those that are named, and not w
 });
 
 const KILLED_AT = 20;
-/** Of a story that is asked of one machine while another is killed. */
-async function killing(names: readonly string[], asked: string, killed: string) {
+type Disturbance = (all: ReadonlyMap<string, Running>, url: string) => Promise<unknown>;
+
+/** Of a story that is asked of one machine while something is done to the home; the model is on `on` of its machines first. */
+async function disturbed(
+  names: readonly string[],
+  { asked, on = names, by }: { asked: string; on?: readonly string[]; by: Disturbance },
+) {
   using folder = freshFolder();
   const machines = await members(folder.path, names, []);
   const all = new Map<string, Running>();
@@ -96,15 +102,28 @@ async function killing(names: readonly string[], asked: string, killed: string) 
     await Promise.all(machines.map(async (each: Machine) => void all.set(each.name, await started(each))));
     await linked([...all.values()]);
     const url = all.get(asked)?.url ?? "";
-    const body = JSON.stringify({ model: "smollm2", nodes: names });
-    const placed = await fetch(`${url}/exo/v1/load`, { method: "POST", body });
+    const post = (path: string, body: object) =>
+      fetch(`${url}/exo/v1/${path}`, { method: "POST", body: JSON.stringify(body) });
+    // What is known already is not measured while the answer goes on.
+    if (on !== names) await post("speeds/measure", { model: "smollm2" });
+    const placed = await post("load", { model: "smollm2", nodes: on });
     const whole = await streamed(url, () => {});
+    let [done, during, isOver] = [Promise.resolve(), false, false];
     const cut = await streamed(url, (count) => {
-      if (count === KILLED_AT) void all.get(killed)?.kill("SIGKILL");
+      if (count !== KILLED_AT) return;
+      done = by(all, url).then(() => {
+        during = !isOver;
+      });
     });
+    isOver = true;
+    await done;
+    const ps = await (await fetch(`${url}/exo/v1/ps`)).text();
+    const { models }: { readonly models: readonly ModelState[] } = JSON.parse(ps);
     return {
+      machines: models[0]?.stages?.map(({ name }) => name).sort(),
       placed: placed.status,
       same: cut.text === whole.text || [whole.text, cut.text],
+      during,
       soon: cut.pauseMs < PAUSE_MS_MAX || cut.pauseMs,
       problem: cut.problem,
     };
@@ -113,7 +132,15 @@ async function killing(names: readonly string[], asked: string, killed: string) 
   }
 }
 
-const WENT_ON: Awaited<ReturnType<typeof killing>> = { placed: 200, same: true, soon: true, problem: "" };
+const killing = async (names: readonly string[], asked: string, killed: string) => {
+  const by: Disturbance = async (all) => await all.get(killed)?.kill("SIGKILL");
+  const { machines: _, ...went } = await disturbed(names, { asked, by });
+  return went;
+};
+
+const WENT_ON: Awaited<ReturnType<typeof killing>> = {
+  ...{ placed: 200, same: true, during: true, soon: true, problem: "" },
+};
 
 test("an answer goes on when one of its machines is killed", async () => {
   expect(await killing(["ada", "bob"], "ada", "bob")).toEqual(WENT_ON);
@@ -124,4 +151,11 @@ test("an answer goes on when the machine is killed that leads, with three and wi
     await killing(["ada", "bob", "cyd"], "bob", "ada"),
     await killing(["ada", "bob"], "bob", "ada"),
   ]).toEqual([WENT_ON, WENT_ON]);
+});
+
+test("an answer goes on when its model moves to other machines", async () => {
+  const body = JSON.stringify({ model: "smollm2", nodes: ["bob", "cyd"] });
+  const by: Disturbance = (_, url) => fetch(`${url}/exo/v1/rebalance`, { method: "POST", body });
+  const went = await disturbed(["ada", "bob", "cyd"], { asked: "ada", on: ["ada", "bob"], by });
+  expect(went).toEqual({ ...WENT_ON, machines: ["bob", "cyd"] });
 });

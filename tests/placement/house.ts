@@ -81,6 +81,7 @@ export class House {
         this.instances = [loading];
         return PlacementReply.Placed({ id: "i", epoch: 1, notes: ["third takes no part: drained"] });
       },
+      rebalance: () => Promise.reject(new Error("nobody asks for that here")),
       release: async () => {
         const refusal = this.refusals.shift();
         if (refusal) throw refusal;

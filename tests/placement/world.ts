@@ -1,31 +1,16 @@
 /** A home in memory: a log that agrees at once, machines that load when a test says so, and the coordinator of production. */
-import type { Known } from "#actors/planner/home-of";
 import type { InstanceCommand } from "#actors/supervisor/cluster/instances";
 import { nextInstances } from "#actors/supervisor/cluster/instances";
 import { notLeading } from "#actors/supervisor/cluster/replica";
 import { Coordinator } from "#actors/supervisor/placement/coordinator";
 import type { NodeView } from "#protocol/cluster";
 import type { Address, NodeId } from "#protocol/ids";
-import type { LinkView } from "#protocol/node";
-import type { CheckpointView, HeldStage, PlacedInstance } from "#protocol/placement";
+import type { HeldStage, PlacedInstance } from "#protocol/placement";
 import { Problem, type ProblemBody } from "#protocol/problem";
 import { seeded } from "../sim/random.ts";
 import { VirtualTime } from "../sim/time.ts";
-import { checkpoint, facts, MODEL, nodeFacts } from "./model.ts";
-
-/** One machine: what it has, and what it does with a part that it is given. */
-export interface FakeMachine {
-  readonly node: NodeId;
-  state: NodeView["state"];
-  drained: boolean;
-  freeBytes: number;
-  has: CheckpointView | ProblemBody;
-  /** Undefined: it loads until the test says otherwise. */
-  outcome: "loads" | ProblemBody | undefined;
-  readonly held: HeldStage[];
-  /** To whom it said what it holds, and what: it says that again only when one of them is another, as the real ones do. */
-  told: string;
-}
+import { type FakeMachine, knownOf } from "./fake-machine.ts";
+import { checkpoint, facts, MODEL } from "./model.ts";
 
 export class World {
   readonly time = new VirtualTime();
@@ -126,6 +111,16 @@ export class World {
     return (await answer).notes;
   }
 
+  /** Whether it moved, or why not. */
+  async rebalance(wish?: PlacedInstance["wish"], model = MODEL): Promise<unknown> {
+    const answer = this.#coordinator.rebalance("a" as NodeId, { model, ...(wish && { wish }) }).then(
+      ({ moved }) => moved,
+      ({ message }: Error) => message,
+    );
+    await this.settle();
+    return await answer;
+  }
+
   async release(): Promise<string> {
     const released = this.#coordinator.release({ model: MODEL, now: true }).then(
       () => "released",
@@ -199,7 +194,7 @@ export class World {
       }),
       known: async () => {
         if (this.blind-- > 0) throw new Problem("unavailable", "discovery did not answer");
-        return this.#known();
+        return knownOf([...this.machines.values()], this.leader);
       },
       look: async (node) => {
         await this.slow;
@@ -264,31 +259,6 @@ export class World {
     if (machine.told === told) return;
     machine.told = told;
     queueMicrotask(() => this.#coordinator.held(node, { heard, stages }));
-  }
-
-  #known(): Known {
-    const nodes = [...this.machines.values()].map(
-      ({ node, state, drained, freeBytes }): NodeView => ({
-        node,
-        name: node,
-        state,
-        leader: node === this.leader,
-        voter: true,
-        drained,
-        excluded: false,
-        labels: {},
-        addresses: [],
-        facts: nodeFacts(node, freeBytes),
-      }),
-    );
-    const links = nodes.flatMap(({ node: from }) =>
-      nodes.flatMap(({ node: to }): LinkView[] =>
-        from === to
-          ? []
-          : [{ from, to, rdma: "none", medium: "ethernet", latencyMs: 1, bytesPerSecond: 1e9 }],
-      ),
-    );
-    return { nodes, links };
   }
 }
 

@@ -38,6 +38,16 @@ export const heldRoutes = (ports: GatewayPorts): readonly Route[] => [
   },
   {
     method: "POST",
+    path: "/exo/v1/rebalance",
+    access: "models.write",
+    /** Answers once it is decided; where the model moved, it is loaded next. */
+    handle: async ({ json }) => {
+      const body = loadBody(await json());
+      return await ports.rebalance(body.model, wishIn(body));
+    },
+  },
+  {
+    method: "POST",
     path: "/exo/v1/load",
     access: "models.write",
     /** Answers when the model can. */

@@ -74,6 +74,7 @@ export function fakePorts(
     changed: () => () => {},
     stop: async () => {},
     preload: async () => [],
+    rebalance: async (model) => ({ model, moved: false, now: 1, notes: [] }),
     newId: () => `id${ids++}`,
     nowSeconds: () => 1_700_000_000,
     nowMs: systemClock.nowMs,

@@ -46,7 +46,14 @@ export const DOORS: Readonly<Record<string, Door>> = {
   ...doors("cluster", ANYBODY, "Cluster.Certify", "Cluster.Forgotten"),
   ...doors("cluster", FULL, "Cluster.Propose", "Cluster.Change"),
   // Whoever serves a request may ask for a model; only who leads has stages made for it.
-  ...doors("placement", ANYBODY, "Placement.Place", "Placement.Release", "Placement.Held"),
+  ...doors(
+    "placement",
+    ANYBODY,
+    "Placement.Place",
+    "Placement.Release",
+    "Placement.Rebalance",
+    "Placement.Held",
+  ),
   ...doors("stages", FULL, "Stages.Look", "Stages.Measure", "Stages.Tell", "Stages.Join", "Stages.End"),
 };
 
@@ -81,6 +88,7 @@ export const ANSWERS: ReadonlySet<string> = new Set([
   "TopologyReply.Measured",
   "PlacementReply.Placed",
   "PlacementReply.Released",
+  "PlacementReply.Rebalanced",
   "PlacementReply.Refused",
   "StagesReply.Seen",
   "StagesReply.Measured",

@@ -80,7 +80,7 @@ async function here(
 }
 
 /** Shows how far a load is until it is done; throws what it throws, or the signal's reason. */
-async function watched(
+export async function watched(
   { progress, clock, signal, terminal }: Session,
   client: Client,
   { name, loading }: { name: string; loading: Promise<unknown> },

@@ -102,12 +102,12 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
       orderNode: async (name, order) => await orderedIn(home, name, order),
       links: async () => home?.machines?.links ?? [],
       trace: () => system.trace?.entries ?? [],
-      measureLinks: async () => await home?.machines?.measure(),
-      measureModel: async (model) => (await home?.measureModel(model)) ?? [],
+      ...measuring(() => home),
       loaded,
       changed: watchers.add,
       stop,
       preload: load,
+      rebalance: async (model, wish) => await across.rebalance(model, wish),
       models: async () => withHeld(await options.listModels(), await loaded()),
     });
   const workers = workersOf(system, { boss, gateway, book: () => home?.book }, options);
@@ -151,6 +151,12 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
   const { url, generate } = served;
   return { url, generate, load, over: kept.over, stop: kept.stop };
 }
+
+/** What machines measure when they are asked to. */
+const measuring = (home: () => Home | undefined) => ({
+  measureLinks: async () => await home()?.machines?.measure(),
+  measureModel: async (model: string) => (await home()?.measureModel(model)) ?? [],
+});
 
 async function orderedIn(
   home: Home | undefined,

@@ -1,4 +1,5 @@
 /** Whether this machine takes part in models of several machines: what is held alone must not be decided while that is not known. */
+import type { PlacementWish, Rebalanced } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 import type { Serving } from "./serving.ts";
 import { type Around, until } from "./until.ts";
@@ -22,6 +23,13 @@ export class Across {
   get serving(): Serving | undefined {
     const part = this.#part();
     return typeof part === "string" ? undefined : part;
+  }
+
+  /** Throws Problem. */
+  async rebalance(model: string, wish?: PlacementWish): Promise<Rebalanced> {
+    const serving = await this.settled();
+    if (serving) return await serving.rebalance(model, wish);
+    throw new Problem("unavailable", "this exo works alone: it knows no other machines");
   }
 
   /** Once it is known; undefined where this machine works alone. Throws Problem. */

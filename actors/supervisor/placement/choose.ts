@@ -5,7 +5,7 @@ import { speedsWith } from "#actors/planner/measured-speeds";
 import { shardBytes } from "#actors/planner/memory-estimate";
 import { balanced } from "#actors/planner/placement/balance";
 import type { Placement } from "#actors/planner/placement/placement";
-import type { Prediction } from "#actors/planner/placement/predict";
+import { type Prediction, predict } from "#actors/planner/placement/predict";
 import { type Plans, plan, type Rejection } from "#actors/planner/plan";
 import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
@@ -39,6 +39,8 @@ export interface Question {
   readonly settings: PlacementSettings;
   /** What machines measured for this very question; of the others what they measured before. */
   readonly measured: ReadonlyMap<NodeId, MeasuredSpeeds>;
+  /** Where it is now, to be compared with. */
+  readonly current?: readonly Stage[];
 }
 
 export interface Choice {
@@ -48,6 +50,8 @@ export interface Choice {
   readonly bytes: ReadonlyMap<NodeId, number>;
   /** Why machines take no part. */
   readonly notes: readonly string[];
+  /** Tokens per second of all answers together: where it is now, if its machines may still take part, and there. */
+  readonly speeds: { readonly current?: number; readonly chosen: number };
 }
 
 /** Throws Problem: `notFound` where no machine has the model or one is named that is none, `doesNotFit` with all reasons else. */
@@ -71,11 +75,8 @@ export function choose(question: Question): Choice {
   for (const mayFetch of [false, true]) {
     const { home, notes } = considered(mayFetch);
     for (const each of tries(wish, again)) {
-      const best = fastest(plansFor(reference, home, question, each).flatMap(({ ranked }) => ranked));
-      if (!best) continue;
-      const placement = balanced(reference.shape, home, wishOf(reference, question, each), best.placement);
-      const stages = stagesOf(placement, home);
-      return { stages, digest, bytes: bytesOf(stages, reference), notes };
+      const found = placed(reference, home, question, each);
+      if (found) return { ...found, digest, bytes: bytesOf(found.stages, reference), notes };
     }
   }
   const { home, notes } = considered(true);
@@ -89,6 +90,33 @@ export function choose(question: Question): Choice {
     settings: question.settings,
     others: all.machines.filter(({ node }) => isOther(looked.get(node), digest)).map(({ name }) => name),
   });
+}
+
+/** The fastest of them, beside where the model is now. */
+function placed(
+  reference: CheckpointView,
+  home: Home,
+  question: Question,
+  asked: Try,
+): Pick<Choice, "stages" | "speeds"> | undefined {
+  const best = fastest(plansFor(reference, home, question, asked).flatMap(({ ranked }) => ranked));
+  if (!best) return undefined;
+  const wish = wishOf(reference, question, asked);
+  const placement = balanced(reference.shape, home, wish, best.placement);
+  const rateOf = (stages: Placement) => predict(reference.shape, home, wish, stages).totalTokensPerSecond;
+  const current = placementOf(question.current, home);
+  const speeds = { chosen: rateOf(placement), ...(current && { current: rateOf(current) }) };
+  return { stages: stagesOf(placement, home), speeds };
+}
+
+/** Those stages, where all of their machines may take part. */
+function placementOf(stages: readonly Stage[] = [], { machines }: Home): Placement | undefined {
+  const [first] = stages;
+  const places = stages.map(({ node }) => machines.findIndex((machine) => machine.node === node));
+  if (!first || places.includes(-1)) return undefined;
+  // Ranks share all of their layers.
+  if (first.rank !== undefined) return [{ machines: places, ...first.layers }];
+  return stages.map(({ layers }, at) => ({ machines: [places[at] ?? 0], ...layers }));
 }
 
 /** Whether that is another checkpoint. */

@@ -15,6 +15,7 @@ import { Claims } from "./claims.ts";
 import { LOOK_EVERY_MS, Lookout } from "./lookout.ts";
 import { Placed, RESTARTS } from "./placed.ts";
 import type { CoordinatorPorts } from "./ports.ts";
+import { rebalanced } from "./rebalance.ts";
 import { decided } from "./survey.ts";
 import type { Report } from "./trouble.ts";
 
@@ -85,6 +86,22 @@ export class Coordinator {
     const { id, epoch } = left ?? known;
     if (left) await this.#ports.agreed().propose({ type: "instance", does: "gone", id, epoch });
     return PlacementReply.Released({});
+  }
+
+  /** Throws Problem. */
+  async rebalance(asker: NodeId, { model, wish }: Omit<Of<"Placement.Rebalance">, "type">) {
+    this.#requireLead();
+    const record = this.#instances.find((each) => each.model === model);
+    if (!record)
+      throw new Problem("notFound", `no machines hold ${model} together`, {
+        remedy: `exo run ${model} --nodes A,B places it; \`exo ps\` lists what is loaded`,
+      });
+    const claimed = () => this.#claims.beside(record.id, this.#instances, this.#sights);
+    return await rebalanced(this.#ports, {
+      ...{ record, wish, asker, claimed },
+      barred: this.#bars.now,
+      claims: this.#claims,
+    });
   }
 
   /** What a machine says of all that it holds; who does not lead has no use for it. */

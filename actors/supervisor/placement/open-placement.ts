@@ -161,6 +161,8 @@ function servingPorts(
       readCheckpoint(path).facts.weightBytes + SPARE_BYTES <= freeMemory() + freedBytes,
     place: (leader, model, wish) => ask(leader, Placement.Place({ model, wish, settings }), PLACE_MS),
     release: (leader, model, now) => ask(leader, Placement.Release({ model, now }), RELEASE_MS),
+    rebalance: (leader, model, wish) =>
+      ask(leader, Placement.Rebalance({ model, ...(wish && { wish }) }), PLACE_MS),
     stateOf: (instance) => holder.stateOf(instance),
     abandon: (instance) => holder.abandon(instance),
     // Its deltas do not come by the lane for tensors: that is between the stages.
@@ -178,6 +180,7 @@ function answerPlacement(coordinator: Coordinator): Behaviour<PlacementMessage> 
       );
     if (message.type === "Placement.Held") coordinator.held(node, message);
     else if (message.type === "Placement.Place") answer(coordinator.place(node, message));
+    else if (message.type === "Placement.Rebalance") answer(coordinator.rebalance(node, message));
     else answer(coordinator.release(message));
   };
 }

@@ -1,6 +1,6 @@
 /** Models that the home holds together, as this machine's gateway asks for them: found, waited for, or placed. */
 import type { Address, NodeId } from "#protocol/ids";
-import type { PlacedInstance, PlacementReply, PlacementWish } from "#protocol/placement";
+import type { PlacedInstance, PlacementReply, PlacementWish, Rebalanced } from "#protocol/placement";
 import { Problem, type ProblemBody, problemOf } from "#protocol/problem";
 import type { ShardFacts } from "#protocol/shard";
 import type { LostWorker, ModelState } from "#protocol/supervisor";
@@ -48,6 +48,7 @@ export interface ServingPorts extends GivenPorts, Around {
   readonly fits: (path: string, freedBytes: number) => boolean;
   /** Asked of whoever leads. Both throw Problem. */
   readonly place: (leader: NodeId, model: string, wish: PlacementWish) => Promise<PlacementReply>;
+  readonly rebalance: (leader: NodeId, model: string, wish?: PlacementWish) => Promise<PlacementReply>;
   readonly release: (leader: NodeId, model: string, now: boolean) => Promise<PlacementReply>;
   /** What this machine holds of it. */
   readonly stateOf: (instance: string) => ModelState | undefined;
@@ -104,6 +105,18 @@ export class Serving {
     return true;
   }
 
+  /** Resolves once it is decided; `acquire` waits until the model is ready again. Throws Problem. */
+  async rebalance(model: string, wish?: PlacementWish): Promise<Rebalanced> {
+    const placed = this.#placed((await this.#ports.own(model))?.name ?? model) ?? this.#placed(model);
+    const name = placed?.model ?? model;
+    const answer = await this.#led((leader) => this.#ports.rebalance(leader, name, wish));
+    if (answer.type !== "PlacementReply.Rebalanced")
+      throw new Error(`Rebalance was answered by ${answer.type}`);
+    await this.#heard(answer);
+    const { moved, before, now, notes } = answer;
+    return { model: name, moved, ...(before !== undefined && { before }), now, notes };
+  }
+
   states(): readonly ModelState[] {
     const { agreed, nameOf, stateOf } = this.#ports;
     return agreed().instances.map((record): ModelState => {
@@ -149,17 +162,17 @@ export class Serving {
   async #place(model: string, wish: PlacementWish): Promise<readonly string[]> {
     const answer = await this.#led((leader) => this.#ports.place(leader, model, wish));
     if (answer.type !== "PlacementReply.Placed") return [];
-    const { id, epoch, notes } = answer;
-    // The home agreed; this machine hears of it a moment later.
-    await until(
-      this.#ports,
-      () => {
-        const { instances, heard } = this.#ports.agreed();
-        return heard >= epoch || instances.some((each) => each.id === id && each.epoch >= epoch);
-      },
-      LEADER_MS,
-    );
-    return notes;
+    await this.#heard(answer);
+    return answer.notes;
+  }
+
+  /** The home agreed; this machine hears of it a moment later. */
+  async #heard({ id, epoch }: { readonly id: string; readonly epoch: number }): Promise<void> {
+    const isHeard = () => {
+      const { instances, heard } = this.#ports.agreed();
+      return heard >= epoch || instances.some((each) => each.id === id && each.epoch >= epoch);
+    };
+    await until(this.#ports, isHeard, LEADER_MS);
   }
 
   /** Asks who leads, and asks again where that changes meanwhile: a question may be asked twice. Throws Problem. */

@@ -23,6 +23,8 @@ export interface Wanted {
   readonly asker: NodeId;
   readonly barred: ReadonlyMap<NodeId, string>;
   readonly again: boolean;
+  /** Where it is now, to be compared with. */
+  readonly current?: readonly Stage[];
   /** Parts of the placement before that machines still hold: memory that is not told as free, and will be. */
   readonly held?: readonly Stage[];
   /** Other parts of it are gone just now, and their memory is not told as free yet. */

@@ -1,0 +1,65 @@
+/** Moves a model that is ready to where the home's machines would answer faster now. */
+import type { NodeId } from "#protocol/ids";
+import { type PlacedInstance, PlacementReply, type PlacementWish, type Stage } from "#protocol/placement";
+import { Problem } from "#protocol/problem";
+import type { Claims } from "./claims.ts";
+import type { CoordinatorPorts } from "./ports.ts";
+import { decided, type Wanted } from "./survey.ts";
+
+export interface ToRebalance extends Pick<Wanted, "asker" | "barred" | "claimed"> {
+  readonly record: PlacedInstance;
+  /** Absent: as it was wished for before. */
+  readonly wish: PlacementWish | undefined;
+  readonly claims: Claims;
+}
+
+/** Who asks for a machine to be used wants it; by itself a model moves for no less, as answers pause meanwhile. */
+const GAIN_MIN = 0.1;
+
+/** Throws Problem. What is there goes on while it is decided, and where nothing is gained it stays. */
+export async function rebalanced(ports: CoordinatorPorts, asked: ToRebalance) {
+  const { record, wish = record.wish, claims, ...rest } = asked;
+  const { id, epoch, model, settings, stages: current } = record;
+  if (record.state !== "ready")
+    throw new Problem("unavailable", `${model} is not ready yet: it is ${record.state}`, {
+      remedy: "ask again once exo ps shows it ready",
+    });
+  const before = claims.of(id);
+  const keep = () => {
+    claims.make(id, before);
+    claims.agreed(id, epoch);
+  };
+  const claim = (bytes: ReadonlyMap<NodeId, number>) => claims.make(id, bytes);
+  const wanted = { ...rest, model, wish, settings, again: false, held: current, current, claim };
+  const { stages, digest, notes, speeds } = await decided(ports, wanted);
+  const now = speeds.chosen;
+  const was = speeds.current === undefined ? {} : { before: speeds.current };
+  const isGain = asked.wish !== undefined || now > (1 + GAIN_MIN) * (speeds.current ?? 0);
+  if (!isGain || areSame(stages, current)) {
+    keep();
+    return PlacementReply.Rebalanced({
+      id,
+      epoch,
+      moved: false,
+      ...was,
+      now: speeds.current ?? now,
+      notes: [...notes],
+    });
+  }
+  const place = { type: "instance", does: "place", id, model, wish, settings, digest, after: epoch } as const;
+  try {
+    const { index } = await ports.agreed().propose({ ...place, stages: [...stages] });
+    claims.agreed(id, index);
+    return PlacementReply.Rebalanced({ id, epoch: index, moved: true, ...was, now, notes: [...notes] });
+  } catch (error) {
+    keep();
+    throw error;
+  }
+}
+
+const areSame = (some: readonly Stage[], others: readonly Stage[]): boolean =>
+  some.length === others.length &&
+  some.every(({ node, layers, rank }, at) => {
+    const other = others[at];
+    return node === other?.node && rank === other.rank && Bun.deepEquals(layers, other.layers);
+  });

@@ -1,0 +1,42 @@
+/** Machines of a home in memory, and how they see each other. */
+import type { Known } from "#actors/planner/home-of";
+import type { NodeView } from "#protocol/cluster";
+import type { NodeId } from "#protocol/ids";
+import type { LinkView } from "#protocol/node";
+import type { CheckpointView, HeldStage } from "#protocol/placement";
+import type { ProblemBody } from "#protocol/problem";
+import type { MeasuredSpeeds } from "#protocol/speeds";
+import { nodeFacts } from "./model.ts";
+
+/** One machine: what it has, and what it does with a part that it is given. */
+export interface FakeMachine {
+  readonly node: NodeId;
+  state: NodeView["state"];
+  drained: boolean;
+  freeBytes: number;
+  has: CheckpointView | ProblemBody;
+  /** Undefined: it loads until the test says otherwise. */
+  outcome: "loads" | ProblemBody | undefined;
+  readonly held: HeldStage[];
+  /** What it measured of itself. */
+  speeds?: readonly MeasuredSpeeds[];
+  /** To whom it said what it holds, and what: it says that again only when one of them is another, as the real ones do. */
+  told: string;
+}
+
+/** All linked with all. */
+export function knownOf(machines: readonly FakeMachine[], leader: string): Known {
+  const nodes = machines.map(
+    ({ node, state, drained, freeBytes, speeds }): NodeView => ({
+      ...{ node, name: node, state, drained, leader: node === leader },
+      ...{ voter: true, excluded: false, labels: {}, addresses: [] },
+      facts: { ...nodeFacts(node, freeBytes), ...(speeds && { speeds: [...speeds] }) },
+    }),
+  );
+  const links = nodes.flatMap(({ node: from }) =>
+    nodes.flatMap(({ node: to }): LinkView[] =>
+      from === to ? [] : [{ from, to, rdma: "none", medium: "ethernet", latencyMs: 1, bytesPerSecond: 1e9 }],
+    ),
+  );
+  return { nodes, links };
+}
