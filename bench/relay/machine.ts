@@ -65,6 +65,9 @@ export function openMachine({ cluster, certificate, key, members }: Papers, prog
     clock: systemClock,
     refused,
     roleOf,
+    instances: () => [
+      { stages: members.map((node, start) => ({ node, layers: { start, end: start + 1 } })) },
+    ],
     dial: (node) => dial(node, "data"),
     measure: (link) => link.close(),
   });

@@ -2,9 +2,10 @@
 import { systemClock } from "#actors/runtime/clock";
 import type { ActorSystem } from "#actors/runtime/system";
 import type { Link } from "#actors/runtime/transport/network";
-import { guarded } from "#actors/supervisor/cluster/access";
+import { guarded, type Placed } from "#actors/supervisor/cluster/access";
 import { Lanes } from "#actors/supervisor/cluster/lanes";
 import { startWorker, type WorkerProcess } from "#actors/supervisor/instance/workers";
+import type { Role } from "#protocol/cluster";
 import type { Address, NodeId } from "#protocol/ids";
 import { ShardWorker } from "#protocol/shard-worker";
 import { type TlsNode, TlsNodes } from "./tls-nodes.ts";
@@ -28,6 +29,9 @@ export class Machine {
   readonly #peers: Map<NodeId, Machine>;
   readonly #lanes: Lanes;
   readonly #workers: WorkerProcess[] = [];
+  /** What is agreed to be placed: one model, of which all have layers. */
+  placed: Placed;
+  readonly roles = new Map<NodeId, Role>();
   /** Its listener is there for nobody who dials. */
   deaf = false;
 
@@ -35,11 +39,19 @@ export class Machine {
     this.#node = node;
     this.#peers = peers;
     this.id = node.id;
+    this.placed = [
+      {
+        get stages() {
+          return [...peers.keys()].map((of, start) => ({ node: of, layers: { start, end: start + 1 } }));
+        },
+      },
+    ];
     this.system = node.system;
     const refused = (_: NodeId, why: string) => void this.refused.push(why);
     this.#lanes = new Lanes({
       self: node.id,
-      roleOf: () => "full",
+      roleOf: (of) => this.roles.get(of) ?? "full",
+      instances: () => this.placed,
       clock: systemClock,
       refused,
       dial: async (to) => this.#noted(await this.#dial(to, "data")),
@@ -83,7 +95,7 @@ export class Machine {
       refused: (_: NodeId, why: string) => void this.refused.push(why),
       said: () => {},
       heard: () => {},
-      roleOf: () => "full" as const,
+      roleOf: (of: NodeId) => this.roles.get(of) ?? "full",
     };
     this.system.connect(node, guarded(link, ports), this.#lanes.open(node));
   }

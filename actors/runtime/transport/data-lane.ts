@@ -18,6 +18,8 @@ export interface DataLanePorts {
   readonly dial: (signal: AbortSignal) => Promise<Link>;
   /** Why something that came may not go in; its link is closed then. */
   readonly refusal: (envelope: Envelope) => string | undefined;
+  /** Whether something that came is passed over: what may go in, but is for nobody here now. */
+  readonly isStray: (envelope: Envelope) => boolean;
 }
 
 /** What is sent while it is dialled: while more waits, no more is taken. */
@@ -26,6 +28,8 @@ const QUEUED_MAX = 1024;
 /** Waits before each try: at once, then for a listener that restarts or is overrun. */
 const TRIES_MS: readonly number[] = [0, 100, 400];
 const DIAL_MS = 2000;
+/** Each node dials one when both begin at once; beyond them an older one is closed, as only who misbehaves has more. */
+const LINKS_MAX = 2;
 
 export class DataLane implements Transport {
   onReceive: (envelope: Envelope, isLent?: boolean) => void = () => {};
@@ -137,6 +141,8 @@ export class DataLane implements Transport {
     link.onClose = (why) => this.#gone(link, why);
     link.onDrain = () => this.#flush();
     if (this.#paused) link.pause();
+    for (const old of this.#links)
+      if (this.#links.size > LINKS_MAX && old !== this.#link) this.#end(old, "newer ones are open");
     if (this.#link) return;
     this.#link = link;
     this.#stopDial?.();
@@ -147,9 +153,13 @@ export class DataLane implements Transport {
   #take(link: Link, envelope: Envelope, isLent: boolean): void {
     const why = this.#ports.refusal(envelope);
     if (why === undefined) {
-      this.onReceive(envelope, isLent);
+      if (!this.#ports.isStray(envelope)) this.onReceive(envelope, isLent);
       return;
     }
+    this.#end(link, why);
+  }
+
+  #end(link: Link, why: string): void {
     link.close();
     this.#gone(link, why);
   }

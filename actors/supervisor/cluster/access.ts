@@ -9,12 +9,16 @@ import type { Role } from "#protocol/cluster";
 import type { Envelope } from "#protocol/codec";
 import type { NodeId } from "#protocol/ids";
 import { isBulk } from "#protocol/message";
+import type { PlacedInstance } from "#protocol/placement";
 
 interface Door {
   readonly actor: string;
   /** Who may say it. */
   readonly roles: readonly Role[];
 }
+
+/** Models on several machines. */
+export type Placed = readonly Pick<PlacedInstance, "stages">[];
 
 const ANYBODY: readonly Role[] = ["full", "worker"];
 /** A machine that votes, leads, lets others in and changes what all agree on. */
@@ -153,6 +157,18 @@ export const laneRefusal = (envelope: Envelope, ports: Known): string | undefine
   isBulk(envelope.message.type)
     ? refusal(envelope, ports)
     : `${envelope.message.type} is not for a lane of tensors`;
+
+/**
+ * Whether a worker of another machine may have something for one of this: both machines have layers of one model, as all agreed. Where
+ * it is agreed which worker holds them, it is that one. What an epoch says when it is over is not held against who says it.
+ */
+export const isShared = ({ from, to }: Envelope, placed: Placed): boolean => {
+  const own = placed.filter(({ stages }) => stages.some(({ worker }) => worker === to));
+  const nodes = [nodeOf(from), nodeOf(to)];
+  return (own.length > 0 ? own : placed).some(({ stages }) =>
+    nodes.every((each) => stages.some(({ node }) => node === each)),
+  );
+};
 
 /** The link as the actor system may have it: nothing comes through that is not allowed. */
 export function guarded(link: Link, ports: AccessPorts): Transport {

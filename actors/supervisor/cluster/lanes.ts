@@ -4,10 +4,12 @@ import { DataLane } from "#actors/runtime/transport/data-lane";
 import type { Link } from "#actors/runtime/transport/network";
 import type { Envelope } from "#protocol/codec";
 import type { NodeId } from "#protocol/ids";
-import { type AccessPorts, laneRefusal } from "./access.ts";
+import { type AccessPorts, isShared, laneRefusal, type Placed } from "./access.ts";
 
 export interface LanesPorts extends Pick<AccessPorts, "self" | "refused" | "roleOf"> {
   readonly clock: Clock;
+  /** Models on several machines, as this node knows them to be agreed. */
+  readonly instances: () => Placed;
   /** Throws Problem. */
   readonly dial: (node: NodeId, signal: AbortSignal) => Promise<Link>;
   /** A link that is for measuring. */
@@ -30,7 +32,7 @@ export class Lanes {
   open(node: NodeId): DataLane {
     const known = this.#lanes.get(node);
     if (known) return known;
-    const { clock, dial, refused, self, roleOf } = this.#ports;
+    const { clock, dial, refused, self, roleOf, instances } = this.#ports;
     const lane = new DataLane({
       clock,
       name: node.slice(0, 8),
@@ -40,6 +42,7 @@ export class Lanes {
         if (why !== undefined) refused(node, why);
         return why;
       },
+      isStray: (envelope) => !isShared(envelope, instances()),
     });
     this.#lanes.set(node, lane);
     return lane;
@@ -55,7 +58,11 @@ export class Lanes {
     const { node } = link.peer;
     const silent = this.#silent.get(node) ?? new Set();
     this.#silent.set(node, silent.add(link));
-    if (silent.size > SILENT_MAX) for (const oldest of [...silent].slice(0, 1)) oldest.close();
+    const [oldest] = silent;
+    if (oldest && silent.size > SILENT_MAX) {
+      silent.delete(oldest);
+      oldest.close();
+    }
     const settle = () => {
       silent.delete(link);
       if (silent.size === 0) this.#silent.delete(node);

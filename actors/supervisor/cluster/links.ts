@@ -9,7 +9,7 @@ import type { Role } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import { guarded } from "./access.ts";
-import { Lanes } from "./lanes.ts";
+import { Lanes, type LanesPorts } from "./lanes.ts";
 
 export interface LinksPorts {
   readonly system: ActorSystem;
@@ -27,6 +27,7 @@ export interface LinksPorts {
   readonly lane: (link: Link) => void;
   readonly refused: (from: string, why: string) => void;
   readonly roleOf: (node: NodeId) => Role;
+  readonly instances: LanesPorts["instances"];
 }
 
 export class Links {
@@ -60,6 +61,7 @@ export class Links {
       clock: system.clock,
       refused: ports.refused,
       roleOf: ports.roleOf,
+      instances: ports.instances,
       dial: (node, signal) => this.dial(node, "data", signal),
       measure: ports.lane,
     });

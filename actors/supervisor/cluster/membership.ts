@@ -210,6 +210,7 @@ export class Membership {
       self: identity.node,
       trust: this.#papers.trust,
       roleOf: (node) => this.roleOf(node),
+      instances: () => this.#replica.state?.instances ?? [],
       open: openNetwork,
       watch,
       probe,
