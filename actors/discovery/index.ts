@@ -72,7 +72,7 @@ export async function discovery(system: ActorSystem, options: DiscoveryOptions):
     behaviour(
       list,
       () => peers,
-      () => twins.ofThisOne(),
+      (said) => twins.ofThisOne(said),
     ),
   );
   if (datagrams) void elsewhere.start();
@@ -137,7 +137,7 @@ const reader =
   };
 
 const behaviour =
-  (list: () => readonly Shown[], peers: () => Peers | undefined, copied: () => void) =>
+  (list: () => readonly Shown[], peers: () => Peers | undefined, copied: (said: NodeId) => void) =>
   ({ message, from, reply }: Received<DiscoveryMessage>) => {
     const sender = from.slice(0, from.indexOf("/")) as NodeId;
     switch (message.type) {
@@ -151,7 +151,7 @@ const behaviour =
         return peers()?.located(sender, message.endpoints.map(endpointFrom).filter(isEndpoint));
       case "Discovery.Copied":
         peers()?.toldCopied(sender);
-        return copied();
+        return copied(sender);
       case "Discovery.Missed":
         return peers()?.missed(sender, message.node);
       case "Discovery.Heard":
@@ -199,9 +199,12 @@ function warnings(troubled: (why: string) => void) {
         `two machines run with the identity ${node.slice(0, 8)}, as a copied disk gives it: ${NEITHER}`,
       );
     },
-    ofThisOne() {
+    /** Any member may say so, and one alone may be wrong or lie: it is named. */
+    ofThisOne(said: NodeId) {
       if (!isTold)
-        troubled(`another machine has the identity of this one, as a copied disk gives it: ${NEITHER}`);
+        troubled(
+          `${said.slice(0, 8)} says that another machine has the identity of this one, as a copied disk gives it: ${NEITHER}`,
+        );
       isTold = true;
     },
   };

@@ -37,7 +37,7 @@ test("two that run with one identity are both told, and the home links with neit
     soon: ms < 5000,
     first: /two machines run with the identity/.test(log(ada)),
     shown: shown.includes("Two machines run with the identity of bob"),
-    own: own.includes("Two machines run with the identity of bob"),
+    own: own.includes("tells that two run with the identity of bob"),
     led,
     code,
     alone,

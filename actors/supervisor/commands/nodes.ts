@@ -59,15 +59,19 @@ const remarks = (found: Cluster): string => stalled(found) + twins(found) + forg
 
 /** What to do about an identity that two machines have. */
 function twins({ nodes: found }: Cluster): string {
-  const names = found
-    .filter(({ state, copied }) => state === "copied" || copied)
-    .map(({ name }) => cell(name));
-  return names.length === 0
-    ? ""
-    : `
-Two machines run with the identity of ${names.join(" and of ")}, as a copied disk gives it; while both do, the home links with neither.
+  const seen = found.filter(({ state }) => state === "copied").map(({ name }) => cell(name));
+  const told = found.filter(({ copied }) => copied).map(({ name }) => cell(name));
+  const remark = (words: string, names: readonly string[]) =>
+    names.length === 0
+      ? ""
+      : `
+${words} the identity of ${names.join(" and of ")}, as a copied disk gives it; while both do, the home links with neither.
 On the copy, end exo, then: exo node reset-identity
 `;
+  return (
+    remark("Two machines run with", seen) +
+    remark("Another machine of the home (the log says which) tells that two run with", told)
+  );
 }
 
 /** It may have been off when that happened, and its log is not where people look. */
