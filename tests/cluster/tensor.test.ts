@@ -3,6 +3,8 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { World } from "../runtime/relay-world.ts";
 import { Part } from "./worker-group.ts";
 
+/** Of a stopped rank, until requests hear of it: its machine ends it within three seconds, on an idle machine. */
+const HEARD_MS = 20_000;
 const SLOWEST_MS = 120_000;
 const PROMPT = {
   type: "messages" as const,
@@ -47,6 +49,31 @@ test(
       6,
       "string",
     ]);
+  },
+  SLOWEST_MS,
+);
+
+test(
+  "a rank that is stopped is ended by its machine, and those who wait for its sums hear of it",
+  async () => {
+    const machines = [...(await world.two()), await world.machine()];
+    const [a, b, c] = machines;
+    if (!a || !b || !c) throw new Error("three machines are needed");
+    await a.join(c);
+    await b.join(c);
+    const ranks = await Promise.all(
+      machines.map((machine, rank) => Part.loaded(machine, `worker-${rank}`, { rank: [rank, RANKS] })),
+    );
+    await Part.join(ranks, 1, "ranks");
+    const last = ranks.at(-1);
+    if (!last) throw new Error("the last rank drives");
+    const cutOff = last.answer("cut off", PROMPT, { maxTokens: 400, ignoreEos: true });
+    await last.until((reply) => (reply.type === "GenerationReply.Delta" ? true : undefined));
+    const sinceMs = performance.now();
+    ranks[0]?.worker.signal("SIGSTOP");
+    const heard = await cutOff;
+    const tookMs = performance.now() - sinceMs;
+    expect([heard, tookMs < HEARD_MS || tookMs]).toEqual([expect.stringContaining("was lost"), true]);
   },
   SLOWEST_MS,
 );
