@@ -32,7 +32,7 @@ export class World {
   ending: Promise<void> = Promise.resolve();
   /** What the home says to a command instead of agreeing to it. */
   disagrees: (command: InstanceCommand) => Problem | undefined = () => undefined;
-  #coordinator: Coordinator;
+  coordinator: Coordinator;
 
   constructor(...names: readonly string[]) {
     for (const name of names)
@@ -46,8 +46,8 @@ export class World {
         held: [],
         told: "",
       });
-    this.#coordinator = this.#made();
-    this.#coordinator.follow();
+    this.coordinator = this.#made();
+    this.coordinator.follow();
   }
 
   machine(name: string): FakeMachine {
@@ -58,9 +58,9 @@ export class World {
 
   /** The same leader's part in placing is started again: it knows what the log says, and no machine hears of it. */
   async restart(): Promise<void> {
-    this.#coordinator.stop();
-    this.#coordinator = this.#made();
-    this.#coordinator.follow();
+    this.coordinator.stop();
+    this.coordinator = this.#made();
+    this.coordinator.follow();
     await this.settle();
   }
 
@@ -75,19 +75,19 @@ export class World {
   /** This machine leads no more; with `again`, it does after all. */
   async deposed({ again }: { readonly again: boolean }): Promise<void> {
     this.leads = false;
-    this.#coordinator.follow();
+    this.coordinator.follow();
     await this.settle();
     if (!again) return;
     this.leads = true;
     this.term += 1;
-    this.#coordinator.follow();
+    this.coordinator.follow();
     for (const machine of this.machines.values()) this.#tell(machine);
     await this.settle();
   }
 
   /** Another leader's command, or one that was believed lost, comes into force. */
   async agree(command: InstanceCommand): Promise<void> {
-    this.#agree(command);
+    this.agreeNow(command);
     await this.settle();
   }
 
@@ -106,14 +106,14 @@ export class World {
   }
 
   async #asked(asked: Pick<PlacedInstance, "wish" | "settings" | "model">): Promise<unknown> {
-    const answer = this.#coordinator.place("a" as NodeId, asked);
+    const answer = this.coordinator.place("a" as NodeId, asked);
     await Promise.all([answer.catch(() => {}), this.settle()]);
     return (await answer).notes;
   }
 
   /** Whether it moved, or why not. */
   async rebalance(wish?: PlacedInstance["wish"], model = MODEL): Promise<unknown> {
-    const answer = this.#coordinator.rebalance("a" as NodeId, { model, ...(wish && { wish }) }).then(
+    const answer = this.coordinator.rebalance("a" as NodeId, { model, ...(wish && { wish }) }).then(
       ({ moved }) => moved,
       ({ message }: Error) => message,
     );
@@ -122,7 +122,7 @@ export class World {
   }
 
   async release(): Promise<string> {
-    const released = this.#coordinator.release({ model: MODEL, now: true }).then(
+    const released = this.coordinator.release({ model: MODEL, now: true }).then(
       () => "released",
       (error: unknown) => (error as Error).message,
     );
@@ -131,20 +131,29 @@ export class World {
   }
 
   /** What a part on that machine comes to. */
-  async becomes(name: string, state: "loaded" | ProblemBody): Promise<void> {
-    const machine = this.machine(name);
-    for (const [at, stage] of machine.held.entries())
-      machine.held[at] = { ...stage, ...ended(name, state, stage.epoch) };
-    this.#tell(machine);
-    await this.settle();
+  becomes(name: string, state: "loaded" | ProblemBody): Promise<void> {
+    return this.#partsBecome(name, (part) => ({ ...part, ...ended(name, state, part.epoch) }));
+  }
+
+  /** What still loads there is loaded. */
+  loads(name: string): Promise<void> {
+    return this.#partsBecome(name, (part) =>
+      part.state === "loading" ? { ...part, ...ended(name, "loaded", part.epoch) } : part,
+    );
   }
 
   /** The worker of its part lives, and hears no more of the others. */
-  async parts(name: string): Promise<void> {
-    const machine = this.machine(name);
+  parts(name: string): Promise<void> {
     const problem: ProblemBody = { kind: "unavailable", message: "no word of the others" };
-    for (const [at, { instance, epoch }] of machine.held.entries())
-      machine.held[at] = { instance, epoch, state: "failed", parted: true, problem };
+    return this.#partsBecome(name, ({ instance, epoch }) => ({
+      ...{ instance, epoch },
+      ...{ state: "failed", parted: true, problem },
+    }));
+  }
+
+  async #partsBecome(name: string, changed: (part: HeldStage) => HeldStage): Promise<void> {
+    const machine = this.machine(name);
+    machine.held.splice(0, machine.held.length, ...machine.held.map(changed));
     this.#tell(machine);
     await this.settle();
   }
@@ -153,7 +162,7 @@ export class World {
     const machine = this.machine(name);
     machine.state = state;
     if (state === "dead") machine.held.splice(0);
-    this.#coordinator.follow();
+    this.coordinator.follow();
     await this.settle();
   }
 
@@ -189,7 +198,7 @@ export class World {
         propose: async (command) => {
           const problem = this.leads ? this.disagrees(command) : notLeading();
           if (problem) throw problem;
-          return this.#agree(command);
+          return this.agreeNow(command);
         },
       }),
       known: async () => {
@@ -225,11 +234,11 @@ export class World {
     });
   }
 
-  #agree(command: InstanceCommand) {
+  agreeNow(command: InstanceCommand) {
     this.index += 1;
     this.instances = nextInstances(this.instances, command, this.index);
     for (const machine of this.machines.values()) this.#follow(machine);
-    queueMicrotask(() => this.#coordinator.follow());
+    queueMicrotask(() => this.coordinator.follow());
     return { term: 1, index: this.index };
   }
 
@@ -258,7 +267,7 @@ export class World {
     const told = JSON.stringify([this.term, stages]);
     if (machine.told === told) return;
     machine.told = told;
-    queueMicrotask(() => this.#coordinator.held(node, { heard, stages }));
+    queueMicrotask(() => this.coordinator.held(node, { heard, stages }));
   }
 }
 
