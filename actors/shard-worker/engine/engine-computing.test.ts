@@ -1,15 +1,14 @@
 /** The token loop over the real library: what it says must not depend on how it was computed, nor leave anything behind. */
 import { expect, test } from "bun:test";
-import { builtMlx } from "#ffi/built-library";
 import type { Generation } from "#protocol/generation";
 import type { RequestId } from "#protocol/ids";
-import { Engine, type EnginePorts } from "./engine.ts";
+import { asker, mlx, tokensOf } from "../tiny-group.ts";
+import { Engine } from "./engine.ts";
 import { letters } from "./fake-model.ts";
 import type { Limits } from "./limits.ts";
 import { Sequence } from "./sequence.ts";
 import { tinyModel } from "./tiny-model.ts";
 
-const mlx = builtMlx();
 const models = {
   full: tinyModel(mlx),
   sliding: tinyModel(mlx, { window: 16 }),
@@ -17,28 +16,10 @@ const models = {
 };
 
 function world(model: keyof typeof models, limits: Partial<Limits> = {}) {
-  const ports: EnginePorts = { mlx, model: models[model], text: letters, clock: { nowMs: () => 0 }, limits };
-  const engine = new Engine(ports);
-  const ask = (id: string, tokens: readonly number[], more: Partial<Generation> = {}) => {
-    const ids: number[] = [];
-    const generation: Generation = {
-      id: id as RequestId,
-      model: "tiny",
-      prompt: { type: "tokens", tokens: [...tokens] },
-      sampling: { seed: 11 },
-      stop: [],
-      ignoreEos: true,
-      maxTokens: 40,
-      ...more,
-    };
-    engine.submit(generation, {
-      delta: (delta) => {
-        if (delta.type === "text") ids.push(...delta.tokens);
-      },
-      failed: () => ids.push(-1),
-    });
-    return ids;
-  };
+  const engine = new Engine({ mlx, model: models[model], text: letters, clock: { nowMs: () => 0 }, limits });
+  const asked = asker(engine);
+  const ask = (id: string, tokens: readonly number[], more: Partial<Generation> = {}) =>
+    asked(id, tokens, { maxTokens: 40, ...more });
   const run = () => {
     while (engine.step());
   };
@@ -62,21 +43,23 @@ test.each(["full", "sliding"] as const)(
     // The same prompt again, from the prefix cache; then the answer's first half handed in as prompt.
     const again = alone.ask("again", PROMPT);
     alone.run();
-    const rest = alone.ask("rest", [...PROMPT, ...whole.slice(0, 20)], { maxTokens: 20 });
+    const said = tokensOf(whole);
+    const rest = alone.ask("rest", [...PROMPT, ...said.slice(0, 20)], { maxTokens: 20 });
     alone.run();
 
     alone.engine.release();
     chunked.engine.release();
-    expect([inChunks, again, rest, beside.length]).toEqual([whole, whole, whole.slice(20), 40]);
+    const got = [inChunks, again, rest].map(tokensOf);
+    expect([...got, tokensOf(beside).length]).toEqual([said, said, said.slice(20), 40]);
   },
 );
 
 test("greedy answers do not repeat one token, so the comparisons above mean something", () => {
   const { ask, run, engine } = world("full");
-  const ids = ask("r", PROMPT, { sampling: { temperature: 0 } });
+  const heard = ask("r", PROMPT, { sampling: { temperature: 0 } });
   run();
   engine.release();
-  expect(new Set(ids).size).toBeGreaterThan(4);
+  expect(new Set(tokensOf(heard)).size).toBeGreaterThan(4);
 });
 
 test("5,000 tokens leave live handles and memory flat", () => {
@@ -86,7 +69,7 @@ test("5,000 tokens leave live handles and memory flat", () => {
   engine.release();
   const before = { handles: mlx.liveHandles(), bytes: mlx.memory().activeBytes };
 
-  const ids = ask("long", PROMPT, { maxTokens: 4000, logprobs: 2 });
+  const long = ask("long", PROMPT, { maxTokens: 4000, logprobs: 2 });
   const during: number[] = [];
   while (engine.step()) during.push(mlx.liveHandles());
   for (let i = 0; i < 25; i++) {
@@ -98,7 +81,7 @@ test("5,000 tokens leave live handles and memory flat", () => {
   engine.release();
   const after = { handles: mlx.liveHandles(), bytes: mlx.memory().activeBytes };
   const held = during.map((handles) => handles - before.handles);
-  expect({ generated: ids.length, mostHeld: Math.max(...held), after }).toEqual({
+  expect({ generated: tokensOf(long).length, mostHeld: Math.max(...held), after }).toEqual({
     generated: 4000,
     // Keys and values of its one layer.
     mostHeld: 2,
@@ -113,14 +96,14 @@ test("answers computed together, joined and left at any time, leave live handles
   engine.release();
   const before = { handles: mlx.liveHandles(), bytes: mlx.memory().activeBytes };
   const heard = Array.from({ length: 24 }, (_, i) => {
-    const ids = ask(`r${i}`, PROMPT.slice(i), { maxTokens: 10 + 3 * i });
+    const answer = ask(`r${i}`, PROMPT.slice(i), { maxTokens: 10 + 3 * i });
     for (let steps = 0; steps < 5; steps++) engine.step();
     if (i % 6 === 5) engine.cancel(`r${i - 2}` as RequestId);
-    return ids;
+    return answer;
   });
   run();
   engine.release();
-  const cancelled = heard.filter((ids) => ids.at(-1) === -1).length;
+  const cancelled = heard.filter((answer) => "failed" in (answer.at(-1) ?? {})).length;
   const after = { handles: mlx.liveHandles(), bytes: mlx.memory().activeBytes };
   expect({ cancelled, after }).toEqual({ cancelled: 4, after: before });
 });
