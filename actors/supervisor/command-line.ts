@@ -6,7 +6,7 @@ import { CONCURRENCY_MAX } from "./bench/bench-config.ts";
 import { benchCommand } from "./bench-command.ts";
 import { FIRST_STEPS, JOIN_EXAMPLES, KEY_EXAMPLES, RUN_EXAMPLES } from "./command-examples.ts";
 import type { Act, Argument, CommandFlags, Made, Make } from "./command-maker.ts";
-import { duration, gathered, gatheredLists, number, oneOf, split, whole } from "./flag-values.ts";
+import { duration, gathered, gatheredLists, names, number, oneOf, split, whole } from "./flag-values.ts";
 import type { ConfigFlags } from "./home/config.ts";
 import type { Session } from "./session.ts";
 
@@ -83,7 +83,7 @@ function modelCommands(make: Make): void {
     .option("--max-tokens <n>", "longest answer", whole(1))
     .option("--stop <text>", "end the answer before this text (repeatable)", gathered)
     .option("--ctx <n>", "tokens of context", whole(1))
-    .option("--nodes <list>", "on these machines of the home together, separated by commas", split)
+    .option("--nodes <list>", "on these machines of the home together, separated by commas", names)
     .option("--min-nodes <n>", "on at least so many machines of the home", whole(1))
     .option("--strategy <strategy>", "single, pipeline, tensor", oneOf(["single", "pipeline", "tensor"]))
     .option("--no-pull", "do not fetch the model if it is not here")
@@ -115,7 +115,7 @@ function planCommand(make: Make): void {
   plan.command
     .option("--ctx <n>", "tokens of context", whole(1))
     .option("-c, --concurrency <n>", "answers at once (1)", whole(1, CONCURRENCY_MAX))
-    .option("--nodes <list>", "these machines only, separated by commas", split)
+    .option("--nodes <list>", "these machines only, separated by commas", names)
     .option("--min-nodes <n>", "at least so many machines", whole(1))
     .option("--strategy <strategy>", STRATEGIES.join(", "), oneOf(STRATEGIES))
     .option(

@@ -9,6 +9,13 @@ export const gathered = (value: string, before: readonly string[] = []): readonl
 
 export const split = (value: string): readonly string[] => value.split(",").map((each) => each.trim());
 
+/** Machines by name, each once. */
+export function names(value: string): readonly string[] {
+  const all = split(value);
+  if (all.includes("")) throw new InvalidArgumentError("It must be names, separated by commas.");
+  return [...new Set(all)];
+}
+
 export const gatheredLists = (value: string, before: readonly string[] = []): readonly string[] => [
   ...before,
   ...split(value),

@@ -75,3 +75,27 @@ test("where nothing fits, the shortfall and the context that would fit are named
     ],
   });
 });
+
+test("what cannot be asked for is said: a machine that is not there, too many of them, a context that the model has not", async () => {
+  const nodes = [machine("studio", 8), machine("mini", 4)];
+  const stranger = await planned(nodes, "--nodes", "studio,atlas");
+  const many = await planned(nodes, "--nodes", "studio,studio", "--min-nodes", "2");
+  const nobody = await planned(nodes, "--nodes", "studio,");
+  const long = await planned(nodes, "--ctx", "1000000");
+  expect({
+    stranger: [stranger.code, stranger.err],
+    many: [many.code, many.err],
+    nobody: [nobody.code, nobody.err.split("\n")[0]],
+    long: [long.code, long.out.split("\n").at(-3)],
+  }).toEqual({
+    stranger: [4, "✗ no machine of this home is called atlas\n→ exo nodes lists them\n"],
+    many: [
+      5,
+      expect.stringMatching(
+        /: 2 machines are asked for, 1 can take part; mini takes no part: not among --nodes\n→ name more machines with --nodes/,
+      ),
+    ],
+    nobody: [2, expect.stringContaining("It must be names, separated by commas.")],
+    long: [0, expect.stringMatching(/ knows no more than 8192 tokens: planned with a context of so many$/)],
+  });
+});

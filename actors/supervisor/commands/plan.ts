@@ -9,7 +9,7 @@ import type { MeasuredSpeeds, SpeedAnswer } from "#protocol/speeds";
 import type { Client } from "../daemon/client.ts";
 import { needDaemon } from "../daemon/daemon.ts";
 import { modelAt } from "../node/models.ts";
-import { leftOutWords, nothingFits, reasonOf } from "../placement/rejections.ts";
+import { checkNames, leftOutWords, nothingFits, reasonOf } from "../placement/rejections.ts";
 import { printJson, type Session } from "../session.ts";
 import { cell } from "../terminal/node-words.ts";
 import { shownBytes, table } from "../terminal/table.ts";
@@ -33,10 +33,13 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
   const { quantisation } = readCheckpoint(path).facts;
   const daemon = await needDaemon(session);
   const known = await daemon.get<Cluster>("/exo/v1/cluster", session.signal);
+  checkNames(flags.nodes, known.nodes);
   const measured = flags.measure ? await measuredBy(session, daemon, name) : new Map();
   const speedsOf = speedsWith(measured, { shape, quantisation });
   const { home, leftOut } = homeOf(known, { speedsOf, ...(flags.nodes && { only: flags.nodes }) });
-  const context = flags.ctx ?? Math.min(DEFAULT_WISH.context, shape.contextLength ?? DEFAULT_WISH.context);
+  const { contextLength: most = Number.POSITIVE_INFINITY } = shape;
+  const { ctx = DEFAULT_WISH.context } = flags;
+  const context = Math.min(ctx, most);
   const wish = {
     ...DEFAULT_WISH,
     context,
@@ -50,10 +53,12 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
     const nodes = home.machines.map(({ node, name: called }) => ({ node, name: called }));
     return printJson(session, "plan", { model: name, context, calibrated, nodes, leftOut, ...plans });
   }
-  const rejected = [...plans.rejected.map((each) => reasonOf(each, home)), ...leftOut.map(leftOutWords)];
+  const isFew = plans.rejected.some(({ type }) => type === "fewMachines");
+  const reasons = plans.rejected.filter(({ type }) => !isFew || type !== "home");
+  const rejected = [...reasons.map((each) => reasonOf(each, home)), ...leftOut.map(leftOutWords)];
   if (plans.ranked.length === 0) {
     const { closest } = plans;
-    throw nothingFits(name, context, { rejected, ...(closest && { closest }) });
+    throw nothingFits(name, context, { rejected, isFew, ...(closest && { closest }) });
   }
   const width = session.terminal.outIsTerminal ? { width: session.terminal.columns() } : {};
   session.terminal.out(table(HEADERS, plans.ranked.slice(0, SHOWN_MAX).map(rowOf(home)), width));
@@ -61,6 +66,8 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
   const gap = plans.exact
     ? ""
     : `; the best possible may be up to ${(plans.gap + 1).toFixed(1)} times as fast`;
+  if (flags.ctx !== undefined && ctx > most)
+    session.terminal.out(`${name} knows no more than ${most} tokens: planned with a context of so many\n`);
   if (!calibrated) session.terminal.out(`${assumedWords(home)}${gap}\n`);
 }
 

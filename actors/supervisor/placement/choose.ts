@@ -7,12 +7,11 @@ import { balanced } from "#actors/planner/placement/balance";
 import type { Placement } from "#actors/planner/placement/placement";
 import { type Prediction, predict } from "#actors/planner/placement/predict";
 import { type Plans, plan, type Rejection } from "#actors/planner/plan";
-import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import type { CheckpointView, PlacementSettings, PlacementWish, Stage } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 import type { MeasuredSpeeds } from "#protocol/speeds";
-import { leftOutWords, nothingFits, reasonOf } from "./rejections.ts";
+import { checkNames, leftOutWords, nothingFits, reasonOf } from "./rejections.ts";
 
 /** What a machine answered to who asked for a checkpoint: its view of it, or why it has none. */
 export type Looked = CheckpointView | Without;
@@ -57,7 +56,7 @@ export interface Choice {
 /** Throws Problem: `notFound` where no machine has the model or one is named that is none, `doesNotFit` with all reasons else. */
 export function choose(question: Question): Choice {
   const { model, wish, known, looked, asker, again } = question;
-  checkNames(wish, known.nodes);
+  checkNames(wish.nodes, known.nodes);
   const reference = referenceOf(looked, asker);
   if (!reference) throw nowhere(question);
   const speedsOf = speedsWith(question.measured, reference);
@@ -168,15 +167,6 @@ const contextOf = (
   { contextLength: most = Number.POSITIVE_INFINITY }: CheckpointView["shape"],
   { contextLength = DEFAULT_WISH.context }: PlacementSettings,
 ): number => Math.min(contextLength, most);
-
-function checkNames({ nodes: named = [] }: PlacementWish, nodes: readonly NodeView[]): void {
-  for (const name of named)
-    if (!nodes.some((each) => each.state !== "unpaired" && (each.name === name || each.node === name)))
-      throw new Problem("notFound", `no machine of this home is called ${name}`, {
-        param: "nodes",
-        remedy: "exo nodes lists them",
-      });
-}
 
 const isView = (looked: Looked): looked is CheckpointView => "digest" in looked;
 

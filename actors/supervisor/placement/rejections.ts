@@ -2,6 +2,7 @@
 import type { Home } from "#actors/planner/home";
 import type { LeftOut } from "#actors/planner/home-of";
 import type { Plans, Rejection } from "#actors/planner/plan";
+import type { NodeView } from "#protocol/cluster";
 import { Problem } from "#protocol/problem";
 import { cell } from "../terminal/node-words.ts";
 import { shownBytes } from "../terminal/table.ts";
@@ -14,6 +15,16 @@ const LEFT_OUT: Readonly<Record<LeftOut["because"], string>> = {
   factsUnknown: "nothing is known of it yet",
   notNamed: "not among --nodes",
 };
+
+/** Throws Problem `notFound` for a name that no machine of the home has. */
+export function checkNames(named: readonly string[] = [], nodes: readonly NodeView[]): void {
+  for (const name of named)
+    if (!nodes.some((each) => each.state !== "unpaired" && (each.name === name || each.node === name)))
+      throw new Problem("notFound", `no machine of this home is called ${name}`, {
+        param: "nodes",
+        remedy: "exo nodes lists them",
+      });
+}
 
 /** `bob takes no part: drained`. */
 export const leftOutWords = ({ name, because }: LeftOut): string =>
@@ -39,7 +50,9 @@ export function reasonOf(rejection: Rejection, home: Home): string {
     case "fewMachines":
       return `${rejection.wanted} machines are asked for, ${rejection.have} can take part`;
     case "home":
-      return `all machines together: ${shownBytes(rejection.shortBytes)} short`;
+      return rejection.shortBytes === 0
+        ? "all machines together have the memory, but no cut of the layers fits each"
+        : `all machines together: ${shownBytes(rejection.shortBytes)} short`;
     case "ring":
       return "ring: the one set that its rule tries does not hold the model";
   }
@@ -48,6 +61,8 @@ export function reasonOf(rejection: Rejection, home: Home): string {
 interface Nothing {
   readonly closest?: Plans["closest"];
   readonly rejected: readonly string[];
+  /** Fewer machines can take part than are asked for, whatever fits them. */
+  readonly isFew?: boolean;
   /** Machines whose copy is another one. */
   readonly others?: readonly string[];
   /** How the user asks for less context; absent: by a flag of the command. */
@@ -57,7 +72,7 @@ interface Nothing {
 export function nothingFits(
   model: string,
   context: number,
-  { closest, rejected, others = [], less = (context) => `--ctx ${context}` }: Nothing,
+  { closest, rejected, isFew = false, others = [], less = (context) => `--ctx ${context}` }: Nothing,
 ): Problem {
   const alike = `make the copies alike: exo rm ${model} on ${others.map(cell).join(" and ")}; what is needed there then comes from the others`;
   const remedy =
@@ -65,7 +80,9 @@ export function nothingFits(
       ? alike
       : closest
         ? `it would fit with less context: ${less(closest.context)}`
-        : "free memory (exo ps, exo stop), add a machine (exo invite), or choose a smaller model or quantisation";
+        : isFew
+          ? "name more machines with --nodes, or ask for fewer with --min-nodes; exo nodes shows which are there"
+          : "free memory (exo ps, exo stop), add a machine (exo invite), or choose a smaller model or quantisation";
   const why = rejected.length > 0 ? `: ${rejected.join("; ")}` : "";
   return new Problem("doesNotFit", `no plan fits ${model} with a context of ${context}${why}`, { remedy });
 }
