@@ -46,28 +46,33 @@ test("a machine without the model fetches its layers of it, and answers as one t
     exo(["run", "sea", ...words, ...QUESTION], { home });
   const split = await ask(bob.folder, "--nodes", "ada,bob");
   const part = noted(bob).length / (statSync(GGUF).size / 2 ** 20);
-  const listed = await exo(["ls", "--quiet"], { home: bob.folder });
+  const listed = [
+    await exo(["ls", "--quiet"], { home: bob.folder }),
+    await exo(["ls"], { home: bob.folder }),
+    await exo(["rm", "sea", "--yes"], { home: bob.folder }),
+  ];
   await exo(["stop", "sea"], { home: ada.folder });
   const single = await ask(ada.folder, "--nodes", "bob");
   const whole = await exo(["ls", "--quiet"], { home: bob.folder });
   const left = existsSync(join(modelsOf(bob), ".parts")) ? readdirSync(join(modelsOf(bob), ".parts")) : [];
   await exo(["stop", "sea"], { home: ada.folder });
+  const removed = await exo(["rm", "sea", "--yes"], { home: bob.folder });
   const alone = await ask(ada.folder);
   expect({
     split: [split.code, split.out === alone.out, split.err],
     part: (part > 0.3 && part < 0.8) || part,
-    listed: listed.out.includes("sea"),
+    listed: listed.map(({ out, err }) => /sea.*/.exec(out + err)?.[0]),
     single: [single.code, single.out === alone.out, single.err],
     whole: whole.out.includes("sea"),
-    left,
+    left: [...left, removed.code],
     ada: existsSync(join(modelsOf(ada), ".parts")),
   }).toEqual({
     split: [0, true, ""],
     part: true,
-    listed: false,
+    listed: [undefined, expect.stringMatching(/^sea +[0-9.]+ MB +parts/), "sea is loaded"],
     single: [0, true, ""],
     whole: true,
-    left: [],
+    left: [0],
     ada: false,
   });
 });

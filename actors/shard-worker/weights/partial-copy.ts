@@ -5,7 +5,7 @@
  * Bytes are on the disk before the journal says so: after a crash at any moment, what it names is there. What was left unfinished is
  * hashed again before more is fetched.
  */
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { COPIED_PART_BYTES, type CopiedFile } from "#protocol/copying";
 import { Problem } from "#protocol/problem";
@@ -197,16 +197,37 @@ export class PartialCopy {
 export const hashOfBytes = async (bytes: Uint8Array): Promise<string> =>
   Buffer.from(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>)).toString("hex");
 
-/** Deletes what is here of parts of that model, of all versions; answers how many there were. */
-export async function removePartial(models: string, model: string): Promise<number> {
-  let removed = 0;
+/** A model of which parts are on this disk. */
+export interface PartialModel {
+  readonly model: string;
+  readonly folder: string;
+  /** That they take, holes left out. */
+  readonly bytes: number;
+}
+
+export async function listPartial(models: string): Promise<readonly PartialModel[]> {
+  const found: PartialModel[] = [];
   for (const entry of (await readdir(join(models, FOLDER)).catch(ifMissing)) ?? []) {
     const folder = join(models, FOLDER, entry);
-    if ((await readJsonFile(join(folder, RECORD)))?.model !== model) continue;
-    await rm(folder, { recursive: true, force: true });
-    removed += 1;
+    const model = (await readJsonFile(join(folder, RECORD)))?.model;
+    if (typeof model === "string") found.push({ model, folder, bytes: await takenBy(join(folder, "files")) });
   }
-  return removed;
+  return found;
+}
+
+/** Deletes what is here of parts of that model, of all versions. */
+export async function removePartial(models: string, model: string): Promise<void> {
+  for (const each of await listPartial(models))
+    if (each.model === model) await rm(each.folder, { recursive: true, force: true });
+}
+
+/** Of what `stat` counts in blocks. */
+const BLOCK_BYTES = 512;
+
+async function takenBy(folder: string): Promise<number> {
+  const names = (await readdir(folder).catch(ifMissing)) ?? [];
+  const blocks = await Promise.all(names.map(async (name) => (await stat(join(folder, name))).blocks));
+  return BLOCK_BYTES * blocks.reduce((sum, each) => sum + each, 0);
 }
 
 function folderOf(models: string, digest: string): string {

@@ -6,10 +6,14 @@ import { shownAge, shownBytes, table } from "../terminal/table.ts";
 export async function ls(session: Session): Promise<void> {
   const { terminal, clock, json, quiet } = session;
   const models = await storedModels(session);
-  if (json) return printJson(session, "ls", { models });
+  const { listPartial } = await import("#actors/shard-worker/weights/partial-copy");
+  const partial = await listPartial(session.config.models.dir);
+  if (json) return printJson(session, "ls", { models, ...(partial.length > 0 && { partial }) });
   if (quiet) return terminal.out(models.map(({ name }) => `${name}\n`).join(""));
-  if (models.length === 0) return terminal.err("no models yet; fetch one: exo pull smollm2\n");
+  if (models.length + partial.length === 0)
+    return terminal.err("no models yet; fetch one: exo pull smollm2\n");
   const now = clock.epochSeconds();
+  const parts = partial.map(({ model, bytes }) => [model, shownBytes(bytes), "parts", "-", "-"]);
   const rows = models.map((model) => [
     model.name,
     shownBytes(model.bytes),
@@ -18,5 +22,5 @@ export async function ls(session: Session): Promise<void> {
     shownAge(now - model.modifiedSeconds),
   ]);
   const width = terminal.outIsTerminal ? { width: terminal.columns() } : {};
-  terminal.out(table(["name", "size", "format", "quantisation", "modified"], rows, width));
+  terminal.out(table(["name", "size", "format", "quantisation", "modified"], [...rows, ...parts], width));
 }

@@ -11,7 +11,7 @@ import { shownBytes } from "../terminal/table.ts";
 
 export async function rm(session: Session, names: readonly string[]): Promise<void> {
   const { remove } = await import("#actors/shard-worker/weights/store");
-  const stored = await storedModels(session);
+  const stored = [...(await storedModels(session)), ...(await partial(session))];
   const chosen = names.map((name) => storedAs(session, name, stored));
   await refuseLoaded(session, chosen);
   const bytes = chosen.reduce((sum, model) => sum + model.bytes, 0);
@@ -22,6 +22,20 @@ export async function rm(session: Session, names: readonly string[]): Promise<vo
     if (!session.json) session.progress.milestone(`deleted ${model.name}`);
   }
   if (session.json) printJson(session, "rm", { removed: chosen.map(({ name }) => name), bytes });
+}
+
+/** Models of which this machine fetched parts. */
+async function partial({ config }: Session): Promise<readonly StoredModel[]> {
+  const { listPartial } = await import("#actors/shard-worker/weights/partial-copy");
+  return (await listPartial(config.models.dir)).map(({ model: name, folder: path, bytes }) => ({
+    name,
+    path,
+    bytes,
+    format: "safetensors",
+    modifiedSeconds: 0,
+    quantisation: "",
+    removable: true,
+  }));
 }
 
 /** By the name `exo ls` shows, by repository or by path. */
@@ -46,7 +60,9 @@ async function refuseLoaded(session: Session, chosen: readonly StoredModel[]): P
   if (!daemon) return;
   const { models } = await daemon.get<{ models: readonly ModelState[] }>("/exo/v1/ps", session.signal);
   const held = chosen.find(({ path }) =>
-    models.some((model) => model.path === path && model.state !== "failed"),
+    models.some(
+      (model) => (model.path === path || model.path.startsWith(`${path}/`)) && model.state !== "failed",
+    ),
   );
   if (held)
     throw new CommandProblem(EXIT.busy, `${held.name} is loaded`, {

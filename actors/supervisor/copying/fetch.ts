@@ -42,7 +42,7 @@ export interface Fetching extends CopiedModel {
 /** Parts asked for and not yet here: 8 MiB, what a line of 1 Gbit/s with 60 ms carries. */
 const WINDOW = 8;
 /** Written to the disk for good so often; after a crash no more than this is fetched again. */
-const SETTLE_PARTS = 32;
+const SETTLE_PARTS = 64;
 /** Rounds over all sources in which nothing arrived, and the waits before them. */
 const PAUSES_MS: readonly number[] = [0, 500, 2_000, 5_000];
 const DIAL_MS = 5_000;
