@@ -65,7 +65,7 @@ class Application {
         adopt: fromPromise(() => this.#adopt()),
       },
       guards: {
-        codeFits: ({ event }) => event.type === "Host.Challenge" && this.#codeFits(event),
+        codeFits: () => this.#proof !== undefined,
       },
       actions: {
         greet: () => this.#greet(),
@@ -85,11 +85,18 @@ class Application {
   }
 
   async #dial(tell: (event: ApplicantEvent) => void): Promise<void> {
-    this.#prover = await proveCode(this.#attempt.secret);
+    this.#prover = await proveCode(this.#attempt.secret, this.#ports.steps);
     const channel = await this.#ports.dial(this.#attempt.to, this.#dialling.signal);
     this.#remoteHost = channel.remote.host;
     this.#wire = wireOn(channel, "applicant", {
-      message: (message) => tell(message as Host),
+      message: (message) => {
+        const heard = message as Host;
+        const prover = this.#prover;
+        if (heard.type !== "Host.Challenge" || !prover) return tell(heard);
+        // It is asked for a proof once; the chart takes no other challenge.
+        this.#prover = undefined;
+        return this.#prove(prover, heard).then(() => tell(heard));
+      },
       closed: (why) => tell({ type: "Lost", why }),
     });
   }
@@ -99,15 +106,17 @@ class Application {
     this.#wire?.send(Applicant.Hello({ minor: MINOR_VERSION, by: this.#attempt.by, request }));
   }
 
-  #codeFits({ response, triesLeft }: ReturnType<typeof Host.Challenge>): boolean {
+  async #prove(
+    prover: CodeProver,
+    { response, triesLeft }: ReturnType<typeof Host.Challenge>,
+  ): Promise<void> {
     this.#triesLeft = triesLeft;
     try {
-      this.#proof = this.#prover?.finish(response);
+      this.#proof = await prover.finish(response);
     } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
+      if (!(error instanceof ProtocolError)) this.#fail(error);
     }
     if (!this.#proof) this.#fail(refusal("wrongCode", this.#whom(), triesLeft));
-    return this.#proof !== undefined;
   }
 
   #apply(): void {

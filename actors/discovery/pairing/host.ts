@@ -50,6 +50,9 @@ class HostSession {
   #door: Door | undefined;
   #answer: KeeperAnswer | undefined;
   #triesLeft: number | undefined;
+  #isProven = false;
+  /** What went wrong on this side. */
+  #own: string | undefined;
   /** What the other side is told when it is refused. */
   #refusal: AnyMessage = Host.Refused({ reason: "closed" });
   /** Whether the try is the applicant's fault: it never proved the code. */
@@ -65,8 +68,8 @@ class HostSession {
     const chart = hostMachine.provide({
       actors: { admit: fromPromise(() => this.#admit()) },
       guards: {
-        mayTry: ({ event }) => event.type === "Applicant.Hello" && this.#mayTry(event),
-        proves: ({ event }) => event.type === "Applicant.Prove" && this.#proves(event.proof),
+        mayTry: () => this.#answer !== undefined,
+        proves: () => this.#isProven,
         acceptable: ({ event }) => event.type === "Applicant.Apply" && this.#acceptable(event),
       },
       actions: {
@@ -82,7 +85,7 @@ class HostSession {
     });
     this.#chart = createActor(chart, { clock: chartClock(ports.clock) });
     this.#wire = wireOn(channel, "host", {
-      message: (message) => this.#tell(message as Applicant),
+      message: (message) => this.#received(message as Applicant),
       closed: (why) => this.#tell({ type: "Lost", why }),
     });
   }
@@ -103,22 +106,37 @@ class HostSession {
     return promise;
   }
 
-  #mayTry({ by, request }: Hello): boolean {
+  /** What takes some work is done before the chart hears of it. */
+  #received(message: Applicant): void | Promise<void> {
+    const { value } = this.#chart.getSnapshot();
+    const tell = () => this.#tell(message);
+    if (message.type === "Applicant.Hello" && value === "greeting") return this.#enter(message).then(tell);
+    if (message.type === "Applicant.Prove" && value === "challenged")
+      return this.#check(message.proof).then(tell);
+    tell();
+  }
+
+  async #enter({ by, request }: Hello): Promise<void> {
     const door = this.#doorOf(by);
     const entered = typeof door === "string" ? door : door.enter();
     if (typeof door === "string" || typeof entered === "string") {
       this.#refusal = Host.Refused({ reason: typeof entered === "string" ? entered : "noInvite" });
-      return false;
+      return;
     }
     this.#door = door;
     this.#triesLeft = entered.triesLeft;
     try {
-      this.#answer = entered.keeper.answer(request);
-      return true;
+      this.#answer = await entered.keeper.answer(request);
     } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      return false;
+      if (!(error instanceof ProtocolError)) this.#fault(error);
     }
+  }
+
+  /** Not the other side's doing. */
+  #fault(error: unknown): void {
+    if (!(error instanceof Problem)) throw error;
+    this.#own = error.message;
+    this.#refusal = Host.Failed({ problem: problemBody(error) });
   }
 
   #challenge(): void {
@@ -127,13 +145,13 @@ class HostSession {
     this.#wire.send(Host.Challenge({ response, ...(triesLeft !== undefined && { triesLeft }) }));
   }
 
-  #proves(proof: string): boolean {
-    const key = this.#answer?.finish(proof);
+  async #check(proof: string): Promise<void> {
     const triesLeft = this.#triesLeft;
     this.#refusal = Host.Refused({ reason: "wrongCode", ...(triesLeft !== undefined && { triesLeft }) });
-    if (!key) return false;
+    const key = await this.#answer?.finish(proof).catch((error: unknown) => this.#fault(error));
+    if (!key) return;
     this.#wire.seal(key);
-    return true;
+    this.#isProven = true;
   }
 
   /** The first sealed message: only now is it sure that nobody sits in the middle of this connection. */
@@ -211,7 +229,9 @@ class HostSession {
   #giveUp(): void {
     if (!this.#door) return;
     const name = this.#who?.name ?? "a machine";
-    if (this.#proved) this.#door.cameToNothing(`${name} at ${this.#from} knew the code but did not come in`);
+    if (this.#own !== undefined) this.#door.cameToNothing(this.#own);
+    else if (this.#proved)
+      this.#door.cameToNothing(`${name} at ${this.#from} knew the code but did not come in`);
     else this.#door.wrongCode(this.#from);
   }
 }

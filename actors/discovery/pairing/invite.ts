@@ -3,6 +3,7 @@ import { type Actor, createActor } from "xstate";
 import { chartClock } from "#actors/runtime/chart";
 import type { Clock } from "#actors/runtime/clock";
 import { type CodeKeeper, keepCode } from "#actors/runtime/security/pake";
+import type { Steps } from "#actors/runtime/security/pake-steps";
 import type { NodeId } from "#protocol/ids";
 import type { InviteRole, InviteState, Refusal } from "#protocol/pairing";
 import type { Door } from "./host.ts";
@@ -12,6 +13,7 @@ interface Opening {
   readonly clock: Clock;
   readonly ttlMs: number;
   readonly role?: InviteRole;
+  readonly steps?: Steps | undefined;
   /** Called at each step. */
   readonly changed: () => void;
   /** Nobody needs to be told of it any more. */
@@ -26,7 +28,7 @@ export class Invite implements Door {
   readonly #chart: Actor<typeof inviteMachine>;
 
   static async open(code: string, options: Opening): Promise<Invite> {
-    return new Invite(code, await keepCode(code), options);
+    return new Invite(code, await keepCode(code, options.steps), options);
   }
 
   private constructor(code: string, keeper: CodeKeeper, { clock, ttlMs, role, changed, over }: Opening) {

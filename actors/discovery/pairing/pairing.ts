@@ -58,17 +58,16 @@ export class PairingDesk {
   }
 
   async invite(ttlMs: number, role?: InviteRole): Promise<ReturnType<typeof PairingReply.Invited>> {
-    const { admission, clock, random, addresses } = this.#ports;
+    const { admission, clock, random, addresses, steps } = this.#ports;
     if (!admission.mayAdmit)
       throw new Problem("forbidden", "this machine may not let others in: it does not hold the home's key", {
         remedy: "make the invite on the machine where the home began (exo nodes marks it with *)",
       });
     this.#invite?.stop();
     const code = freshCode(random);
+    const opening = { clock, ttlMs, steps, ...(role && { role }) };
     const invite = await Invite.open(code, {
-      clock,
-      ttlMs,
-      ...(role && { role }),
+      ...opening,
       changed: () => this.#changed(),
       over: () => this.resettle(),
     });

@@ -1,5 +1,6 @@
 /** Everything that pairing may touch. Production passes the cluster, TLS and discovery; a test passes plain objects. */
 import type { Clock } from "#actors/runtime/clock";
+import type { Steps } from "#actors/runtime/security/pake-steps";
 import type { Endpoint } from "#actors/runtime/transport/network";
 import type { StrangerChannel, StrangerListener } from "#actors/runtime/transport/stranger";
 import type { Neighbour } from "#protocol/discovery";
@@ -50,6 +51,8 @@ export interface PairingPorts {
   readonly troubled: (why: string) => void;
   readonly listen: (opened: (channel: StrangerChannel) => void) => Promise<StrangerListener>;
   readonly dial: (to: Endpoint, signal: AbortSignal) => Promise<StrangerChannel>;
+  /** How codes are proved; absent: in this process, which keeps memory for it from then on. */
+  readonly steps?: Steps;
   /** Machines of one home that know it pair by themselves. */
   readonly secret?: string;
 }

@@ -48,7 +48,7 @@ export class SharedSecret implements Door {
   #cancel = () => {};
 
   static async open(secret: string, ports: PairingPorts, ways: Ways): Promise<SharedSecret> {
-    return new SharedSecret(await keepCode(secret), ports, ways);
+    return new SharedSecret(await keepCode(secret, ports.steps), ports, ways);
   }
 
   private constructor(keeper: CodeKeeper, ports: PairingPorts, { join, knock }: Ways) {

@@ -20,8 +20,50 @@ export interface Wire {
 }
 
 export interface Heard {
-  message(message: AnyMessage): void;
+  /** What comes after a message waits until the work on it is done, as it may be sealed by what that brings. */
+  message(message: AnyMessage): void | Promise<void>;
   closed(why: string): void;
+}
+
+interface Frame {
+  readonly kind: number;
+  readonly payload: Uint8Array;
+}
+
+/** Nobody says more before he hears something: the rest of a pairing, and a word that it failed. */
+const WAITING_MAX = 8;
+
+/** Frames are taken one after the other, also when the work on one takes its time. */
+function inTurn(
+  channel: StrangerChannel,
+  take: (frame: Frame) => void | Promise<void>,
+  closed: (why: string) => void,
+): void {
+  const waiting: Frame[] = [];
+  let isWorking = false;
+  const fail = (error: unknown) => {
+    waiting.length = 0;
+    channel.close();
+    closed(error instanceof Error ? error.message : String(error));
+  };
+  const work = async (first: Promise<void>) => {
+    isWorking = true;
+    try {
+      await first;
+      for (let next = waiting.shift(); next; next = waiting.shift()) await take(next);
+    } catch (error) {
+      fail(error);
+    } finally {
+      isWorking = false;
+    }
+  };
+  channel.onFrame = (kind, payload) => {
+    if (!isWorking) {
+      const taken = take({ kind, payload });
+      if (taken instanceof Promise) void work(taken);
+    } else if (waiting.length < WAITING_MAX) waiting.push({ kind, payload: payload.slice() });
+    else throw new ProtocolError("more is said than is asked for");
+  };
 }
 
 /** `side` is this end's. What is no known message closes the channel. */
@@ -29,7 +71,7 @@ export function wireOn(channel: StrangerChannel, side: "host" | "applicant", hea
   const [from, to] = side === "host" ? [HOST, APPLICANT] : [APPLICANT, HOST];
   let sealed: ReturnType<typeof sealOf> | undefined;
   channel.onClose = (why) => heard.closed(why);
-  channel.onFrame = (kind, payload) => {
+  const take = ({ kind, payload }: Frame) => {
     const inClear = kind === FrameKind.hello;
     if (!inClear && !(kind === FrameKind.envelope && sealed))
       throw new ProtocolError("a frame of another kind");
@@ -37,8 +79,9 @@ export function wireOn(channel: StrangerChannel, side: "host" | "applicant", hea
     // A host that found no key can only refuse in the clear; who could forge that could as well cut the connection.
     if (inClear && sealed && message.type !== "Host.Refused")
       throw new ProtocolError(`${message.type} in the clear`);
-    heard.message(message);
+    return heard.message(message);
   };
+  inTurn(channel, take, (why) => heard.closed(why));
   return {
     seal(key) {
       sealed = sealOf(key, channel.binding, side);

@@ -26,6 +26,8 @@ export interface ClusterOptions {
   readonly peers: readonly string[];
   /** Machines that have the same one pair by themselves. */
   readonly secret?: string;
+  /** Starts this program for one step of the proof of a code; absent: this process does it, and keeps memory for it. */
+  readonly proving?: readonly string[];
   readonly troubled: (why: string) => void;
 }
 

@@ -14,7 +14,7 @@ import type { Session } from "../session.ts";
 import { showFailure } from "../terminal/failure.ts";
 import { listings, modelAt } from "./models.ts";
 import type { Node } from "./node.ts";
-import { WORKER_ROLE } from "./role.ts";
+import { PAKE_ROLE, WORKER_ROLE } from "./role.ts";
 
 export interface Listening {
   readonly host: string;
@@ -106,15 +106,16 @@ async function clusterOptions({
     excludedInterfaces,
     peers,
     ...(secret !== undefined && { secret }),
+    proving: ownCommand({ build }, PAKE_ROLE),
     troubled: (why) => progress.milestone(`other machines: ${why}`),
   };
   return { cluster };
 }
 
-/** How this very program is started again as a worker. */
-export function ownCommand({ build }: Session): readonly string[] {
+/** How this very program is started again as something else. */
+export function ownCommand({ build }: Pick<Session, "build">, role = WORKER_ROLE): readonly string[] {
   const main = build.sourceTree === undefined ? [] : [join(build.sourceTree, "actors/supervisor/main.ts")];
-  return [process.execPath, ...main, WORKER_ROLE];
+  return [process.execPath, ...main, role];
 }
 
 /** Where the native library lies: unpacked from the binary, or as the source tree built it. Throws Problem. */

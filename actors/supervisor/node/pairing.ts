@@ -2,6 +2,7 @@
 import type { PairingPort } from "#actors/api-gateway/ports";
 import { pairing } from "#actors/discovery/index";
 import type { Clock } from "#actors/runtime/clock";
+import { stepsBy } from "#actors/runtime/security/pake-child";
 import type { ActorSystem } from "#actors/runtime/system";
 import type { NodeView } from "#protocol/cluster";
 import type { Address } from "#protocol/ids";
@@ -10,8 +11,8 @@ import { Problem, problemOf } from "#protocol/problem";
 import type { ClusterOptions, OpenCluster } from "../cluster/cluster.ts";
 import { localAddresses, reachableHosts } from "../cluster/open-network.ts";
 
-/** Making a code takes some milliseconds. */
-const INVITE_MS = 5_000;
+/** Making a code starts a program, which has eight seconds. */
+const INVITE_MS = 10_000;
 /** After the loss of who led, another one leads within five seconds. */
 const ELECTION_MS = 5_000;
 const LOOK_EVERY_MS = 100;
@@ -31,7 +32,7 @@ export interface OpenPairing {
 export async function openPairing(
   system: ActorSystem,
   cluster: OpenCluster,
-  { identity, port, secret, troubled }: ClusterOptions,
+  { identity, port, secret, proving, troubled }: ClusterOptions,
 ): Promise<OpenPairing> {
   const { address, settle, stop } = await pairing(system, {
     node: identity.node,
@@ -46,6 +47,7 @@ export async function openPairing(
     announce: (shown) => cluster.showPairing(shown),
     troubled,
     ...(secret !== undefined && { secret }),
+    ...(proving && { steps: stepsBy(proving) }),
   });
   const forget = cluster.changed(settle);
   const { invite, ...more } = portOf(system, address, system.address("command"));
