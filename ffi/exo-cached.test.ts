@@ -259,7 +259,7 @@ test("attention over a prompt reads caches of every type, whatever is hidden", (
             scale: dims ** -0.5,
             mask: maskOn(mlx),
           });
-          return apart(got.toFloat32(), wanted.toFloat32()) < 3e-5;
+          return apart(got.toFloat32(), wanted.toFloat32()) < MIXED[type];
         }),
       ),
     ),
