@@ -144,6 +144,17 @@ mx::array Arena::zeros(mx::Shape shape, mx::Dtype dtype) {
   return made;
 }
 
+void moveToLargePages([[maybe_unused]] const void* from, [[maybe_unused]] size_t bytes) {
+#ifdef MADV_HUGEPAGE
+  const size_t first = roundedUp(reinterpret_cast<uintptr_t>(from), kLargePage);
+  const size_t end = (reinterpret_cast<uintptr_t>(from) + bytes) / kLargePage * kLargePage;
+  if (first >= end || ::madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE) != 0) return;
+  // MADV_COLLAPSE, of Linux 6.1: at once. Without it the system does so at its leisure.
+  constexpr int kCollapse = 25;
+  ::madvise(reinterpret_cast<void*>(first), end - first, kCollapse);
+#endif
+}
+
 } // namespace exo
 
 extern "C" int exo_zeros(mlx_array* res, const int* shape, size_t shape_num, mlx_dtype dtype) {

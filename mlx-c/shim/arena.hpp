@@ -37,4 +37,7 @@ class Arena {
   std::shared_ptr<Block> open_;
 };
 
+/** Moves memory that is there already into large pages, where the system has them and as many as it fills whole. Slow only once. */
+void moveToLargePages(const void* from, size_t bytes);
+
 } // namespace exo

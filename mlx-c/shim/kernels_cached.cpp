@@ -1,7 +1,9 @@
 // Attention of one new token of each of several sequences, in one step: rotation, the new row of each cache, and the mixture.
 #include <algorithm>
 #include <cstring>
+#include <unordered_set>
 
+#include "arena.hpp"
 #include "guarded.hpp"
 #include "kernels.h"
 #include "kernels_cached.hpp"
@@ -38,6 +40,22 @@ KeyValueHead headOf(const View& keys, const View& values, size_t head) {
   auto stride = [](const View& of) { return of.strides[2] * static_cast<ptrdiff_t>(mx::size_of(of.dtype)); };
   return {rowOf(keys, head, 0), rowOf(values, head, 0), heldAs(keys), heldAs(values),
           stride(keys),         stride(values),         heldDims(keys), heldDims(values)};
+}
+
+/** A cache is looked at again after so many tokens: its memory may have become another's at the same place. */
+constexpr size_t kLookedAfter = 256;
+/** More caches than are in use at once. */
+constexpr size_t kCachesMost = 4096;
+
+/**
+ * A prompt leaves its cache where MLX copied it, in small pages; each token then reads all of it, which takes half as long again. So
+ * the first token moves it.
+ */
+void settle(const View& cache, size_t row) {
+  static thread_local std::unordered_set<const void*> settled;
+  if (!settled.insert(cache.data).second && row % kLookedAfter != 0) return;
+  if (settled.size() > kCachesMost) settled.clear();
+  moveToLargePages(cache.data, cache.size() * mx::size_of(cache.dtype));
 }
 
 /** Packs rows for a cache: x [.., D] to bytes [.., packedBytes(D)]. */
@@ -78,6 +96,7 @@ void CachedAttention::operator()(const std::vector<View>& inputs, const View& ou
   for (size_t b = 0; b < count; ++b) {
     const View &keys = inputs[3 + 2 * b], &values = inputs[4 + 2 * b];
     size_t seen = places[b].seen;
+    for (const View* cache : {&keys, &values}) settle(*cache, places[b].row);
     for (size_t i = 0; i < group; ++i) sights.push_back({seen, nullptr, 0});
     for (size_t h = 0; h < kvHeads; ++h) {
       size_t at = b * kvHeads + h;
