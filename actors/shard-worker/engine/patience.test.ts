@@ -4,6 +4,15 @@ import { Patience } from "./patience.ts";
 const chunk = (tokens: number) => ({ isChunk: true, tokens });
 const step = { isChunk: false, tokens: 2 };
 
+test("a part of a prompt without tokens changes no wait", () => {
+  const patience = new Patience();
+  patience.came(chunk(0), 100);
+  const first = patience.of([chunk(0)]);
+  patience.came(chunk(10), 100);
+  patience.came(chunk(0), 0);
+  expect([first, patience.of([chunk(512)]), patience.of([chunk(0)])]).toEqual([300_000, 102_400, 10_000]);
+});
+
 test("a pass is waited for as long as such a one may take, by what others took", () => {
   const patience = new Patience();
   const waits = [patience.of([]), patience.of([step]), patience.of([step, chunk(512)])];

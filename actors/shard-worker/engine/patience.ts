@@ -24,8 +24,10 @@ export class Patience {
 
   /** One came back after so long. */
   came({ isChunk, tokens }: Awaited, tookMs: number): void {
-    if (isChunk) this.#chunkTokenMs = Math.max(tookMs / tokens, (this.#chunkTokenMs ?? 0) * KEPT);
-    else this.#stepMs = Math.max(tookMs, (this.#stepMs ?? 0) * KEPT);
+    // One without tokens says nothing of those that have some.
+    if (isChunk && tokens > 0)
+      this.#chunkTokenMs = Math.max(tookMs / tokens, (this.#chunkTokenMs ?? 0) * KEPT);
+    if (!isChunk) this.#stepMs = Math.max(tookMs, (this.#stepMs ?? 0) * KEPT);
   }
 
   /** How long to wait where these are under way; undefined where none is. */
