@@ -73,6 +73,25 @@ test("a prompt is refused before the chunk that does not fit", () => {
   ]);
 });
 
+test("a first chunk is refused where others have shown that it does not fit", () => {
+  let free = 1e9;
+  const { ask, run } = world(() => free);
+  const before = ask("before", 10, 5);
+  run();
+  free = 5;
+  const after = ask("after", 20, 5);
+  run();
+  expect([before(), after()]).toEqual([
+    ["length", 5],
+    {
+      ...refusal,
+      message: expect.stringMatching(
+        /^256 more tokens of context take 0\.\d kB, and 0\.0 kB of memory are free$/,
+      ),
+    },
+  ]);
+});
+
 test("what is kept for requests to come is given up first", () => {
   let kept = 0;
   const { ask, run, engine } = world(() => (engine.load.prefixBytes > 0 ? 0 : 1e9));

@@ -4,7 +4,7 @@ import type { KvQuant } from "#protocol/shard";
 import type { Model } from "../models/model.ts";
 import type { Computer, Done, Feed, Outcome, Unit } from "./computer.ts";
 import type { Paces, StepKind } from "./paces.ts";
-import { requireRoom } from "./room.ts";
+import { Room } from "./room.ts";
 import { Sequence } from "./sequence.ts";
 
 export interface HerePorts {
@@ -23,7 +23,7 @@ export class Here implements Computer {
   readonly rowsMax = Number.POSITIVE_INFINITY;
   readonly full = false;
   readonly #ports: HerePorts;
-  readonly #relieve: () => void;
+  readonly #room: Room;
 
   /** `relieve` gives up what is kept for requests to come. */
   constructor(ports: HerePorts, relieve: () => void) {
@@ -31,10 +31,13 @@ export class Here implements Computer {
     if (start !== 0 || end !== ports.model.layers)
       throw new Error(`layers ${start} to ${end} alone make no tokens`);
     this.#ports = ports;
-    this.#relieve = () => {
-      relieve();
-      ports.mlx.clearCache();
-    };
+    this.#room = new Room({
+      freeBytes: ports.freeBytes ?? (() => Number.POSITIVE_INFINITY),
+      relieve: () => {
+        relieve();
+        ports.mlx.clearCache();
+      },
+    });
   }
 
   begin(): Sequence {
@@ -66,13 +69,9 @@ export class Here implements Computer {
 
   /** Why the feed has no room, if it has none. */
   #refusal({ sequence, tokens }: Feed): unknown {
-    const { freeBytes = () => Number.POSITIVE_INFINITY } = this.#ports;
     const { nbytes } = sequence;
     try {
-      requireRoom({ held: sequence.tokens.length, nbytes }, tokens.length, {
-        freeBytes,
-        relieve: this.#relieve,
-      });
+      this.#room.require({ held: sequence.tokens.length, nbytes }, tokens.length);
       return undefined;
     } catch (error) {
       return error;

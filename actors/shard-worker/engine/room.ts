@@ -12,28 +12,39 @@ export interface RoomPorts {
   readonly relieve: () => void;
 }
 
-/**
- * Throws Problem `doesNotFit` where the next `tokens` of a sequence make its caches grow by more than there is. Caches grow in
- * steps, and nothing is asked between two steps; how much a first step takes is not known before it.
- */
-export function requireRoom(
-  { held, nbytes }: { readonly held: number; readonly nbytes: number },
-  tokens: number,
-  { freeBytes, relieve }: RoomPorts,
-): void {
-  const rows = roundUp(held + tokens) - roundUp(held);
-  if (rows === 0 || held === 0) return;
-  // A cache that grows is copied, layer by layer.
-  const needed = (nbytes / roundUp(held)) * rows;
-  if (freeBytes() >= needed + SPARE_BYTES) return;
-  relieve();
-  const free = freeBytes();
-  if (free >= needed + SPARE_BYTES) return;
-  throw new Problem(
-    "doesNotFit",
-    `${rows} more tokens of context take ${inUnits(needed)} beside ${inUnits(SPARE_BYTES)} to work in, and ${inUnits(free)} of memory are free`,
-    { remedy: "ask for less at a time, unload other models (exo stop), or close other programs" },
-  );
+export class Room {
+  readonly #ports: RoomPorts;
+  /** The most that a row of any sequence took so far. */
+  #rowBytes = 0;
+
+  constructor(ports: RoomPorts) {
+    this.#ports = ports;
+  }
+
+  /**
+   * Throws Problem `doesNotFit` where the next `tokens` of a sequence make its caches grow by more than there is. Caches grow in
+   * steps, and nothing is asked between two steps. What a first step takes is known from other sequences' alone, and it needs no
+   * spare: a machine that has little left answers what is short.
+   */
+  require({ held, nbytes }: { readonly held: number; readonly nbytes: number }, tokens: number): void {
+    if (held > 0) this.#rowBytes = Math.max(this.#rowBytes, nbytes / roundUp(held));
+    const rows = roundUp(held + tokens) - roundUp(held);
+    if (rows === 0) return;
+    // A cache that grows is copied, layer by layer.
+    const needed = (held > 0 ? nbytes / roundUp(held) : this.#rowBytes) * rows;
+    const spare = held > 0 ? SPARE_BYTES : 0;
+    const { freeBytes, relieve } = this.#ports;
+    if (needed === 0 || freeBytes() >= needed + spare) return;
+    relieve();
+    const free = freeBytes();
+    if (free >= needed + spare) return;
+    const beside = spare > 0 ? ` beside ${inUnits(spare)} to work in` : "";
+    throw new Problem(
+      "doesNotFit",
+      `${rows} more tokens of context take ${inUnits(needed)}${beside}, and ${inUnits(free)} of memory are free`,
+      { remedy: "ask for less at a time, unload other models (exo stop), or close other programs" },
+    );
+  }
 }
 
 /** Throws Problem `doesNotFit` where weights take more memory than there is. */

@@ -6,7 +6,7 @@ import type { KvQuant } from "#protocol/shard";
 import { Held, type Layers, runLayers } from "./held.ts";
 import { areFinite, hiddenBytes, unpackHidden } from "./hidden.ts";
 import type { Paces, StepKind } from "./paces.ts";
-import { requireRoom } from "./room.ts";
+import { Room } from "./room.ts";
 
 /** The other ranks, where each has its part of every layer. */
 export interface Ranks {
@@ -49,9 +49,12 @@ const SEQUENCES_MAX = 1024;
 export class Stage {
   readonly #ports: StagePorts;
   readonly #held = new Map<number, Held>();
+  readonly #room: Room;
 
   constructor(ports: StagePorts) {
     this.#ports = ports;
+    const { mlx, freeBytes = () => Number.POSITIVE_INFINITY } = ports;
+    this.#room = new Room({ freeBytes, relieve: () => mlx.clearCache() });
   }
 
   /** Memory of one sequence's keys and values. */
@@ -144,9 +147,7 @@ export class Stage {
     }
     try {
       if (!areFinite(hidden)) throw new Problem("internal", "the layers before computed no numbers");
-      const { mlx, freeBytes = () => Number.POSITIVE_INFINITY } = this.#ports;
-      const room = { held: held.count, nbytes: held.nbytes };
-      requireRoom(room, count, { freeBytes, relieve: () => mlx.clearCache() });
+      this.#room.require({ held: held.count, nbytes: held.nbytes }, count);
       return { feed, held, hidden };
     } catch (error) {
       this.#lose(lost, { sequence, problem: problemBody(error) });
