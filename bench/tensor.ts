@@ -1,53 +1,64 @@
 /**
- * Answers by one machine of one core against two of one core each that share every layer: real workers, each pinned to a core with
- * the thread that carries its sums, real TLS between their machines (one process, which takes what it needs of either core). One
- * stream: what is measured is whether sums come back in less time than sharing saves. Rounds alternate.
- * Run: bun bench/tensor.ts [GGUF file or folder] [rounds] [tokens] [ranks]; cores that nobody else uses.
+ * Answers by one machine of one core against machines of one core each that share every layer: whole `exo serve` processes of one
+ * home on this machine, each with its workers pinned to a core of its own, real TLS between them. One stream: what is measured is
+ * whether sums come back in less time than sharing saves. Rounds alternate between the machine alone and all of them, which is loaded
+ * anew for each. Run: bun bench/tensor.ts [GGUF file] [rounds] [tokens] [ranks]; cores that nobody else uses.
  */
 
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
 import { medianOf } from "#actors/supervisor/bench/statistics";
-import { Part } from "../tests/cluster/worker-group.ts";
-import { World } from "../tests/runtime/relay-world.ts";
+import { members, msUntil, started } from "../tests/cluster/processes.ts";
 import { modelPath } from "./models.ts";
 
-const [name = "1b-q4_0", rounds = "5", length = "48", count = "2"] = process.argv.slice(2);
-const TOKENS = Number(length);
+const [name = "1b-q4_0", rounds = "4", length = "48", count = "2"] = process.argv.slice(2);
 const path = await modelPath(name);
-const world = new World();
-const machines = [...(await world.two())];
-while (machines.length < Number(count)) {
-  const next = await world.machine();
-  for (const other of machines) await other.join(next);
-  machines.push(next);
+const model = basename(path, ".gguf");
+const folder = mkdtempSync(join(tmpdir(), "exo-tensor-"));
+const names = Array.from({ length: Number(count) }, (_, at) => `core${at}`);
+const machines = await members(folder, names, []);
+for (const each of machines) {
+  mkdirSync(join(each.folder, "exo", "models"), { recursive: true });
+  symlinkSync(path, join(each.folder, "exo", "models", basename(path)));
 }
-const core = (number: number) => ["taskset", "-c", String(number)];
-
-const [first] = machines;
-if (!first) throw new Error("no machine");
-const whole = await Part.loaded(first, "worker-whole", { path, under: core(0) });
-const ranks = await Promise.all(
-  machines.map((machine, rank) =>
-    Part.loaded(machine, `worker-${rank}`, { path, under: core(rank), rank: [rank, machines.length] }),
-  ),
+const nodes = await Promise.all(
+  machines.map((each, at) => started(each, { prefix: ["taskset", "-c", String(at)], watched: false })),
 );
-await Part.join(ranks, 1, "ranks");
-const last = ranks.at(-1) ?? whole;
+const isLinked = (view: Readonly<Record<string, string>>) =>
+  Object.values(view).filter((state) => /^(self|up)/.test(state)).length === names.length;
+await msUntil(nodes, isLinked);
+const [first] = nodes;
+if (!first) throw new Error("no machine");
 
-let asked = 0;
-/** Milliseconds between the tokens of one stream. */
-async function gaps(part: Part): Promise<readonly number[]> {
-  const id = `r${asked++}`;
-  const atMs: number[] = [];
-  const ended = part.until((reply) => {
-    if (reply.type !== "GenerationReply.Delta" || reply.request !== id) return undefined;
-    if (reply.delta.type === "text") atMs.push(performance.now());
-    return reply.delta.type === "finish" ? true : undefined;
+async function post(path: string, body: object): Promise<Response> {
+  const answer = await fetch(`${first?.url}${path}`, { method: "POST", body: JSON.stringify(body) });
+  if (!answer.ok) throw new Error(await answer.text());
+  return answer;
+}
+
+/** Milliseconds between the pieces of one stream, over the API of the first. */
+async function gaps(): Promise<readonly number[]> {
+  const answer = await post("/v1/completions", {
+    model,
+    prompt: "the sea",
+    max_tokens: Number(length),
+    temperature: 0,
+    stream: true,
+    ignore_eos: true,
   });
-  const prompt = { type: "tokens" as const, tokens: [1, 200 + asked, 300] };
-  const answer = await part.answer(id, prompt, { maxTokens: TOKENS, ignoreEos: true });
-  if (typeof answer === "string") throw new Error(answer);
-  await ended;
-  return atMs.slice(1).map((ms, i) => ms - (atMs[i] ?? ms));
+  const atMs: number[] = [];
+  for await (const _ of answer.body ?? []) atMs.push(performance.now());
+  return atMs.slice(1, -1).map((ms, i) => ms - (atMs[i] ?? ms));
+}
+
+/** A round of those machines. */
+async function measured(on: readonly string[], strategy: "single" | "tensor"): Promise<readonly number[]> {
+  await post("/exo/v1/load", { model, nodes: on, strategy });
+  await gaps();
+  const found = await gaps();
+  await post("/exo/v1/stop", { model, now: true });
+  return found;
 }
 
 const perSecond = (all: readonly number[]): number =>
@@ -55,19 +66,20 @@ const perSecond = (all: readonly number[]): number =>
 /** What nobody else disturbed, where others are at work too: the fastest tenth of all tokens. */
 const undisturbed = (all: readonly number[]): number =>
   1000 / (all.toSorted((a, b) => a - b)[Math.floor(all.length / 10)] ?? Number.NaN);
-
-await gaps(whole);
-await gaps(last);
-const measured: { one: readonly number[]; all: readonly number[] }[] = [];
-for (let round = 0; round < Number(rounds); round++)
-  measured.push({ one: await gaps(whole), all: await gaps(last) });
-const ratios = measured.map(({ one, all }) => perSecond(all) / perSecond(one)).sort((x, y) => x - y);
-const [one, all] = [measured.flatMap((each) => each.one), measured.flatMap((each) => each.all)];
 const shown = (ratio: number | undefined) => ratio?.toFixed(2);
-console.log(
-  `${name}: one core ${perSecond(one).toFixed(1)} tok/s, ${machines.length} machines of one core ${perSecond(all).toFixed(1)} tok/s, ` +
-    `ratio ${shown(medianOf(ratios))} (${shown(ratios[0])} to ${shown(ratios.at(-1))}); ` +
-    `the fastest tenth of tokens ${undisturbed(one).toFixed(1)} and ${undisturbed(all).toFixed(1)}, ratio ${shown(undisturbed(all) / undisturbed(one))}`,
-);
-await world.close();
-process.exit(0);
+
+try {
+  const pairs: { readonly one: readonly number[]; readonly all: readonly number[] }[] = [];
+  for (let round = 0; round < Number(rounds); round++)
+    pairs.push({ one: await measured(names.slice(0, 1), "single"), all: await measured(names, "tensor") });
+  const ratios = pairs.map(({ one, all }) => perSecond(all) / perSecond(one)).sort((x, y) => x - y);
+  const [one, all] = [pairs.flatMap((each) => each.one), pairs.flatMap((each) => each.all)];
+  console.log(
+    `${name}: one core ${perSecond(one).toFixed(1)} tok/s, ${names.length} machines of one core ${perSecond(all).toFixed(1)} tok/s, ` +
+      `ratio ${shown(medianOf(ratios))} (${shown(ratios[0])} to ${shown(ratios.at(-1))}); ` +
+      `the fastest tenth of tokens ${undisturbed(one).toFixed(1)} and ${undisturbed(all).toFixed(1)}, ratio ${shown(undisturbed(all) / undisturbed(one))}`,
+  );
+} finally {
+  await Promise.all(nodes.map((node) => node.kill("SIGTERM")));
+  rmSync(folder, { recursive: true });
+}
