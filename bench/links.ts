@@ -1,26 +1,27 @@
 /**
  * Links between nodes against plain TCP, both on loopback between two processes, in turns: an ask over a TLS link against an echo of as
  * many bytes, and bodies over a data lane against as many bytes over one plain stream. The plain side is the least that Bun.listen and
- * Bun.connect can do. `bun bench/links.ts [--json]`. Not measured: networks, which are slower than either.
+ * Bun.connect can do; the same echo over TLS shows what of the rest is not the runtime's. `bun bench/links.ts [--json]`. Not measured: networks, which are slower than either.
  */
 import { systemClock } from "#actors/runtime/clock";
-import { clusterCertificate, nodeCertificate } from "#actors/runtime/security/certificate";
-import { freshIdentity, identityFromPem } from "#actors/runtime/security/identity";
+import { serverName } from "#actors/runtime/security/certificate";
+import { identityFromPem } from "#actors/runtime/security/identity";
 import { ActorSystem } from "#actors/runtime/system";
 import { HEAD_BYTES } from "#actors/runtime/transport/framing";
 import { LinkNames } from "#actors/runtime/transport/link-names";
-import type { Lane, Link } from "#actors/runtime/transport/network";
-import { TlsNetwork } from "#actors/runtime/transport/tls";
+import type { Endpoint, Lane, Link } from "#actors/runtime/transport/network";
+import { tlsSettings } from "#actors/runtime/transport/tls-settings";
 import { encode } from "#protocol/codec";
-import type { Address, ClusterId, NodeId } from "#protocol/ids";
+import type { Address } from "#protocol/ids";
 import { Supervisor, SupervisorReply } from "#protocol/supervisor";
 import { dialPlain, listenPlain } from "./links/plain.ts";
+import { networkOf, ownPapers, type Papers, quantile, two } from "./links/two.ts";
 
-interface Papers {
-  readonly cluster: string;
-  readonly certificate: string;
-  readonly key: string;
-  readonly members: readonly NodeId[];
+interface Served {
+  readonly tls: Endpoint;
+  readonly echo: number;
+  readonly sealed: number;
+  readonly sink: number;
 }
 
 const GOALS = { p50: 1.5, p99: 2, stream: 0.6 };
@@ -34,30 +35,10 @@ const FRAMES = [64 * 1024, 1024 * 1024, 16 * 1024 * 1024];
 const ASK_MS = 10_000;
 const MODEL = "m".repeat(32);
 
-function open({ cluster, certificate, key, members }: Papers): TlsNetwork {
-  return new TlsNetwork({
-    identity: identityFromPem(key),
-    boot: "0".repeat(32),
-    capabilities: [],
-    clock: systemClock,
-    trust: {
-      clusterPem: cluster,
-      nodePem: certificate,
-      minimumMinor: 0,
-      isMember: (id) => members.includes(id),
-    },
-    listen: [{ host: "127.0.0.1", port: 0 }],
-    refused: (from, why) => console.error(`${from}: ${why}`),
-    crashed: (error) => {
-      throw error;
-    },
-  });
-}
-
 /** The other process: answers asks and counts bodies. */
 async function serve(): Promise<void> {
-  const papers = JSON.parse(await Bun.stdin.text()) as Papers;
-  const network = open(papers);
+  const papers = await ownPapers();
+  const network = networkOf(papers);
   const self = identityFromPem(papers.key).node;
   const system = new ActorSystem(self, systemClock);
   let bodyBytes = 0;
@@ -71,27 +52,13 @@ async function serve(): Promise<void> {
       link.send({ to: from, from: to, message: Supervisor.List({}) });
     };
   };
-  const plain = listenPlain(STREAM_BYTES);
+  const plain = listenPlain(STREAM_BYTES, settingsOf(papers));
   console.log(JSON.stringify({ tls: network.endpoints[0], ...plain }));
 }
 
-async function start(papers: Papers) {
-  const child = Bun.spawn([process.execPath, import.meta.path, "serve"], {
-    stdin: new Blob([JSON.stringify(papers)]),
-    stdout: "pipe",
-    stderr: "inherit",
-  });
-  const { value } = await child.stdout.getReader().read();
-  const ports = JSON.parse(new TextDecoder().decode(value)) as {
-    readonly tls: { readonly host: string; readonly port: number };
-    readonly echo: number;
-    readonly sink: number;
-  };
-  return { child, ...ports };
-}
+const settingsOf = ({ key, cluster, certificate }: Papers) =>
+  tlsSettings(identityFromPem(key), { clusterPem: cluster, nodePem: certificate });
 
-const quantile = (sorted: readonly number[], part: number): number =>
-  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN;
 const median = (values: readonly number[]): number =>
   quantile(
     values.toSorted((a, b) => a - b),
@@ -108,19 +75,19 @@ async function timed(times: number, run: () => Promise<unknown>): Promise<number
   return took;
 }
 
-async function latencies(ask: () => Promise<unknown>, echo: () => Promise<unknown>) {
-  await timed(WARM_ASKS, ask);
-  await timed(WARM_ASKS, echo);
-  const [asks, echoes]: [number[], number[]] = [[], []];
-  for (let round = 0; round < ROUNDS; round++) {
-    asks.push(...(await timed(ASKS, ask)));
-    echoes.push(...(await timed(ASKS, echo)));
-  }
-  const [a, e] = [asks, echoes].map((times) => times.sort((x, y) => x - y)) as [number[], number[]];
+/** In turns; each against the last, which is the plainest. */
+async function latencies(asks: Readonly<Record<string, () => Promise<unknown>>>) {
+  const took = Object.entries(asks).map(([name, ask]) => ({ name, ask, us: [] as number[] }));
+  for (const { ask } of took) await timed(WARM_ASKS, ask);
+  for (let round = 0; round < ROUNDS; round++)
+    for (const { ask, us } of took) us.push(...(await timed(ASKS, ask)));
+  const sorted = took.map(({ name, us }) => ({ name, us: new Float64Array(us).sort() }));
   return Object.fromEntries(
     [0.5, 0.99].map((part) => {
-      const [askUs, echoUs] = [quantile(a, part), quantile(e, part)];
-      return [`p${part * 100}`, { askUs, echoUs, ratio: askUs / echoUs }];
+      const times = sorted.map(({ name, us }) => [name, quantile(us, part)] as const);
+      const plainest = times.at(-1)?.[1] ?? Number.NaN;
+      const ratios = times.map(([name, us]) => [`${name}/plain`, us / plainest] as const).slice(0, -1);
+      return [`p${part * 100}`, Object.fromEntries([...times, ...ratios])];
     }),
   );
 }
@@ -141,28 +108,24 @@ async function streamTls(link: Link, to: Address, from: Address, body: Uint8Arra
 }
 
 async function main(): Promise<void> {
-  const [key, here, there] = [freshIdentity(), freshIdentity(), freshIdentity()];
-  const cluster = await clusterCertificate(key, "bench" as ClusterId);
-  const members = [here.node, there.node];
-  const papersOf = async (identity: typeof here): Promise<Papers> => ({
-    cluster,
-    certificate: await nodeCertificate(identity, key, cluster),
-    key: identity.pem,
-    members,
-  });
-  const { child, tls, echo, sink } = await start(await papersOf(there));
-  const network = open(await papersOf(here));
+  const { child, said, papers, here, there } = await two<Served>();
+  const network = networkOf(papers);
   const dial = (lane: Lane) =>
-    network.dial(tls, { expect: there.node, lane, signal: AbortSignal.timeout(ASK_MS) });
-  const system = new ActorSystem(here.node, systemClock);
-  system.connect(there.node, await dial("control"));
-  const [to, from] = [`${there.node}/echo` as Address, system.address("bench")];
+    network.dial(said.tls, { expect: there, lane, signal: AbortSignal.timeout(ASK_MS) });
+  const system = new ActorSystem(here, systemClock);
+  system.connect(there, await dial("control"));
+  const [to, from] = [`${there}/echo` as Address, system.address("bench")];
   const question = Supervisor.Stop({ model: MODEL });
   // As the link sends it: without the nodes, which it says itself.
-  const sent = new LinkNames(here.node, there.node).shortened({ to, from, id: 1000, message: question });
+  const sent = new LinkNames(here, there).shortened({ to, from, id: 1000, message: question });
   const bytes = encode(sent).length + HEAD_BYTES;
-  const plain = await dialPlain(echo, sink, bytes);
-  const latency = await latencies(() => system.ask(to, question, from, ASK_MS), plain.echo);
+  const tls = { ...settingsOf(papers), serverName: serverName(there) };
+  const plain = await dialPlain(said, tls, bytes);
+  const latency = await latencies({
+    ask: () => system.ask(to, question, from, ASK_MS),
+    tls: plain.sealedEcho,
+    plain: plain.echo,
+  });
   const data = await dial("data");
   const streams = [];
   for (const frame of FRAMES) {

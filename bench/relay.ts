@@ -3,12 +3,11 @@
  * and the other parent to the other worker, each a process of its own, and back; half of it is one hop. `bun bench/relay.ts [--json]`.
  * Not measured: networks, and computing, which keeps the cores from it.
  */
-import { clusterCertificate, nodeCertificate } from "#actors/runtime/security/certificate";
-import { freshIdentity, identityFromPem } from "#actors/runtime/security/identity";
 import type { Endpoint } from "#actors/runtime/transport/network";
-import type { Address, ClusterId, NodeId } from "#protocol/ids";
+import type { Address } from "#protocol/ids";
 import type { ShardWorkerMessage } from "#protocol/shard-worker";
-import { openMachine, ordered, type Papers, runWorker, WORKER } from "./relay/machine.ts";
+import { ownPapers, quantile, two } from "./links/two.ts";
+import { openMachine, ordered, runWorker, WORKER } from "./relay/machine.ts";
 
 const GOAL_US = 400;
 /** Hidden state of one token: 576 wide in float32 (SmolLM2 135M), and 8192 (70B). */
@@ -17,40 +16,17 @@ const WARM = 2000;
 const ROUNDS = 10;
 const PASSES = 300;
 
-const quantile = (sorted: Float64Array, part: number): number =>
-  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN;
-
 /** The other machine's process: says where it listens, and serves until it is killed. */
 async function serve(): Promise<void> {
-  const machine = openMachine(JSON.parse(await Bun.stdin.text()) as Papers, Bun.main);
+  const machine = openMachine(await ownPapers(), Bun.main);
   console.log(JSON.stringify(machine.endpoint));
 }
 
-async function start(papers: Papers) {
-  const child = Bun.spawn([process.execPath, Bun.main, "serve"], {
-    stdin: new Blob([JSON.stringify(papers)]),
-    stdout: "pipe",
-    stderr: "inherit",
-  });
-  const { value } = await child.stdout.getReader().read();
-  return { child, endpoint: JSON.parse(new TextDecoder().decode(value)) as Endpoint };
-}
-
 async function machines() {
-  const [key, here, there] = [freshIdentity(), freshIdentity(), freshIdentity()];
-  const cluster = await clusterCertificate(key, "bench" as ClusterId);
-  const papersOf = async (identity: typeof here): Promise<Papers> => ({
-    cluster,
-    certificate: await nodeCertificate(identity, key, cluster),
-    key: identity.pem,
-    members: [here.node, there.node],
-  });
-  const { child, endpoint } = await start(await papersOf(there));
-  const papers = await papersOf(here);
+  const { child, said: endpoint, papers, there } = await two<Endpoint>();
   const machine = openMachine(papers, Bun.main);
-  const far: NodeId = identityFromPem((await papersOf(there)).key).node;
-  await machine.join(far, endpoint);
-  return { machine, far: `${far}/${WORKER}` as Address, child };
+  await machine.join(there, endpoint);
+  return { machine, far: `${there}/${WORKER}` as Address, child };
 }
 
 async function main(): Promise<void> {

@@ -7,16 +7,18 @@ interface Stream {
   drained: () => void;
 }
 
-/** Listens on two ports: one sends back what comes, the other answers one byte for each `total` bytes. */
-export function listenPlain(total: number): { readonly echo: number; readonly sink: number } {
-  const echo = Bun.listen<undefined>({
-    hostname: "127.0.0.1",
-    port: 0,
-    socket: {
-      open: (socket) => void socket.setNoDelay(true),
-      data: (socket, bytes) => void socket.write(bytes),
-    },
-  });
+/** Listens on three ports: two send back what comes, one of them over TLS, the third answers one byte for each `total` bytes. */
+export function listenPlain(total: number, tls: Bun.TLSOptions) {
+  const echoing = (options: { readonly tls?: Bun.TLSOptions }) =>
+    Bun.listen<undefined>({
+      hostname: "127.0.0.1",
+      port: 0,
+      ...options,
+      socket: {
+        open: (socket) => void socket.setNoDelay(true),
+        data: (socket, bytes) => void socket.write(bytes),
+      },
+    }).port;
   let counted = 0;
   const sink = Bun.listen<undefined>({
     hostname: "127.0.0.1",
@@ -30,33 +32,43 @@ export function listenPlain(total: number): { readonly echo: number; readonly si
       },
     },
   });
-  return { echo: echo.port, sink: sink.port };
+  return { echo: echoing({}), sealed: echoing({ tls }), sink: sink.port };
 }
 
-export async function dialPlain(echoPort: number, sinkPort: number, bytes: number) {
+export async function dialPlain(ports: ReturnType<typeof listenPlain>, tls: Bun.TLSOptions, bytes: number) {
   const payload = new Uint8Array(bytes).fill(7);
   let missing = 0;
   let heard = () => {};
-  const connect = (port: number, data: (socket: Socket<Stream>, bytes: Uint8Array) => void) =>
+  const connect = (
+    port: number,
+    data: (socket: Socket<Stream>, bytes: Uint8Array) => void,
+    options: { readonly tls?: Bun.TLSOptions } = {},
+  ) =>
     Bun.connect<Stream>({
       hostname: "127.0.0.1",
       port,
+      ...options,
       data: { rest: undefined, drained: () => {} },
       socket: { data, drain: (socket) => pump(socket) },
     });
-  const echo = await connect(echoPort, (_, { length }) => {
-    missing -= length;
-    if (missing === 0) heard();
-  });
-  echo.setNoDelay(true);
-  const sink = await connect(sinkPort, () => heard());
-  return {
-    echo: () =>
+  const echo = async (port: number, options: { readonly tls?: Bun.TLSOptions }) => {
+    const came = (_: unknown, { length }: Uint8Array) => {
+      missing -= length;
+      if (missing === 0) heard();
+    };
+    const socket = await connect(port, came, options);
+    socket.setNoDelay(true);
+    return () =>
       new Promise<void>((resolve) => {
         missing = bytes;
         heard = resolve;
-        echo.write(payload);
-      }),
+        socket.write(payload);
+      });
+  };
+  const sink = await connect(ports.sink, () => heard());
+  return {
+    echo: await echo(ports.echo, {}),
+    sealedEcho: await echo(ports.sealed, { tls }),
     /** Bytes a second, until the other side has counted all. */
     async stream(total: number, body: Uint8Array): Promise<number> {
       const startMs = performance.now();

@@ -4,19 +4,12 @@ import { identityFromPem } from "#actors/runtime/security/identity";
 import { ActorSystem } from "#actors/runtime/system";
 import { CHILD_FD, ChildLink } from "#actors/runtime/transport/child";
 import type { Endpoint, Link } from "#actors/runtime/transport/network";
-import { TlsNetwork } from "#actors/runtime/transport/tls";
 import { guarded } from "#actors/supervisor/cluster/access";
 import { Lanes } from "#actors/supervisor/cluster/lanes";
 import { startWorker } from "#actors/supervisor/instance/workers";
 import type { Address, NodeId } from "#protocol/ids";
 import { ShardWorker, type ShardWorkerMessage } from "#protocol/shard-worker";
-
-export interface Papers {
-  readonly cluster: string;
-  readonly certificate: string;
-  readonly key: string;
-  readonly members: readonly NodeId[];
-}
+import { networkOf, type Papers } from "../links/two.ts";
 
 const DIAL_MS = 10_000;
 export const WORKER = "worker-bench";
@@ -29,28 +22,12 @@ export interface BenchMachine {
   stop(): void;
 }
 
-export function openMachine({ cluster, certificate, key, members }: Papers, program: string): BenchMachine {
-  const identity = identityFromPem(key);
-  const self = identity.node;
+export function openMachine(papers: Papers, program: string): BenchMachine {
+  const { key, members } = papers;
+  const self = identityFromPem(key).node;
   const system = new ActorSystem(self, systemClock);
   const refused = (from: string, why: string) => console.error(`${from}: ${why}`);
-  const network = new TlsNetwork({
-    identity,
-    boot: "0".repeat(32),
-    capabilities: [],
-    clock: systemClock,
-    trust: {
-      clusterPem: cluster,
-      nodePem: certificate,
-      minimumMinor: 0,
-      isMember: (id) => members.includes(id),
-    },
-    listen: [{ host: "127.0.0.1", port: 0 }],
-    refused,
-    crashed: (error) => {
-      throw error;
-    },
-  });
+  const network = networkOf(papers);
   const [endpoint = { host: "", port: 0 }] = network.endpoints;
   const endpoints = new Map<NodeId, Endpoint>();
   const dial = (node: NodeId, lane: "control" | "data") =>
