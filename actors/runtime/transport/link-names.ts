@@ -21,18 +21,23 @@ export class LinkNames {
 
   /** As it is sent: the link itself says which nodes speak, whose ids are half of a small message. */
   shortened({ to, from, id = 0, re = 0, message }: Envelope): Envelope {
-    const [short, sender] = [this.#theirs.short(to), this.#ours.short(from)];
+    const short = this.#theirs.short(to);
+    const sender = this.#ours.short(from);
     const whole = short === undefined || sender === undefined;
     return whole ? { to, from, id, re, message } : { to: short, from: sender, id, re, message };
   }
 
-  /** As it came, with whole addresses. Nobody speaks for others: throws ProtocolError where it names another node. */
+  /** One that was just decoded, with whole addresses: it is written into, as a copy costs more than all else here. Nobody speaks for others: throws ProtocolError where it names another node. */
   checked(envelope: Envelope): Envelope {
-    const [to, from] = [this.#ours.whole(envelope.to), this.#theirs.whole(envelope.from)];
+    const to = this.#ours.whole(envelope.to);
+    const from = this.#theirs.whole(envelope.from);
     if (from === undefined)
       throw new ProtocolError(`${envelope.message.type} names another sender than the link's`);
     if (to === undefined) throw new ProtocolError(`${envelope.message.type} is addressed to another node`);
-    return { ...envelope, to, from };
+    const whole = envelope as { -readonly [K in keyof Envelope]: Envelope[K] };
+    whole.to = to;
+    whole.from = from;
+    return whole;
   }
 }
 
