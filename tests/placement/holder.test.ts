@@ -168,3 +168,14 @@ test("a part that this machine gave up is not begun again in that epoch", async 
     ["Load 1 0-2"],
   ]);
 });
+
+test("nothing is said of an epoch that this machine has not begun yet", async () => {
+  const room = await loaded();
+  room.heard = 5;
+  room.instances = [placed({ epoch: 5, digest: "e" })];
+  await room.says(parting(1));
+  const before = room.told.at(-1);
+  room.holder.follow();
+  await room.time.pass(10);
+  expect([before, room.told.at(-1)]).toEqual(["1: 1:parted", "5: 5:loading"]);
+});

@@ -60,6 +60,9 @@ export class Holder {
   /** Run when the log is another. */
   readonly #looks = new Set<() => void>();
 
+  /** Of the log: what came since is not acted on here yet, and nothing is said about it. */
+  #followed: { readonly heard: number; readonly epochs: readonly number[] } = { heard: 0, epochs: [] };
+
   constructor(ports: HolderPorts) {
     this.#ports = ports;
     this.#system = ports.system;
@@ -69,6 +72,7 @@ export class Holder {
   follow(): void {
     const { self, agreed } = this.#ports;
     const { instances, heard } = agreed();
+    this.#followed = { heard, epochs: instances.map(({ epoch }) => epoch) };
     for (const id of this.#ended.keys())
       if (!instances.some((each) => each.id === id)) this.#ended.delete(id);
     for (const [id, { holding }] of this.#held) {
@@ -209,7 +213,8 @@ export class Holder {
   /** To who leads now; nothing that it was told over this link already. */
   #tell(): void {
     const { agreed, linkTo, stages } = this.#ports;
-    const { leader, term, heard, instances } = agreed();
+    const { leader, term } = agreed();
+    const { heard, epochs } = this.#followed;
     const link = leader && linkTo(leader);
     if (!leader || !link) {
       // Who leads next, the same machine too, knows nothing of it.
@@ -218,7 +223,7 @@ export class Holder {
     }
     const parts: HeldStage[] = [...this.#held.values()].map(({ holding }) => holding.held);
     // That nothing is held of an epoch says something only once the epoch is known here.
-    const what = JSON.stringify([parts, instances.map(({ epoch }) => epoch)]);
+    const what = JSON.stringify([parts, epochs]);
     const before = this.#told;
     const isTold = before?.leader === leader && before.term === term && before.link === link;
     if (isTold && before.what === what) return;
