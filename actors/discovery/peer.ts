@@ -112,20 +112,18 @@ export class Peer {
       return;
     }
     const nowMs = this.#ports.clock.nowMs();
-    // Both ends of a link that is silent may differ in whether it lives: then the newer one is right, as nobody dials who has one.
-    const crossed = nowMs - this.#linkedMs < ATTEMPT_MS && this.state === "up";
+    // Both ends of a silent link may differ in whether it lives: then the newer is right, as nobody dials who has one.
+    const isRecent = nowMs - this.#linkedMs < ATTEMPT_MS && this.state === "up";
+    const crossed = isRecent && this.#link?.dialled !== link.dialled; // Two of one side did not cross.
     const preferred = link.dialled === this.#ports.self < this.node || !crossed;
     if (this.#link && this.#link.peer.boot === link.peer.boot && !preferred) {
       link.close();
       return;
     }
     const verdict = this.#twins.meet(link.peer.boot, this.#linked(), nowMs);
-    if (verdict === "later") {
-      link.close();
-      return;
-    }
-    if (verdict === "copied") {
-      this.#turnAway(link);
+    if (verdict !== "take") {
+      if (verdict === "copied") this.#turnAway(link);
+      else link.close();
       return;
     }
     const before = this.#link;
