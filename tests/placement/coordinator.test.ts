@@ -240,3 +240,14 @@ test("machines that are asked to share every layer are its ranks; a number that 
     "ready a:0-4",
   ]);
 });
+
+test("where no machine is lost, each gets the layers that it had, also where others would be cut otherwise now", async () => {
+  const world = new World("a", "b");
+  for (const machine of world.machines.values()) machine.freeBytes = 700e6;
+  await world.place({ nodes: ["a", "b"] });
+  const before = world.shown;
+  world.machine("a").freeBytes = 4e9;
+  await world.becomes("b", BROKE);
+  await world.settle(1000);
+  expect([before, world.shown]).toEqual(["ready a:0-2 b:2-4", "ready a:0-2 b:2-4"]);
+});

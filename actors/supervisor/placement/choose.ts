@@ -5,7 +5,7 @@ import { speedsWith } from "#actors/planner/measured-speeds";
 import { shardBytes } from "#actors/planner/memory-estimate";
 import { balanced } from "#actors/planner/placement/balance";
 import type { Placement } from "#actors/planner/placement/placement";
-import { type Prediction, predict } from "#actors/planner/placement/predict";
+import { type Prediction, predict, shortfalls } from "#actors/planner/placement/predict";
 import { type Plans, plan, type Rejection } from "#actors/planner/plan";
 import type { NodeId } from "#protocol/ids";
 import type { CheckpointView, PlacementSettings, PlacementWish, Stage } from "#protocol/placement";
@@ -91,6 +91,9 @@ export function choose(question: Question): Choice {
   });
 }
 
+/** While answers wait, who has its layers already is better than who would be somewhat faster with others. */
+const KEPT_SHARE = 0.5;
+
 /** The fastest of them, beside where the model is now. */
 function placed(
   reference: CheckpointView,
@@ -105,7 +108,12 @@ function placed(
   const rateOf = (stages: Placement) => predict(reference.shape, home, wish, stages).totalTokensPerSecond;
   const current = placementOf(question.current, home);
   const speeds = { chosen: rateOf(placement), ...(current && { current: rateOf(current) }) };
-  return { stages: stagesOf(placement, home), speeds };
+  const isKept =
+    question.again &&
+    current !== undefined &&
+    shortfalls(predict(reference.shape, home, wish, current)).length === 0 &&
+    rateOf(current) >= KEPT_SHARE * speeds.chosen;
+  return { stages: stagesOf(isKept ? current : placement, home), speeds };
 }
 
 /** Those stages, where all of their machines may take part. */

@@ -164,6 +164,7 @@ export class Placed {
     const wanted: Wanted = {
       ...{ model, wish, settings, asker, again: before.wasReady === true, held },
       barred,
+      current: before.stages,
       claimed: () => claims.beside(id, this.#ports.agreed().instances, this.#sights),
       claim: (bytes: ReadonlyMap<NodeId, number>) => claims.make(id, bytes),
       isEnding: before.stages.some(
