@@ -11,18 +11,17 @@ namespace mx = mlx::core;
 namespace exo {
 namespace {
 
-/** Keys of one piece of work; of a long cache at most so many pieces are made, because joining them costs as well: some for each
-    thread, so that whoever is late takes fewer of them. */
+/** Keys of one piece of work; of a long cache at most so many pieces are made, because joining them costs as well. Threads do not
+    count: a machine with more of them computes the same bits, and may go on with what another began. */
 constexpr size_t kKeysPerPiece = 256;
-constexpr size_t kPiecesMost = 32;
-constexpr size_t kPiecesPerThread = 8;
+constexpr size_t kPiecesMost = 16;
 /** Products that are worth handing over: they take some 4 us. */
 constexpr size_t kProductsPerPiece = 1 << 17;
 
 /** Changes seldom as a cache grows: tokens that are computed together have the bits that they have one by one where it does not. */
 size_t pieceKeys(size_t keys) {
-  size_t most = std::min(kPiecesMost, kPiecesPerThread * static_cast<size_t>(poolThreads())), step = kKeysPerPiece;
-  while (step * most < keys) step *= 2;
+  size_t step = kKeysPerPiece;
+  while (step * kPiecesMost < keys) step *= 2;
   return step;
 }
 
