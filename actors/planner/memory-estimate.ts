@@ -72,7 +72,7 @@ export function shardBytes(
   };
 }
 
-interface ShardSize {
+export interface ShardSize {
   readonly start: number;
   readonly end: number;
   readonly ranks?: number;

@@ -1,6 +1,7 @@
 /** What a leader counts on of machines' memory: what they tell as free, less what is about to be taken, with what is given back. */
 import { expect, test } from "bun:test";
 import type { ProblemBody } from "#protocol/problem";
+import { checkpoint } from "./model.ts";
 import { World } from "./world.ts";
 
 const KILLED: ProblemBody = { kind: "unavailable", message: "the worker was ended by SIGKILL" };
@@ -43,6 +44,16 @@ test("two models that are asked for at once are not given the same memory", asyn
     "loading a:0-2 b:2-4",
     [],
   ]);
+});
+
+test("ranks of a model take their parts of its memory, and leave the rest to another", async () => {
+  const world = homeOf(1000e6);
+  const divisible = { ...checkpoint.shape, divisions: [{ what: "attention heads", size: 4, piece: 1 }] };
+  for (const machine of world.machines.values())
+    Object.assign(machine, { has: { ...checkpoint, shape: divisible }, outcome: undefined });
+  const wish = { ...WISHES, strategy: "tensor" } as const;
+  const answers = [await world.place(wish), await world.place(wish, undefined, "other")];
+  expect([answers, world.shown]).toEqual([[[], []], "loading a:0-4 b:0-4; loading a:0-4 b:0-4"]);
 });
 
 test("a model that does not fit beside another is refused with the one that could be stopped for it", async () => {

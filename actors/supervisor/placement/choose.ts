@@ -2,7 +2,7 @@
 import { DEFAULT_WISH, type Home, KV_BYTES, type Machine, type Wish } from "#actors/planner/home";
 import { homeOf, type Known } from "#actors/planner/home-of";
 import { speedsWith } from "#actors/planner/measured-speeds";
-import { shardBytes } from "#actors/planner/memory-estimate";
+import { type ShardSize, shardBytes } from "#actors/planner/memory-estimate";
 import { balanced } from "#actors/planner/placement/balance";
 import type { Placement } from "#actors/planner/placement/placement";
 import { type Prediction, predict, shortfalls } from "#actors/planner/placement/predict";
@@ -252,11 +252,18 @@ const stagesOf = (placement: Placement, home: Home): readonly Stage[] =>
     }),
   );
 
+/** What one machine has of the model: some layers, or as one of so many ranks its part of all of them. */
+export const sizeOf = ({ layers, rank }: Stage, ranks: number): ShardSize => ({
+  ...layers,
+  ranks: rank === undefined ? 1 : ranks,
+  activationBytes: 4,
+});
+
 const bytesOf = (stages: readonly Stage[], { shape }: CheckpointView): ReadonlyMap<NodeId, number> =>
   new Map(
-    stages.map(({ node, layers }) => {
-      const { weights, work } = shardBytes(shape, DEFAULT_WISH, { ...layers, activationBytes: 4 });
-      return [node, weights + work];
+    stages.map((stage) => {
+      const { weights, work } = shardBytes(shape, DEFAULT_WISH, sizeOf(stage, stages.length));
+      return [stage.node, weights + work];
     }),
   );
 

@@ -7,7 +7,7 @@ import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import type { PlacementSettings, PlacementWish, Stage } from "#protocol/placement";
 import { Problem, problemBody } from "#protocol/problem";
-import { type Choice, choose, type Looked, type Without } from "./choose.ts";
+import { type Choice, choose, type Looked, sizeOf, type Without } from "./choose.ts";
 import { type MeasuredBy, measuredBy } from "./measuring.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 
@@ -144,17 +144,18 @@ interface Seen {
 
 /** Beside what machines tell as free: weights that will be given back, less what others are about to take. */
 function freedBy(
-  { held = [], claimed }: Wanted,
+  { held = [], current = held, claimed }: Wanted,
   { nodes, looked, stopped }: Seen,
 ): ReadonlyMap<NodeId, number> {
   const freed = new Map([...claimed()].map(([node, bytes]) => [node, -bytes]));
   for (const [node, bytes] of stopped?.bytes ?? []) freed.set(node, (freed.get(node) ?? 0) + bytes);
-  for (const { node, layers } of held) {
+  for (const stage of held) {
+    const { node } = stage;
     // Who holds a part that it fetched has no copy to look at: others have the same.
     const view = [looked.get(node), ...looked.values()].find((each) => each && "shape" in each);
     const facts = nodes.find((each) => each.node === node)?.facts;
     if (!view || !("shape" in view) || !facts) continue;
-    const { weights } = shardBytes(view.shape, DEFAULT_WISH, { ...layers, activationBytes: 4 });
+    const { weights } = shardBytes(view.shape, DEFAULT_WISH, sizeOf(stage, current.length));
     const taken = Math.max(0, facts.memoryBytes - facts.freeBytes);
     freed.set(node, Math.min(weights, taken) + (freed.get(node) ?? 0));
   }
