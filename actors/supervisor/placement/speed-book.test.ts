@@ -42,6 +42,14 @@ test("what was learned is there again after a start, for the same version and ke
   ]);
 });
 
+test("a worker's word on a model whose files are gone is said and not kept", () => {
+  using home = folder();
+  const said: string[] = [];
+  const book = new SpeedBook({ folder: home.path, by: "1", troubled: (why) => said.push(why) });
+  book.heard({ model: "m", path: join(home.path, "gone.gguf") }, pace(5));
+  expect([book.speeds, said]).toEqual([[], [expect.stringContaining("gone.gguf does not exist")]]);
+});
+
 test("a damaged file is as none, and one that cannot be written is said and forgotten", async () => {
   using home = folder();
   writeFileSync(join(home.path, "speeds.json"), '{"by":"1","speeds":[{"archi');

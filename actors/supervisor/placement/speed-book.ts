@@ -7,6 +7,7 @@ import { TypeCompiler } from "@sinclair/typebox/compiler";
 import { KV_BYTES } from "#actors/planner/home";
 import { learned, type Model, measuredOf } from "#actors/planner/measured-speeds";
 import { readCheckpoint, readModelShape } from "#actors/shard-worker/weights/checkpoint";
+import { Problem } from "#protocol/problem";
 import type { Shard } from "#protocol/shard";
 import { MeasuredSpeeds, type Pace, SPEEDS_MAX } from "#protocol/speeds";
 import { filled } from "../home/own-files.ts";
@@ -60,10 +61,22 @@ export class SpeedBook {
 
   /** A worker's word on the steps of its answers. */
   heard({ path, kvQuant = "f16" }: Shard, pace: Pace): void {
-    const model = this.#models.get(path) ?? modelAt(path);
+    const model = this.#models.get(path) ?? this.#modelAt(path);
+    if (!model) return;
     if (this.#models.size >= SPEEDS_MAX) this.#models.clear();
     this.#models.set(path, model);
     this.learn({ ...model, kvBytes: KV_BYTES[kvQuant] }, pace);
+  }
+
+  /** Undefined where the files are gone, or others, since the model was loaded. */
+  #modelAt(path: string): Omit<Model, "kvBytes"> | undefined {
+    try {
+      return modelAt(path);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      this.#ports.troubled(`what was measured of ${path} is not kept: ${error.message}`);
+      return undefined;
+    }
   }
 
   /** Resolves when all of it is on disk, or could not be. */
