@@ -37,10 +37,14 @@ test("a machine that has become much faster takes a part over, a little faster o
 test("machines that are named are used whatever is gained, from then on", async () => {
   const home = world();
   await home.place({ nodes: ["a", "b"] });
+  const same = await home.rebalance({ nodes: ["b", "a"], minimumNodes: 2 });
+  const wish = home.instances[0]?.wish;
   const moved = await home.rebalance({ nodes: ["b", "c"] });
   const shown = home.shown;
   await home.is("b", "dead");
-  expect([moved, shown, home.shown, home.instances[0]?.wish]).toEqual([
+  expect([same, wish, moved, shown, home.shown, home.instances[0]?.wish]).toEqual([
+    false,
+    { nodes: ["b", "a"], minimumNodes: 2 },
     true,
     expect.stringMatching(/^ready (b:0-2 c:2-4|c:0-2 b:2-4)$/),
     "ready c:0-4",

@@ -36,11 +36,13 @@ export async function rebalance(
     await watched(session, daemon, { name: found.model, loading });
   }
   if (session.json) return printJson(session, "rebalance", found);
-  session.progress.milestone(words(found));
+  session.progress.milestone(words(found, Object.keys(wish).length > 0));
 }
 
-function words({ model, moved, before, now }: Rebalanced): string {
+function words({ model, moved, before, now }: Rebalanced, isWished: boolean): string {
   const rate = (value: number): string => `${value.toFixed(value < 10 ? 1 : 0)} t/s`;
+  if (!moved && isWished)
+    return `${model} is there already: ${rate(now)} are predicted, all answers together`;
   if (!moved)
     return `${model} stays where it is: no placement of it is predicted a tenth faster than its ${rate(now)}`;
   const from = before === undefined ? "" : ` instead of ${rate(before)}`;

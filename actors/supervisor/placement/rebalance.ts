@@ -25,17 +25,26 @@ export async function rebalanced(ports: CoordinatorPorts, asked: ToRebalance) {
       remedy: "ask again once exo ps shows it ready",
     });
   const before = claims.of(id);
+  let claimed: ReadonlyMap<NodeId, number> | undefined;
+  const claim = (bytes: ReadonlyMap<NodeId, number>) => {
+    claimed = bytes;
+    claims.make(id, bytes);
+  };
   const keep = () => {
+    // Meanwhile it may have broken, and be placed anew.
+    if (claims.of(id) !== claimed) return;
     claims.make(id, before);
     claims.agreed(id, epoch);
   };
-  const claim = (bytes: ReadonlyMap<NodeId, number>) => claims.make(id, bytes);
   const wanted = { ...rest, model, wish, settings, again: false, held: current, current, claim };
   const { stages, digest, notes, speeds } = await decided(ports, wanted);
   const now = speeds.chosen;
   const was = speeds.current === undefined ? {} : { before: speeds.current };
-  const isGain = asked.wish !== undefined || now > (1 + GAIN_MIN) * (speeds.current ?? 0);
-  if (!isGain || areSame(stages, current)) {
+  const moved = !areSame(stages, current);
+  const isGain = moved && now > (1 + GAIN_MIN) * (speeds.current ?? 0);
+  // What is wished for stands in the log from now on, also where the same places come of it: workers of the same layers stay.
+  const isOther = asked.wish !== undefined && !Bun.deepEquals(asked.wish, record.wish);
+  if (!isGain && !isOther) {
     keep();
     return PlacementReply.Rebalanced({
       id,
@@ -50,7 +59,7 @@ export async function rebalanced(ports: CoordinatorPorts, asked: ToRebalance) {
   try {
     const { index } = await ports.agreed().propose({ ...place, stages: [...stages] });
     claims.agreed(id, index);
-    return PlacementReply.Rebalanced({ id, epoch: index, moved: true, ...was, now, notes: [...notes] });
+    return PlacementReply.Rebalanced({ id, epoch: index, moved, ...was, now, notes: [...notes] });
   } catch (error) {
     keep();
     throw error;
