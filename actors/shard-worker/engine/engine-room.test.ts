@@ -4,7 +4,7 @@ import type { RequestId } from "#protocol/ids";
 import { problemBody } from "#protocol/problem";
 import { Engine } from "./engine.ts";
 import { fakeModel, letters } from "./fake-model.ts";
-import { requireRoomForWeights } from "./room.ts";
+import { Room, requireRoomForWeights } from "./room.ts";
 
 /** An engine on a machine with so much memory free, in bytes, and what a request on it hears last. */
 function world(freeBytes: () => number) {
@@ -90,6 +90,14 @@ test("a first chunk is refused where others have shown that it does not fit", ()
       ),
     },
   ]);
+});
+
+test("the room that a cut sequence still has is not what its rows take", () => {
+  const room = new Room({ freeBytes: () => 2e9, relieve: () => {} });
+  // 256 rows of 1 MB each, then 2,048 that were cut to 256.
+  room.require({ held: 256, nbytes: 256e6 }, 1);
+  room.require({ held: 256, nbytes: 2048e6 }, 0);
+  expect(() => room.require({ held: 0, nbytes: 0 }, 512)).not.toThrow();
 });
 
 test("what is kept for requests to come is given up first", () => {

@@ -14,8 +14,8 @@ export interface RoomPorts {
 
 export class Room {
   readonly #ports: RoomPorts;
-  /** The most that a row of any sequence took so far. */
-  #rowBytes = 0;
+  /** The least that a row of any sequence took so far: of one that was cut the room for what it had counts too. */
+  #rowBytes = Number.POSITIVE_INFINITY;
 
   constructor(ports: RoomPorts) {
     this.#ports = ports;
@@ -27,11 +27,12 @@ export class Room {
    * spare: a machine that has little left answers what is short.
    */
   require({ held, nbytes }: { readonly held: number; readonly nbytes: number }, tokens: number): void {
-    if (held > 0) this.#rowBytes = Math.max(this.#rowBytes, nbytes / roundUp(held));
+    if (held > 0) this.#rowBytes = Math.min(this.#rowBytes, nbytes / roundUp(held));
     const rows = roundUp(held + tokens) - roundUp(held);
     if (rows === 0) return;
     // A cache that grows is copied, layer by layer.
-    const needed = (held > 0 ? nbytes / roundUp(held) : this.#rowBytes) * rows;
+    const first = Number.isFinite(this.#rowBytes) ? this.#rowBytes : 0;
+    const needed = (held > 0 ? nbytes / roundUp(held) : first) * rows;
     const spare = held > 0 ? SPARE_BYTES : 0;
     const { freeBytes, relieve } = this.#ports;
     if (needed === 0 || freeBytes() >= needed + spare) return;
