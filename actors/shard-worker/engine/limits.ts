@@ -17,7 +17,7 @@ export interface Limits {
    * of one at a time, so that the answer goes on as it would have.
    */
   readonly replayRows: number;
-  /** After so long the rest of them is computed like a prompt: sooner, but maybe with other last bits. */
+  /** After so much computing the rest of them is computed like a prompt: sooner, but maybe with other last bits. */
   readonly replayMs: number;
   /** How long others' next tokens may wait for prompts, all of them together: a reader still sees a text that flows. */
   readonly prefillSharedMs: number;

@@ -57,8 +57,8 @@ export class Request {
   #cachedTokens = 0;
   /** What the last chunk of the prompt took, per token. */
   #tokenMs = Number.POSITIVE_INFINITY;
-  /** Since when the answer so far goes through the model again. */
-  #replayedMs: number | undefined;
+  /** Spent on having the answer so far go through the model again. */
+  #replayedMs = 0;
   /** The prompt and the answer so far: all but the last go into the sequence before that one is decoded. */
   readonly #tokens: number[];
   /** Of an answer that was complete when its worker was lost, but for the word that it is. */
@@ -147,6 +147,8 @@ export class Request {
   /** A chunk went through the model. Answers whether the request is complete, because no more of an answer is asked for. */
   prefilled({ start, tokens, wanted }: Chunk, logits: Float32Array, tookMs: number): boolean {
     this.#tokenMs = tookMs / tokens.length;
+    // Waiting does not count: for other requests' turns, or for machines that have just loaded their layers.
+    if (start >= this.plan.prompt.length - 1) this.#replayedMs += tookMs;
     if (wanted === "all") this.#score(start, tokens.length, logits);
     return this.#completeAt(start + tokens.length);
   }
@@ -171,7 +173,7 @@ export class Request {
   restart(): void {
     this.sequence?.dispose();
     this.alone = true;
-    this.#replayedMs = undefined;
+    this.#replayedMs = 0;
   }
 
   /** Tokens of the next chunk: the prompt and the answer so far go through the model as they did at first. */
@@ -179,9 +181,7 @@ export class Request {
     const prompt = this.plan.prompt.length - 1;
     if (start < prompt) return this.#promptChunk(prompt - start, unitMs);
     const { replayRows, replayMs } = this.#ports.limits;
-    const nowMs = this.#ports.nowMs();
-    this.#replayedMs ??= nowMs;
-    return nowMs - this.#replayedMs < replayMs
+    return this.#replayedMs < replayMs
       ? replayRows
       : this.#promptChunk(this.#tokens.length - 1 - start, unitMs);
   }

@@ -102,8 +102,8 @@ test("an answer cut between the halves of a character goes on with the whole of 
   ]);
 });
 
-test("the answer so far goes through the model in tokens that are computed alike, and after a while like a prompt", () => {
-  const runsOf = (tokenMs: number) => {
+test("the answer so far goes through the model in tokens that are computed alike, and after much computing like a prompt", () => {
+  const runsOf = (tokenMs: number, waitMs = 0) => {
     let now = 0;
     const onRun = (tokens: number) => {
       now += tokens * tokenMs;
@@ -124,11 +124,12 @@ test("the answer so far goes through the model in tokens that are computed alike
       resume,
     };
     engine.submit(request, { delta: () => {}, failed: () => {} });
-    while (engine.step());
+    while (engine.step()) now += waitMs;
     return runs.join(", ");
   };
   const threes = (count: number) => Array.from({ length: count }, () => "3 hidden, ").join("");
-  expect([runsOf(1), runsOf(12)]).toEqual([
+  expect([runsOf(1), runsOf(1, 1000), runsOf(12)]).toEqual([
+    `8 hidden, 3 hidden, ${threes(6)}2 hidden, 1 last`,
     `8 hidden, 3 hidden, ${threes(6)}2 hidden, 1 last`,
     `8 hidden, 3 hidden, ${threes(3)}8 hidden, 3 hidden, 1 last`,
   ]);
