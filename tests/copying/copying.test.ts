@@ -135,13 +135,7 @@ test("a part that arrives damaged is asked for again; a source that always damag
 
 test("what a crash left is taken up where its journal says, and only as far as it still is so", async () => {
   const folder = fresh("crashed");
-  await tried(folder, { layers: { start: 0, end: 2 } });
-  const [digest = ""] = readdirSync(join(folder, ".parts"));
-  const parts = join(folder, ".parts", digest);
-  const copy = weightsIn(join(parts, "files"));
-  copy.writeUInt8(copy.readUInt8(4 * MIB + 9) ^ 255, 4 * MIB + 9);
-  writeFileSync(join(parts, "files", "model.safetensors"), copy);
-  appendFileSync(join(parts, "here"), "2 999 abc");
+  await damaged(folder);
   const read = new Set<number>();
   const counted: Way = ({ offset }, bytes) => {
     if (bytes.length > 1e4) read.add(offset / MIB);
@@ -157,6 +151,26 @@ test("what a crash left is taken up where its journal says, and only as far as i
     again: [4],
     most: true,
   });
+});
+
+/** A fetch of some layers was cut off, and a byte of part 4 is another one since. */
+async function damaged(folder: string): Promise<string> {
+  await tried(folder, { layers: { start: 0, end: 2 } });
+  const [digest = ""] = readdirSync(join(folder, ".parts"));
+  const parts = join(folder, ".parts", digest);
+  const copy = weightsIn(join(parts, "files"));
+  copy.writeUInt8(copy.readUInt8(4 * MIB + 9) ^ 255, 4 * MIB + 9);
+  writeFileSync(join(parts, "files", "model.safetensors"), copy);
+  appendFileSync(join(parts, "here"), "2 999 abc");
+  return parts;
+}
+
+test("a part that was found damaged stays so until it has been fetched again, over broken links and later tries", async () => {
+  const folder = fresh("damaged");
+  await damaged(folder);
+  const first = await tried(folder, { way: ({ offset }, bytes) => (offset === 4 * MIB ? undefined : bytes) });
+  const path = await tried(folder, {});
+  expect([first.slice(0, 12), weightsIn(path).equals(WEIGHTS)]).toEqual(["unavailable:", true]);
 });
 
 test("a disk that is full is told before anything of the weights is fetched", async () => {

@@ -30,6 +30,8 @@ export interface CopiedModel {
 const FOLDER = ".parts";
 const RECORD = "model.json";
 const JOURNAL = "here";
+/** In the journal, in place of the hash of a part that was found damaged. */
+const GONE = "-";
 
 export class PartialCopy {
   readonly files: readonly CopiedFile[];
@@ -113,7 +115,7 @@ export class PartialCopy {
     return this.#here[file]?.has(offset) ?? false;
   }
 
-  /** Hashes anew what the journal says is here; what is not as it was is missing again. */
+  /** Hashes anew what the journal says is here; what is not as it was is missing again, and the journal says so before more is fetched. */
   async check(parts: readonly CopiedPart[], signal: AbortSignal): Promise<void> {
     const bytes = new Uint8Array(COPIED_PART_BYTES);
     for (const part of parts) {
@@ -122,8 +124,9 @@ export class PartialCopy {
       if (hash === undefined) continue;
       const handle = await this.#handle(part.file);
       const { bytesRead } = await handle.read(bytes, 0, part.length, part.offset);
-      if ((await hashOfBytes(bytes.subarray(0, bytesRead))) !== hash)
-        this.#here[part.file]?.delete(part.offset);
+      if ((await hashOfBytes(bytes.subarray(0, bytesRead))) === hash) continue;
+      this.#here[part.file]?.delete(part.offset);
+      await this.#note([`${part.file} ${part.offset} ${GONE}`]);
     }
   }
 
@@ -144,10 +147,7 @@ export class PartialCopy {
     this.#fresh = [];
     for (const file of new Set(fresh.map(({ part }) => part.file)))
       await (await this.#handle(file)).datasync();
-    const lines = fresh.map(({ part, hash }) => `${part.file} ${part.offset} ${hash}\n`);
-    const journal = await open(join(this.#folder, JOURNAL), "a");
-    await journal.writeFile(lines.join(""));
-    await journal.datasync().finally(() => journal.close());
+    await this.#note(fresh.map(({ part, hash }) => `${part.file} ${part.offset} ${hash}`));
   }
 
   async close(): Promise<void> {
@@ -185,11 +185,25 @@ export class PartialCopy {
     return made;
   }
 
-  /** A line that a crash cut short is none. */
+  /** For good. Begins on a line of its own, whatever a crash left of the last one. */
+  async #note(lines: readonly string[]): Promise<void> {
+    const journal = await open(join(this.#folder, JOURNAL), "a");
+    try {
+      await journal.writeFile(`\n${lines.join("\n")}\n`);
+      await journal.datasync();
+    } finally {
+      await journal.close();
+    }
+  }
+
+  /** Later lines win; one that a crash cut short is none. */
   async #readJournal(): Promise<void> {
     const text = await readFile(join(this.#folder, JOURNAL), "utf8").catch(ifMissing);
-    for (const [, file, offset, hash] of (text ?? "").matchAll(/^(\d+) (\d+) ([0-9a-f]{64})$/gm))
-      this.#here[Number(file)]?.set(Number(offset), hash ?? "");
+    for (const [, file, offset, hash] of (text ?? "").matchAll(/^(\d+) (\d+) ([0-9a-f]{64}|-)$/gm)) {
+      const parts = this.#here[Number(file)];
+      if (hash === GONE) parts?.delete(Number(offset));
+      else parts?.set(Number(offset), hash ?? "");
+    }
   }
 }
 
