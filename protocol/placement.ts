@@ -81,6 +81,8 @@ export const HeldStage = t.Object({
   parted: t.Optional(t.Boolean()),
   loadedBytes: t.Optional(t.Number({ minimum: 0 })),
   totalBytes: t.Optional(t.Number({ minimum: 0 })),
+  /** While it is fetched from another machine: on the disk, not in memory. Told so that a long fetch is not taken for silence. */
+  fetchedBytes: t.Optional(t.Number({ minimum: 0 })),
 });
 export type HeldStage = Static<typeof HeldStage>;
 

@@ -33,7 +33,7 @@ const WEIGHTS = readFileSync(join(MODEL, "model.safetensors"));
 
 const whole: Way = (_, bytes) => bytes;
 
-interface Tried extends Partial<Pick<Fetching, "layers" | "digest" | "signal">> {
+interface Tried extends Partial<Pick<Fetching, "layers" | "digest" | "signal" | "progress">> {
   readonly way?: Way;
   readonly freeBytes?: number;
   /** In place of the true one. */
@@ -171,6 +171,23 @@ test("a part that was found damaged stays so until it has been fetched again, ov
   const first = await tried(folder, { way: ({ offset }, bytes) => (offset === 4 * MIB ? undefined : bytes) });
   const path = await tried(folder, {});
   expect([first.slice(0, 12), weightsIn(path).equals(WEIGHTS)]).toEqual(["unavailable:", true]);
+});
+
+test("who waits hears how far it is also while what was there is hashed again", async () => {
+  const folder = fresh("hashed");
+  await damaged(folder);
+  let isAnswered = false;
+  const before: number[] = [];
+  const progress = (bytes: number) => void (isAnswered || before.push(bytes / MIB));
+  const none: Way = () => {
+    isAnswered = true;
+    return undefined;
+  };
+  await tried(folder, { way: none, progress });
+  expect([before.length > 15 || before, before.every((each, i) => each > (before[i - 1] ?? 0))]).toEqual([
+    true,
+    true,
+  ]);
 });
 
 test("a disk that is full is told before anything of the weights is fetched", async () => {

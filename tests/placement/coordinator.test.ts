@@ -117,6 +117,22 @@ test("what no longer fits fails, naming what is short and what would fit", async
   ]);
 });
 
+test("a machine that fetches its part for long is waited for while that goes on", async () => {
+  const world = new World("a", "b");
+  world.machine("b").outcome = undefined;
+  await world.place({ nodes: ["a", "b"] });
+  for (let minute = 1; minute <= 10; minute++) {
+    await world.fetches("b", minute * 1e9);
+    await world.settle(60_000);
+  }
+  const during = [world.shown, world.instances[0]?.epoch];
+  await world.settle(360_000);
+  expect([during, world.shown]).toEqual([
+    ["loading a:0-2 b:2-4", 1],
+    expect.stringMatching("nothing was heard of the part of m on one machine"),
+  ]);
+});
+
 test("a new leader goes on with what the log says, also in the middle of a load", async () => {
   const world = new World("a", "b");
   world.machine("b").outcome = undefined;

@@ -29,6 +29,29 @@ test("a part is loaded as the log says, and who leads hears how far it is", asyn
   ]);
 });
 
+test("who leads hears every half minute that a part is still being fetched, however slowly", async () => {
+  const room = new Room();
+  const fetched = Promise.withResolvers<void>();
+  let progress: (fetchedBytes: number, totalBytes: number) => void = () => {};
+  room.fetching = (part) => {
+    progress = part.progress;
+    return fetched.promise;
+  };
+  await room.agree(placed());
+  for (const bytes of [100, 101, 102, 103, 104, 105]) {
+    progress(bytes, 1e12);
+    await room.time.pass(15_000);
+  }
+  const during = room.told.splice(0);
+  fetched.resolve();
+  await room.time.pass(10);
+  await room.loads();
+  expect([during, room.told]).toEqual([
+    ["1: 1:loading", "1: 1:loading:fetched 100", "1: 1:loading:fetched 102", "1: 1:loading:fetched 104"],
+    ["1: 1:loading", "1: 1:loaded"],
+  ]);
+});
+
 test("who leads is told again in each term, and when it asks, and else only what is new", async () => {
   const room = await loaded();
   room.told.splice(0);

@@ -2,7 +2,7 @@
 import { ActorSystem } from "#actors/runtime/system";
 import type { Transport } from "#actors/runtime/transport/transport";
 import type { WorkerProcess } from "#actors/supervisor/instance/workers";
-import { Holder } from "#actors/supervisor/placement/holder";
+import { Holder, type PartWanted } from "#actors/supervisor/placement/holder";
 import type { Envelope } from "#protocol/codec";
 import type { Address, NodeId } from "#protocol/ids";
 import type { AnyMessage } from "#protocol/message";
@@ -49,6 +49,8 @@ export class Room {
   leader: NodeId | undefined = me;
   term = 1;
   heard = 0;
+  /** Before a part is loaded. */
+  fetching: (part: PartWanted) => Promise<void> = async () => {};
   readonly holder: Holder;
 
   constructor() {
@@ -66,7 +68,10 @@ export class Room {
         propose: () => Promise.reject(new Error("nobody proposes here")),
       }),
       linkTo: () => true,
-      shardOf: async ({ model }): Promise<Shard> => ({ model, path: `/${model}` }),
+      shardOf: async ({ model }, part): Promise<Shard> => {
+        await this.fetching(part);
+        return { model, path: `/${model}` };
+      },
       prepare: async () => {},
       startWorker: (node, exited) => this.#started(node, exited),
       changed: () => {},
@@ -139,5 +144,5 @@ export class Room {
 }
 
 const layersOf = ({ layers }: Shard): string => (layers ? ` ${layers.start}-${layers.end}` : " whole");
-const shown = ({ epoch, state, parted, loadedBytes, problem }: HeldStage): string =>
-  `${epoch}:${parted ? "parted" : state}${loadedBytes ? `:${loadedBytes}` : ""}${problem && !parted ? ` (${problem.message})` : ""}`;
+const shown = ({ epoch, state, parted, loadedBytes, fetchedBytes, problem }: HeldStage): string =>
+  `${epoch}:${parted ? "parted" : state}${loadedBytes ? `:${loadedBytes}` : ""}${fetchedBytes === undefined ? "" : `:fetched ${fetchedBytes}`}${problem && !parted ? ` (${problem.message})` : ""}`;

@@ -142,6 +142,11 @@ export class World {
     );
   }
 
+  /** What is still fetched there goes on. */
+  fetches(name: string, fetchedBytes: number): Promise<void> {
+    return this.#partsBecome(name, (part) => ({ ...part, fetchedBytes }));
+  }
+
   /** The worker of its part lives, and hears no more of the others. */
   parts(name: string): Promise<void> {
     const problem: ProblemBody = { kind: "unavailable", message: "no word of the others" };

@@ -116,7 +116,11 @@ export class PartialCopy {
   }
 
   /** Hashes anew what the journal says is here; what is not as it was is missing again, and the journal says so before more is fetched. */
-  async check(parts: readonly CopiedPart[], signal: AbortSignal): Promise<void> {
+  async check(
+    parts: readonly CopiedPart[],
+    signal: AbortSignal,
+    sound: (part: CopiedPart) => void,
+  ): Promise<void> {
     const bytes = new Uint8Array(COPIED_PART_BYTES);
     for (const part of parts) {
       signal.throwIfAborted();
@@ -124,7 +128,10 @@ export class PartialCopy {
       if (hash === undefined) continue;
       const handle = await this.#handle(part.file);
       const { bytesRead } = await handle.read(bytes, 0, part.length, part.offset);
-      if ((await hashOfBytes(bytes.subarray(0, bytesRead))) === hash) continue;
+      if ((await hashOfBytes(bytes.subarray(0, bytesRead))) === hash) {
+        sound(part);
+        continue;
+      }
       this.#here[part.file]?.delete(part.offset);
       await this.#note([`${part.file} ${part.offset} ${GONE}`]);
     }

@@ -166,10 +166,17 @@ class Fetch {
     }
   }
 
-  /** An earlier try may have been cut off anywhere. */
+  /** An earlier try may have been cut off anywhere. Progress too: it takes minutes for a large model. */
   async #check(copy: PartialCopy): Promise<void> {
     if (this.#isChecked) return;
-    await copy.check(copy.partsOf(copy.whole), this.#asked.signal);
+    const { signal, progress } = this.#asked;
+    const parts = copy.partsOf(copy.whole);
+    const total = bytesOf(parts);
+    let found = 0;
+    await copy.check(parts, signal, ({ length }) => {
+      found += length;
+      progress(found, total);
+    });
     this.#isChecked = true;
   }
 
@@ -183,10 +190,9 @@ class Fetch {
 
   async #take(link: FilesLink, copy: PartialCopy, wanted: readonly CopiedPart[]): Promise<void> {
     const missing = wanted.filter((part) => !copy.isHere(part));
-    const bytes = (parts: readonly CopiedPart[]) => parts.reduce((sum, { length }) => sum + length, 0);
-    const total = bytes(wanted);
-    let fetched = total - bytes(missing);
-    await this.#requireRoom(bytes(missing));
+    const total = bytesOf(wanted);
+    let fetched = total - bytesOf(missing);
+    await this.#requireRoom(bytesOf(missing));
     const queue = missing.values();
     let unsettled = 0;
     const work = async () => {
@@ -263,3 +269,5 @@ class Fetch {
     signal.throwIfAborted();
   }
 }
+
+const bytesOf = (parts: readonly CopiedPart[]): number => parts.reduce((sum, { length }) => sum + length, 0);

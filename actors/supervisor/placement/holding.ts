@@ -19,6 +19,8 @@ export interface HoldingPorts extends Omit<InstancePorts, "ended" | "once"> {
 
 /** Who leads hears of a load so finely: by that it is known to go on. */
 const PROGRESS_STEP = 0.02;
+/** Who leads hears of a fetch so often, if it went on: a slow line takes long for each percent, and six minutes without a word are silence. */
+const FETCHED_TELL_MS = 30_000;
 /** How far a fetch is. */
 type Progress = (fetchedBytes: number, totalBytes: number) => void;
 
@@ -41,6 +43,8 @@ export class Holding {
   #isParted = false;
   readonly #fetch = new AbortController();
   #fetched: { readonly loadedBytes: number; readonly totalBytes: number } | undefined;
+  /** What who leads knows of the fetch, and since when. */
+  #fetchTold: { readonly bytes: number; readonly atMs: number } | undefined;
   #joining: Joining | undefined;
   /** Resolves when the load has ended one way or the other. */
   #loaded = Promise.resolve();
@@ -81,8 +85,9 @@ export class Holding {
   }
 
   /** In steps, so that not each tensor is told. */
-  get #progress(): Pick<HeldStage, "loadedBytes" | "totalBytes"> {
-    const { loadedBytes, totalBytes } = this.#instance?.state() ?? {};
+  get #progress(): Pick<HeldStage, "loadedBytes" | "totalBytes" | "fetchedBytes"> {
+    if (!this.#instance) return this.#fetchTold ? { fetchedBytes: this.#fetchTold.bytes } : {};
+    const { loadedBytes, totalBytes } = this.#instance.state() ?? {};
     if (!loadedBytes || !totalBytes) return {};
     const step = totalBytes * PROGRESS_STEP;
     return loadedBytes < step ? {} : { loadedBytes: Math.floor(loadedBytes / step) * step, totalBytes };
@@ -169,12 +174,15 @@ export class Holding {
     this.#failed(problem);
   }
 
-  /** Told in steps of one percent. */
+  /** This machine's users are told in steps of one percent. */
   #noteFetched(loadedBytes: number, totalBytes: number): void {
     const percent = (bytes = 0) => Math.floor((100 * bytes) / totalBytes);
     const before = this.#fetched;
     this.#fetched = { loadedBytes, totalBytes };
-    if (!before || percent(before.loadedBytes) !== percent(loadedBytes)) this.#ports.changed();
+    const nowMs = this.#ports.system.clock.nowMs();
+    const isDue = !this.#fetchTold || nowMs - this.#fetchTold.atMs >= FETCHED_TELL_MS;
+    if (isDue) this.#fetchTold = { bytes: loadedBytes, atMs: nowMs };
+    if (isDue || !before || percent(before.loadedBytes) !== percent(loadedBytes)) this.#ports.changed();
   }
 
   #failed(problem: ProblemBody): void {
