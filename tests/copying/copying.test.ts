@@ -228,6 +228,30 @@ test("a source cannot name files outside of the model's folder, nor give another
   });
 });
 
+test("who asks for a path of the other machine's disk hears nothing of it", async () => {
+  const looked: string[] = [];
+  const find = async (path: string) => {
+    looked.push(path);
+    return { name: "m", path: MODEL };
+  };
+  const sources = new Sources({ self: ADA, find });
+  const said = async (model: string) => {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const [near, far] = linkOf(whole);
+    sources.take(far);
+    near.onReceive = ({ message }) => resolve(message.type);
+    const open = Copying.Open({ model, digest: DIGEST });
+    near.send({ to: "ada/files" as Address, from: "bob/files" as Address, message: open });
+    return await promise.finally(() => near.close());
+  };
+  const paths = [MODEL, "/etc", "~/x", "../x", "a/../../x", "C:\\x"];
+  expect([await Promise.all(paths.map(said)), looked, await said("m")]).toEqual([
+    paths.map(() => "CopyingReply.Refused"),
+    ["m"],
+    "CopyingReply.Files",
+  ]);
+});
+
 test("who asks gets the files of the model that it opened, in their bounds, and its link is closed for all else", async () => {
   const sources = new Sources({ self: ADA, find: async () => ({ name: "m", path: MODEL }) });
   const fate = async (...messages: readonly { readonly type: string }[]) => {

@@ -10,6 +10,7 @@ import { type CopyingMessage, CopyingReply } from "#protocol/copying";
 import type { Address, NodeId } from "#protocol/ids";
 import { Problem, problemBody } from "#protocol/problem";
 import type { Own } from "../placement/serving.ts";
+import { findNamed } from "../placement/stages.ts";
 
 export interface SourcePorts {
   readonly self: NodeId;
@@ -32,7 +33,7 @@ export class Sources {
   readonly #links = new Set<Link>();
 
   constructor(ports: SourcePorts) {
-    this.#ports = ports;
+    this.#ports = { ...ports, find: findNamed(ports.find) };
   }
 
   take(link: Link): void {

@@ -16,16 +16,21 @@ export async function checkpointView({ name, path }: Own): Promise<CheckpointVie
   return { model: name, digest: digest.whole, parts: { ...digest.parts }, quantisation, weightBytes, shape };
 }
 
+/** As `find`, of what another machine asks for: by name alone. */
+export function findNamed(find: (model: string) => Promise<Own>): (model: string) => Promise<Own> {
+  return async (model) => {
+    if (!isPath(model)) return await find(model);
+    throw new Problem("notFound", "other machines name models, not where they lie on this one");
+  };
+}
+
 /** `find`: a model on this machine's disk; throws Problem. */
 export function answerStages(
   holder: Holder,
   find: (model: string) => Promise<Own>,
   calibration: Pick<Calibration, "measure">,
 ): Behaviour<StagesMessage | ShardWorkerReply> {
-  const named = async (model: string) => {
-    if (!isPath(model)) return await find(model);
-    throw new Problem("notFound", "other machines name models, not where they lie on this one");
-  };
+  const named = findNamed(find);
   return ({ message, from, reply }) => {
     const answer = (work: Promise<StagesReply>) =>
       void work.then(reply, (error: unknown) => reply(StagesReply.Refused({ problem: problemBody(error) })));
