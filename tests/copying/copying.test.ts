@@ -17,16 +17,14 @@ import type { Link } from "#actors/runtime/transport/network";
 import { viewCheckpoint } from "#actors/shard-worker/weights/checkpoint-view";
 import { type Fetching, type FetchPorts, fetchModel } from "#actors/supervisor/copying/fetch";
 import { Sources } from "#actors/supervisor/copying/source";
-import type { Envelope } from "#protocol/codec";
 import { Copying, CopyingReply } from "#protocol/copying";
 import type { Address } from "#protocol/ids";
 import { problemOf } from "#protocol/problem";
-import { ADA, BOB, linkOf, type Way, written } from "./two-machines.ts";
+import { ADA, BOB, counting, linkOf, lying, MIB, type Way, written } from "./two-machines.ts";
 
 const home = mkdtempSync(join(tmpdir(), "exo-copying-"));
 afterAll(() => rmSync(home, { recursive: true }));
 
-const MIB = 2 ** 20;
 const MODEL = written(join(home, "ada", "m"));
 const DIGEST = (await viewCheckpoint(MODEL)).digest.whole;
 const WEIGHTS = readFileSync(join(MODEL, "model.safetensors"));
@@ -79,12 +77,8 @@ const weightsIn = (path: string): Buffer => readFileSync(join(path, "model.safet
 
 test("who holds some layers gets those and no others, at their places", async () => {
   const read = new Set<number>();
-  const counted: Way = ({ offset }, bytes) => {
-    if (bytes.length > 1e4) read.add(offset / MIB);
-    return bytes;
-  };
   const folder = fresh("some");
-  const path = await tried(folder, { layers: { start: 2, end: 3 }, way: counted });
+  const path = await tried(folder, { layers: { start: 2, end: 3 }, way: counting(read) });
   const copy = weightsIn(path);
   // An embedding of one MiB, then ten for each layer and a bit; the header shifts them by 16 KiB.
   const inside = [22, 23, 24, 25, 26, 27, 28, 29, 30];
@@ -137,11 +131,7 @@ test("what a crash left is taken up where its journal says, and only as far as i
   const folder = fresh("crashed");
   await damaged(folder);
   const read = new Set<number>();
-  const counted: Way = ({ offset }, bytes) => {
-    if (bytes.length > 1e4) read.add(offset / MIB);
-    return bytes;
-  };
-  const path = await tried(folder, { way: counted });
+  const path = await tried(folder, { way: counting(read) });
   expect({
     same: weightsIn(path).equals(WEIGHTS),
     again: [0, 3, 4, 5].filter((at) => read.has(at)),
@@ -176,15 +166,9 @@ test("a part that was found damaged stays so until it has been fetched again, ov
 test("who waits hears how far it is also while what was there is hashed again", async () => {
   const folder = fresh("hashed");
   await damaged(folder);
-  let isAnswered = false;
-  const before: number[] = [];
-  const progress = (bytes: number) => void (isAnswered || before.push(bytes / MIB));
-  const none: Way = () => {
-    isAnswered = true;
-    return undefined;
-  };
-  await tried(folder, { way: none, progress });
-  expect([before.length > 15 || before, before.every((each, i) => each > (before[i - 1] ?? 0))]).toEqual([
+  const heard: number[] = [];
+  await tried(folder, { way: () => undefined, progress: (bytes) => heard.push(bytes) });
+  expect([heard.length > 15 || heard, heard.every((each, i) => each > (heard[i - 1] ?? 0))]).toEqual([
     true,
     true,
   ]);
@@ -197,13 +181,23 @@ test("a disk that is full is told before anything of the weights is fetched", as
   );
 });
 
-/** A source that answers whatever the test says. */
-const lying =
-  (answer: (envelope: Envelope) => CopyingReply) =>
-  (link: Link): void => {
-    link.onReceive = (envelope) =>
-      void link.send({ to: envelope.from, from: envelope.to, message: answer(envelope) });
-  };
+test("a whole copy that proves to be another model is deleted, and fetched anew by the next try", async () => {
+  const folder = fresh("wrong");
+  const parts = await damaged(folder);
+  const { files } = JSON.parse(readFileSync(join(parts, "model.json"), "utf8"));
+  const at = files.findIndex(({ name }: { name: string }) => name === "tokenizer.json");
+  writeFileSync(join(parts, "files", "tokenizer.json"), "[]");
+  const hash = new Bun.CryptoHasher("sha256").update("[]").digest("hex");
+  appendFileSync(join(parts, "here"), `\n${at} 0 ${hash}\n`);
+  const first = await tried(folder, {});
+  const isLeft = existsSync(parts);
+  const path = await tried(folder, {});
+  expect([first, isLeft, existsSync(path) && weightsIn(path).equals(WEIGHTS)]).toEqual([
+    "invalid: the m that arrived is not the one that was asked for",
+    false,
+    true,
+  ]);
+});
 
 test("a source cannot name files outside of the model's folder, nor give another model than was asked for", async () => {
   const named = (name: string) =>

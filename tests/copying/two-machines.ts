@@ -2,8 +2,11 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Link } from "#actors/runtime/transport/network";
+import type { Envelope } from "#protocol/codec";
+import type { CopyingReply } from "#protocol/copying";
 import type { NodeId } from "#protocol/ids";
 
+export const MIB = 2 ** 20;
 const LAYERS = 4;
 const HIDDEN = 512;
 export const [ADA, BOB] = ["ada" as NodeId, "bob" as NodeId];
@@ -91,3 +94,19 @@ export function linkOf(way: Way): readonly [Link, Link] {
   const far: Link = end(BOB, () => near);
   return [near, far];
 }
+
+/** Which MiB of the weights are on their way. */
+export const counting =
+  (read: Set<number>): Way =>
+  ({ offset }, bytes) => {
+    if (bytes.length > 1e4) read.add(offset / MIB);
+    return bytes;
+  };
+
+/** A source that answers whatever the test says. */
+export const lying =
+  (answer: (envelope: Envelope) => CopyingReply) =>
+  (link: Link): void => {
+    link.onReceive = (envelope) =>
+      void link.send({ to: envelope.from, from: envelope.to, message: answer(envelope) });
+  };

@@ -162,6 +162,11 @@ export class PartialCopy {
     this.#handles.clear();
   }
 
+  /** Deletes it; to be closed before. */
+  async remove(): Promise<void> {
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
   /** Gives a model that is whole its place among the others; answers where it lies then. */
   async publish(models: string, name: string): Promise<string> {
     const folder = join(models, name);

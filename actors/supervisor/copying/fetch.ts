@@ -249,11 +249,14 @@ class Fetch {
     const { model, digest } = this.#asked;
     if (copy.partsOf(copy.whole).some((part) => !copy.isHere(part))) return copy.path;
     const { digest: own } = await viewCheckpoint(copy.path);
-    if (own.whole !== digest)
+    await copy.close();
+    if (own.whole !== digest) {
+      // Kept, it would fail every later try.
+      await copy.remove();
       throw new Problem("invalid", `the ${model} that arrived is not the one that was asked for`, {
         remedy: `fetch it here: exo pull ${model}`,
       });
-    await copy.close();
+    }
     return await copy.publish(this.#ports.modelsFolder, model.replace(/:.*$/, ""));
   }
 
