@@ -52,6 +52,53 @@ test("machines that are named are used whatever is gained, from then on", async 
   ]);
 });
 
+/** A part of the model is on b, which fetched it; a has all of it, and c too once it is up, but is slower. */
+async function withFetched() {
+  const home = world();
+  home.machine("b").has = { kind: "notFound", message: "not here" };
+  home.machine("b").speeds = speeds(20e9);
+  home.machine("c").speeds = speeds(5e9);
+  await home.is("c", "dead");
+  await home.place({ minimumNodes: 2 });
+  await home.is("c", "up");
+  return home;
+}
+
+test("a machine that fetched its part is not left for a slower one that has the model on its disk", async () => {
+  const home = await withFetched();
+  const before = home.shown;
+  const moved = await home.rebalance();
+  expect([before, moved, home.shown]).toEqual([
+    expect.stringMatching(/^ready [ab]:0-\d [ab]:\d-4$/),
+    false,
+    before,
+  ]);
+});
+
+test("a worker that died has the model placed as it was, also where a part was fetched", async () => {
+  const home = await withFetched();
+  const before = home.shown;
+  await home.becomes("a", { kind: "unavailable", message: "the worker ended" });
+  await home.settle(1000);
+  expect([home.shown, home.instances[0]?.epoch]).toEqual([before, 3]);
+});
+
+test("a machine that only cannot be asked now is not moved away from", async () => {
+  const home = world();
+  await home.place({ minimumNodes: 2 });
+  const before = home.shown;
+  home.machine("b").has = { kind: "unavailable", message: "b did not answer" };
+  const unseen = [await home.rebalance(), home.shown];
+  home.machine("b").drained = true;
+  const drained = home.rebalance();
+  await home.settle(3000);
+  expect([unseen, await drained, home.shown]).toEqual([
+    [false, before],
+    expect.anything(),
+    expect.stringMatching(/^ready ([ac]:\d-\d )[ac]:\d-4$/),
+  ]);
+});
+
 test("what is not ready, not there, or does not fit is refused, and what is there stays", async () => {
   const home = world();
   const nothing = await home.rebalance();

@@ -203,10 +203,12 @@ function unable(
   question: Question,
   { reference, mayFetch }: { readonly reference: CheckpointView; readonly mayFetch: boolean },
 ): string | undefined {
-  const { looked, barred, model } = question;
+  const { looked, barred, model, current } = question;
   const here = looked.get(node);
   if (!here) return `did not say whether it has ${model}`;
-  if (!isView(here)) return mayFetch && here.mayFetch ? barred.get(node) : here.why;
+  // Who has a part of it now has fetched that already.
+  const hasPart = current?.some((stage) => stage.node === node) ?? false;
+  if (!isView(here)) return (mayFetch || hasPart) && here.mayFetch ? barred.get(node) : here.why;
   if (here.digest === reference.digest) return barred.get(node);
   return `has another ${model} than ${holderOf(reference, question)}: ${difference(here, reference)}`;
 }

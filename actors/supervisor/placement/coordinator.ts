@@ -101,6 +101,7 @@ export class Coordinator {
       ...{ record, wish, asker, claimed },
       barred: this.#bars.now,
       claims: this.#claims,
+      lost: (node) => this.#lookout.lossOf(node) !== undefined,
     });
   }
 

@@ -11,6 +11,8 @@ export interface ToRebalance extends Pick<Wanted, "asker" | "barred" | "claimed"
   /** Absent: as it was wished for before. */
   readonly wish: PlacementWish | undefined;
   readonly claims: Claims;
+  /** Machines that cannot be counted on. */
+  readonly lost: (node: NodeId) => boolean;
 }
 
 /** Who asks for a machine to be used wants it; by itself a model moves for no less, as answers pause meanwhile. */
@@ -18,7 +20,7 @@ const GAIN_MIN = 0.1;
 
 /** Throws Problem. What is there goes on while it is decided, and where nothing is gained it stays. */
 export async function rebalanced(ports: CoordinatorPorts, asked: ToRebalance) {
-  const { record, wish = record.wish, claims, ...rest } = asked;
+  const { record, wish = record.wish, claims, lost, ...rest } = asked;
   const { id, epoch, model, settings, stages: current } = record;
   if (record.state !== "ready")
     throw new Problem("unavailable", `${model} is not ready yet: it is ${record.state}`, {
@@ -41,7 +43,10 @@ export async function rebalanced(ports: CoordinatorPorts, asked: ToRebalance) {
   const now = speeds.chosen;
   const was = speeds.current === undefined ? {} : { before: speeds.current };
   const moved = !areSame(stages, current);
-  const isGain = moved && now > (1 + GAIN_MIN) * (speeds.current ?? 0);
+  // Without a speed to compare with, one of its machines is lost, or could just not be asked: then it goes on where it is.
+  const mustMove =
+    asked.wish !== undefined || current.some(({ node }) => lost(node) || rest.barred.has(node));
+  const isGain = moved && (speeds.current === undefined ? mustMove : now > (1 + GAIN_MIN) * speeds.current);
   // What is wished for stands in the log from now on, also where the same places come of it: workers of the same layers stay.
   const isOther = asked.wish !== undefined && !Bun.deepEquals(asked.wish, record.wish);
   if (!isGain && !isOther) {
