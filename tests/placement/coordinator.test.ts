@@ -49,6 +49,27 @@ test("a machine that is not asked for by name gives way to another when it canno
   expect([world.shown, world.instances[0]?.epoch]).toEqual(["ready a:0-2 c:2-4", 2]);
 });
 
+test("machines that do not answer keep nobody waiting for longer than who asked waits", async () => {
+  const home = new World("a", "b", "c");
+  home.machine("a").has = { kind: "notFound", message: "not here" };
+  for (const name of ["b", "c"]) home.machine(name).isDeaf = true;
+  const asked = home.place({ nodes: ["b"] }).then((why) => [home.time.nowMs, String(why)]);
+  await home.settle(30_000);
+  expect(await asked).toEqual([24_000, expect.stringContaining("no machine has m")]);
+});
+
+test("while answers wait, a machine that does not answer keeps nobody waiting, and has what it had", async () => {
+  const home = new World("a", "b", "c", "d");
+  home.machine("d").has = { kind: "notFound", message: "not here" };
+  await home.place({ minimumNodes: 3 });
+  for (const name of ["c", "d"]) home.machine(name).isDeaf = true;
+  // Too little for two layers.
+  home.machine("a").freeBytes = 250e6;
+  await home.is("b", "dead");
+  await home.settle(4_000);
+  expect(home.shown).toEqual("ready c:0-4");
+});
+
 test("the loss of a machine places the model anew over those that are left, with a higher epoch", async () => {
   const world = new World("a", "b", "c");
   await world.place({ nodes: ["a", "b", "c"], minimumNodes: 3 });

@@ -18,6 +18,8 @@ export interface FakeMachine {
   /** Undefined: it loads until the test says otherwise. */
   outcome: "loads" | ProblemBody | undefined;
   readonly held: HeldStage[];
+  /** It answers no look at its checkpoints. */
+  isDeaf?: boolean;
   /** What it measured of itself. */
   speeds?: readonly MeasuredSpeeds[];
   /** To whom it said what it holds, and what: it says that again only when one of them is another, as the real ones do. */

@@ -210,9 +210,10 @@ export class World {
         if (this.blind-- > 0) throw new Problem("unavailable", "discovery did not answer");
         return knownOf([...this.machines.values()], this.leader);
       },
-      look: async (node) => {
+      look: async (node, { ms }) => {
         await this.slow;
-        const { has } = this.machine(node);
+        const { has, isDeaf } = this.machine(node);
+        if (isDeaf) await this.#late(ms);
         if ("digest" in has) return has;
         throw new Problem(has.kind, has.message);
       },
@@ -237,6 +238,11 @@ export class World {
       crashed: (error) => this.said.push(`crashed: ${error}`),
       troubled: (why) => this.said.push(why),
     });
+  }
+
+  async #late(ms: number): Promise<never> {
+    await new Promise<void>((resolve) => void this.time.after(ms, resolve));
+    throw new Problem("unavailable", "it did not answer");
   }
 
   agreeNow(command: InstanceCommand) {

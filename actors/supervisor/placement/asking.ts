@@ -6,10 +6,6 @@ import { Problem, problemOf } from "#protocol/problem";
 import { DRAIN_MS } from "../instance/instance.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 
-/** Headers and a sample of the weights of a large checkpoint on a slow disk: 2048 seeks. */
-const LOOK_MS = 20_000;
-/** A machine that is slower than this is planned with by what is known of it. */
-const MEASURE_MS = 12_000;
 const JOIN_MS = 15_000;
 /** Answers under way end first, then a worker that does not go is killed. */
 const END_MS = DRAIN_MS + 10_000;
@@ -30,11 +26,11 @@ export function machinePorts(
     return answer as Extract<StagesReply, { type: Type }>;
   }
   return {
-    look: async (node, model) =>
-      (await ask(node, Stages.Look({ model }), { type: "StagesReply.Seen", ms: LOOK_MS })).checkpoint,
-    measure: async (node, model, settings) => {
+    look: async (node, { model, ms }) =>
+      (await ask(node, Stages.Look({ model }), { type: "StagesReply.Seen", ms })).checkpoint,
+    measure: async (node, { model, settings, ms }) => {
       const question = Stages.Measure({ model, settings });
-      return (await ask(node, question, { type: "StagesReply.Measured", ms: MEASURE_MS })).speeds;
+      return (await ask(node, question, { type: "StagesReply.Measured", ms })).speeds;
     },
     join: async (node, joining) =>
       void (await ask(node, Stages.Join(joining), { type: "StagesReply.Joined", ms: JOIN_MS })),

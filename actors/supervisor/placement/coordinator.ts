@@ -18,6 +18,7 @@ import type { CoordinatorPorts } from "./ports.ts";
 import { rebalanced } from "./rebalance.ts";
 import { decided } from "./survey.ts";
 import type { Report } from "./trouble.ts";
+import { remembering } from "./views.ts";
 
 type Of<Type extends PlacementMessage["type"]> = Extract<PlacementMessage, { type: Type }>;
 interface Deciding {
@@ -45,7 +46,7 @@ export class Coordinator {
 
   constructor(self: NodeId, ports: CoordinatorPorts) {
     this.#self = self;
-    this.#ports = ports;
+    this.#ports = { ...ports, look: remembering(ports.look) };
     this.#bars = new Bars(ports.clock);
     this.#lookout = new Lookout({
       ...ports,

@@ -10,9 +10,13 @@ import type { CoordinatorPorts } from "./ports.ts";
 
 export type MeasuredBy = ReadonlyMap<NodeId, MeasuredSpeeds>;
 
+/** A machine that is slower than this is planned with by what is known of it. */
+export const MEASURE_MS = 12_000;
+
 export interface ToMeasure {
   readonly model: string;
   readonly settings: PlacementSettings;
+  readonly ms: number;
   readonly nodes: readonly NodeView[];
   readonly looked: ReadonlyMap<NodeId, Looked>;
 }
@@ -20,7 +24,7 @@ export interface ToMeasure {
 /** All at once. A machine that cannot now, as it is busy, is planned with by what is known of it. */
 export async function measuredBy(
   { measure }: Pick<CoordinatorPorts, "measure">,
-  { model, settings, nodes, looked }: ToMeasure,
+  { nodes, looked, ...measuring }: ToMeasure,
 ): Promise<MeasuredBy> {
   const able = [...looked].flatMap(([node, view]) => ("shape" in view ? [{ node, view }] : []));
   // Who is the only one needs no comparison.
@@ -31,7 +35,7 @@ export async function measuredBy(
   });
   const found = await Promise.all(
     asked.map(async ({ node }) => {
-      const speeds = await measure(node, model, settings).catch(ifProblem);
+      const speeds = await measure(node, measuring).catch(ifProblem);
       return speeds ? ([[node, speeds]] as const) : [];
     }),
   );
@@ -45,12 +49,12 @@ function ifProblem(error: unknown): undefined {
 /** What every machine that is up says to that question, in the home's order. */
 export async function answersOf(
   { measure }: Pick<CoordinatorPorts, "measure">,
-  { model, settings, nodes }: Omit<ToMeasure, "looked">,
+  { nodes, ...measuring }: Omit<ToMeasure, "looked" | "ms">,
 ): Promise<readonly SpeedAnswer[]> {
   const up = nodes.filter(({ state }) => state === "self" || state === "up");
   return await Promise.all(
     up.map(({ node, name }) =>
-      measure(node, model, settings).then(
+      measure(node, { ...measuring, ms: MEASURE_MS }).then(
         (speeds): SpeedAnswer => ({ node, name, speeds }),
         (error: unknown): SpeedAnswer => ({ node, name, problem: problemBody(error) }),
       ),

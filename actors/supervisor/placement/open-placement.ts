@@ -25,6 +25,7 @@ import { ifNotHere, Shards } from "./shards.ts";
 import { type Sight, sightOf } from "./sight.ts";
 import type { SpeedBook } from "./speed-book.ts";
 import { answerStages } from "./stages.ts";
+import { DECIDE_MS } from "./survey.ts";
 
 export interface PlacementOptions extends Pick<InstancePorts, "startWorker" | "measured"> {
   readonly links: () => readonly LinkView[];
@@ -52,8 +53,10 @@ export interface OpenPlacement {
   stop(): Promise<void>;
 }
 
+/** A proposal that no majority confirms is given up after ten seconds. */
+const AGREE_MS = 12_000;
 /** Questions to who leads: it looks at every machine first, and waits for facts of those that just came. */
-const PLACE_MS = 30_000;
+const PLACE_MS = DECIDE_MS + AGREE_MS;
 /** Beside what answers under way may take. */
 const RELEASE_MS = 120_000;
 /** As the engine keeps free to work in beside weights. */

@@ -9,15 +9,29 @@ import type { Agreed } from "../cluster/agreed.ts";
 
 type Fields<Type extends StagesMessage["type"]> = Omit<Extract<StagesMessage, { type: Type }>, "type">;
 
+export interface Looking {
+  readonly model: string;
+  readonly ms: number;
+}
+
 export interface CoordinatorPorts {
   readonly clock: Clock;
   readonly agreed: () => Agreed;
   /** The machines and the links between them, as this node knows them. */
   readonly known: () => Promise<Known>;
-  /** All four are asked of a machine, this one too; they throw Problem. */
-  readonly look: (node: NodeId, model: string) => Promise<CheckpointView>;
+  /** This and all that follow are asked of a machine, this one too; they throw Problem, also where the answer takes longer than `ms`. */
+  readonly look: (
+    node: NodeId,
+    looking: Looking & {
+      /** Answers wait: what it told before will do. */
+      readonly again: boolean;
+    },
+  ) => Promise<CheckpointView>;
   /** Measures what it does not remember, for some seconds. */
-  readonly measure: (node: NodeId, model: string, settings: PlacementSettings) => Promise<MeasuredSpeeds>;
+  readonly measure: (
+    node: NodeId,
+    measuring: Looking & { readonly settings: PlacementSettings },
+  ) => Promise<MeasuredSpeeds>;
   readonly join: (node: NodeId, joining: Fields<"Stages.Join">) => Promise<void>;
   readonly end: (node: NodeId, ending: Fields<"Stages.End">) => Promise<void>;
   /** That machine is to say again what it holds. */

@@ -8,7 +8,7 @@ import type { NodeId } from "#protocol/ids";
 import type { PlacementSettings, PlacementWish, Stage } from "#protocol/placement";
 import { Problem, problemBody } from "#protocol/problem";
 import { type Choice, choose, type Looked, sizeOf, type Without } from "./choose.ts";
-import { type MeasuredBy, measuredBy } from "./measuring.ts";
+import { MEASURE_MS, type MeasuredBy, measuredBy } from "./measuring.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 
 interface Other {
@@ -40,16 +40,27 @@ export interface Wanted {
 /** Facts and links of a machine that was linked just now are known a moment later. */
 const SETTLED_MS = 5_000;
 const LOOK_EVERY_MS = 250;
+/** Headers and a sample of the weights of a large checkpoint on a slow disk: 2048 seeks. */
+const LOOK_MS = 20_000;
+/** Where answers wait, machines that answer at once are better than those that have to be waited for. */
+const LOOK_AGAIN_MS = 3_000;
+/** All looks and measurements of one decision together: who does not answer until then takes no part, or is planned with as it is known. */
+export const DECIDE_MS = 25_000;
+/** Also in the last moment machines that are well have time to answer. */
+const LEAST_MS = 1_000;
 
 /** Throws Problem as `choose` does. */
 export async function decided(ports: CoordinatorPorts, wanted: Wanted): Promise<Choice> {
   const { clock, known } = ports;
   const { model, wish, settings, again } = wanted;
-  const untilMs = clock.nowMs() + SETTLED_MS;
+  const sinceMs = clock.nowMs();
+  const untilMs = sinceMs + SETTLED_MS;
+  const within = (ms: number) =>
+    Math.min(ms, Math.max(LEAST_MS, sinceMs + DECIDE_MS - LEAST_MS - clock.nowMs()));
   const looked = new Map<NodeId, Looked>();
   for (;;) {
     const home = await known();
-    await survey(ports, home.nodes, { ...wanted, looked });
+    await survey(ports, home.nodes, { ...wanted, looked, within });
     const chosen = (measured: MeasuredBy, stopped?: Other) => {
       const freed = freedBy(wanted, { nodes: home.nodes, looked, stopped });
       return choose({ ...wanted, known: home, looked, freed, measured });
@@ -58,7 +69,8 @@ export async function decided(ports: CoordinatorPorts, wanted: Wanted): Promise<
       chosen(new Map());
       // Where answers wait for the model, what is known has to do.
       const { nodes } = home;
-      const measured = again ? new Map() : await measuredBy(ports, { looked, nodes, model, settings });
+      const measuring = { looked, nodes, model, settings, ms: within(MEASURE_MS) };
+      const measured = again ? new Map() : await measuredBy(ports, measuring);
       // Of what is free by now; nothing comes between the choice and the claim.
       const choice = chosen(measured);
       wanted.claim(choice.bytes);
@@ -94,16 +106,26 @@ const isUp = ({ state }: NodeView): boolean => state === "self" || state === "up
 const isNamed = ({ name, node }: NodeView, { nodes }: PlacementWish): boolean =>
   !nodes || nodes.includes(name) || nodes.includes(node);
 
+interface Surveying extends Wanted {
+  readonly looked: Map<NodeId, Looked>;
+  /** What is left of that time. */
+  readonly within: (ms: number) => number;
+}
+
 /** What each machine that may take part says of the model; who has it is asked once, as each looks at the whole checkpoint. */
 async function survey(
   { look }: CoordinatorPorts,
   nodes: readonly NodeView[],
-  { model, wish, asker, looked }: Wanted & { readonly looked: Map<NodeId, Looked> },
+  { model, wish, asker, again, looked, within }: Surveying,
 ): Promise<void> {
+  const ms = () => within(again ? LOOK_AGAIN_MS : LOOK_MS);
   const ask = async (asked: readonly NodeView[]) =>
     void (await Promise.all(
       asked.map(async ({ node }) =>
-        looked.set(node, await look(node, model).catch((error: unknown) => missing(model, error))),
+        looked.set(
+          node,
+          await look(node, { model, again, ms: ms() }).catch((error: unknown) => missing(model, error)),
+        ),
       ),
     ));
   const mayTakePart = (view: NodeView) => isUp(view) && (isNamed(view, wish) || view.node === asker);
