@@ -23,3 +23,24 @@ test("a pass is waited for as long as such a one may take, by what others took",
   waits.push(patience.of([step]));
   expect(waits).toEqual([undefined, 60_000, 300_000, 102_400, 18_000, 10_000, 10_000]);
 });
+
+/** In a process of its own: what else ran there would have been compiled with the step known. */
+const COMPILED = `
+import { Patience } from ${JSON.stringify(new URL("./patience.ts", import.meta.url).href)};
+const patience = new Patience();
+const chunk = { isChunk: true, tokens: 5 };
+for (let i = 0; i < 2_000; i++) {
+  patience.came(chunk, 20.5 + i / 7);
+  patience.of([chunk, chunk, chunk]);
+}
+console.log(patience.of([{ isChunk: false, tokens: 1 }]));
+`;
+
+test("the first step of an answer is waited for also where only parts of prompts came back, and compiled code asks", async () => {
+  const child = Bun.spawn([process.execPath, "-e", COMPILED], {
+    // Compiles at once, not beside: what is seen here does not depend on the machine's other work.
+    env: { ...process.env, BUN_JSC_useConcurrentJIT: "0" },
+    stderr: "inherit",
+  });
+  expect(await new Response(child.stdout).text()).toBe("60000\n");
+});

@@ -32,11 +32,19 @@ export class Patience {
 
   /** How long to wait where these are under way; undefined where none is. */
   of(awaited: Iterable<Awaited>): number | undefined {
-    const each = [...awaited].map(({ isChunk, tokens }) => {
-      const usual = isChunk ? this.#chunkTokenMs && this.#chunkTokenMs * tokens : this.#stepMs;
-      if (usual === undefined) return isChunk ? FIRST_CHUNK_MS : FIRST_STEP_MS;
-      return Math.max(LEAST_MS, TIMES * usual);
-    });
+    const each = [...awaited].map(({ isChunk, tokens }) =>
+      isChunk ? this.#chunkMs(tokens) : this.#ofStepMs(),
+    );
     return each.length === 0 ? undefined : Math.max(...each);
+  }
+
+  #chunkMs(tokens: number): number {
+    const usual = this.#chunkTokenMs;
+    return usual === undefined ? FIRST_CHUNK_MS : Math.max(LEAST_MS, TIMES * usual * tokens);
+  }
+
+  #ofStepMs(): number {
+    const usual = this.#stepMs;
+    return usual === undefined ? FIRST_STEP_MS : Math.max(LEAST_MS, TIMES * usual);
   }
 }
