@@ -210,6 +210,25 @@ test("memory grows in steps of 256 rows, and a ring's stops at its window", () =
   ]);
 });
 
+test("a prompt's rows lie in the memory that its cache was given, also where that has grown", () => {
+  if (!canDecodeInPlace) return;
+  const cache = new KvCache();
+  const before = mlx.memory().activeBytes;
+  for (const tokens of [300, 10, 400]) {
+    mlx.scope((keep) => {
+      const fresh = mlx.zeros([1, 8, tokens, 256], "float32");
+      const [keys, values] = cache.update(fresh, fresh);
+      keep(cache.arrays());
+      mlx.eval([keys.slice(2, 0, 1), values.slice(2, 0, 1)]);
+    });
+  }
+  // Large caches are no memory of MLX's own, which lies in small pages.
+  const copied = mlx.memory().activeBytes - before;
+  const share = copied / cache.nbytes;
+  cache.dispose();
+  expect(share).toBeLessThan(0.01);
+});
+
 test("a ring that has lost rows cannot go back", () => {
   const ring = new RotatingCache(4);
   attend(ring, upTo(4));

@@ -162,8 +162,9 @@ function keptAs(x: MxArray, as: KvQuant | undefined): MxArray {
 function appended(held: MxArray | undefined, fresh: MxArray, used: number, room: number): MxArray {
   if (held && used + rowsOf(fresh) <= rowsOf(held)) return held.sliceUpdate(fresh, 2, used);
   const memory = emptyRows(fresh, room);
-  const moved = held && used > 0 ? memory.sliceUpdate(held.slice(2, 0, used), 2, 0) : memory;
-  return moved.sliceUpdate(fresh, 2, used);
+  const moved =
+    held && used > 0 ? givenUp(memory, (to) => to.sliceUpdate(held.slice(2, 0, used), 2, 0)) : memory;
+  return givenUp(moved, (to) => to.sliceUpdate(fresh, 2, used));
 }
 
 /** The first `stop` rows as an array that no scope owns. */
@@ -187,4 +188,11 @@ function newRows(row: RowShape, as: KvQuant | undefined, rows: number, mlx: Mlx)
 
 /** The first `count` rows in memory of their own, with room for `rows`. */
 const copiedRows = (held: MxArray, count: number, rows: number): MxArray =>
-  emptyRows(held, rows).sliceUpdate(held.slice(2, 0, count), 2, 0);
+  givenUp(emptyRows(held, rows), (to) => to.sliceUpdate(held.slice(2, 0, count), 2, 0));
+
+/** What is made of an array that nobody else holds then, so that MLX may write into its memory. */
+function givenUp(array: MxArray, next: (array: MxArray) => MxArray): MxArray {
+  const made = next(array);
+  array.dispose();
+  return made;
+}
