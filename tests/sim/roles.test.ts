@@ -13,6 +13,7 @@ const refusal = (promise: Promise<unknown>): Promise<string> =>
   );
 
 const NO_SAY = "this machine is a worker of its home, which changes nothing about it";
+const NO_HEIR = "this machine alone votes in this home, and no other can vote in its place now";
 
 async function toRole(home: RotatingHome, name: string, role: "full" | "worker"): Promise<string> {
   const done = await refusal(
@@ -81,7 +82,7 @@ test(
   "a home keeps one machine that can change it",
   async () => {
     const home = await RotatingHome.of("a", "b");
-    const first = [await toRole(home, "a", "worker"), await toRole(home, "b", "worker")];
+    const first = [await toRole(home, "b", "worker"), await toRole(home, "a", "worker")];
     const left = await refusal(home.settled(ordered(home.node("a"), "a", { action: "forget" })));
     home.kill("a");
     await home.passed(8000);
@@ -90,9 +91,47 @@ test(
       left,
       takeover: await refusal((async () => home.node("b").takeOver())()),
     }).toEqual({
-      first: ["this machine is the only one that votes on changes, which a worker does not", "done"],
+      first: ["done", "only workers would be left in this home, and nobody who can change it"],
       left: "only workers would be left in this home, and nobody who can change it",
       takeover: NO_SAY,
+    });
+  },
+  TEST_MS_MAX,
+);
+
+test.each(["forget", "worker"] as const)(
+  "the only one that votes has its vote taken by another first: %s",
+  async (what) => {
+    const home = await RotatingHome.of("a", "b", "c", "d");
+    for (const name of ["c", "d"]) await toRole(home, name, "worker");
+    const before = await home.view("a");
+    const done = what === "worker" ? await toRole(home, "a", what) : await refusal(home.forget("b", "a"));
+    await home.passed(6000);
+    const { b } = await home.view("b");
+    expect({ before, done, b, set: await refusal(home.settled(home.node("b").set("a", "b"))) }).toEqual({
+      before: { a: "self*+", b: "up", c: "up", d: "up" },
+      done: "done",
+      b: "self*+",
+      set: "done",
+    });
+  },
+  TEST_MS_MAX,
+);
+
+test(
+  "the only one that votes stays while nobody can vote in its place, and leaves by itself all the same",
+  async () => {
+    const home = await RotatingHome.of("a", "b", "c", "d");
+    for (const name of ["c", "d"]) await toRole(home, name, "worker");
+    home.kill("b");
+    await home.passed(3000);
+    const taken = [await refusal(home.forget("a", "a")), await toRole(home, "a", "worker")];
+    const view = await home.view("a");
+    await home.settled(ordered(home.node("a"), "a", { action: "forget" }));
+    expect({ taken, view, after: await home.view("a") }).toEqual({
+      taken: [NO_HEIR, NO_HEIR],
+      view: { a: "self*+", b: "dead", c: "up", d: "up" },
+      after: { a: "self*+" },
     });
   },
   TEST_MS_MAX,

@@ -31,7 +31,7 @@ export interface MakingPorts {
   readonly clusterKey: () => Identity | undefined;
   /** Through whoever leads. */
   readonly propose: (command: Uint8Array) => Promise<Epoch>;
-  /** Another votes in that machine's place, if that is possible. */
+  /** Another votes in that machine's place, if that is possible; in this node's own, beside it, while no other does. */
   readonly unseat: (node: NodeId) => Promise<void>;
 }
 
@@ -91,12 +91,11 @@ export class Making {
   }
 
   async #relist(change: MemberChange): Promise<Epoch> {
-    const { replica, identity, unseat } = this.#ports;
+    const { replica, unseat } = this.#ports;
     for (let tries = 1; ; tries++) {
       // Who was replaced and does not know would say of a machine that was forgotten meanwhile that it is a member already.
       const epoch = await replica.confirm();
-      const takesOthers = takesVote(change) && change.node !== identity.node;
-      if (takesOthers && this.#prepare(change)) await unseat(change.node);
+      if (takesVote(change) && this.#changed(change)) await unseat(change.node);
       // After that: who votes in its place was given the key, and is to have the next one too.
       const prepared = this.#prepare(change);
       if (!prepared) return epoch;
@@ -108,28 +107,29 @@ export class Making {
     }
   }
 
-  /** Undefined when the change changes nothing. */
+  /** Undefined when the change changes nothing; throws Problem also where another is to make it. */
   #prepare(change: MemberChange): Prepared | undefined {
-    const { replica, identity, clock, clusterKey } = this.#ports;
+    const prepared = this.#changed(change);
+    if (prepared && takesVote(change) && change.node === this.#ports.identity.node) this.#handOver();
+    return prepared;
+  }
+
+  #changed(change: MemberChange): Prepared | undefined {
+    const { replica, clock, clusterKey } = this.#ports;
     const { leads, state } = replica;
     // Who leads since a moment may know of a newer key, of which the log tells it only now.
     if (!leads || !state || !this.#isCurrent(state)) throw notLeading();
     const key = clusterKey();
     if (!key) throw keyless();
-    if (takesVote(change) && change.node === identity.node) this.#handOver(change);
     const list = changed(state.list, change, clock.epochSeconds());
     if (list?.members.every(({ role }) => role === "worker")) throw lastFull();
     return list && { list, state, key };
   }
 
-  /**
-   * Who leads cannot become a worker, and links to who is forgotten end at once: another leads first, and is asked then. Throws Problem
-   * but for the only one that votes, which may go.
-   */
-  #handOver({ type }: Taking): void {
+  /** Who leads cannot become a worker, and links to who is forgotten end at once: another leads first, and is asked then. */
+  #handOver(): never {
     const { raft } = this.#ports.replica;
-    if (raft.config.voters.length === 1 && type === "forget") return;
-    if (raft.config.voters.length === 1) throw leading();
+    if (raft.config.voters.length === 1) throw heirless();
     raft.resign();
     throw notLeading();
   }
@@ -191,10 +191,16 @@ function heirs(members: readonly Member[], { boxes }: ClusterState, self: Identi
   return able.slice(0, Math.min(HEIRS_MAX, Math.max(HEIRS, held)));
 }
 
-const leading = (): Problem =>
-  new Problem("forbidden", "this machine is the only one that votes on changes, which a worker does not", {
-    remedy: "wait until exo nodes shows others that vote, of which a home of three full members has some",
-  });
+/** Without its only vote a home of several would decide nothing any more, and hear of nobody whom to ask. */
+const heirless = (): Problem =>
+  new Problem(
+    "unavailable",
+    "this machine alone votes in this home, and no other can vote in its place now",
+    {
+      remedy:
+        "start another one that is no worker and try again in a moment, or, if it is gone for good, forget it first: exo node NAME forget",
+    },
+  );
 
 const lastFull = (): Problem =>
   new Problem("forbidden", "only workers would be left in this home, and nobody who can change it", {

@@ -47,13 +47,17 @@ export class Tending {
   }
 
   /**
-   * Before a machine goes, another votes in its place: who leads may die right after, and a majority is still there. Throws Problem
-   * `unavailable` without a majority.
+   * Before a machine goes, another votes in its place: who leads may die right after, and a majority is still there. Before this node
+   * goes another votes beside it, which may lead then. Throws Problem `unavailable` without a majority.
    */
   async unseat(node: NodeId): Promise<void> {
+    const { self, replica } = this.#ports;
+    const isOwn = node === self;
+    if (isOwn && replica.raft.config.voters.length > 1) return;
     this.#leaving = node;
     try {
-      for (let step = 0; step < UNSEATING_STEPS && (await this.#chooseVoters()); step++);
+      for (let step = isOwn ? UNSEATING_STEPS : 1; step <= UNSEATING_STEPS; step++)
+        if (!(await this.#chooseVoters())) break;
     } catch (error) {
       unlessProblem(error); // It goes nevertheless, as the user wants,
       if (error instanceof Problem && error.kind === "unavailable") throw error; // unless nobody can agree on that either.

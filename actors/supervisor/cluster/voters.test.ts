@@ -37,6 +37,8 @@ test("voters come in pairs, and those gone for long give way to others", () => {
     oneIsOffAndOneBecomesWorker: steps("abc", "ab", { up: "a", workers: "b" }),
     backToTwo: steps("abc", "ab"),
     large: steps("abc", "abcdefghijklmnopq"),
+    leavesOne: steps("a", "ab", { workers: "a", up: "b" }),
+    leavesOneAlone: steps("a", "ab", { workers: "a", up: "" }),
     leavesThree: steps("abc", "abcd", { workers: "c", up: "abd" }),
     leavesFive: steps("abcde", "abcdefghijklmnopqr", { workers: "c", up: "abdefghijklmnopqr" }),
   }).toEqual({
@@ -52,6 +54,8 @@ test("voters come in pairs, and those gone for long give way to others", () => {
     oneIsOffAndOneBecomesWorker: ["ab|", "a|b"],
     backToTwo: ["ab|", "a|b"],
     large: ["abcd|efghijklmnopq", "abcde|fghijklmnopq"],
+    leavesOne: ["ab|", "b|a"],
+    leavesOneAlone: ["a|b"],
     leavesThree: ["abcd|", "abd|c"],
     leavesFive: ["abde|cfghijklmnopqr", "abdef|cghijklmnopqr"],
   });

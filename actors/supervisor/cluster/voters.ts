@@ -6,6 +6,8 @@ import type { RaftConfig } from "#protocol/raft";
 const VOTERS = 3;
 const VOTERS_LARGE = 5;
 const LARGE = 16;
+/** Of so many that vote one that goes does so after another took a seat: `nextVoters` says why. */
+const SEATED_FIRST = new Set([1, VOTERS]);
 
 export interface Electorate {
   readonly self: NodeId;
@@ -49,8 +51,8 @@ function nextVoters({
   const candidates = up.filter((node) => !voters.includes(node) && !gone.includes(node));
   const [heir] = candidates;
   // One that is still here votes until another does in its place, so that a majority outlives the death of any one; of five as well
-  // when one goes first, and six are more than a configuration holds.
-  const waits = stranger && members.includes(stranger) && voters.length === VOTERS;
+  // when one goes first, and six are more than a configuration holds. Without the only one nobody could agree on the next.
+  const waits = stranger && members.includes(stranger) && SEATED_FIRST.has(voters.length);
   if (waits && heir) return [...voters, heir];
   if (stranger) return isMajority(without(stranger), answering) ? without(stranger) : voters;
   const most = votersAtMost(members.length - workers.length);
