@@ -45,9 +45,10 @@ export class MemoryDisk implements ClusterStore, RaftStore {
   }
 
   begin(record: ClusterRecord, snapshot: RaftSnapshot = NONE): void {
+    this.#refuse();
     const before = this.record && { cluster: this.record.cluster, ...this.#vote };
     const to = { cluster: record.cluster, least: snapshot.term };
-    this.saveRecord(record);
+    this.record = { ...record };
     ({ vote: this.#vote, left: this.#left } = votesAfterMove(this.#left, before, to));
     this.#snapshot = snapshot;
     this.#entries = [];
