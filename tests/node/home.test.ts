@@ -16,7 +16,7 @@ async function opened(folder: string) {
     cluster: clusterIn(folder, (why) => told.push(why)),
     modelsFolder: folder,
     computedBy: "a test",
-    loaded: async () => [],
+    busy: async () => false,
     placement: {
       startWorker: () => {
         throw new Error("nothing is placed here");

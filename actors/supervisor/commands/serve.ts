@@ -1,4 +1,5 @@
 /** `exo serve`: this machine's API in the foreground, until Ctrl-C. */
+import { keepSmall, thisProcess } from "#actors/runtime/machine/footprint";
 import { Problem } from "#protocol/problem";
 import { readDaemonFile, registerDaemon } from "../daemon/daemon.ts";
 import { listenerOf } from "../daemon/port-owner.ts";
@@ -21,6 +22,7 @@ export async function serve(session: Session, { model = [], pull }: ServeFlags):
   await refuseOpenDoor(session);
   const mayPull = pull && config.models.autoPull !== false;
   const node = await listen(session, pull && config.models.autoPull === true);
+  const endSmall = keepSmall({ ...thisProcess, clock: session.clock, busy: node.busy });
   const unregister = await registerDaemon(config, {
     url: node.url,
     pid: process.pid,
@@ -35,6 +37,7 @@ export async function serve(session: Session, { model = [], pull }: ServeFlags):
     await Promise.race([ended(signal), node.over.then(giveUp)]);
     progress.milestone("ending, once the answers under way are given; again: at once");
   } finally {
+    endSmall();
     await unregister();
     await node.stop();
   }

@@ -10,7 +10,6 @@ import type { ActorSystem } from "#actors/runtime/system";
 import type { Address } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { SpeedAnswer } from "#protocol/speeds";
-import type { ModelState } from "#protocol/supervisor";
 import { type ClusterOptions, type OpenCluster, openCluster } from "../cluster/cluster.ts";
 import { type Machines, openMachines } from "../cluster/machines.ts";
 import { openSurroundings, type Surroundings } from "../cluster/surroundings.ts";
@@ -41,7 +40,8 @@ export interface Home {
 export interface HomeOptions {
   readonly cluster: ClusterOptions;
   readonly modelsFolder: string;
-  readonly loaded: () => Promise<readonly ModelState[]>;
+  /** Whether a model computes or is being loaded. */
+  readonly busy: () => Promise<boolean>;
   readonly placement: Omit<PlacementOptions, "links" | "troubled" | "busy" | "book" | "modelsFolder">;
   /** What computes here, in a word: speeds that another measured are none. */
   readonly computedBy: string;
@@ -172,23 +172,19 @@ class KeptHome implements Home {
   }
 
   async #openMachines(part: ActorSystem): Promise<Machines> {
-    const { modelsFolder } = this.#options;
+    const { modelsFolder, busy } = this.#options;
     const { name, version } = this.#options.cluster;
     const speeds = () => this.book.speeds;
-    return openMachines(part, this.cluster, { name, version, modelsFolder, busy: this.#busy, speeds });
+    return openMachines(part, this.cluster, { name, version, modelsFolder, busy, speeds });
   }
 
-  /** Whether a model computes or is being loaded. */
-  readonly #busy = async (): Promise<boolean> =>
-    (await this.#options.loaded()).some(({ state, requests }) => requests > 0 || state === "loading");
-
   async #openPlacement(part: ActorSystem): Promise<OpenPlacement> {
-    const { placement, cluster, modelsFolder } = this.#options;
+    const { placement, cluster, modelsFolder, busy } = this.#options;
     const links = () => this.#machines.face?.links ?? [];
     return openPlacement(part, this.cluster, {
       ...placement,
       links,
-      busy: this.#busy,
+      busy,
       book: this.book,
       modelsFolder,
       troubled: cluster.troubled,

@@ -1,5 +1,4 @@
 /** One exo node in this process: its actors, wired; and what a command may do with it. */
-
 import { type ApiGatewayOptions, apiGateway } from "#actors/api-gateway/index";
 import type { Generate, ModelListing } from "#actors/api-gateway/ports";
 import type { Clock } from "#actors/runtime/clock";
@@ -59,6 +58,8 @@ export interface Node {
   readonly generate: Generate;
   /** Resolves once the model can answer, with what there is to say of machines that take no part; throws Problem. */
   load(model: string, wish?: PlacementWish): Promise<readonly string[]>;
+  /** Whether a model computes or is being loaded. */
+  busy(): Promise<boolean>;
   /** Resolves when it cannot go on: a part of it crashed again and again, and nothing of it runs any more. */
   readonly over: Promise<Problem>;
   /** Takes no more requests, lets those under way end for a moment, then ends workers and sockets. */
@@ -70,7 +71,6 @@ const LOAD_MS = 30 * 60_000;
 const LIST_MS = 2_000;
 /** Answers under way end first, then a worker that does not go is killed. */
 const STOP_MS = DRAIN_MS + 10_000;
-
 /** Several machines end their parts one after the other, and the home agrees to it: above what who leads is given for that. */
 const RELEASE_MS = 150_000;
 
@@ -89,7 +89,7 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
     system.address("command"),
   ];
   const watchers = listeners();
-  const { loaded, load, stop } = orders(system, boss, me);
+  const { loaded, busy, load, stop } = orders(system, boss, me);
   let home: Home | undefined;
   let part: Part | undefined = cluster ? "notNow" : "alone";
   const around = { clock: options.clock, changed: watchers.add };
@@ -134,7 +134,7 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
         const placement = { ...workers, changed: watchers.tell, ...placing(options) };
         // Read once the port answers, and never by a node that lives as long as a command.
         const { openHome } = await import("./home.ts");
-        const around = { cluster, modelsFolder, loaded, crashed, computedBy: computing(options) };
+        const around = { cluster, modelsFolder, busy, crashed, computedBy: computing(options) };
         home = await openHome(system, { ...around, placement });
         home?.changed(watchers.tell);
         part = undefined;
@@ -149,7 +149,7 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
   });
   if (!served) throw new Error("the gateway did not start");
   const { url, generate } = served;
-  return { url, generate, load, over: kept.over, stop: kept.stop };
+  return { url, generate, load, busy, over: kept.over, stop: kept.stop };
 }
 
 /** What machines measure when they are asked to. */
@@ -271,7 +271,9 @@ function orders(system: ActorSystem, boss: Address, me: Address) {
     return (answer.type === "SupervisorReply.Acquired" && answer.notes) || [];
   }
 
-  return { loaded, load, stop };
+  const busy = async () =>
+    (await loaded()).some(({ state, requests }) => requests > 0 || state === "loading");
+  return { loaded, busy, load, stop };
 }
 
 /** What the disk holds, with what is known of the models in memory; of these also the ones that lie elsewhere. */
