@@ -19,8 +19,14 @@ export const CopiedFile = t.Object({
   bytes,
   /** So many of the first are needed by whoever holds a part: the header of weights, all of other files. */
   headBytes: bytes,
+  /** Of these: files of one size may have their tensors in another order. Older machines leave it out. */
+  headHash: t.Optional(hash),
 });
 export type CopiedFile = Static<typeof CopiedFile>;
+
+/** Of a checkpoint, in the order in which its digest has them. */
+export const DigestParts = t.Object({ config: hash, tensors: hash, tokenizer: hash, weights: hash });
+export type DigestParts = Static<typeof DigestParts>;
 
 /** The actor `<NodeId>/files` of each member, on file links only. */
 export const Copying = inbox("Copying", {
@@ -32,7 +38,11 @@ export const Copying = inbox("Copying", {
 export type CopyingMessage = InboxMessage<typeof Copying>;
 
 export const CopyingReply = inbox("CopyingReply", {
-  Files: { files: t.Array(CopiedFile, { minItems: 1, maxItems: COPIED_FILES_MAX }) },
+  Files: {
+    files: t.Array(CopiedFile, { minItems: 1, maxItems: COPIED_FILES_MAX }),
+    /** Whose hash is the digest: by these a part of the model is compared with what was asked for. Older machines leave them out. */
+    parts: t.Optional(DigestParts),
+  },
   /** With its bytes as body; `hash` is theirs, as the sender read them. */
   Part: { file, offset: bytes, hash },
   Refused: { problem: ProblemBody },

@@ -128,7 +128,7 @@ test("the Supervisor reaches other actors by their faces only", () => {
   const faces = [
     /^actors\/(supervisor|runtime|planner)\//,
     /^actors\/[a-z-]+\/(index|ports|worker-main)(\.ts)?$/,
-    /^actors\/shard-worker\/weights\/(pull|store|store-verify|store-places|resolve|hub|hub-cache|checkpoint|checkpoint-view|copied-files|partial-copy|shard-ranges)$/,
+    /^actors\/shard-worker\/weights\/(pull|store|store-verify|store-places|resolve|hub|hub-cache|checkpoint|checkpoint-view|checkpoint-digest|copied-files|offered-files|origin|part-hash|partial-copy|partial-list|shard-ranges)$/,
     /^actors\/shard-worker\/models\/registry$/,
   ];
   const broken = [...sources].flatMap(([file, text]) =>

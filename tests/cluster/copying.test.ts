@@ -54,6 +54,7 @@ test("a machine without the model fetches its layers of it, and answers as one t
   await exo(["stop", "sea"], { home: ada.folder });
   const single = await ask(ada.folder, "--nodes", "bob");
   const whole = await exo(["ls", "--quiet"], { home: bob.folder });
+  const shown = await exo(["show", "sea"], { home: bob.folder });
   const left = existsSync(join(modelsOf(bob), ".parts")) ? readdirSync(join(modelsOf(bob), ".parts")) : [];
   await exo(["stop", "sea"], { home: ada.folder });
   const removed = await exo(["rm", "sea", "--yes"], { home: bob.folder });
@@ -63,7 +64,7 @@ test("a machine without the model fetches its layers of it, and answers as one t
     part: (part > 0.3 && part < 0.8) || part,
     listed: listed.map(({ out, err }) => /sea.*/.exec(out + err)?.[0]),
     single: [single.code, single.out === alone.out, single.err],
-    whole: whole.out.includes("sea"),
+    whole: [whole.out.includes("sea"), /fetched from.*/.exec(shown.out)?.[0]],
     left: [...left, removed.code],
     ada: existsSync(join(modelsOf(ada), ".parts")),
   }).toEqual({
@@ -71,7 +72,7 @@ test("a machine without the model fetches its layers of it, and answers as one t
     part: true,
     listed: [undefined, expect.stringMatching(/^sea +[0-9.]+ MB +parts/), "sea is loaded"],
     single: [0, true, ""],
-    whole: true,
+    whole: [true, "fetched from  ada, of this home"],
     left: [0],
     ada: false,
   });

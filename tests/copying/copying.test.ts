@@ -1,79 +1,14 @@
 /** Two machines, a model on the disk of one, and a link between them that a test can break: what arrives, and what is said of the rest. */
-import { afterAll, expect, test } from "bun:test";
-import {
-  appendFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
+import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { systemClock } from "#actors/runtime/clock";
-import type { Link } from "#actors/runtime/transport/network";
-import { viewCheckpoint } from "#actors/shard-worker/weights/checkpoint-view";
-import { type Fetching, type FetchPorts, fetchModel } from "#actors/supervisor/copying/fetch";
-import { Sources } from "#actors/supervisor/copying/source";
-import { Copying, CopyingReply } from "#protocol/copying";
-import type { Address } from "#protocol/ids";
-import { problemOf } from "#protocol/problem";
-import { ADA, BOB, counting, linkOf, lying, MIB, type Way, written } from "./two-machines.ts";
+import { homes, sourceOf, weightsIn, whole } from "./fetching.ts";
+import { counting, MIB, type Way, written } from "./two-machines.ts";
 
-const home = mkdtempSync(join(tmpdir(), "exo-copying-"));
-afterAll(() => rmSync(home, { recursive: true }));
-
-const MODEL = written(join(home, "ada", "m"));
-const DIGEST = (await viewCheckpoint(MODEL)).digest.whole;
-const WEIGHTS = readFileSync(join(MODEL, "model.safetensors"));
-
-const whole: Way = (_, bytes) => bytes;
-
-interface Tried extends Partial<Pick<Fetching, "layers" | "digest" | "signal" | "progress">> {
-  readonly way?: Way;
-  readonly freeBytes?: number;
-  /** In place of the true one. */
-  readonly source?: (link: Link) => void;
-}
-
-/** What bob gets of ada: where it lies then, or why it does not. */
-async function tried(
-  folder: string,
-  { way = whole, freeBytes = 1e12, source, ...asked }: Tried,
-): Promise<string> {
-  const sources = new Sources({ self: ADA, find: async () => ({ name: "m", path: MODEL }) });
-  mkdirSync(folder, { recursive: true });
-  const ports: FetchPorts = {
-    self: BOB,
-    // No test waits for a pause.
-    clock: { ...systemClock, after: (ms, run) => systemClock.after(ms > 10_000 ? ms : 0, run) },
-    sources: () => [ADA],
-    nameOf: (node) => node,
-    dial: async () => {
-      const [near, far] = linkOf(way);
-      if (source) source(far);
-      else sources.take(far);
-      return near;
-    },
-    modelsFolder: folder,
-    freeBytes: async () => freeBytes,
-  };
-  const fetching = {
-    model: "m",
-    digest: DIGEST,
-    signal: new AbortController().signal,
-    progress: () => {},
-    ...asked,
-  };
-  return await fetchModel(ports, fetching).catch(
-    (error: unknown) => `${(error as { kind?: string }).kind ?? "no problem"}: ${(error as Error).message}`,
-  );
-}
-
-const fresh = (name: string): string => join(home, name, "models");
-const weightsIn = (path: string): Buffer => readFileSync(join(path, "model.safetensors"));
+const { home, model: MODEL, weights: WEIGHTS, fresh, tried, end } = await homes();
+afterAll(end);
+// Each writes and hashes some hundred megabytes.
+setDefaultTimeout(30_000);
 
 test("who holds some layers gets those and no others, at their places", async () => {
   const read = new Set<number>();
@@ -125,6 +60,56 @@ test("a part that arrives damaged is asked for again; a source that always damag
     true,
     `unavailable: m is not on this machine, and cannot be had of another now: ada: model.safetensors arrives damaged at byte ${3 * MIB}`,
   ]);
+});
+
+test("who has the same model in other files does not undo what has come of the first", async () => {
+  const other = written(join(home, "pretty", "m"));
+  const config = JSON.parse(readFileSync(join(other, "config.json"), "utf8"));
+  writeFileSync(join(other, "config.json"), JSON.stringify(config, null, 2));
+  const times = new Map<number, number>();
+  let sent = 0;
+  const counted: Way = ({ offset }, bytes) => {
+    if (bytes.length > 1e4) times.set(offset / MIB, (times.get(offset / MIB) ?? 0) + 1);
+    return bytes;
+  };
+  const breaking: Way = (part, bytes) => (++sent === 30 ? undefined : counted(part, bytes));
+  const path = await tried(fresh("layouts"), {
+    sources: [
+      [sourceOf(MODEL), breaking],
+      [sourceOf(other), counted],
+    ],
+  });
+  const twice = [...times.values()].filter((count) => count > 1).length;
+  const alone = await tried(fresh("alone"), {
+    sources: [
+      [sourceOf(MODEL), ({ offset }, bytes) => (offset < 9 * MIB ? bytes : undefined)],
+      [sourceOf(other), whole],
+    ],
+  });
+  expect({
+    twice: twice < 8 || twice,
+    same: [path, alone].map((each) => weightsIn(each).equals(WEIGHTS)),
+    left: [fresh("layouts"), fresh("alone")].map((each) => readdirSync(join(each, ".parts"))),
+    configs: [path, alone].map((each) => readFileSync(join(each, "config.json"), "utf8").includes("\n")),
+  }).toEqual({ twice: true, same: [true, true], left: [[], []], configs: [false, true] });
+});
+
+test("before more is fetched, nothing is hashed again that is not needed now", async () => {
+  const folder = fresh("needed");
+  await tried(folder, { layers: { start: 2, end: 4 } });
+  const [digest = ""] = readdirSync(join(folder, ".parts"));
+  const parts = join(folder, ".parts", digest);
+  const copy = weightsIn(join(parts, "files"));
+  for (const at of [0, 25]) copy.writeUInt8(copy.readUInt8(at * MIB + 20_000) ^ 255, at * MIB + 20_000);
+  writeFileSync(join(parts, "files", "model.safetensors"), copy);
+  const heard: number[] = [];
+  await tried(folder, {
+    layers: { start: 0, end: 1 },
+    way: () => undefined,
+    progress: (bytes) => heard.push(bytes),
+  });
+  const damaged = readFileSync(join(parts, "here"), "utf8").match(/^\d+ \d+ -$/gm);
+  expect([damaged, heard.length > 0]).toEqual([["2 0 -"], true]);
 });
 
 test("what a crash left is taken up where its journal says, and only as far as it still is so", async () => {
@@ -184,11 +169,12 @@ test("a disk that is full is told before anything of the weights is fetched", as
 test("a whole copy that proves to be another model is deleted, and fetched anew by the next try", async () => {
   const folder = fresh("wrong");
   const parts = await damaged(folder);
-  const { files } = JSON.parse(readFileSync(join(parts, "model.json"), "utf8"));
-  const at = files.findIndex(({ name }: { name: string }) => name === "tokenizer.json");
-  writeFileSync(join(parts, "files", "tokenizer.json"), "[]");
-  const hash = new Bun.CryptoHasher("sha256").update("[]").digest("hex");
-  appendFileSync(join(parts, "here"), `\n${at} 0 ${hash}\n`);
+  // A byte of the first tensor, which is part of the sample; the header ends at 16 KiB.
+  const copy = weightsIn(join(parts, "files"));
+  copy.writeUInt8(copy.readUInt8(17_000) ^ 255, 17_000);
+  writeFileSync(join(parts, "files", "model.safetensors"), copy);
+  const hash = new Bun.CryptoHasher("sha256").update(copy.subarray(0, MIB)).digest("hex");
+  appendFileSync(join(parts, "here"), `\n2 0 ${hash}\n`);
   const first = await tried(folder, {});
   const isLeft = existsSync(parts);
   const path = await tried(folder, {});
@@ -196,94 +182,5 @@ test("a whole copy that proves to be another model is deleted, and fetched anew 
     "invalid: the m that arrived is not the one that was asked for",
     false,
     true,
-  ]);
-});
-
-test("a source cannot name files outside of the model's folder, nor give another model than was asked for", async () => {
-  const named = (name: string) =>
-    lying(() => CopyingReply.Files({ files: [{ name, bytes: 3, headBytes: 3 }] }));
-  const names = ["../../evil.json", "/etc/evil.json", ".bashrc", "a/b.json", "..\\x.json", "run.sh"];
-  const refused = await Promise.all(
-    names.map((name, i) => tried(fresh(`evil${i}`), { source: named(name) })),
-  );
-  const other = await tried(fresh("other"), { digest: "0".repeat(64) });
-  const path = await tried(fresh("path"), { digest: "../../../evil" });
-  expect({
-    refused: refused.map((why) => why.includes("names a file that no model has")),
-    outside: [join(home, "evil.json"), "/etc/evil.json"].filter((each) => existsSync(each)),
-    other,
-    path,
-  }).toEqual({
-    refused: names.map(() => true),
-    outside: [],
-    other:
-      "notFound: m is not on this machine, and cannot be had of another now: ada: the m of this machine is another one",
-    path: "invalid: a model's digest is 64 hexadecimal digits",
-  });
-});
-
-test("who asks for a path of the other machine's disk hears nothing of it", async () => {
-  const looked: string[] = [];
-  const find = async (path: string) => {
-    looked.push(path);
-    return { name: "m", path: MODEL };
-  };
-  const sources = new Sources({ self: ADA, find });
-  const said = async (model: string) => {
-    const { promise, resolve } = Promise.withResolvers<string>();
-    const [near, far] = linkOf(whole);
-    sources.take(far);
-    near.onReceive = ({ message }) => resolve(message.type);
-    const open = Copying.Open({ model, digest: DIGEST });
-    near.send({ to: "ada/files" as Address, from: "bob/files" as Address, message: open });
-    return await promise.finally(() => near.close());
-  };
-  const paths = [MODEL, "/etc", "~/x", "../x", "a/../../x", "C:\\x"];
-  expect([await Promise.all(paths.map(said)), looked, await said("m")]).toEqual([
-    paths.map(() => "CopyingReply.Refused"),
-    ["m"],
-    "CopyingReply.Files",
-  ]);
-});
-
-test("who asks gets the files of the model that it opened, in their bounds, and its link is closed for all else", async () => {
-  const sources = new Sources({ self: ADA, find: async () => ({ name: "m", path: MODEL }) });
-  const fate = async (...messages: readonly { readonly type: string }[]) => {
-    const [near, far] = linkOf(whole);
-    sources.take(far);
-    const { promise, resolve } = Promise.withResolvers<string>();
-    let parts = 0;
-    let [next] = messages;
-    near.onReceive = ({ message }) => {
-      const said = message as CopyingReply;
-      if (said.type === "CopyingReply.Refused") resolve(problemOf(said.problem).message);
-      else for (const each of messages.slice(1)) say(each);
-    };
-    near.onBody = () => void (++parts === messages.length - 1 && resolve(`${parts} parts`));
-    near.onClose = () => resolve("closed");
-    const say = (message: { readonly type: string }) =>
-      near.send({ to: "ada/files" as Address, from: "bob/files" as Address, message });
-    if (next) say(next);
-    next = undefined;
-    return await promise.finally(() => near.close());
-  };
-  const open = Copying.Open({ model: "m", digest: DIGEST });
-  const read = (file: number, offset: number, length: number) => Copying.Read({ file, offset, length });
-  expect([
-    await fate(open, read(2, 0, 16), read(0, 1, 2)),
-    await fate(open, read(2, WEIGHTS.length - 8, 16)),
-    await fate(open, read(99, 0, 16)),
-    await fate(read(0, 0, 16)),
-    await fate(open, open),
-    await fate(open, ...Array.from({ length: 200 }, () => read(2, 0, MIB))),
-    await fate({ type: "Supervisor.List" }),
-  ]).toEqual([
-    "2 parts",
-    `there is no byte ${WEIGHTS.length + 8} of file 2`,
-    "there is no byte 16 of file 99",
-    "there is no byte 16 of file 0",
-    "closed",
-    "closed",
-    "closed",
   ]);
 });

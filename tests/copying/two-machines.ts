@@ -9,7 +9,7 @@ import type { NodeId } from "#protocol/ids";
 export const MIB = 2 ** 20;
 const LAYERS = 4;
 const HIDDEN = 512;
-export const [ADA, BOB] = ["ada" as NodeId, "bob" as NodeId];
+export const [ADA, BOB, CID] = ["ada" as NodeId, "bob" as NodeId, "cid" as NodeId];
 
 /** A llama of which each layer takes several parts, in a file of safetensors whose bytes are their own places. */
 export function written(folder: string): string {

@@ -1,6 +1,7 @@
 /** By what copies of a checkpoint on several machines are compared: config, tokenizer, and the tensors with a sample of their weights. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { DigestParts } from "#protocol/copying";
 import type { CheckpointHeader } from "./checkpoint.ts";
 import { ifMissing } from "./hub-cache.ts";
 import { type PlacedTensor, sampledHash } from "./weight-samples.ts";
@@ -9,7 +10,7 @@ import { type PlacedTensor, sampledHash } from "./weight-samples.ts";
 export interface CheckpointDigest {
   readonly whole: string;
   /** By which a difference is told. */
-  readonly parts: Readonly<Record<"config" | "tensors" | "tokenizer" | "weights", string>>;
+  readonly parts: DigestParts;
 }
 
 /** A tensor with what its header says. */
@@ -19,17 +20,25 @@ export interface DescribedTensor extends PlacedTensor {
 
 /** `tensors` in any order. Throws Problem where weights cannot be read. */
 export async function checkpointDigest(
-  { path, config, generation, tokenizer }: CheckpointHeader,
+  header: CheckpointHeader,
   tensors: readonly DescribedTensor[],
 ): Promise<CheckpointDigest> {
-  const parts = {
-    config: hashOf([inOrder({ config, generation })]),
-    tensors: hashOf(tensors.map(({ line }) => line).sort()),
-    tokenizer: tokenizer ? hashOf([inOrder(tokenizer)]) : await folderTokenizer(path),
-    weights: await sampledHash(tensors),
-  };
-  return { whole: hashOf(Object.values(parts)), parts };
+  const parts = { ...(await headDigest(header, tensors)), weights: await sampledHash(tensors) };
+  return { whole: wholeDigest(parts), parts };
 }
+
+/** Of what who holds any part of the model has of it. */
+export const headDigest = async (
+  { path, config, generation, tokenizer }: CheckpointHeader,
+  tensors: readonly DescribedTensor[],
+): Promise<Omit<DigestParts, "weights">> => ({
+  config: hashOf([inOrder({ config, generation })]),
+  tensors: hashOf(tensors.map(({ line }) => line).sort()),
+  tokenizer: tokenizer ? hashOf([inOrder(tokenizer)]) : await folderTokenizer(path),
+});
+
+export const wholeDigest = ({ config, tensors, tokenizer, weights }: DigestParts): string =>
+  hashOf([config, tensors, tokenizer, weights]);
 
 /** Whatever decides which tokens a text has, and how a conversation is put. */
 export const TOKENIZER_FILES = [

@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import type { ModelShape } from "#protocol/model-shape";
 import { Problem } from "#protocol/problem";
 import { readCheckpointParts } from "./checkpoint.ts";
-import { type CheckpointDigest, checkpointDigest } from "./checkpoint-digest.ts";
+import { type CheckpointDigest, checkpointDigest, headDigest } from "./checkpoint-digest.ts";
 import type { CheckpointFacts } from "./checkpoint-facts.ts";
 
 export interface CheckpointView {
@@ -40,6 +40,12 @@ export async function viewCheckpoint(path: string): Promise<CheckpointView> {
     forget();
     throw error;
   }
+}
+
+/** What is known of a checkpoint without its weights; nothing is remembered. Throws Problem as `readCheckpoint`. */
+export async function viewHeads(path: string): Promise<Omit<CheckpointDigest["parts"], "weights">> {
+  const { header, tensors } = readCheckpointParts(path);
+  return await headDigest(header, tensors);
 }
 
 async function read(path: string): Promise<CheckpointView> {

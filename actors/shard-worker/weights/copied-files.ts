@@ -7,6 +7,7 @@ import { TOKENIZER_FILES } from "./checkpoint-digest.ts";
 import { withFile } from "./file-bytes.ts";
 import { readGgufParts } from "./gguf-parts.ts";
 import { sizeOf } from "./hub-cache.ts";
+import { hashOfHead } from "./part-hash.ts";
 import { readSafetensorsFolder } from "./safetensors-folder.ts";
 
 /** Beside the weights; those that are there. */
@@ -32,7 +33,7 @@ export async function copiedFiles(
 async function others(folder: string): Promise<readonly CopiedFile[]> {
   const found = OTHER_FILES.map(async (name) => {
     const bytes = await sizeOf(join(folder, name));
-    return bytes === undefined ? [] : [{ name, bytes, headBytes: bytes }];
+    return bytes === undefined ? [] : [await described(join(folder, name), bytes)];
   });
   return (await Promise.all(found)).flat();
 }
@@ -61,5 +62,6 @@ async function gguf(path: string): Promise<readonly CopiedFile[]> {
 
 async function described(path: string, headBytes: number): Promise<CopiedFile> {
   const { size: bytes } = await stat(path);
-  return { name: basename(path), bytes, headBytes: Math.min(headBytes, bytes) };
+  const head = Math.min(headBytes, bytes);
+  return { name: basename(path), bytes, headBytes: head, headHash: await hashOfHead(path, head) };
 }

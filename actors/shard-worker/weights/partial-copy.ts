@@ -5,13 +5,22 @@
  * Bytes are on the disk before the journal says so: after a crash at any moment, what it names is there. What was left unfinished is
  * hashed again before more is fetched.
  */
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { COPIED_PART_BYTES, type CopiedFile } from "#protocol/copying";
-import { Problem } from "#protocol/problem";
 import { ifMissing, sizeOf } from "./hub-cache.ts";
+import { checkFiles } from "./offered-files.ts";
+import { ORIGIN, type Origin } from "./origin.ts";
+import { hashOfBytes, hashOfHead } from "./part-hash.ts";
+import {
+  type CopiedModel,
+  checkDigest,
+  folderOf,
+  partialModels,
+  RECORD,
+  removeOthers,
+} from "./partial-list.ts";
 import type { FileRange } from "./shard-ranges.ts";
-import { readJsonFile } from "./store-folder.ts";
 
 /** One read of another machine's file: `length` bytes from `offset`, which is a multiple of COPIED_PART_BYTES. */
 export interface CopiedPart {
@@ -20,16 +29,9 @@ export interface CopiedPart {
   readonly length: number;
 }
 
-export interface CopiedModel {
-  readonly model: string;
-  /** Of the whole checkpoint, SHA-256 in hex. */
-  readonly digest: string;
-}
-
-/** Below the folder of models. */
-const FOLDER = ".parts";
-const RECORD = "model.json";
 const JOURNAL = "here";
+/** Enough to keep a fast disk busy. */
+const CHECKS_AT_ONCE = 8;
 /** In the journal, in place of the hash of a part that was found damaged. */
 const GONE = "-";
 
@@ -39,6 +41,8 @@ export class PartialCopy {
   /** By file, the hash of each part by its offset. */
   readonly #here: readonly Map<number, string>[];
   readonly #handles = new Map<number, FileHandle>();
+  /** Found as the journal says, or written, by this process. */
+  readonly #sound = new Set<string>();
   /** Written, and not yet in the journal. */
   #fresh: { readonly part: CopiedPart; readonly hash: string }[] = [];
 
@@ -48,25 +52,24 @@ export class PartialCopy {
     this.#here = files.map(() => new Map());
   }
 
-  /** What is here of it already; undefined where that is nothing. Throws Problem for a digest that is none. */
-  static async known(models: string, { digest }: CopiedModel): Promise<PartialCopy | undefined> {
-    const folder = folderOf(models, digest);
-    const record = await readJsonFile(join(folder, RECORD));
-    if (!Array.isArray(record?.files)) return undefined;
-    const copy = new PartialCopy(folder, record.files);
-    for (const { name, bytes } of copy.files)
-      if ((await sizeOf(join(copy.#place, name))) !== bytes) return undefined;
-    await copy.#readJournal();
-    return copy;
+  /** What is here of it already, in files as one machine or another has them; most of it first. Throws Problem for a digest that is none. */
+  static async known(models: string, { digest }: CopiedModel): Promise<readonly PartialCopy[]> {
+    checkDigest(digest);
+    const found: PartialCopy[] = [];
+    for (const each of await partialModels(models)) {
+      const copy = each.digest === digest ? await PartialCopy.#at(each.folder, each.files) : undefined;
+      if (copy) found.push(copy);
+    }
+    return found.sort((a, b) => b.#parts - a.#parts);
   }
 
   /** As `known`, or begun, with files that are all holes. Other versions of the model that were fetched so are deleted. */
   static async begun(models: string, what: CopiedModel, files: readonly CopiedFile[]): Promise<PartialCopy> {
-    checkNames(files);
-    const known = await PartialCopy.known(models, what);
-    if (known && Bun.deepEquals(known.files, files)) return known;
-    const folder = folderOf(models, what.digest);
-    await removePartial(models, what.model);
+    checkFiles(files);
+    const folder = folderOf(models, what.digest, files);
+    const known = await PartialCopy.#at(folder, files);
+    if (known) return known;
+    await removeOthers(models, what);
     await rm(folder, { recursive: true, force: true });
     const copy = new PartialCopy(folder, files);
     await mkdir(copy.#place, { recursive: true });
@@ -77,6 +80,15 @@ export class PartialCopy {
     }
     await written(join(folder, RECORD), JSON.stringify({ ...what, files }));
     await synced(copy.#place);
+    return copy;
+  }
+
+  /** Undefined where files are missing, or not as long as they were. */
+  static async #at(folder: string, files: readonly CopiedFile[]): Promise<PartialCopy | undefined> {
+    const copy = new PartialCopy(folder, files);
+    for (const { name, bytes } of files)
+      if ((await sizeOf(join(copy.#place, name))) !== bytes) return undefined;
+    await copy.#readJournal();
     return copy;
   }
 
@@ -115,26 +127,47 @@ export class PartialCopy {
     return this.#here[file]?.has(offset) ?? false;
   }
 
-  /** Hashes anew what the journal says is here; what is not as it was is missing again, and the journal says so before more is fetched. */
+  /**
+   * Hashes anew what the journal says is here, unless this process did; what is not as it was is missing again, and the journal says so
+   * before more is fetched.
+   */
   async check(
     parts: readonly CopiedPart[],
     signal: AbortSignal,
     sound: (part: CopiedPart) => void,
   ): Promise<void> {
-    const bytes = new Uint8Array(COPIED_PART_BYTES);
-    for (const part of parts) {
-      signal.throwIfAborted();
-      const hash = this.#here[part.file]?.get(part.offset);
-      if (hash === undefined) continue;
-      const handle = await this.#handle(part.file);
-      const { bytesRead } = await handle.read(bytes, 0, part.length, part.offset);
-      if ((await hashOfBytes(bytes.subarray(0, bytesRead))) === hash) {
-        sound(part);
-        continue;
+    const queue = parts.filter((part) => this.isHere(part) && !this.#sound.has(keyOf(part))).values();
+    let isOver = false;
+    const work = async () => {
+      const bytes = new Uint8Array(COPIED_PART_BYTES);
+      for (const part of queue) {
+        signal.throwIfAborted();
+        if (isOver) return;
+        const handle = await this.#handle(part.file);
+        const { bytesRead } = await handle.read(bytes, 0, part.length, part.offset);
+        if ((await hashOfBytes(bytes.subarray(0, bytesRead))) === this.#here[part.file]?.get(part.offset)) {
+          this.#sound.add(keyOf(part));
+          sound(part);
+          continue;
+        }
+        this.#here[part.file]?.delete(part.offset);
+        await this.#note([`${part.file} ${part.offset} ${GONE}`]);
       }
-      this.#here[part.file]?.delete(part.offset);
-      await this.#note([`${part.file} ${part.offset} ${GONE}`]);
+    };
+    const workers = Array.from({ length: CHECKS_AT_ONCE }, work);
+    try {
+      await Promise.all(workers);
+    } finally {
+      isOver = true;
+      await Promise.allSettled(workers);
     }
+  }
+
+  /** Whether the heads that arrived are those of the files that were named. */
+  async hasItsHeads(): Promise<boolean> {
+    for (const { name, headBytes, headHash } of this.files)
+      if (headHash && (await hashOfHead(join(this.#place, name), headBytes)) !== headHash) return false;
+    return true;
   }
 
   /** Kept across a crash once `settle` has resolved. */
@@ -146,6 +179,7 @@ export class PartialCopy {
     }
     this.#fresh.push({ part, hash });
     this.#here[part.file]?.set(part.offset, hash);
+    this.#sound.add(keyOf(part));
   }
 
   async settle(): Promise<void> {
@@ -167,16 +201,21 @@ export class PartialCopy {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  /** Gives a model that is whole its place among the others; answers where it lies then. */
-  async publish(models: string, name: string): Promise<string> {
+  /** Gives a model that is whole its place among the others, with a note of where it is from; answers where it lies then. */
+  async publish(models: string, name: string, origin: Origin): Promise<string> {
     const folder = join(models, name);
-    if (!/^[\w-][\w.-]*(\/[\w-][\w.-]*)?$/.test(name) || (await exists(folder))) return this.path;
+    if (!/^[\w-][\w.-]*(\/[\w-][\w.-]*)?$/.test(name) || !(await isFree(folder))) return this.path;
     const path = this.path.replace(this.#place, folder);
+    await written(join(this.#place, ORIGIN), JSON.stringify(origin));
     await mkdir(join(folder, ".."), { recursive: true });
     await rename(this.#place, folder);
     await synced(join(folder, ".."));
     await rm(this.#folder, { recursive: true, force: true });
     return path;
+  }
+
+  get #parts(): number {
+    return this.#here.reduce((sum, { size }) => sum + size, 0);
   }
 
   get #place(): string {
@@ -219,64 +258,6 @@ export class PartialCopy {
   }
 }
 
-/** SHA-256 in hex; computed beside what this thread does. */
-export const hashOfBytes = async (bytes: Uint8Array): Promise<string> =>
-  Buffer.from(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>)).toString("hex");
-
-/** A model of which parts are on this disk. */
-export interface PartialModel {
-  readonly model: string;
-  readonly folder: string;
-  /** That they take, holes left out. */
-  readonly bytes: number;
-}
-
-export async function listPartial(models: string): Promise<readonly PartialModel[]> {
-  const found: PartialModel[] = [];
-  for (const entry of (await readdir(join(models, FOLDER)).catch(ifMissing)) ?? []) {
-    const folder = join(models, FOLDER, entry);
-    const model = (await readJsonFile(join(folder, RECORD)))?.model;
-    if (typeof model === "string") found.push({ model, folder, bytes: await takenBy(join(folder, "files")) });
-  }
-  return found;
-}
-
-/** Deletes what is here of parts of that model, of all versions. */
-export async function removePartial(models: string, model: string): Promise<void> {
-  for (const each of await listPartial(models))
-    if (each.model === model) await rm(each.folder, { recursive: true, force: true });
-}
-
-/** Of what `stat` counts in blocks. */
-const BLOCK_BYTES = 512;
-
-async function takenBy(folder: string): Promise<number> {
-  const names = (await readdir(folder).catch(ifMissing)) ?? [];
-  const blocks = await Promise.all(names.map(async (name) => (await stat(join(folder, name))).blocks));
-  return BLOCK_BYTES * blocks.reduce((sum, each) => sum + each, 0);
-}
-
-function folderOf(models: string, digest: string): string {
-  if (!/^[0-9a-f]{64}$/.test(digest))
-    throw new Problem("invalid", "a model's digest is 64 hexadecimal digits");
-  return join(models, FOLDER, digest);
-}
-
-/** Another machine names the files: none lies outside of the model's folder, and none twice. */
-function checkNames(files: readonly CopiedFile[]): void {
-  const odd = files.find(
-    ({ name, bytes, headBytes }) =>
-      headBytes > bytes || !/^[^./\\\p{C}][^/\\\p{C}]*\.(json|jinja|txt|safetensors|gguf)$/u.test(name),
-  );
-  if (odd)
-    throw new Problem(
-      "invalid",
-      `the other machine names a file that no model has: ${JSON.stringify(odd.name)}`,
-    );
-  if (new Set(files.map(({ name }) => name)).size !== files.length)
-    throw new Problem("invalid", "the other machine names a file twice");
-}
-
 async function written(path: string, text: string): Promise<void> {
   const file = await open(`${path}.new`, "w");
   await file.writeFile(text);
@@ -292,4 +273,11 @@ async function synced(folder: string): Promise<void> {
   await handle.sync().finally(() => handle.close());
 }
 
-const exists = async (path: string): Promise<boolean> => (await readdir(path).catch(ifMissing)) !== undefined;
+/** Whether nothing lies there; what is left of a model that was deleted goes. */
+async function isFree(folder: string): Promise<boolean> {
+  const names = await readdir(folder).catch(ifMissing);
+  if (names?.every((name) => name === ORIGIN)) await rm(folder, { recursive: true });
+  return names?.every((name) => name === ORIGIN) ?? true;
+}
+
+const keyOf = ({ file, offset }: CopiedPart): string => `${file} ${offset}`;

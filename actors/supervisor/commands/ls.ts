@@ -6,7 +6,7 @@ import { shownAge, shownBytes, table } from "../terminal/table.ts";
 export async function ls(session: Session): Promise<void> {
   const { terminal, clock, json, quiet } = session;
   const models = await storedModels(session);
-  const { listPartial } = await import("#actors/shard-worker/weights/partial-copy");
+  const { listPartial } = await import("#actors/shard-worker/weights/partial-list");
   const partial = await listPartial(session.config.models.dir);
   if (json) return printJson(session, "ls", { models, ...(partial.length > 0 && { partial }) });
   if (quiet) return terminal.out(models.map(({ name }) => `${name}\n`).join(""));

@@ -39,7 +39,7 @@ async function whole(session: Session): Promise<readonly Found[]> {
 }
 
 async function partial({ config }: Session): Promise<readonly Found[]> {
-  const { listPartial } = await import("#actors/shard-worker/weights/partial-copy");
+  const { listPartial } = await import("#actors/shard-worker/weights/partial-list");
   return (await listPartial(config.models.dir)).map(({ model: name, folder: path, bytes }) => ({
     ...{ name, path, bytes },
     isPartial: true,

@@ -1,4 +1,5 @@
 /** `exo show`: what a model is, from its own files, and from the worker where one holds it. */
+import { dirname } from "node:path";
 import { Problem } from "#protocol/problem";
 import type { ModelState } from "#protocol/supervisor";
 import { findDaemon } from "../daemon/daemon.ts";
@@ -8,9 +9,11 @@ import { shownBytes } from "../terminal/table.ts";
 
 export async function show(session: Session, model: string): Promise<void> {
   const { readCheckpoint } = await import("#actors/shard-worker/weights/checkpoint");
+  const { originIn } = await import("#actors/shard-worker/weights/origin");
   const { name, path, reference } = await modelAt(session, model, false);
   const stored = (await storedModels(session)).find((each) => each.path === path);
   const held = await heldAt(session, path);
+  const origin = await originIn(path.endsWith(".gguf") ? dirname(path) : path);
   const { config, facts } = readCheckpoint(path);
   const fields: Readonly<Record<string, unknown>> = config;
   const about = {
@@ -18,6 +21,7 @@ export async function show(session: Session, model: string): Promise<void> {
     reference,
     path,
     ...(stored && { format: stored.format, bytes: stored.bytes }),
+    ...(origin && { fetchedFrom: origin.machines }),
     architecture: fields.model_type,
     layers: fields.num_hidden_layers,
     hiddenSize: fields.hidden_size,
@@ -40,14 +44,17 @@ export async function show(session: Session, model: string): Promise<void> {
 
 const LABELS: Readonly<Record<string, string>> = {
   bytes: "size",
+  fetchedFrom: "fetched from",
   hiddenSize: "hidden size",
   contextLength: "context",
   vocabularySize: "vocabulary",
   weightBytes: "in memory",
 };
 
-const shown = (key: string, value: unknown): string =>
-  key === "bytes" || key === "weightBytes" ? shownBytes(Number(value)) : String(value);
+function shown(key: string, value: unknown): string {
+  if (Array.isArray(value)) return `${value.join(", ")}, of this home`;
+  return key === "bytes" || key === "weightBytes" ? shownBytes(Number(value)) : String(value);
+}
 
 /** A model's files say enough without a daemon; one that does not answer is no reason to fail. */
 async function heldAt(session: Session, path: string): Promise<ModelState | undefined> {

@@ -1,9 +1,10 @@
 /** One link by which a model's files are asked of another machine. */
 import type { Clock } from "#actors/runtime/clock";
 import type { Link } from "#actors/runtime/transport/network";
-import type { CopiedModel, CopiedPart } from "#actors/shard-worker/weights/partial-copy";
+import type { CopiedPart } from "#actors/shard-worker/weights/partial-copy";
+import type { CopiedModel } from "#actors/shard-worker/weights/partial-list";
 import type { Envelope } from "#protocol/codec";
-import { type CopiedFile, Copying, type CopyingMessage, type CopyingReply } from "#protocol/copying";
+import { Copying, type CopyingMessage, type CopyingReply } from "#protocol/copying";
 import type { Address, NodeId } from "#protocol/ids";
 import { Problem, problemOf } from "#protocol/problem";
 
@@ -19,6 +20,9 @@ export interface Arrived {
   readonly hash: string;
 }
 
+/** What lies there. */
+export type Offered = Omit<Extract<CopyingReply, { type: "CopyingReply.Files" }>, "type">;
+
 interface Waiting<T> {
   resolve(value: T): void;
   reject(error: unknown): void;
@@ -31,7 +35,7 @@ export class FilesLink {
   readonly #ports: FilesLinkPorts;
   readonly #link: Link;
   readonly #parts = new Map<string, Waiting<Arrived>>();
-  #files: Waiting<readonly CopiedFile[]> | undefined;
+  #files: Waiting<Offered> | undefined;
   #over: Problem | undefined;
   #cancel = () => {};
 
@@ -44,8 +48,8 @@ export class FilesLink {
   }
 
   /** Throws Problem: `notFound` where it is not there. */
-  open(what: CopiedModel): Promise<readonly CopiedFile[]> {
-    const { promise, resolve, reject } = Promise.withResolvers<readonly CopiedFile[]>();
+  open(what: CopiedModel): Promise<Offered> {
+    const { promise, resolve, reject } = Promise.withResolvers<Offered>();
     this.#files = { resolve, reject };
     this.#ask(Copying.Open({ ...what }));
     return promise;
@@ -87,7 +91,7 @@ export class FilesLink {
 
   #heard(message: CopyingReply): void {
     if (message.type === "CopyingReply.Files" && this.#files) {
-      this.#files.resolve(message.files);
+      this.#files.resolve(message);
       this.#files = undefined;
       this.#listen();
     } else if (message.type === "CopyingReply.Refused") this.#end(problemOf(message.problem));

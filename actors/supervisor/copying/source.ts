@@ -1,10 +1,11 @@
 /** Gives other machines of the home the files of models that lie here: one model for each link, and of that its own files alone. */
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
+import type { Clock } from "#actors/runtime/clock";
 import type { Link } from "#actors/runtime/transport/network";
 import { viewCheckpoint } from "#actors/shard-worker/weights/checkpoint-view";
 import { copiedFiles } from "#actors/shard-worker/weights/copied-files";
-import { hashOfBytes } from "#actors/shard-worker/weights/partial-copy";
+import { hashOfBytes } from "#actors/shard-worker/weights/part-hash";
 import type { Envelope } from "#protocol/codec";
 import { type CopyingMessage, CopyingReply } from "#protocol/copying";
 import type { Address, NodeId } from "#protocol/ids";
@@ -14,6 +15,7 @@ import { findNamed } from "../placement/stages.ts";
 
 export interface SourcePorts {
   readonly self: NodeId;
+  readonly clock: Clock;
   /** A model on this machine's disk; nothing is fetched. Throws Problem. */
   readonly find: (model: string) => Promise<Own>;
 }
@@ -22,6 +24,8 @@ export interface SourcePorts {
 const ASKED_MAX = 32;
 /** While one is hashed another is read. */
 const READS_AT_ONCE = 2;
+/** Who asks for nothing, or takes nothing of what it asked for: a slow line has a part every ten seconds. */
+const IDLE_MS = 120_000;
 /** Links of one machine: it fetches few models at once. */
 const LINKS_MAX = 8;
 
@@ -65,17 +69,22 @@ class Source {
   readonly #files: { readonly handle: FileHandle; readonly bytes: number }[] = [];
   readonly #asked: Read[] = [];
   #reading = 0;
+  /** Nothing is read before all of its files are named. */
+  readonly #named = Promise.withResolvers<void>();
+  #cancelIdle = () => {};
   #room = Promise.withResolvers<void>();
   #ended = false;
 
   constructor(ports: SourcePorts, link: Link) {
     this.#ports = ports;
     this.#link = link;
+    this.#isUsed();
   }
 
   /** What is not asked in this order, or too much at once, ends the link. */
   heard({ to, message }: Envelope): void {
     const { type } = message;
+    this.#isUsed();
     const isForMe = to === `${this.#ports.self}/files`;
     if (isForMe && type === "Copying.Open" && !this.#isOpened) {
       this.#isOpened = true;
@@ -90,23 +99,36 @@ class Source {
   }
 
   drained(): void {
-    this.#room.resolve();
-    this.#room = Promise.withResolvers();
+    this.#isUsed();
+    this.#next();
   }
 
   end(): void {
     this.#ended = true;
-    this.drained();
+    this.#cancelIdle();
+    this.#named.resolve();
+    this.#next();
     for (const { handle } of this.#files.splice(0)) void handle.close();
+  }
+
+  #isUsed(): void {
+    this.#cancelIdle();
+    if (!this.#ended) this.#cancelIdle = this.#ports.clock.after(IDLE_MS, () => this.#link.close());
+  }
+
+  #next(): void {
+    this.#room.resolve();
+    this.#room = Promise.withResolvers();
   }
 
   async #open({ model, digest }: { model: string; digest: string }): Promise<void> {
     const { name, path } = await this.#ports.find(model);
-    if ((await viewCheckpoint(path)).digest.whole !== digest)
-      throw new Problem("notFound", `the ${name} of this machine is another one`);
+    const { digest: own } = await viewCheckpoint(path);
+    if (own.whole !== digest) throw new Problem("notFound", `the ${name} of this machine is another one`);
     const { folder, files } = await copiedFiles(path);
     for (const { name: file, bytes } of files) await this.#openOne(join(folder, file), bytes);
-    this.#say(CopyingReply.Files({ files: [...files] }));
+    this.#say(CopyingReply.Files({ files: [...files], parts: own.parts }));
+    this.#named.resolve();
   }
 
   /** Kept open: a newer version that takes its place under the same name is another file. */
@@ -119,6 +141,7 @@ class Source {
   async #answerAll(): Promise<void> {
     this.#reading += 1;
     try {
+      if (this.#isOpened) await this.#named.promise;
       for (let read = this.#asked.shift(); read && !this.#ended; read = this.#asked.shift())
         await this.#answer(read);
     } finally {

@@ -27,7 +27,7 @@ export class Shards {
   constructor(cluster: Cluster, options: ShardsOptions) {
     this.#cluster = cluster;
     this.#options = options;
-    this.#sources = new Sources({ self: cluster.self, find: options.find });
+    this.#sources = new Sources({ self: cluster.self, clock: options.clock, find: options.find });
     cluster.onLane("file", (link) => this.#sources.take(link));
   }
 
