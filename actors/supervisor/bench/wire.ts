@@ -1,6 +1,7 @@
 /** HTTP as the benchmark needs it: bytes with the moment they came. */
 import type { Clock } from "#actors/runtime/clock";
 import { Problem } from "#protocol/problem";
+import { trustFor } from "../daemon/client.ts";
 import type { Framing } from "./dialects/dialect.ts";
 
 /** The base of an OpenAI-compatible API, such as `http://localhost:52415/v1`. */
@@ -23,11 +24,12 @@ export function httpWire(url: string, key: string | undefined): Wire {
     "anthropic-version": "2023-06-01",
     ...(key !== undefined && { authorization: `Bearer ${key}`, "x-api-key": key }),
   };
+  const own = trustFor(url);
   return {
     url,
     async post(path, body, signal) {
       // No timeout of Bun's own: the benchmark has one, and counts what it cuts.
-      const options = { method: "POST", headers, body: JSON.stringify(body), signal, timeout: false };
+      const options = { method: "POST", headers, body: JSON.stringify(body), signal, timeout: false, ...own };
       const response = await fetch(url + path, options).catch((error: unknown) => {
         if (signal.aborted) throw error;
         throw unreachable(url, error);
@@ -40,8 +42,9 @@ export function httpWire(url: string, key: string | undefined): Wire {
 
 function unreachable(url: string, error: unknown): Problem {
   const why = error instanceof Error ? error.message : String(error);
+  const trust = /certificate/i.test(why) ? ", and trust its certificate (NODE_EXTRA_CA_CERTS=FILE)" : "";
   return new Problem("network", `${url} does not answer: ${why}`, {
-    remedy: "see that the server runs and that the URL is the one of its API",
+    remedy: `see that the server runs and that the URL is the one of its API${trust}`,
     cause: error,
   });
 }

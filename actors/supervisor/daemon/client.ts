@@ -16,11 +16,14 @@ export interface Client {
 /** A process on this machine answers a health check within this, or it hangs. */
 const HEALTH_MS = 1_000;
 
-export function clientOf(url: string, key: string | undefined): Client {
-  /** What this machine shows itself is made here and vouched for by nobody; it does not leave the machine. */
-  const own = /^https:\/\/(127\.0\.0\.1|localhost|\[::1\])(:|\/|$)/.test(url)
+/** What this machine shows itself is made here and vouched for by nobody; it does not leave the machine. */
+export const trustFor = (url: string): { readonly tls?: { readonly rejectUnauthorized: false } } =>
+  /^https:\/\/(127\.0\.0\.1|localhost|\[::1\])(:|\/|$)/.test(url)
     ? { tls: { rejectUnauthorized: false } }
     : {};
+
+export function clientOf(url: string, key: string | undefined): Client {
+  const own = trustFor(url);
   const authorization = key === undefined ? {} : { authorization: `Bearer ${key}` };
 
   async function ask(path: string, init: RequestInit): Promise<Response> {
