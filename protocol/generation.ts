@@ -56,12 +56,18 @@ export const Sampling = t.Object({
 });
 export type Sampling = Static<typeof Sampling>;
 
+/** `rows` tokens went through the model at once, and then again, `times` times in all. */
+export const Stride = t.Object({ rows: integer(1), times: integer(1) });
+export type Stride = Static<typeof Stride>;
+
 /** The beginning of an answer whose worker was lost: its client has it, so another worker goes on from there. */
 export const Resume = t.Object({
   /** Of the answer, in order. They are not chosen again. */
   tokens: t.Array(count),
   /** UTF-16 units of their text that the client has; what these tokens make beyond it comes with what follows. */
   textLength: integer(),
+  /** How the prompt was computed; what is computed otherwise may have other last bits. Absent: as if nobody had answered it before. */
+  strides: t.Optional(t.Array(Stride)),
 });
 export type Resume = Static<typeof Resume>;
 
@@ -132,6 +138,8 @@ export const Delta = t.Union([
     /** Tokens of the answer before these. */
     index: t.Optional(integer()),
     logprobs: t.Optional(t.Array(TokenLogprob)),
+    /** Beside the first of a worker: how the prompt was computed. */
+    strides: t.Optional(t.Array(Stride)),
   }),
   t.Object({
     type: t.Literal("finish"),

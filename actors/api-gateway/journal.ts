@@ -1,5 +1,5 @@
 /** What the client of one request has of its answer: all that another worker needs to go on with it, 4 bytes a token. */
-import type { Delta, Generation, Timings } from "#protocol/generation";
+import type { Delta, Generation, Stride, Timings } from "#protocol/generation";
 
 /** No context that anybody serves is longer; an answer beyond it ends with its worker. */
 const TOKENS_MAX = 1 << 20;
@@ -12,6 +12,8 @@ export class Journal {
   readonly #nowMs: () => number;
   /** From `started`; the words of a template that knows the date are others at another time. */
   #prompt: Uint32Array | undefined;
+  /** From the first tokens: how the worker that chose them had computed the prompt. */
+  #strides: readonly Stride[] | undefined;
   #tokens = new Uint32Array(TOKENS_FIRST);
   #count = 0;
   #textLength = 0;
@@ -82,7 +84,11 @@ export class Journal {
     return {
       ...rest,
       prompt: { type: "tokens", tokens: [...this.#prompt] },
-      resume: { tokens: [...this.#tokens.subarray(0, this.#count)], textLength: this.#textLength },
+      resume: {
+        tokens: [...this.#tokens.subarray(0, this.#count)],
+        textLength: this.#textLength,
+        ...(this.#strides && { strides: [...this.#strides] }),
+      },
     };
   }
 
@@ -103,13 +109,14 @@ export class Journal {
     return "next";
   }
 
-  #noteText({ tokens, text, index }: Extract<Delta, { type: "text" }>): Place {
+  #noteText({ tokens, text, index, strides }: Extract<Delta, { type: "text" }>): Place {
     if (index !== undefined) {
       this.#isIndexed = true;
       if (index < this.#count) return "stale";
       if (index > this.#count || !this.#prompt) return "gap";
     }
     this.#firstMs ??= this.#nowMs();
+    if (this.#count === 0) this.#strides = strides;
     this.#textLength += text.length;
     if (this.#count + tokens.length <= TOKENS_MAX) this.#keep(tokens);
     this.#count += tokens.length;

@@ -16,7 +16,7 @@ import { requireRoomForWeights } from "./engine/room.ts";
 import type { StagePorts } from "./engine/stage.ts";
 import { checkFit } from "./models/fit.ts";
 import { buildModel } from "./models/registry.ts";
-import { rowsAlike } from "./models/rows-alike.ts";
+import { alikeIn } from "./models/rows-alike.ts";
 import { windowsOf } from "./models/windows.ts";
 import { RankCollective } from "./ranks/rank-collective.ts";
 import { nativePasses } from "./sampling/native-passes.ts";
@@ -88,7 +88,7 @@ export function loadShard(shard: Shard, libraryFolder: string, clock: Clock, pro
 /** Opens the text port. */
 function tokenLoop(
   shard: Shard,
-  { config, facts, generation, tokenizer }: Checkpoint,
+  { config, generation, tokenizer }: Checkpoint,
   layers: StagePorts & { readonly mlx: NativeMlx },
   clock: Clock,
 ): (computer?: Computer) => Engine {
@@ -98,8 +98,10 @@ function tokenLoop(
     nowMs: () => clock.epochSeconds() * 1000,
   });
   const { contextLength } = shard;
+  const alike = alikeIn(config, layers.mlx.kernels);
   const limits = {
-    replayRows: rowsAlike(config, facts.quantisation, layers.mlx.kernels),
+    replayRows: alike.rows,
+    chunksAlike: alike.chunks,
     ...(contextLength !== undefined && { contextLength }),
   };
   const given = { ...layers, text, clock, defaults, limits, passes: nativePasses(layers.mlx.native) };

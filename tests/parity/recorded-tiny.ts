@@ -38,7 +38,15 @@ export async function withTiny<T>(
   mlx: NativeMlx,
   work: (load: (range?: LayerRange) => Tiny, ids: readonly number[]) => T,
 ): Promise<T> {
-  const { config, shapes, rough, ids } = await recorded(name);
+  return await withWeights(await recorded(name), mlx, work);
+}
+
+/** As `withTiny`, for a model that was not recorded itself. */
+export function withWeights<T>(
+  { config, shapes, rough, ids }: Pick<Recorded, "config" | "shapes" | "rough" | "ids">,
+  mlx: NativeMlx,
+  work: (load: (range?: LayerRange) => Tiny, ids: readonly number[]) => T,
+): T {
   const written = writeCheckpoint(config, shapes, rough);
   try {
     return work((range) => {
@@ -54,4 +62,15 @@ export async function withTiny<T>(
   } finally {
     rmSync(written, { recursive: true });
   }
+}
+
+/** A recorded model where each head has keys of its own. */
+export async function ungrouped(name: string): Promise<Recorded> {
+  const given = await recorded(name);
+  const config = { ...given.config, num_key_value_heads: undefined };
+  const shapes = Object.entries(given.shapes).map(([tensor, shape]): [string, readonly number[]] => {
+    const queries = tensor.replace(/[kv]_proj/, "q_proj");
+    return [tensor, given.shapes[queries] ?? shape];
+  });
+  return { ...given, config, shapes: Object.fromEntries(shapes) };
 }

@@ -41,15 +41,15 @@ test("beside an answer, a prompt's chunks last as long as its reader bears; alon
   pace.now = 10;
   step(8);
   expect(runs.filter((each) => each.endsWith("hidden"))).toEqual([
-    "32 hidden", // of unknown pace
+    "48 hidden", // of unknown pace
     "200 hidden", // 200 ms at 1 ms a token
     "200 hidden",
     "200 hidden",
     "200 hidden", // 2,000 ms: the pace is 10 now
-    "32 hidden",
+    "48 hidden",
     "512 hidden", // the answer is over
     "512 hidden",
-    "111 hidden",
+    "79 hidden",
   ]);
 });
 
@@ -60,6 +60,6 @@ test("several prompts beside an answer share what its reader bears", () => {
   ask("two", "r".repeat(900), 1);
   step(9);
   expect(runs.map((each) => each.replace(" hidden", "")).join(" ")).toBe(
-    "1 last 32 32 1 last 100 100 1 last 100 100",
+    "1 last 48 48 1 last 100 100 1 last 100 100",
   );
 });

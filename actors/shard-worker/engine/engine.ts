@@ -165,7 +165,7 @@ export class Engine {
   /** Whether another request is about to compute much of this one's prompt. */
   #awaits({ scored, known }: Request): boolean {
     if (scored) return false;
-    const promised = Math.max(0, ...this.#active.map((other) => other.willHold(known)));
+    const promised = Math.max(0, ...this.#active.map((other) => other.willHold(known.tokens)));
     return promised >= AWAITED_TOKENS_MIN && promised > this.#prefixes.find(known, this.#running());
   }
 
@@ -196,7 +196,9 @@ export class Engine {
       if (request.completeAtOnce(sequence)) this.#leave(request);
       return;
     }
-    const { tokens, wanted } = chunk;
+    const { tokens, wanted, isReplay } = chunk;
+    if (isReplay) sequence.strides.add(1, tokens.length);
+    else sequence.strides.add(tokens.length);
     this.#begin([request], wanted, [{ sequence, tokens }], (_, logits, tookMs) =>
       request.prefilled(chunk, logits, tookMs),
     );
@@ -208,6 +210,7 @@ export class Engine {
     const feeds = batch.flatMap(({ sequence, nextToken }) =>
       sequence ? { sequence, tokens: [nextToken] } : [],
     );
+    for (const { sequence } of feeds) sequence.strides.add(1);
     this.#begin(batch, "last", feeds, (member, logits) => member.take(logits));
   }
 

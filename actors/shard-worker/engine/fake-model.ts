@@ -56,13 +56,16 @@ export interface FakeOptions {
   /** The token that the model holds to come next; it throws what the rule throws; NaN makes all logits such. */
   readonly next: (tokens: readonly number[]) => number;
   readonly trimmable?: boolean;
+  /** What the caches keep of a token that went through with `rows - 1` others: what `next` is given; the token where not said. */
+  readonly kept?: (token: number, rows: number) => number;
   readonly contextLength?: number;
   /** Hears of each run before it is computed: for clocks that the model moves. */
   readonly onRun?: (tokens: number, wanted: Wanted | "each") => void;
 }
 
 /** A model, its device, and the runs it was asked for: how many tokens, and for what. */
-export function fakeModel({ next, trimmable = true, contextLength = 4096, onRun }: FakeOptions) {
+export function fakeModel(options: FakeOptions) {
+  const { next, trimmable = true, kept = (token) => token, contextLength = 4096, onRun } = options;
   const runs: `${number} ${Wanted | "each"}`[] = [];
   let fed: readonly number[] = [];
   const shapes = createShapes();
@@ -86,7 +89,7 @@ export function fakeModel({ next, trimmable = true, contextLength = 4096, onRun 
       runs.push(`${fed.length} ${wanted}`);
       onRun?.(fed.length, wanted);
       const rows = fed.map((token) => {
-        cache.tokens.push(token);
+        cache.tokens.push(kept(token, fed.length));
         return wanted === "hidden" ? [] : logitsFor(next(cache.tokens));
       });
       const values = Float32Array.from(wanted === "last" ? (rows.at(-1) ?? []) : rows.flat());
@@ -97,7 +100,7 @@ export function fakeModel({ next, trimmable = true, contextLength = 4096, onRun 
       onRun?.(fed.length, "each");
       const rows = sequences.map(([cache], row) => {
         if (!(cache instanceof FakeCache)) throw new Error("not a cache of the fake model");
-        cache.tokens.push(fed[row] ?? 0);
+        cache.tokens.push(kept(fed[row] ?? 0, 1));
         return logitsFor(next(cache.tokens));
       });
       const values = Float32Array.from(rows.flat());

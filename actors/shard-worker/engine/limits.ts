@@ -13,10 +13,17 @@ export interface Limits {
   /** The fewest while others' answers wait: fewer would read all weights for little. */
   readonly prefillChunkMin: number;
   /**
+   * Where a chunk ends leaves no trace, so that one machine takes longer ones than several do; else all take the same, and none is
+   * taken over in part.
+   */
+  readonly chunksAlike: boolean;
+  /**
    * Tokens of an answer that another worker began which go through the model at once: as many as are computed with the very bits
    * of one at a time, so that the answer goes on as it would have.
    */
   readonly replayRows: number;
+  /** So many of them are, whatever they take. */
+  readonly replayTokens: number;
   /** After so much computing the rest of them is computed like a prompt: sooner, but maybe with other last bits. */
   readonly replayMs: number;
   /** How long others' next tokens may wait for prompts, all of them together: a reader still sees a text that flows. */
@@ -32,8 +39,10 @@ const DEFAULT_LIMITS: Limits = {
   queuedMax: 64,
   prefillChunk: 512,
   prefillChunkStaged: 128,
-  prefillChunkMin: 32,
+  prefillChunkMin: 48,
+  chunksAlike: true,
   replayRows: 1,
+  replayTokens: 256,
   replayMs: 2_000,
   prefillSharedMs: 200,
   prefixEntriesMax: 4,
@@ -46,7 +55,7 @@ export function limitsOf(
   { stages, rowsMax }: { readonly stages: number; readonly rowsMax: number },
 ): Limits {
   const limits = { ...DEFAULT_LIMITS, ...asked };
-  const most = stages > 1 ? Math.min(limits.prefillChunkStaged, rowsMax) : rowsMax;
+  const most = stages > 1 || !limits.chunksAlike ? Math.min(limits.prefillChunkStaged, rowsMax) : rowsMax;
   return { ...limits, prefillChunk: Math.min(limits.prefillChunk, most) };
 }
 

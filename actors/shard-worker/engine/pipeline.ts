@@ -9,6 +9,7 @@ import type { Computer, Done, Outcome, Unit } from "./computer.ts";
 import { type Awaited, Patience } from "./patience.ts";
 import type { TokenSequence } from "./sequence.ts";
 import type { Ran } from "./stage.ts";
+import { Strides } from "./strides.ts";
 
 /** What every pass of an epoch has in common is its sender's to add. */
 export type PassOrder = Omit<Pass, "instance" | "epoch">;
@@ -158,6 +159,7 @@ interface StagedPorts {
 
 /** A sequence whose keys and values lie on several machines. */
 export class StagedSequence implements TokenSequence {
+  strides = new Strides();
   id: number;
   life = 0;
   readonly #ports: StagedPorts;
@@ -196,11 +198,13 @@ export class StagedSequence implements TokenSequence {
   cut(length: number): void {
     if (length === this.#tokens.length) return;
     this.#ports.say({ type: "cut", sequence: this.id, length });
+    this.strides.cut(length);
     this.#tokens.length = length;
   }
 
   fork(length: number): StagedSequence {
     const copy = new StagedSequence(this.#ports, this.#tokens.slice(0, length), this.#slides);
+    copy.strides = this.strides.first(length);
     this.#ports.say({ type: "fork", from: this.id, sequence: copy.id, length });
     return copy;
   }
@@ -208,6 +212,7 @@ export class StagedSequence implements TokenSequence {
   dispose(): void {
     if (this.#tokens.length > 0) this.#ports.say({ type: "dispose", sequence: this.id });
     this.#tokens.length = 0;
+    this.strides.cut(0);
     this.#slides = false;
     this.id = this.#ports.freshId();
     this.life++;

@@ -2,18 +2,22 @@
  * Finished sequences kept for the next request that begins alike: the next turn of a chat, another answer to the same
  * prompt. The one used longest ago goes first.
  */
+import { MANY_TOKENS } from "../models/rows-alike.ts";
 import type { Limits } from "./limits.ts";
 import type { TokenSequence } from "./sequence.ts";
+import type { Strides } from "./strides.ts";
 
-/** A shorter common beginning (a start token, a role marker) is not worth a copy. */
-const REUSED_TOKENS_MIN = 16;
+/** A shorter common beginning (a start token, a role marker) is not worth a copy, and was computed as few tokens are. */
+const REUSED_TOKENS_MIN = MANY_TOKENS;
+
+type CacheLimits = Pick<Limits, "prefixEntriesMax" | "prefixBytesMax" | "chunksAlike">;
 
 export class PrefixCache {
-  readonly #limits: Pick<Limits, "prefixEntriesMax" | "prefixBytesMax">;
+  readonly #limits: CacheLimits;
   /** Longest unused first. */
   readonly #kept: TokenSequence[] = [];
 
-  constructor(limits: Pick<Limits, "prefixEntriesMax" | "prefixBytesMax">) {
+  constructor(limits: CacheLimits) {
     this.#limits = limits;
   }
 
@@ -29,7 +33,7 @@ export class PrefixCache {
    * A sequence that holds the longest known beginning of `prompt`, now the caller's. `others` are in use elsewhere and
    * only copied from. A kept one is handed over if the prompt goes on from most of it, else copied.
    */
-  take(prompt: readonly number[], others: readonly TokenSequence[]): TokenSequence | undefined {
+  take(prompt: Sought, others: readonly TokenSequence[]): TokenSequence | undefined {
     const { sequence, length } = this.#longest(prompt, others);
     if (!sequence) return undefined;
     const at = this.#kept.indexOf(sequence);
@@ -44,7 +48,7 @@ export class PrefixCache {
   }
 
   /** How much of `prompt` a `take` would find. */
-  find(prompt: readonly number[], others: readonly TokenSequence[]): number {
+  find(prompt: Sought, others: readonly TokenSequence[]): number {
     return this.#longest(prompt, others).length;
   }
 
@@ -76,11 +80,11 @@ export class PrefixCache {
     sequence.dispose();
   }
 
-  #longest(prompt: readonly number[], others: readonly TokenSequence[]) {
+  #longest(prompt: Sought, others: readonly TokenSequence[]) {
     let sequence: TokenSequence | undefined;
     let length = REUSED_TOKENS_MIN - 1;
     for (const candidate of [...this.#kept, ...others]) {
-      const reusable = reusableLength(prompt, candidate.tokens);
+      const reusable = this.#usable(prompt, candidate);
       if (reusable > length && candidate.canCut(reusable)) {
         sequence = candidate;
         length = reusable;
@@ -88,6 +92,28 @@ export class PrefixCache {
     }
     return { sequence, length: sequence ? length : 0 };
   }
+
+  /** How much of a sequence leaves the bits that the prompt, or what is known of how it went, leaves. */
+  #usable({ tokens, strides }: Sought, candidate: TokenSequence): number {
+    const length = reusableLength(tokens, candidate.tokens);
+    const { chunksAlike } = this.#limits;
+    // Few tokens by themselves are computed otherwise than among many: neither what is left nor what is taken of a chunk may be few.
+    const rest = tokens.length - 1 - length;
+    const most = strides
+      ? strides.fewerAt(Math.min(length, candidate.strides.inCommon(strides, chunksAlike)))
+      : length - (rest > 0 ? Math.max(0, MANY_TOKENS - rest) : 0);
+    const end = candidate.strides.cutAt(most, chunksAlike);
+    // What cannot be cut serves as a whole: how it went is told.
+    const isWhole = !strides && length === candidate.tokens.length && !candidate.canCut(end);
+    return isWhole ? length : end;
+  }
+}
+
+/** What a sequence is looked for that begins like it. */
+export interface Sought {
+  readonly tokens: readonly number[];
+  /** How they went through the model before, and have to again. */
+  readonly strides?: Strides | undefined;
 }
 
 /** The last token of a prompt always runs again: the answer begins with its logits. */

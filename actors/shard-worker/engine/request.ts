@@ -1,11 +1,11 @@
 /** One request on its way: first its prompt goes through the model in chunks, then a token at a time. */
-import type { Delta, Generation, TokenLogprob } from "#protocol/generation";
+import type { Delta, Generation, Stride, TokenLogprob } from "#protocol/generation";
 import type { Passes } from "../sampling/passes.ts";
 import { scoresOf } from "../sampling/scores.ts";
 import { Answer, type Ending, tokenLogprob } from "./answer.ts";
-import type { Limits } from "./limits.ts";
+import { Course, type CourseLimits } from "./course.ts";
 import type { Plan } from "./plan.ts";
-import { reusableLength } from "./prefix-cache.ts";
+import { reusableLength, type Sought } from "./prefix-cache.ts";
 import type { TokenSequence } from "./sequence.ts";
 import type { TextPort } from "./text-port.ts";
 
@@ -20,17 +20,8 @@ export interface RequestPorts {
   readonly nowMs: () => number;
   readonly vocabularySize: number;
   readonly passes: Passes;
-  readonly limits: Pick<Limits, "prefillChunk" | "prefillChunkMin" | "replayRows" | "replayMs">;
+  readonly limits: CourseLimits;
 }
-
-/** Scoring a prompt needs the logits of every position at once; this bounds their memory (64 x 150,000 x 4 B = 38 MB). */
-const SCORED_CHUNK = 64;
-
-/**
- * A few rows by themselves are computed as those of an answer, with other last bits than in a longer chunk (PRODUCT_ROWS of
- * models/rows-alike.ts, twice): so few of a prompt are no chunk, or an answer would depend on where its chunks end.
- */
-const TAIL_MIN = 16;
 
 /** A part of the prompt on its way through the model. */
 export interface Chunk {
@@ -38,6 +29,8 @@ export interface Chunk {
   readonly start: number;
   readonly tokens: readonly number[];
   readonly wanted: "hidden" | "all";
+  /** They went one at a time when they were first computed. */
+  readonly isReplay: boolean;
 }
 
 export class Request {
@@ -50,15 +43,12 @@ export class Request {
   alone = false;
   readonly #ports: RequestPorts;
   readonly #answer: Answer;
+  readonly #course: Course;
   readonly #promptScores: (TokenLogprob | null)[] = [null];
   readonly #submittedMs: number;
   #openedMs = 0;
   #prefilledMs = 0;
   #cachedTokens = 0;
-  /** What the last chunk of the prompt took, per token. */
-  #tokenMs = Number.POSITIVE_INFINITY;
-  /** Spent on having the answer so far go through the model again. */
-  #replayedMs = 0;
   /** The prompt and the answer so far: all but the last go into the sequence before that one is decoded. */
   readonly #tokens: number[];
   /** Of an answer that was complete when its worker was lost, but for the word that it is. */
@@ -70,11 +60,13 @@ export class Request {
     this.plan = plan;
     this.#ports = ports;
     this.#answer = new Answer(ports.text, generation, plan.maxTokens);
+    this.#course = new Course(plan.prompt.length, ports.limits);
     this.#submittedMs = ports.nowMs();
     const { resume } = generation;
     this.#ending = resume && this.#answer.resume(resume);
     this.#tokens = [...plan.prompt, ...(resume?.tokens ?? [])];
     for (const id of resume?.tokens ?? []) plan.penalties.said(id);
+    if (resume && resume.tokens.length > 0) this.#course.resume(resume.strides);
   }
 
   /** Whether the prompt's own scores are asked for and not delivered yet: then all of it must be computed. */
@@ -83,8 +75,8 @@ export class Request {
   }
 
   /** The prompt and the answer so far: what a sequence that knows its beginning may be taken over for. */
-  get known(): readonly number[] {
-    return this.#tokens;
+  get known(): Sought {
+    return { tokens: this.#tokens, strides: this.#course.wanted(this.#tokens.length - 1) };
   }
 
   /** Tokens still to go before the last, whose logits give the next of the answer. */
@@ -138,17 +130,17 @@ export class Request {
   chunk(sequence: TokenSequence, unitMs?: number): Chunk | undefined {
     if (this.prefillLeft <= 0) return undefined;
     const start = sequence.tokens.length;
-    const end = Math.min(start + this.#chunkLength(start, unitMs), this.#tokens.length - 1);
+    const asked = { start, end: this.#tokens.length - 1, isScored: this.scored, unitMs };
+    const { count, isReplay } = this.#course.next(asked);
+    const end = Math.min(start + count, asked.end);
     // A second time, after a lost cache, the scores are known already.
     const isScored = this.scored && this.#answer.count === 0 && end >= this.#promptScores.length;
-    return { start, tokens: this.#tokens.slice(start, end), wanted: isScored ? "all" : "hidden" };
+    return { start, tokens: this.#tokens.slice(start, end), wanted: isScored ? "all" : "hidden", isReplay };
   }
 
   /** A chunk went through the model. Answers whether the request is complete, because no more of an answer is asked for. */
-  prefilled({ start, tokens, wanted }: Chunk, logits: Float32Array, tookMs: number): boolean {
-    this.#tokenMs = tookMs / tokens.length;
-    // Waiting does not count: for other requests' turns, or for machines that have just loaded their layers.
-    if (start >= this.plan.prompt.length - 1) this.#replayedMs += tookMs;
+  prefilled({ start, tokens, wanted, isReplay }: Chunk, logits: Float32Array, tookMs: number): boolean {
+    this.#course.took({ count: tokens.length, isReplay }, tookMs);
     if (wanted === "all") this.#score(start, tokens.length, logits);
     return this.#completeAt(start + tokens.length);
   }
@@ -173,28 +165,7 @@ export class Request {
   restart(): void {
     this.sequence?.dispose();
     this.alone = true;
-    this.#replayedMs = 0;
-  }
-
-  /** Tokens of the next chunk: the prompt and the answer so far go through the model as they did at first. */
-  #chunkLength(start: number, unitMs: number | undefined): number {
-    const prompt = this.plan.prompt.length - 1;
-    if (start < prompt) return this.#promptChunk(prompt - start, unitMs);
-    const { replayRows, replayMs } = this.#ports.limits;
-    return this.#replayedMs < replayMs
-      ? replayRows
-      : this.#promptChunk(this.#tokens.length - 1 - start, unitMs);
-  }
-
-  /** Of so many left as many as `unitMs` allows at the pace of the chunk before, the fewest while that is unknown. */
-  #promptChunk(left: number, unitMs: number | undefined): number {
-    const { prefillChunk, prefillChunkMin } = this.#ports.limits;
-    const longest = this.scored ? Math.min(SCORED_CHUNK, prefillChunk) : prefillChunk;
-    const paced =
-      unitMs === undefined ? longest : Math.max(prefillChunkMin, Math.floor(unitMs / this.#tokenMs));
-    const most = Math.min(longest, paced);
-    const isShortTail = left > most && left < most + TAIL_MIN && most >= 2 * TAIL_MIN;
-    return isShortTail ? Math.ceil(left / 2) : Math.min(most, left);
+    this.#course.restart();
   }
 
   /** Scores the prompt's tokens that follow those at `start` and after, by the logits of each. */
@@ -218,16 +189,21 @@ export class Request {
     const id = plan.sampler(logits, this.#tokens.length);
     const count = generation.logprobs;
     const score = count === undefined ? undefined : scoresOf(logits, { id, count }, this.#ports.passes);
-    if (this.#answer.count === (generation.resume?.tokens.length ?? 0)) {
-      this.#prefilledMs = this.#ports.nowMs();
-      this.#tellScores();
-    }
+    const strides =
+      this.#answer.count === (generation.resume?.tokens.length ?? 0) ? this.#begin() : undefined;
     plan.penalties.said(id);
     this.#tokens.push(id);
     const { delta, ending } = this.#answer.take(id, score);
-    sink.delta(delta);
+    sink.delta(strides ? { ...delta, strides: [...strides] } : delta);
     if (ending) this.#finish(ending);
     return ending !== undefined;
+  }
+
+  /** The first token of its answer, or of what another worker left of it. Answers how the prompt went, if that has to be told. */
+  #begin(): readonly Stride[] | undefined {
+    this.#prefilledMs = this.#ports.nowMs();
+    this.#tellScores();
+    return this.sequence && this.#course.begin(this.sequence.strides);
   }
 
   /** A scored prompt is announced when its scores are known. */

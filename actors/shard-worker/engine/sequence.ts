@@ -3,11 +3,14 @@ import type { Mlx } from "#ffi/array";
 import type { Cache } from "../cache/cache.ts";
 import type { Model, Wanted } from "../models/model.ts";
 import { Held, type Layers, runLayers } from "./held.ts";
+import { Strides } from "./strides.ts";
 
 /** What the token loop and the prefix cache know of a sequence, wherever its keys and values are. */
 export interface TokenSequence {
   /** What the caches hold, or will when what is under way has been computed. */
   readonly tokens: readonly number[];
+  /** How they went, or go, through the model: noted by whoever feeds them. */
+  readonly strides: Strides;
   /** Memory, on all machines together. */
   readonly nbytes: number;
   /** Another after `dispose`: what was begun before it is of no more use. */
@@ -24,6 +27,7 @@ export interface TokenSequence {
 
 /** One whose layers are all here. */
 export class Sequence implements TokenSequence {
+  readonly strides: Strides;
   readonly #layers: Layers;
   readonly #held: Held;
   readonly #tokens: number[];
@@ -34,7 +38,9 @@ export class Sequence implements TokenSequence {
     model: Model,
     caches: readonly Cache[] = model.caches(),
     tokens: readonly number[] = [],
+    strides = new Strides(),
   ) {
+    this.strides = strides;
     this.#layers = { mlx, model };
     this.#held = new Held(caches, tokens.length);
     this.#tokens = [...tokens];
@@ -97,16 +103,19 @@ export class Sequence implements TokenSequence {
 
   cut(length: number): void {
     this.#held.cut(length);
+    this.strides.cut(length);
     this.#tokens.length = length;
   }
 
   fork(length: number): Sequence {
     const { mlx, model } = this.#layers;
-    return new Sequence(mlx, model, this.#held.fork(length).caches, this.#tokens.slice(0, length));
+    const { caches } = this.#held.fork(length);
+    return new Sequence(mlx, model, caches, this.#tokens.slice(0, length), this.strides.first(length));
   }
 
   dispose(): void {
     this.#held.dispose();
+    this.strides.cut(0);
     this.#tokens.length = 0;
     this.#life++;
   }

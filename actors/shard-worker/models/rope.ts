@@ -97,6 +97,10 @@ export function contextLengthOf(config: RopeConfig): number | undefined {
   return positions;
 }
 
+/** Whether a token turns otherwise when more follow it in one pass. */
+export const ropeDependsOnLength = (config: RopeConfig): boolean =>
+  parametersOf(config, DEFAULT_THETA).kind === "dynamic";
+
 /**
  * The rotation for heads of `headDims` channels. Throws Problem for a kind that is not known. `theta` is the
  * architecture's own default.

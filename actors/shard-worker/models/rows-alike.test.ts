@@ -1,6 +1,6 @@
 /** How many rows are computed alike is the kernels' to say, and they are C++: what is known of it here must be what stands there. */
 import { expect, test } from "bun:test";
-import { ATTENTION_ROWS, PRODUCT_ROWS, rowsAlike } from "./rows-alike.ts";
+import { ATTENTION_ROWS, alikeIn, PIECES_CHANGE, PRODUCT_ROWS } from "./rows-alike.ts";
 
 test.each([
   ["kernels.hpp", PRODUCT_ROWS],
@@ -13,18 +13,28 @@ test.each([
   expect(found).toEqual([rows]);
 });
 
-/** Queries of one token and key head are rows of attention; what is not ours to compute is computed one by one. */
+test("the pieces that attention is cut in change where they are said to", async () => {
+  const source = await Bun.file(`${import.meta.dir}/../../../mlx-c/shim/kernels_groups.cpp`).text();
+  const [keys, most] = ["kKeysPerPiece", "kPiecesMost"].map((name) =>
+    Number(source.match(new RegExp(`constexpr size_t ${name} = (\\d+);`))?.[1]),
+  );
+  expect((keys ?? 0) * (most ?? 0)).toBe(PIECES_CHANGE);
+});
+
+/** Queries of one token and key head are rows of attention; where a ring or a rotation remembers how tokens came, they come alike. */
 test.each([
-  [{ heads: 8, keyHeads: 8 }, "4-bit affine, group 32", "exo", 8],
-  [{ heads: 32, keyHeads: 8 }, "4-bit affine, group 32", "exo", 4],
-  [{ heads: 64, keyHeads: 8 }, "Q4_K decoded to 8-bit", "exo", 2],
-  [{ heads: 64, keyHeads: 2 }, "Q8_0", "exo", 1],
-  [{ heads: 8, keyHeads: 8 }, "bfloat16", "exo", 1],
-  [{ heads: 8, keyHeads: 8 }, "4-bit affine, group 32", "mlx", 1],
-  [{ heads: 8, keyHeads: 8, num_experts: 8 }, "4-bit affine, group 32", "exo", 1],
+  [{ heads: 8, keyHeads: 8 }, "exo", 8, true],
+  [{ heads: 32, keyHeads: 8 }, "exo", 4, true],
+  [{ heads: 64, keyHeads: 8 }, "exo", 2, true],
+  [{ heads: 64, keyHeads: 2 }, "exo", 1, true],
+  [{ heads: 8, keyHeads: 8 }, "mlx", 1, false],
+  [{ heads: 32, keyHeads: 8, num_experts: 8 }, "exo", 4, false],
+  [{ heads: 8, keyHeads: 8, model_type: "mistral", sliding_window: 4096 }, "exo", 1, false],
+  [{ heads: 8, keyHeads: 8, model_type: "mistral", sliding_window: null }, "exo", 8, true],
+  [{ heads: 8, keyHeads: 8, rope_scaling: { type: "dynamic", factor: 2 } }, "exo", 1, false],
 ] as const)(
-  "%o in %s by %s: %d tokens at once",
-  ({ heads, keyHeads, ...more }, quantisation, kernels, rows) => {
+  "%o by %s: %d tokens at once, chunks alike: %p",
+  ({ heads, keyHeads, ...more }, kernels, rows, chunks) => {
     const config = {
       model_type: "llama",
       hidden_size: 64,
@@ -36,6 +46,6 @@ test.each([
       vocab_size: 32,
       ...more,
     };
-    expect(rowsAlike(config, quantisation, kernels)).toBe(rows);
+    expect(alikeIn(config, kernels)).toEqual({ rows, chunks });
   },
 );
