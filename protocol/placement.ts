@@ -79,6 +79,8 @@ export const HeldStage = t.Object({
   problem: t.Optional(ProblemBody),
   /** Of one that failed: its worker is well, and heard no more of those that have the other layers. */
   parted: t.Optional(t.Boolean()),
+  /** Of one that is loaded: nobody asked it anything for so long that its machine would give its room to another model. */
+  idle: t.Optional(t.Boolean()),
   loadedBytes: t.Optional(t.Number({ minimum: 0 })),
   totalBytes: t.Optional(t.Number({ minimum: 0 })),
   /** While it is fetched from another machine: on the disk, not in memory. Told so that a long fetch is not taken for silence. */

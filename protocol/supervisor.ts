@@ -18,6 +18,8 @@ export const ModelState = t.Object({
   requests: t.Integer(),
   loadedBytes: t.Optional(t.Number()),
   totalBytes: t.Optional(t.Number()),
+  /** Nobody asked it anything for so long that another model may have its room. */
+  idle: t.Optional(t.Boolean()),
   /** These bytes are on their way from another machine's disk; loading comes after. */
   fetching: t.Optional(t.Boolean()),
   /** Of a model that the home placed: which layers are where, or a part of each of them by rank; absent: all on this machine. */

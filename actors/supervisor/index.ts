@@ -15,7 +15,7 @@ export interface SupervisorPorts extends HeldPorts {
   readonly across?: Across;
 }
 
-interface Asked extends Omit<Acquiring, "isHeld"> {
+interface Asked extends Omit<Acquiring, "isHeld" | "idleBytes"> {
   readonly resumes?: boolean;
   readonly question?: RequestId;
 }
@@ -39,7 +39,11 @@ export function supervisor(ports: SupervisorPorts): Behaviour<SupervisorMessage 
   async function acquired({ resumes = false, ...asked }: Asked): Promise<AnyMessage> {
     const { model, left } = asked;
     const isHeld = (name: string) => held.has(name);
-    const shared = await (await acrossOf(ports.across, asked, isHeld))?.acquire({ ...asked, isHeld });
+    const shared = await (await acrossOf(ports.across, asked, isHeld))?.acquire({
+      ...asked,
+      isHeld,
+      idleBytes: () => held.idleBytes,
+    });
     // What several machines hold now need not be held here whole as well.
     if (shared) held.byName(model)?.giveUp();
     const ready = shared ?? (await held.ready(model, { mayFetch: !resumes, left }));

@@ -44,6 +44,7 @@ export const nodeOptions = (folder: string, crashed: (name: string) => void): No
   nodeName: "ada",
   clock: hasty,
   worker: { command: HANGS, env: {} },
+  idle: { afterMs: 600_000, kept: [] },
   libraryFolder: async () => folder,
   resolveModel: async (name) => ({ name, path: join(folder, name) }),
   findModel: async () => {

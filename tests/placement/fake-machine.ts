@@ -1,12 +1,12 @@
 /** Machines of a home in memory, and how they see each other. */
 import type { Known } from "#actors/planner/home-of";
 import type { NodeView } from "#protocol/cluster";
-import type { NodeId } from "#protocol/ids";
+import type { Address, NodeId } from "#protocol/ids";
 import type { LinkView } from "#protocol/node";
 import type { CheckpointView, HeldStage } from "#protocol/placement";
 import type { ProblemBody } from "#protocol/problem";
 import type { MeasuredSpeeds } from "#protocol/speeds";
-import { nodeFacts } from "./model.ts";
+import { facts, nodeFacts } from "./model.ts";
 
 /** One machine: what it has, and what it does with a part that it is given. */
 export interface FakeMachine {
@@ -18,6 +18,8 @@ export interface FakeMachine {
   /** Undefined: it loads until the test says otherwise. */
   outcome: "loads" | ProblemBody | undefined;
   readonly held: HeldStage[];
+  /** What it has more of memory when a part ends. */
+  partBytes?: number;
   /** It answers no look at its checkpoints. */
   isDeaf?: boolean;
   /** What it measured of itself. */
@@ -42,3 +44,9 @@ export function knownOf(machines: readonly FakeMachine[], leader: string): Known
   );
   return { nodes, links };
 }
+
+/** How a part ended up. */
+export const ended = (node: string, outcome: "loaded" | ProblemBody, epoch: number) =>
+  outcome === "loaded"
+    ? ({ state: "loaded", worker: `${node}/worker-${epoch}` as Address, facts } as const)
+    : ({ state: "failed", problem: outcome } as const);

@@ -24,6 +24,7 @@ function house() {
       pid: 1,
       link: { send: () => true, onReceive: () => {}, onClose: () => {}, close: () => {} },
       requests: () => busy.requests,
+      idleMs: () => 0,
       whenIdle: (run) => run(),
       end: () => exited("it was told to"),
     }),

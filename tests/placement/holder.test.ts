@@ -202,3 +202,19 @@ test("nothing is said of an epoch that this machine has not begun yet", async ()
   await room.time.pass(10);
   expect([before, room.told.at(-1)]).toEqual(["1: 1:parted", "5: 5:loading"]);
 });
+
+test("who leads hears that nobody asks a part anything, and soon that somebody does", async () => {
+  const room = new Room();
+  await room.agree(placed());
+  await room.loads();
+  room.idleMs = 0;
+  room.told.splice(0);
+  await room.time.pass(599_000);
+  const early = room.told.splice(0);
+  room.idleMs = 700_000;
+  await room.time.pass(6_000);
+  const late = room.told.splice(0);
+  room.idleMs = 0;
+  await room.time.pass(6_000);
+  expect([early, late, room.told]).toEqual([[], ["1: 1:loaded idle"], ["1: 1:loaded"]]);
+});

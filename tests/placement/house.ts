@@ -37,6 +37,8 @@ export class House {
   others = 1;
   fits = true;
   isHeld = false;
+  /** Of models that this machine would stop for another. */
+  idleBytes = 0;
   up = new Set<string>([me, other]);
   isLinked = true;
   /** What who leads answers to be asked for a placement or for its end; nothing: it agrees. */
@@ -73,7 +75,7 @@ export class House {
         this.did.push("looks on the disk");
         return { name: model, path: `/${model}` };
       },
-      fits: () => this.fits,
+      fits: (_, freedBytes) => this.fits || freedBytes > 0,
       place: async (leader) => {
         this.did.push(`asks ${leader} to place it`);
         const refusal = this.refusals.shift();
@@ -101,7 +103,12 @@ export class House {
   }
 
   acquire(more: Partial<Acquiring> = {}) {
-    const asked: Acquiring = { model: "m", isHeld: () => this.isHeld, ...more };
+    const asked: Acquiring = {
+      model: "m",
+      isHeld: () => this.isHeld,
+      idleBytes: () => this.idleBytes,
+      ...more,
+    };
     return this.serving.acquire(asked).then(
       (answer) => answer?.worker ?? "by itself",
       (error: unknown) => (error as Error).message,

@@ -69,3 +69,39 @@ test("a model that does not fit beside another is refused with the one that coul
     expect.stringContaining("free memory (exo ps, exo stop), add a machine"),
   ]);
 });
+
+test("a model that nobody asks gives way to one that needs its memory, once all of its machines say so", async () => {
+  const world = homeOf(850e6);
+  await world.place(WISHES);
+  for (const machine of world.machines.values())
+    Object.assign(machine, { freeBytes: 520e6, partBytes: 330e6 });
+  await world.settle(6000);
+  await world.idles("a", true);
+  const early = await world.refusal(WISHES, "other");
+  await world.idles("b", true);
+  await world.idles("a", false);
+  await world.idles("a", true);
+  const placed = await world.place(WISHES, undefined, "other");
+  await world.settle(1000);
+  expect([early, placed, world.shown, world.instances.map(({ model }) => model)]).toEqual([
+    "it fits once m is stopped: exo stop m",
+    ["m was stopped for it, as nobody asked it anything"],
+    "ready a:0-2 b:2-4",
+    ["other"],
+  ]);
+});
+
+test("no model is stopped for one that would not fit all the same", async () => {
+  const world = homeOf(850e6);
+  await world.place(WISHES);
+  for (const machine of world.machines.values()) machine.freeBytes = 20e6;
+  await world.settle(6000);
+  for (const name of ["a", "b"]) await world.idles(name, true);
+  world.machine("b").freeBytes = 0;
+  world.machine("b").drained = true;
+  const refused = await world.place(WISHES, undefined, "other");
+  expect([String(refused).slice(0, 18), world.instances.map(({ model }) => model)]).toEqual([
+    "no plan fits other",
+    ["m"],
+  ]);
+});

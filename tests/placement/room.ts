@@ -49,6 +49,8 @@ export class Room {
   leader: NodeId | undefined = me;
   term = 1;
   heard = 0;
+  /** Since when its workers had no request. */
+  idleMs = 0;
   /** Before a part is loaded. */
   fetching: (part: PartWanted) => Promise<void> = async () => {};
   readonly holder: Holder;
@@ -73,6 +75,7 @@ export class Room {
         return { model, path: `/${model}` };
       },
       prepare: async () => {},
+      idle: { afterMs: 600_000, kept: [] },
       startWorker: (node, exited) => this.#started(node, exited),
       changed: () => {},
       lost: (worker, { message }, how) => void this.did.push(`lost ${worker}: ${message}, ${how}`),
@@ -134,6 +137,7 @@ export class Room {
       pid: at,
       link,
       requests: () => 0,
+      idleMs: () => this.idleMs,
       whenIdle: (run) => run(),
       end: () => {
         this.did.push(`ends ${at}`);
@@ -144,5 +148,5 @@ export class Room {
 }
 
 const layersOf = ({ layers }: Shard): string => (layers ? ` ${layers.start}-${layers.end}` : " whole");
-const shown = ({ epoch, state, parted, loadedBytes, fetchedBytes, problem }: HeldStage): string =>
-  `${epoch}:${parted ? "parted" : state}${loadedBytes ? `:${loadedBytes}` : ""}${fetchedBytes === undefined ? "" : `:fetched ${fetchedBytes}`}${problem && !parted ? ` (${problem.message})` : ""}`;
+const shown = ({ epoch, state, parted, loadedBytes, fetchedBytes, problem, idle }: HeldStage): string =>
+  `${epoch}:${parted ? "parted" : state}${idle ? " idle" : ""}${loadedBytes ? `:${loadedBytes}` : ""}${fetchedBytes === undefined ? "" : `:fetched ${fetchedBytes}`}${problem && !parted ? ` (${problem.message})` : ""}`;

@@ -195,9 +195,27 @@ test("so many may wait for a model, with one listener for all, and whoever leave
 
 test("a wish is placed even where the model fits here, and says which machines take no part", async () => {
   const house = new House();
-  const asked = house.serving.acquire({ model: "m", wish: { minimumNodes: 2 }, isHeld: () => true });
+  const asked = house.serving.acquire({
+    model: "m",
+    wish: { minimumNodes: 2 },
+    isHeld: () => true,
+    idleBytes: () => 0,
+  });
   await house.pass(200);
   house.instances = [ready];
   await house.pass(200);
   expect(await asked).toEqual({ worker: WORKER, facts, notes: ["third takes no part: drained"] });
+});
+
+test("what finds no room in the home is held by this machine alone, where models that nobody asks give way", async () => {
+  const outcomes: unknown[] = [];
+  for (const idleBytes of [0, 1e9]) {
+    const house = new House({ fits: false });
+    house.idleBytes = idleBytes;
+    house.refusals = [new Problem("doesNotFit", "m takes too much")];
+    const asked = house.acquire();
+    await house.pass(200);
+    outcomes.push(await asked);
+  }
+  expect(outcomes).toEqual(["m takes too much", "by itself"]);
 });

@@ -9,8 +9,8 @@ import type { HeldStage, PlacedInstance } from "#protocol/placement";
 import { Problem, type ProblemBody } from "#protocol/problem";
 import { seeded } from "../sim/random.ts";
 import { VirtualTime } from "../sim/time.ts";
-import { type FakeMachine, knownOf } from "./fake-machine.ts";
-import { checkpoint, facts, MODEL } from "./model.ts";
+import { ended, type FakeMachine, knownOf } from "./fake-machine.ts";
+import { checkpoint, MODEL } from "./model.ts";
 
 export class World {
   readonly time = new VirtualTime();
@@ -147,6 +147,11 @@ export class World {
     return this.#partsBecome(name, (part) => ({ ...part, fetchedBytes }));
   }
 
+  /** Nobody asks the model there anything for long, or does again. */
+  idles(name: string, idle: boolean): Promise<void> {
+    return this.#partsBecome(name, ({ idle: _, ...part }) => (idle ? { ...part, idle } : part));
+  }
+
   /** The worker of its part lives, and hears no more of the others. */
   parts(name: string): Promise<void> {
     const problem: ProblemBody = { kind: "unavailable", message: "no word of the others" };
@@ -226,10 +231,10 @@ export class World {
           throw new Problem("unavailable", "not here");
         this.said.push(`${node} joins ${workers.length}`);
       },
-      end: async (node) => {
+      end: async (node, { instance }) => {
         this.said.push(`${node} ends`);
         await this.ending;
-        this.machine(node).held.splice(0);
+        this.#end(this.machine(node), instance);
       },
       tell: (node) => {
         this.machine(node).told = "";
@@ -243,6 +248,12 @@ export class World {
   async #late(ms: number): Promise<never> {
     await new Promise<void>((resolve) => void this.time.after(ms, resolve));
     throw new Problem("unavailable", "it did not answer");
+  }
+
+  #end(machine: FakeMachine, instance: string): void {
+    const { held } = machine;
+    held.splice(0, held.length, ...held.filter((each) => each.instance !== instance));
+    machine.freeBytes += machine.partBytes ?? 0;
   }
 
   agreeNow(command: InstanceCommand) {
@@ -281,9 +292,3 @@ export class World {
     queueMicrotask(() => this.coordinator.held(node, { heard, stages }));
   }
 }
-
-/** How a part ended up. */
-const ended = (node: string, outcome: "loaded" | ProblemBody, epoch: number) =>
-  outcome === "loaded"
-    ? ({ state: "loaded", worker: `${node}/worker-${epoch}` as Address, facts } as const)
-    : ({ state: "failed", problem: outcome } as const);

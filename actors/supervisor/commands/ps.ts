@@ -45,8 +45,9 @@ const layersOf = ({ stages }: ModelState): string =>
     })
     .join(" | ") ?? "-";
 
-/** `fetching 40 %` and `loading 40 %` while it does so, else the state. */
-function stateOf({ state, loadedBytes, totalBytes, fetching }: ModelState): string {
+/** `idle` for what gives way to another model, `fetching 40 %` and `loading 40 %` while it does so, else the state. */
+function stateOf({ state, loadedBytes, totalBytes, fetching, idle }: ModelState): string {
+  if (state === "ready" && idle) return "idle";
   if (state !== "loading" || !loadedBytes || !totalBytes) return state;
   return `${fetching ? "fetching" : "loading"} ${Math.floor((100 * loadedBytes) / totalBytes)} %`;
 }

@@ -22,6 +22,10 @@ export interface ConfigFile {
     readonly aliases?: Readonly<Record<string, string>>;
     readonly auto_pull?: boolean;
     readonly hub_endpoint?: string;
+    /** Without a request for so long, a model gives way to another that needs its memory. */
+    readonly idle_seconds?: number;
+    /** Models that never do. */
+    readonly keep?: readonly string[];
   };
   readonly runtime?: {
     /** Tokens. */
@@ -80,7 +84,14 @@ const SCHEMA: Readonly<Record<string, Readonly<Record<string, Check>>>> = {
     tls_key: text,
     plain_http: flag,
   },
-  models: { dir: text, aliases: names, auto_pull: flag, hub_endpoint: address },
+  models: {
+    dir: text,
+    aliases: names,
+    auto_pull: flag,
+    hub_endpoint: address,
+    idle_seconds: whole(1, 365 * 86_400),
+    keep: texts,
+  },
   runtime: { context: whole(1, 1 << 30), kv_quant: kvQuant },
   cluster: {
     name: text,

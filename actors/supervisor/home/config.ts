@@ -4,6 +4,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { Problem } from "#protocol/problem";
 import type { KvQuant } from "#protocol/shard";
+import type { IdleRule } from "../instance/idle.ts";
 import { type ApiConfig, type ApiFlags, apiConfig, PORT_DEFAULT } from "./api-config.ts";
 import { type ClusterConfig, type ClusterFlags, clusterConfig } from "./cluster-config.ts";
 import { type ConfigFile, parseConfigFile } from "./config-file.ts";
@@ -28,6 +29,7 @@ export interface Config {
      * keeps even `run` and `serve --model` from it; undefined: commands fetch, requests do not.
      */
     readonly autoPull: boolean | undefined;
+    readonly idle: IdleRule;
     /** Folders with models that came with a source build. */
     readonly extraFolders: readonly string[];
   };
@@ -78,6 +80,8 @@ export interface Surroundings {
   readonly extraModelFolders: readonly string[];
 }
 
+/** A person who reads an answer or writes the next question takes less. */
+const IDLE_SECONDS = 600;
 const HUB_DEFAULT = "https://huggingface.co";
 
 /** The real surroundings. `extraModelFolders` as in Config. */
@@ -121,6 +125,10 @@ export function configOf(
       ),
       aliases: file.models?.aliases ?? {},
       autoPull: file.models?.auto_pull,
+      idle: {
+        afterMs: 1000 * (file.models?.idle_seconds ?? IDLE_SECONDS),
+        kept: (file.models?.keep ?? []).map((name) => file.models?.aliases?.[name] ?? name),
+      },
       extraFolders: around.extraModelFolders,
     },
     hub: {

@@ -2,6 +2,7 @@
 import { Problem } from "#protocol/problem";
 import type { Shard } from "#protocol/shard";
 import type { ModelState } from "#protocol/supervisor";
+import { shownIdle } from "./idle.ts";
 import { Instance, type InstancePorts, type Ready } from "./instance.ts";
 
 export interface HeldPorts extends Omit<InstancePorts, "ended"> {
@@ -9,6 +10,8 @@ export interface HeldPorts extends Omit<InstancePorts, "ended"> {
   readonly resolve: (model: string, mayFetch: boolean) => Promise<Shard>;
   /** Readies what a new worker needs; throws Problem. */
   readonly prepare: () => Promise<void>;
+  /** Whether a model's weights would find room in the memory that is free here, and in so many bytes more. */
+  readonly fits: (path: string, freedBytes: number) => Promise<boolean>;
   /** Where that model lies on this machine; nothing is fetched. Throws Problem when it is not here. */
   readonly locate: (model: string) => Promise<string>;
 }
@@ -20,6 +23,8 @@ export class HeldModels {
   readonly #ports: HeldPorts;
   /** By path, so that two names of one checkpoint share one worker. */
   readonly #instances = new Map<string, Instance>();
+
+  #lastRoom: Promise<unknown> = Promise.resolve();
 
   constructor(ports: HeldPorts) {
     this.#ports = ports;
@@ -46,9 +51,14 @@ export class HeldModels {
   async ready(
     model: string,
     { mayFetch, left }: { mayFetch: boolean; left: AbortSignal | undefined },
-  ): Promise<Ready> {
-    const instance = await this.#named(model, mayFetch);
-    return await instance.ready(left);
+  ): Promise<Ready & { readonly notes?: string[] }> {
+    const { instance, notes } = await this.#named(model, mayFetch);
+    return { ...(await instance.ready(left)), ...(notes.length > 0 && { notes: [...notes] }) };
+  }
+
+  /** What those take that give way to others. */
+  get idleBytes(): number {
+    return this.all.filter(({ isIdle }) => isIdle).reduce((sum, each) => sum + bytesOf(each), 0);
   }
 
   /** Resolves when its worker is gone; throws Problem. */
@@ -60,16 +70,50 @@ export class HeldModels {
   }
 
   /** A model that was given by path goes on by the short name it is listed under, where nothing else has that name. */
-  async #named(model: string, mayFetch: boolean): Promise<Instance> {
+  async #named(
+    model: string,
+    mayFetch: boolean,
+  ): Promise<{ readonly instance: Instance; readonly notes: readonly string[] }> {
     try {
       const shard = await this.#ports.resolve(model, mayFetch);
-      if (!this.#instances.has(shard.path)) await this.#ports.prepare();
-      return this.#of(shard);
+      if (this.#instances.has(shard.path)) return { instance: this.#of(shard), notes: [] };
+      await this.#ports.prepare();
+      const notes = await this.#roomFor(shard);
+      return { instance: this.#of(shard), notes };
     } catch (error) {
       const held = this.byName(model);
-      if (held && error instanceof Problem && error.kind === "notFound") return held;
+      if (held && error instanceof Problem && error.kind === "notFound") return { instance: held, notes: [] };
       throw error;
     }
+  }
+
+  /** One after the other: two that come at once do not both count on the same room. */
+  #roomFor(shard: Shard): Promise<readonly string[]> {
+    const next = this.#lastRoom.then(() => this.#makeRoom(shard));
+    this.#lastRoom = next.catch(() => {}); // Told to who asked.
+    return next;
+  }
+
+  /** Idle models give way, the longest idle first, where that is enough; answers what was done, for who asked. */
+  async #makeRoom({ path }: Shard): Promise<readonly string[]> {
+    const { fits } = this.#ports;
+    const idle = this.all.filter(({ isIdle }) => isIdle).toSorted((a, b) => b.idleMs - a.idleMs);
+    if (idle.length === 0 || (await fits(path, 0))) return [];
+    const going: Instance[] = [];
+    let freed = 0;
+    for (const each of idle) {
+      going.push(each);
+      freed += bytesOf(each);
+      if (!(await fits(path, freed))) continue;
+      const notes = going.map(
+        ({ shard, idleMs }) =>
+          `${shard.model} was stopped for it, as nobody asked it anything for ${shownIdle(idleMs)}`,
+      );
+      await Promise.all(going.map((old) => old.stop(false)));
+      return notes;
+    }
+    // The load says what is short.
+    return [];
   }
 
   #of(shard: Shard): Instance {
@@ -86,6 +130,8 @@ export class HeldModels {
     return made;
   }
 }
+
+const bytesOf = (instance: Instance): number => instance.state().facts?.weightBytes ?? 0;
 
 function ifUnknown(error: unknown): undefined {
   if (!(error instanceof Problem)) throw error;

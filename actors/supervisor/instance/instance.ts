@@ -10,6 +10,7 @@ import type { Shard, ShardFacts } from "#protocol/shard";
 import { ShardWorker, type ShardWorkerReply } from "#protocol/shard-worker";
 import type { Pace } from "#protocol/speeds";
 import type { ModelState } from "#protocol/supervisor";
+import type { IdleRule } from "./idle.ts";
 import { type InstanceEvent, machine } from "./machine.ts";
 import type { WorkerProcess } from "./workers.ts";
 
@@ -41,6 +42,8 @@ export interface InstancePorts {
   readonly ended: () => void;
   /** Told of what its worker measured of its own steps. */
   readonly measured?: (shard: Shard, pace: Pace) => void;
+  /** Absent: nobody asks whether it is idle. */
+  readonly idle?: IdleRule;
   /** A worker that dies is not started again. */
   readonly once?: boolean;
 }
@@ -153,6 +156,20 @@ export class Instance {
     return this.#over.promise;
   }
 
+  /** How long nobody asked it anything; 0 for one that is not ready, or kept whatever comes. */
+  get idleMs(): number {
+    const { idle, system } = this.#ports;
+    const isReady = this.#chart.getSnapshot().value === "ready" && this.#process !== undefined;
+    if (!isReady || idle?.kept.includes(this.shard.model)) return 0;
+    return Math.min(this.#process?.idleMs() ?? 0, system.clock.nowMs() - this.#askedMs);
+  }
+
+  /** Whether its room may be given to another model. */
+  get isIdle(): boolean {
+    const { idle } = this.#ports;
+    return idle !== undefined && this.idleMs >= idle.afterMs;
+  }
+
   /** News from its worker. */
   heard(reply: ShardWorkerReply): void {
     switch (reply.type) {
@@ -189,6 +206,7 @@ export class Instance {
       requests: this.#process?.requests() ?? 0,
       ...(this.#worker && { worker: this.#worker }),
       ...(this.#process && { pid: this.#process.pid }),
+      ...(this.isIdle && { idle: true }),
       ...(context.facts && { facts: context.facts }),
       ...(context.problem && { problem: context.problem }),
       ...(this.#progress && {

@@ -18,6 +18,8 @@ export interface WorkerProcess {
   readonly link: Transport;
   /** Requests given to it and not yet ended. */
   requests(): number;
+  /** Since the last of them ended, or since it was started; 0 while there is one. */
+  idleMs(): number;
   /** Calls back once, when every request given to it has ended: at once where none is left. */
   whenIdle(run: () => void): void;
   /** Asks it to end, and kills it after the grace period. */
@@ -85,6 +87,7 @@ export function startWorker(
     pid: child.pid,
     link,
     requests: heard.requests,
+    idleMs: heard.idleMs,
     whenIdle: heard.whenIdle,
     end() {
       child.kill("SIGTERM");
@@ -113,6 +116,8 @@ function watch(clock: Clock, { isStopped: stopped, hang }: Watched) {
   const idle: (() => void)[] = [];
   let loading = false;
   let heardMs = clock.nowMs();
+  /** When it was last given a request, or had none any more. */
+  let usedMs = heardMs;
   let stoppedLooks = 0;
   let hung: string | undefined;
   let cancel = clock.after(WATCH_EVERY_MS, look);
@@ -133,14 +138,16 @@ function watch(clock: Clock, { isStopped: stopped, hang }: Watched) {
   function sent({ message }: Envelope): void {
     if (open.size === 0 && !loading) heardMs = clock.nowMs();
     if (message.type === "ShardWorker.Load") loading = true;
-    if (message.type === "ShardWorker.Generate") open.add((message as GenerateLike).generation.id);
+    if (message.type !== "ShardWorker.Generate") return;
+    open.add((message as GenerateLike).generation.id);
+    usedMs = clock.nowMs();
   }
 
   function received({ message }: Envelope): void {
     heardMs = clock.nowMs();
     if (message.type === "ShardWorkerReply.Loaded" || message.type === "ShardWorkerReply.LoadFailed")
       loading = false;
-    if (ends(message)) open.delete((message as ReplyLike).request);
+    if (ends(message) && open.delete((message as ReplyLike).request)) usedMs = heardMs;
     if (open.size === 0) for (const run of idle.splice(0)) run();
   }
 
@@ -168,6 +175,7 @@ function watch(clock: Clock, { isStopped: stopped, hang }: Watched) {
       },
     }),
     requests: () => open.size,
+    idleMs: () => (open.size > 0 ? 0 : clock.nowMs() - usedMs),
     whenIdle: (run: () => void) => (open.size === 0 ? run() : void idle.push(run)),
     hung: () => hung,
     stop: () => cancel(),

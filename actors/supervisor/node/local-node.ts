@@ -48,6 +48,7 @@ export async function openNode(session: Session, { host, port, pull, joins }: Li
     findModel: (name) => modelAt(session, name, false),
     listModels: () => listings(session),
     modelsFolder: config.models.dir,
+    idle: config.models.idle,
     crashed: (name, { why, cause }) => sayCrashed(session, name, cause ?? new Error(why)),
     ...config.runtime,
     ...(joins && (await clusterOptions(session))),

@@ -19,12 +19,14 @@ import {
 } from "#protocol/supervisor";
 import type { ClusterOptions } from "../cluster/cluster.ts";
 import { type SupervisorPorts, supervisor } from "../index.ts";
+import type { IdleRule } from "../instance/idle.ts";
 import { DRAIN_MS } from "../instance/instance.ts";
 import { startWorker, type WorkerCommand } from "../instance/workers.ts";
 import { Across, type Part } from "../placement/across.ts";
 import type { SpeedBook } from "../placement/speed-book.ts";
 import type { Home } from "./home.ts";
 import { keepRunning } from "./keeping.ts";
+import { listeners } from "./listeners.ts";
 import { OwnWorkers } from "./own-workers.ts";
 
 export interface NodeOptions extends ApiGatewayOptions {
@@ -45,6 +47,8 @@ export interface NodeOptions extends ApiGatewayOptions {
   readonly modelsFolder: string;
   readonly contextLength?: number;
   readonly kvQuant?: KvQuant;
+  /** When a model gives way to another. */
+  readonly idle: IdleRule;
   /** Who this node is among others; absent for one that lives as long as a command. */
   readonly cluster?: ClusterOptions;
   /** Told of each crash of a part of the node, which is started again. */
@@ -168,7 +172,7 @@ async function orderedIn(
   return await ordered(home.cluster, name, order);
 }
 
-type Workers = Pick<SupervisorPorts, "prepare" | "startWorker" | "lost" | "measured">;
+type Workers = Pick<SupervisorPorts, "prepare" | "startWorker" | "lost" | "measured" | "idle">;
 
 /** What the speed of this machine depends on, beside the machine. */
 function computing({ version, worker: { env } }: NodeOptions): string {
@@ -183,6 +187,7 @@ function workersOf(
 ): Workers {
   let folder = "";
   return {
+    idle: options.idle,
     prepare: async () => {
       folder = await options.libraryFolder();
     },
@@ -208,6 +213,8 @@ function models(
     self: boss,
     resolve: (model, mayFetch) => shardOf(model, mayFetch, options),
     locate: async (model) => (await options.findModel(model)).path,
+    // Only where a model is idle: the first one is loaded without it.
+    fits: async (path, freed) => (await import("../instance/fits-here.ts")).fitsHere(path, freed),
     startWorker: (node, exited) => workers.start(node, exited, (told) => given.startWorker(node, told)),
   };
   return () => {
@@ -233,20 +240,6 @@ const placing = (options: NodeOptions) => ({
   // Where nobody says: what a CPU keeps by itself. Left open, each machine would take what its device likes best.
   settings: { kvQuant: "f16", ...shardOptions(options) } as const,
 });
-
-/** Those who want to hear that something is another. */
-function listeners() {
-  const all = new Set<() => void>();
-  return {
-    tell() {
-      for (const each of [...all]) each();
-    },
-    add(run: () => void): () => void {
-      all.add(run);
-      return () => all.delete(run);
-    },
-  };
-}
 
 /** What may be asked of the Supervisor `boss`, each in words of its own. */
 function orders(system: ActorSystem, boss: Address, me: Address) {

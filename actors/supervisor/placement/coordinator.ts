@@ -2,6 +2,7 @@
 import { RestartBudget } from "#actors/runtime/supervision";
 import type { NodeId } from "#protocol/ids";
 import {
+  type HeldStage,
   type PlacedInstance,
   type PlacementMessage,
   PlacementReply,
@@ -11,13 +12,14 @@ import { Problem } from "#protocol/problem";
 import { isWorkerOf } from "../cluster/instances.ts";
 import { notLeading } from "../cluster/replica.ts";
 import { Bars } from "./bars.ts";
+import type { Choice } from "./choose.ts";
 import { Claims } from "./claims.ts";
 import { LOOK_EVERY_MS, Lookout } from "./lookout.ts";
 import { Placed, RESTARTS } from "./placed.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 import { rebalanced } from "./rebalance.ts";
-import { decided } from "./survey.ts";
-import type { Report } from "./trouble.ts";
+import { decided, NeedsIdle, type Wanted } from "./survey.ts";
+import { idleSince, type Report, type Said } from "./trouble.ts";
 import { remembering } from "./views.ts";
 
 type Of<Type extends PlacementMessage["type"]> = Extract<PlacementMessage, { type: Type }>;
@@ -113,10 +115,7 @@ export class Coordinator {
     const nowMs = this.#ports.clock.nowMs();
     // A worker of another machine, or another actor of this one, is nobody's part of a model.
     const own = stages.filter(({ worker }) => worker === undefined || isWorkerOf(from, worker));
-    const said = own.map((stage) => {
-      const sinceMs = before.find(({ sinceMs: _, ...same }) => Bun.deepEquals(same, stage))?.sinceMs;
-      return { ...stage, sinceMs: sinceMs ?? nowMs };
-    });
+    const said = own.map((stage) => saidOf(stage, before, nowMs));
     this.#reports.set(from, { heard, stages: said });
     for (const each of this.#placed.values()) each.look();
   }
@@ -154,14 +153,18 @@ export class Coordinator {
   ): Promise<Answer<"PlacementReply.Placed">> {
     const { agreed, clock } = this.#ports;
     const id = failed?.id ?? clock.freshId();
-    const { stages, digest, notes } = await decided(this.#ports, {
+    const { stages, digest, notes } = await this.#decided({
       ...asked,
       asker,
       barred: this.#bars.now,
       again: false,
       claimed: () => this.#claims.beside(id, this.#instances, this.#sights),
       claim: (bytes) => this.#claims.make(id, bytes),
-      others: this.#instances.map((each) => ({ model: each.model, bytes: this.#claims.of(each.id) })),
+      others: this.#instances.map((each) => ({
+        model: each.model,
+        bytes: this.#claims.of(each.id),
+        idleSinceMs: idleSince(each, this.#sights),
+      })),
     });
     const place = { type: "instance", does: "place", id, digest, ...asked } as const;
     try {
@@ -174,6 +177,21 @@ export class Coordinator {
       const known = this.#instances.find((each) => each.model === asked.model && each.state !== "failed");
       if (known) return standing(known, asked.wish);
       throw error;
+    }
+  }
+
+  /** Models that nobody asks anything are stopped where that makes room, and who asked is told. Throws Problem. */
+  async #decided(wanted: Wanted): Promise<Choice> {
+    try {
+      return await decided(this.#ports, wanted);
+    } catch (error) {
+      if (!(error instanceof NeedsIdle)) throw error;
+      for (const model of error.models) await this.release({ model, now: false });
+      const others = wanted.others?.filter(({ model }) => !error.models.includes(model)) ?? [];
+      // Their memory is told as free a moment later.
+      const choice = await decided(this.#ports, { ...wanted, others, isEnding: true });
+      const stopped = error.models.map((model) => `${model} was stopped for it, as nobody asked it anything`);
+      return { ...choice, notes: [...stopped, ...choice.notes] };
     }
   }
 
@@ -233,6 +251,16 @@ export class Coordinator {
       tell(node);
     }
   }
+}
+
+/** Since when it is so, as far as this leader heard it. Whether it is used says nothing of that. */
+function saidOf(stage: HeldStage, before: readonly Said[], nowMs: number): Said {
+  const { idle, ...now } = stage;
+  const known = before.find(({ sinceMs: _, idleSinceMs: __, idle: ___, ...same }) =>
+    Bun.deepEquals(same, now),
+  );
+  const idleSinceMs = idle ? (known?.idleSinceMs ?? nowMs) : undefined;
+  return { ...stage, sinceMs: known?.sinceMs ?? nowMs, idleSinceMs };
 }
 
 const isMet = (wish: PlacementWish, had: PlacementWish): boolean =>

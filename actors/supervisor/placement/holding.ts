@@ -24,6 +24,9 @@ const FETCHED_TELL_MS = 30_000;
 /** How far a fetch is. */
 type Progress = (fetchedBytes: number, totalBytes: number) => void;
 
+/** Who leads hears so soon that an idle model is used again; what it stops ends its answers first in any case. */
+const IDLE_LOOK_MS = 5_000;
+
 /** A worker only notes whom it belongs to. */
 const JOIN_MS = 10_000;
 
@@ -39,6 +42,8 @@ export class Holding {
   #ready: Ready | undefined;
   #problem: ProblemBody | undefined;
   #isEnding = false;
+  #isIdle = false;
+  #cancelIdle = () => {};
   /** The worker is well, and heard no more of those that have the other layers. */
   #isParted = false;
   readonly #fetch = new AbortController();
@@ -80,7 +85,8 @@ export class Holding {
     const epoch = this.#epoch;
     const parted = this.#isParted && { parted: true };
     if (this.#problem) return { instance, epoch, state: "failed", problem: this.#problem, ...parted };
-    if (this.#ready) return { instance, epoch, state: "loaded", ...this.#ready };
+    const idle = this.#isIdle && { idle: true };
+    if (this.#ready) return { instance, epoch, state: "loaded", ...this.#ready, ...idle };
     return { instance, epoch, state: "loading", ...this.#progress };
   }
 
@@ -142,6 +148,7 @@ export class Holding {
   /** Resolves when its memory is free. */
   async end(now: boolean): Promise<void> {
     this.#isEnding = true;
+    this.#cancelIdle();
     this.#fetch.abort(new Problem("cancelled", "its part is not needed any more"));
     await this.#instance?.stop(now);
     await this.#loaded;
@@ -165,6 +172,18 @@ export class Holding {
     this.#instance.start();
     this.#ready = await this.#instance.ready();
     this.#ports.changed();
+    this.#lookIdle();
+  }
+
+  #lookIdle(): void {
+    const { idle, system, model, changed } = this.#ports;
+    if (!idle || idle.kept.includes(model) || this.#isEnding || this.#problem) return;
+    const { isIdle = false, idleMs = 0 } = this.#instance ?? {};
+    const isOther = isIdle !== this.#isIdle;
+    this.#isIdle = isIdle;
+    if (isOther) changed();
+    const nextMs = isIdle ? IDLE_LOOK_MS : Math.max(IDLE_LOOK_MS, idle.afterMs - idleMs);
+    this.#cancelIdle = system.clock.after(nextMs, () => this.#lookIdle());
   }
 
   /** Also after its group was over already: there is no worker any more that could go on in another. */

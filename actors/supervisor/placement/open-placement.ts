@@ -1,8 +1,6 @@
 /** This node's part in models on several machines: two actors, wired to its cluster, its links and its disk. */
-import { freeMemory } from "#actors/runtime/machine/memory";
 import type { ActorSystem, Behaviour } from "#actors/runtime/system";
 import { watchedAnew } from "#actors/runtime/watches";
-import { readCheckpoint } from "#actors/shard-worker/weights/checkpoint";
 import type { Address, NodeId } from "#protocol/ids";
 import type { LinkView } from "#protocol/node";
 import {
@@ -14,6 +12,7 @@ import {
 import { problemBody } from "#protocol/problem";
 import type { SpeedAnswer } from "#protocol/speeds";
 import type { Cluster } from "../cluster/ports.ts";
+import { fitsHere } from "../instance/fits-here.ts";
 import type { InstancePorts } from "../instance/instance.ts";
 import { machinePorts } from "./asking.ts";
 import { Calibration } from "./calibration.ts";
@@ -27,7 +26,7 @@ import type { SpeedBook } from "./speed-book.ts";
 import { answerStages } from "./stages.ts";
 import { DECIDE_MS } from "./survey.ts";
 
-export interface PlacementOptions extends Pick<InstancePorts, "startWorker" | "measured"> {
+export interface PlacementOptions extends Pick<InstancePorts, "startWorker" | "measured" | "idle"> {
   readonly links: () => readonly LinkView[];
   /** A model on this machine's disk; nothing is fetched. Throws Problem. */
   readonly find: (model: string) => Promise<Own>;
@@ -55,13 +54,11 @@ export interface OpenPlacement {
 
 /** A proposal that no majority confirms is given up after ten seconds. */
 const AGREE_MS = 12_000;
-/** Questions to who leads: it looks at every machine first, and waits for facts of those that just came. */
-const PLACE_MS = DECIDE_MS + AGREE_MS;
+/** Questions to who leads: it looks at every machine first, and waits for facts of those that just came; twice, where it
+ * stops idle models in between. */
+const PLACE_MS = 2 * (DECIDE_MS + AGREE_MS);
 /** Beside what answers under way may take. */
 const RELEASE_MS = 120_000;
-/** As the engine keeps free to work in beside weights. */
-const SPARE_BYTES = 128e6;
-
 export function openPlacement(
   system: ActorSystem,
   cluster: Cluster,
@@ -160,8 +157,7 @@ function servingPorts(
     isLinked: (node) => node === self || cluster.link(node) !== undefined,
     nameOf: sight.nameOf,
     own: (model) => find(model).catch(ifNotHere),
-    fits: (path, freedBytes) =>
-      readCheckpoint(path).facts.weightBytes + SPARE_BYTES <= freeMemory() + freedBytes,
+    fits: fitsHere,
     place: (leader, model, wish) => ask(leader, Placement.Place({ model, wish, settings }), PLACE_MS),
     release: (leader, model, now) => ask(leader, Placement.Release({ model, now }), RELEASE_MS),
     rebalance: (leader, model, wish) =>

@@ -18,6 +18,8 @@ export interface Acquiring {
   readonly left?: AbortSignal;
   /** Whether the model of that name or at that path is held by this machine alone. */
   readonly isHeld: (model: string) => boolean;
+  /** What models take that this machine holds alone and would stop for another. */
+  readonly idleBytes: () => number;
 }
 
 export interface Acquired {
@@ -59,10 +61,8 @@ export interface ServingPorts extends GivenPorts, Around {
 const LEADER_MS = 10_000;
 /** Without anybody who leads for so long, a model that this machine can hold by itself is not waited for. */
 const ORPHANED_MS = 4_000;
-interface Asker {
-  readonly lost?: LostWorker;
-  readonly left?: AbortSignal;
-}
+
+type Asker = Pick<Acquiring, "lost" | "left">;
 
 export class Serving {
   readonly #ports: ServingPorts;
@@ -76,7 +76,7 @@ export class Serving {
   }
 
   /** Resolves once the model can answer; undefined when this machine is to hold it by itself. Throws Problem. */
-  async acquire({ model, wish, isHeld, ...asker }: Acquiring): Promise<Acquired | undefined> {
+  async acquire({ model, wish, isHeld, idleBytes, ...asker }: Acquiring): Promise<Acquired | undefined> {
     const { agreed, others } = this.#ports;
     if (asker.lost && this.#given.wasStopped(asker.lost.worker))
       throw new Problem("cancelled", `${model} was stopped`);
@@ -85,7 +85,10 @@ export class Serving {
     const name = own?.name ?? model;
     if (!wish && this.#isForOne(name, own, isHeld)) return undefined;
     const isNew = wish || !this.#isStanding(name);
-    const notes = isNew ? await this.#place(name, wish ?? {}) : [];
+    const mayStop = () => !wish && own !== undefined && this.#ports.fits(own.path, idleBytes());
+    const notes = isNew ? await this.#place(name, wish ?? {}).catch(ifFull(mayStop)) : [];
+    // Where no machine has room for it, idle models of this one give way.
+    if (!notes) return undefined;
     const ready = await this.#ready(name, own, asker);
     return ready && { ...ready, ...(notes.length > 0 && { notes: [...notes] }) };
   }
@@ -274,6 +277,13 @@ export class Serving {
     });
   }
 }
+
+/** Nothing where what does not fit in the home would fit otherwise; throws any other error. */
+const ifFull =
+  (otherwise: () => boolean) =>
+  (error: unknown): undefined => {
+    if (!(error instanceof Problem) || error.kind !== "doesNotFit" || !otherwise()) throw error;
+  };
 
 /** It leads no more, as a rule. */
 function unreached(error: unknown): Problem {

@@ -14,6 +14,18 @@ import type { CoordinatorPorts } from "./ports.ts";
 interface Other {
   readonly model: string;
   readonly bytes: ReadonlyMap<NodeId, number>;
+  /** Since when all of its machines say that nobody asks it anything; undefined while one does not. */
+  readonly idleSinceMs: number | undefined;
+}
+
+/** It would fit if these idle models were stopped. */
+export class NeedsIdle extends Problem {
+  readonly models: readonly string[];
+
+  constructor({ kind, message, remedy }: Problem, models: readonly string[]) {
+    super(kind, message, remedy === undefined ? {} : { remedy });
+    this.models = models;
+  }
 }
 
 export interface Wanted {
@@ -61,7 +73,7 @@ export async function decided(ports: CoordinatorPorts, wanted: Wanted): Promise<
   for (;;) {
     const home = await known();
     await survey(ports, home.nodes, { ...wanted, looked, within });
-    const chosen = (measured: MeasuredBy, stopped?: Other) => {
+    const chosen = (measured: MeasuredBy, stopped: readonly Other[] = []) => {
       const freed = freedBy(wanted, { nodes: home.nodes, looked, stopped });
       return choose({ ...wanted, known: home, looked, freed, measured });
     };
@@ -85,18 +97,33 @@ export async function decided(ports: CoordinatorPorts, wanted: Wanted): Promise<
   }
 }
 
-/** What does not fit beside another model says so: only a user knows which of the two is wanted more. */
-function withRoom(error: unknown, { others = [] }: Wanted, tried: (stopped: Other) => unknown): unknown {
+/** What does not fit beside idle models asks for their room; where they are used, only a user knows which is wanted more. */
+function withRoom(
+  error: unknown,
+  { others = [] }: Wanted,
+  tried: (stopped: readonly Other[]) => unknown,
+): unknown {
   if (!(error instanceof Problem) || error.kind !== "doesNotFit") return error;
   const { kind, message } = error;
-  const enough = others.find((other) => {
+  const isEnough = (stopped: readonly Other[]) => {
     try {
-      return tried(other);
+      return stopped.length > 0 && tried(stopped) !== undefined;
     } catch {
       // Not enough either.
       return false;
     }
-  });
+  };
+  const idle = others
+    .filter(({ idleSinceMs }) => idleSinceMs !== undefined)
+    .toSorted((a, b) => (a.idleSinceMs ?? 0) - (b.idleSinceMs ?? 0));
+  const firstOnes = idle.map((_, at) => idle.slice(0, at + 1));
+  const given = [...idle.map((each) => [each]), ...firstOnes].find(isEnough);
+  if (given)
+    return new NeedsIdle(
+      error,
+      given.map(({ model }) => model),
+    );
+  const enough = others.find((other) => isEnough([other]));
   if (!enough) return error;
   const { model } = enough;
   return new Problem(kind, message, { remedy: `it fits once ${model} is stopped: exo stop ${model}` });
@@ -160,8 +187,8 @@ function isSettled({ nodes, links }: Known, wish: PlacementWish): boolean {
 interface Seen {
   readonly nodes: readonly NodeView[];
   readonly looked: ReadonlyMap<NodeId, Looked>;
-  /** As if it was. */
-  readonly stopped: Other | undefined;
+  /** As if they were. */
+  readonly stopped: readonly Other[];
 }
 
 /** Beside what machines tell as free: weights that will be given back, less what others are about to take. */
@@ -170,7 +197,8 @@ function freedBy(
   { nodes, looked, stopped }: Seen,
 ): ReadonlyMap<NodeId, number> {
   const freed = new Map([...claimed()].map(([node, bytes]) => [node, -bytes]));
-  for (const [node, bytes] of stopped?.bytes ?? []) freed.set(node, (freed.get(node) ?? 0) + bytes);
+  for (const [node, bytes] of stopped.flatMap((each) => [...each.bytes]))
+    freed.set(node, (freed.get(node) ?? 0) + bytes);
   for (const stage of held) {
     const { node } = stage;
     // Who holds a part that it fetched has no copy to look at: others have the same.

@@ -7,6 +7,8 @@ import type { Loss } from "./lookout.ts";
 /** What a machine said last of one part, and since when it says so. */
 export interface Said extends HeldStage {
   readonly sinceMs: number;
+  /** Since when it is idle, where it is. */
+  readonly idleSinceMs?: number | undefined;
 }
 
 /** What a machine said last of what it holds. */
@@ -41,6 +43,13 @@ export interface Trouble {
 const UNSAID_MS = 60_000;
 /** A worker that hangs while it loads is ended by its own machine after five minutes, which says so: this is for a machine that does not. */
 const LOADING_SILENT_MS = 6 * 60_000;
+
+/** Since when all of its machines say that nobody asks it anything; undefined while one does not. */
+export function idleSince(record: PlacedInstance, sights: Pick<Sights, "reportOf">): number | undefined {
+  const held = record.stages.map((stage) => heldOf(record, stage, sights));
+  const isIdle = record.state === "ready" && held.every((each) => each?.idleSinceMs !== undefined);
+  return isIdle ? Math.max(...held.map((each) => each?.idleSinceMs ?? 0)) : undefined;
+}
 
 /** Lost machines first: what the others say then is because of that. */
 export function troubleIn(record: PlacedInstance, sights: Sights): Trouble | undefined {
