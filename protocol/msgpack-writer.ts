@@ -29,7 +29,8 @@ export class MsgpackWriter {
 
   /**
    * The value's bytes behind `room` free ones, in memory of their own. Undefined fields are left out, other views than of bytes become
-   * bytes. Throws ProtocolError for what a message cannot carry: too long, too deep, functions, symbols, bigints.
+   * bytes. Throws ProtocolError for what a message cannot carry: too long, too deep, functions, symbols, bigints, numbers that are not
+   * finite, a field `__proto__`.
    */
   write(value: unknown, room = 0): Uint8Array<ArrayBuffer> {
     this.#begin(this.#own, room, this.#limit);
@@ -78,6 +79,7 @@ export class MsgpackWriter {
     for (const key of keys) {
       const field = value[key];
       if (field === undefined) continue;
+      if (key === "__proto__") throw new ProtocolError("__proto__ is no field of a message");
       this.#text(key);
       this.#value(field, depth + 1);
     }
@@ -153,6 +155,7 @@ export class MsgpackWriter {
   }
 
   #float(value: number): void {
+    if (!Number.isFinite(value)) throw new ProtocolError(`${value} is no number that a message may carry`);
     this.#byte(0xcb);
     this.#reserve(8);
     viewOf(this.#bytes).setFloat64(this.#at, value);

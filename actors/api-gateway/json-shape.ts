@@ -1,6 +1,9 @@
-/** Whether JSON is of a shape worth parsing: counted over its bytes, before anything of it is built. */
+/** Whether JSON is of a shape worth parsing, counted over its bytes before anything of it is built; and what of it no message can carry. */
 import { Fault } from "./dialects/fault.ts";
 import { JSON_DEPTH_MAX, JSON_VALUES_MAX } from "./limits.ts";
+
+/** Characters of a client's field that a refusal repeats. */
+const NAME_SHOWN = 60;
 
 const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
 const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
@@ -34,4 +37,37 @@ function endOfText(bytes: Buffer, start: number): number {
     while (bytes[at - 1 - slashes] === BACKSLASH) slashes += 1;
     if (slashes % 2 === 0) return at;
   }
+}
+
+/**
+ * Throws a Fault for what JSON can say and messages between processes cannot (protocol/msgpack.ts): the field `__proto__`, and numbers
+ * that JSON.parse makes infinite. Who hears such a message ends the link that brought it, and with it what others asked there.
+ */
+export function checkCarryable(json: unknown): void {
+  const odd = oddIn(json);
+  if (!odd) return;
+  const param = odd.steps.reverse().join("").replace(/^\./, "");
+  throw new Fault("invalid_value", `\`${param}\` ${odd.what}`, { param });
+}
+
+interface Odd {
+  readonly what: string;
+  /** The way to it, its last step first. */
+  readonly steps: string[];
+}
+
+function oddIn(value: unknown): Odd | undefined {
+  if (typeof value === "number" && !Number.isFinite(value))
+    return { what: `is beyond the largest number, ${Number.MAX_VALUE}`, steps: [] };
+  if (typeof value !== "object" || value === null) return undefined;
+  const isList = Array.isArray(value);
+  if (!isList && Object.hasOwn(value, "__proto__"))
+    return { what: "is no name for a field", steps: [".__proto__"] };
+  for (const [key, item] of Object.entries(value)) {
+    const odd = typeof item === "string" ? undefined : oddIn(item);
+    if (!odd) continue;
+    odd.steps.push(isList ? `[${key}]` : `.${key.slice(0, NAME_SHOWN)}`);
+    return odd;
+  }
+  return undefined;
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { brotliCompressSync, deflateRawSync, deflateSync } from "node:zlib";
 import { app, createGateway } from "./serve.ts";
-import { refusal } from "./test/ask.ts";
+import { post, refusal } from "./test/ask.ts";
 import { fakePorts } from "./test/fake-ports.ts";
 
 const path = "/v1/chat/completions";
@@ -48,4 +48,22 @@ test("a body of unknown length is cut off at the limit", async () => {
     "413 invalid_request_error request_too_large null: the body is larger than the limit of 1000000 bytes",
   );
   await gateway.stop();
+});
+
+test("names and numbers that no message to another process can carry are refused, however deep and however written", async () => {
+  const refused = (given: string) =>
+    post(handled(), path, `{"model":"m","messages":[],"chat_template_kwargs":${given}}`).then(refusal);
+  const refusedAs = (param: string, why: string) =>
+    `400 invalid_request_error invalid_value ${param}: \`${param}\` ${why}`;
+  expect([
+    await refused('{"__proto__":1}'),
+    await refused('[{"a":{"\\u005f_proto__":null}}]'),
+    await refused('{"a":[1,-1e999]}'),
+    await refused("9".repeat(400)),
+  ]).toEqual([
+    refusedAs("chat_template_kwargs.__proto__", "is no name for a field"),
+    refusedAs("chat_template_kwargs[0].a.__proto__", "is no name for a field"),
+    refusedAs("chat_template_kwargs.a[1]", "is beyond the largest number, 1.7976931348623157e+308"),
+    refusedAs("chat_template_kwargs", "is beyond the largest number, 1.7976931348623157e+308"),
+  ]);
 });

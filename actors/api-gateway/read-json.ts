@@ -1,7 +1,7 @@
 /** A request's body as JSON: any Content-Type, the usual encodings, never more bytes, levels, values or time than allowed. */
 import { Problem } from "#protocol/problem";
 import { Fault } from "./dialects/fault.ts";
-import { checkShape } from "./json-shape.ts";
+import { checkCarryable, checkShape } from "./json-shape.ts";
 import { BODY_MS } from "./limits.ts";
 import type { GatewayPorts } from "./ports.ts";
 
@@ -21,9 +21,14 @@ export async function readJson(request: Request, { bytesMax, after }: Limits): P
   checkShape(plain);
   const text = new TextDecoder().decode(plain);
   if (text.trim() === "") throw new Fault("invalid_json", "the body is empty; a JSON object is expected");
+  const json = parsed(text);
+  checkCarryable(json);
+  return loneSurrogate.test(text) ? wellFormed(json) : json;
+}
+
+function parsed(text: string): unknown {
   try {
-    const json: unknown = JSON.parse(text);
-    return loneSurrogate.test(text) ? wellFormed(json) : json;
+    return JSON.parse(text);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new Fault("invalid_json", `the body is not JSON: ${why}`);

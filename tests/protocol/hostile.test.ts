@@ -2,9 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { Encoder, decode as libraryDecode } from "@msgpack/msgpack";
 import fc from "fast-check";
-import { decode, encode } from "#protocol/codec";
+import { decode, PROTOCOL_VERSION } from "#protocol/codec";
 import { decodeHello } from "#protocol/hello";
-import type { Address } from "#protocol/ids";
 import { type AnyMessage, declared, ProtocolError } from "#protocol/message";
 import { DEPTH_MAX, readMsgpack } from "#protocol/msgpack";
 import { MsgpackWriter } from "#protocol/msgpack-writer";
@@ -98,7 +97,8 @@ function taken(type: string, fields: unknown): readonly string[] {
   return numbers(fields, type).flatMap(({ path, put }) =>
     POISON.filter((poison) => {
       const message = { type, ...(put(poison) as object) } as AnyMessage;
-      const bytes = encode({ to: "a/x" as Address, from: "b/x" as Address, message });
+      // Our own writer would refuse what is not finite already.
+      const bytes = library.encode([PROTOCOL_VERSION, "a/x", "b/x", 0, 0, message]);
       return refusal(() => decode(bytes)) === "accepted";
     }).map((poison) => `${path} ${poison}`),
   );
@@ -146,6 +146,19 @@ describe("our own reader and writer", () => {
       }),
       { numRuns: 1500 },
     );
+  });
+
+  test("refuse at the sender what its receiver would refuse", () => {
+    const write = (given: unknown) => refusal(() => void writer.write(given));
+    expect([
+      write({ a: [JSON.parse('{"__proto__":1}')] }),
+      write([Number.POSITIVE_INFINITY]),
+      write({ a: Number.NaN }),
+    ]).toEqual([
+      "__proto__ is no field of a message",
+      "Infinity is no number that a message may carry",
+      "NaN is no number that a message may carry",
+    ]);
   });
 
   test("read other forms of the same, and bytes that are copies", () => {

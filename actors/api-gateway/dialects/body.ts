@@ -71,8 +71,14 @@ function describe(schema: TSchema): string {
     case "Array":
       return schema.minItems ? "a list that is not empty" : "a list";
     default:
-      return "an object";
+      return words(schema) ?? "an object";
   }
+}
+
+/** Of a field that takes certain words alone: which. */
+function words(schema: TSchema): string | undefined {
+  const each = TypeGuard.IsUnion(schema) ? schema.anyOf : [schema];
+  return each.every(TypeGuard.IsLiteral) ? each.map((one) => String(one.const)).join(" or ") : undefined;
 }
 
 function text({ minLength = 0, maxLength }: TSchema): string {

@@ -38,7 +38,7 @@ function orderOf([action = "", ...words]: readonly string[]): NodeOrder {
   const known = NODE_ACTIONS.find((each) => each === action);
   if (!known)
     throw usageProblem(
-      `${action || "nothing"} is nothing to do with a machine`,
+      action === "" ? "what to do with it is missing" : `${action} is nothing to do with a machine`,
       `one of: ${NODE_ACTIONS.join(", ")}`,
     );
   if (known === "rename") return { action: known, name: theOnly(words, "exo node NAME rename NEW") };
