@@ -27,6 +27,10 @@ constexpr size_t kBlockBytes = size_t{1} << 28;
 constexpr size_t kLeastExpected = 4 * kLargePage;
 /** Of an array that is gone before others of its block, smaller ones are not given back: it would cost more than they hold. */
 constexpr size_t kLeastGivenBack = size_t{1} << 16;
+/** Of the block that zeros share. Caches of one sequence are made and freed together, and so its pages. */
+constexpr size_t kSharedBytes = size_t{1} << 25;
+/** Smaller zeros are no caches, and would keep a block from being given back. */
+constexpr size_t kLeastShared = size_t{1} << 16;
 /** As wide as the widest register, and a line of the caches. */
 constexpr size_t kAlignment = 64;
 
@@ -134,11 +138,16 @@ std::shared_ptr<Arena::Block> Arena::blockFor(size_t bytes) {
 
 mx::array Arena::zeros(mx::Shape shape, mx::Dtype dtype) {
   const size_t bytes = bytesOf(shape, dtype);
-  const bool large = bytes >= kLargePage && !mx::is_available(mx::Device(mx::Device::gpu));
-  // Memory that the system gives is zero.
-  auto block = large ? Block::make(bytes + kAlignment, true) : nullptr;
-  if (std::byte* data = block ? block->take(bytes) : nullptr)
-    return mx::array(mx::allocator::Buffer(data - sizeof(size_t)), std::move(shape), dtype, [block](mx::allocator::Buffer) {});
+  // Memory that the system gives is zero, and none of a block is taken twice.
+  if (bytes >= kLeastShared && !mx::is_available(mx::Device(mx::Device::gpu))) {
+    static Arena caches(kSharedBytes);
+    std::lock_guard<std::mutex> guard(caches.mutex_);
+    auto block = bytes < kSharedBytes ? caches.blockFor(bytes) : Block::make(bytes + kAlignment, true);
+    if (std::byte* data = block ? block->take(bytes) : nullptr) {
+      auto free = [block, data, bytes](mx::allocator::Buffer) { giveBack(data, bytes); };
+      return mx::array(mx::allocator::Buffer(data - sizeof(size_t)), std::move(shape), dtype, free);
+    }
+  }
   mx::array made = plain(std::move(shape), dtype, bytes);
   if (bytes > 0) std::memset(made.data<char>(), 0, bytes);
   return made;

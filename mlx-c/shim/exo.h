@@ -40,8 +40,8 @@ int64_t exo_live_arrays(void);
 int exo_trim_memory(void);
 
 /**
- * Zeros in memory of their own, there at once; whole large pages of it lie in such pages: for what is written bit by bit and read
- * front to back again and again.
+ * Zeros, there at once; where they take 64 KiB or more, side by side with others in large pages: for what is written bit by bit and
+ * read front to back again and again.
  */
 int exo_zeros(mlx_array* res, const int* shape, size_t shape_num, mlx_dtype dtype);
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdlib>
 #include <thread>
 #include <vector>
@@ -12,6 +13,16 @@ mlx_array matrix() {
   const float values[] = {1, 2, 3, 4, 5, 6};
   const int shape[] = {2, 3};
   return mlx_array_new_data(values, shape, 2, MLX_FLOAT32);
+}
+
+mlx_array zerosOf(int bytes) {
+  mlx_array made = mlx_array_new();
+  CHECK_EQUAL(exo_zeros(&made, &bytes, 1, MLX_UINT8), 0);
+  return made;
+}
+
+uint8_t* bytesOf(mlx_array of) {
+  return const_cast<uint8_t*>(mlx_array_data_uint8(of));
 }
 
 } // namespace
@@ -141,4 +152,30 @@ TEST(freed_memory_goes_back_to_the_system_when_asked) {
   CHECK_EQUAL(exo_trim_memory(), 0);
 #endif
   std::free(last);
+}
+
+TEST(zeros_of_some_size_lie_side_by_side) {
+  constexpr int kBytes = 100'000;
+  mlx_array first = zerosOf(kBytes), second = zerosOf(kBytes);
+  ptrdiff_t apart = bytesOf(second) - bytesOf(first);
+  CHECK(apart >= kBytes + 8 && apart < kBytes + 128);
+  std::fill(bytesOf(first), bytesOf(first) + kBytes, 1);
+  CHECK_EQUAL(std::count(bytesOf(second), bytesOf(second) + kBytes, 0), kBytes);
+  mlx_array_free(second);
+  CHECK_EQUAL(std::count(bytesOf(first), bytesOf(first) + kBytes, 1), kBytes);
+  // What is given up is not handed out again with what was written into it.
+  mlx_array third = zerosOf(kBytes);
+  CHECK_EQUAL(std::count(bytesOf(third), bytesOf(third) + kBytes, 0), kBytes);
+  mlx_array_free(first);
+  mlx_array_free(third);
+}
+
+TEST(zeros_larger_than_a_block_are_zeros_to_their_end) {
+  constexpr int kBytes = (1 << 25) + 12345;
+  mlx_array large = zerosOf(kBytes), beside = zerosOf(1 << 20);
+  bytesOf(large)[kBytes - 1] = 1;
+  CHECK_EQUAL(std::count(bytesOf(large), bytesOf(large) + kBytes, 0), kBytes - 1);
+  CHECK_EQUAL(std::count(bytesOf(beside), bytesOf(beside) + (1 << 20), 0), 1 << 20);
+  mlx_array_free(large);
+  mlx_array_free(beside);
 }
