@@ -44,7 +44,8 @@ export interface Held {
   readonly state: string;
   readonly pid: number;
   readonly requests: number;
-  readonly facts?: { readonly loadMs: number };
+  readonly idle?: boolean;
+  readonly facts?: { readonly loadMs: number; readonly weightBytes: number };
   readonly stages?: readonly unknown[];
 }
 
