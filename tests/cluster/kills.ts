@@ -1,8 +1,9 @@
 /**
  * Answers of which something is killed at a random token: bun tests/cluster/kills.ts [--streams 100] [--together 2] [--tokens 64]
  * [--seed 1] [--minutes M] [--machines M [--source]].
- * The newcomer's model, the official client. In each round some streams run side by side, half of them greedy, and something dies
- * once, whenever the first of them is so far: on one machine (the compiled binary) its worker, among several that hold the model
+ * The newcomer's model, the official client. In each round some streams run side by side, half of them greedy; some are short prompts,
+ * some begin alike for many tokens, some are second turns of a chat. Something dies once, when all have begun and the first of them is
+ * so far: on one machine (the compiled binary) its worker, among several that hold the model
  * together the worker of one of them or, in a quarter of the rounds, a whole machine that is not the one that is asked. Prints one line
  * of JSON and ends with 1 where a stream did not complete, or a token was doubled, missing or another than without the kill.
  */
@@ -35,17 +36,35 @@ const [streams, together, tokens, seed, minutes, machines] = [
 /** A model on several machines whose workers die more often than three times a minute fails, as it should. */
 const KILL_EVERY_MS = 21_000;
 
+/** Some fifty tokens. What begins so takes over what another prompt left in memory, also one that a kill has emptied since. */
+const COMMON =
+  "This is a letter from the keeper of the lighthouse to his sister, who lives in a town far from the sea. " +
+  "He writes of storms, of ships that pass at night, and of the birds that rest on the rocks below. ";
+
 /** Different answers; a kill is tried on each of them again and again. */
 const PROMPTS = [
   "Once upon a time",
+  `${COMMON}Today`,
   "The largest planet",
+  `${COMMON}My dear sister, last night`,
   "def main():",
+  `${COMMON}The ship`,
   "Water boils when",
+  `${COMMON}When I woke this morning, there was`,
   "In the year 1905",
+  `${COMMON}You asked me`,
 ];
+/** A first turn and what the second says after its answer, which lies in memory as it was computed: one token at a time. */
+const TURNS = [
+  ["The recipe begins with", "\n\nAnd for two more guests"],
+  [`${COMMON}The old man`, " But"],
+  ["A triangle has", "\n\nQuestion: what is a square?\nAnswer:"],
+] as const;
 
 interface Asked {
   readonly prompt: string;
+  /** What follows after the answer to that: then the answer to both is what is looked at. */
+  readonly then?: string;
   readonly temperature: number;
   readonly seed: number;
 }
@@ -74,6 +93,14 @@ function randomOf(state: number): () => number {
   };
 }
 
+/** What to ask now: of a second turn the first is asked before. */
+async function begun(client: OpenAI, asked: Asked): Promise<Asked> {
+  const { then, ...first } = asked;
+  if (then === undefined) return asked;
+  const { text } = await told(client, first);
+  return { ...first, prompt: `${first.prompt}${text}${then}` };
+}
+
 async function told(client: OpenAI, asked: Asked, heard: (count: number) => void = () => {}): Promise<Told> {
   const fields = { max_tokens: tokens, ignore_eos: true, return_token_ids: true };
   const options = { stream: true, stream_options: { include_usage: true } };
@@ -94,9 +121,13 @@ async function told(client: OpenAI, asked: Asked, heard: (count: number) => void
 }
 
 const random = randomOf(seed);
-const menu: readonly Asked[] = PROMPTS.flatMap((prompt, i) => [
-  { prompt, temperature: 0, seed: i },
-  { prompt, temperature: 0.8, seed: 1000 * seed + i },
+const prompts: readonly Pick<Asked, "prompt" | "then">[] = [
+  ...PROMPTS.map((prompt) => ({ prompt })),
+  ...TURNS.map(([prompt, then]) => ({ prompt, then })),
+];
+const menu: readonly Asked[] = prompts.flatMap((prompt, i) => [
+  { ...prompt, temperature: 0, seed: i },
+  { ...prompt, temperature: 0.8, seed: 1000 * seed + i },
 ]);
 
 /** A round: these side by side, and the kill when the first of them has so many tokens. */
@@ -105,14 +136,16 @@ async function round(home: KilledHome, all: readonly Asked[]) {
   const { url, victim } = await home.next(random);
   const client = clientOf(url);
   let [isTried, isKilled] = [false, false];
-  const kill = (count: number) => {
-    if (isTried || count < killAt) return;
+  const counts = all.map(() => 0);
+  const hear = (stream: number) => (count: number) => {
+    counts[stream] = count;
+    // What nobody has heard a token of is begun anew, on memory that is empty: it may well be another answer.
+    if (isTried || Math.min(...counts) === 0 || (counts[0] ?? 0) < killAt) return;
     isTried = true;
     isKilled = victim.kill();
   };
-  const outcomes = await Promise.allSettled(
-    all.map((asked, i) => told(client, asked, i === 0 ? kill : undefined)),
-  );
+  const ready = await Promise.all(all.map((asked) => begun(client, asked)));
+  const outcomes = await Promise.allSettled(ready.map((asked, i) => told(client, asked, hear(i))));
   return { outcomes, killed: isKilled ? victim.what : undefined, loadMs: await home.mend() };
 }
 
@@ -163,7 +196,10 @@ class Tally {
 async function programme(home: KilledHome) {
   const { url } = await home.next(random);
   const whole = new Map<Asked, Told>();
-  for (const asked of menu) whole.set(asked, await told(clientOf(url), asked));
+  for (const asked of menu) {
+    const client = clientOf(url);
+    whole.set(asked, await told(client, await begun(client, asked)));
+  }
   await home.mend();
   const tally = new Tally();
   const endMs = performance.now() + minutes * 60_000;
