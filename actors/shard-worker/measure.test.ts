@@ -37,6 +37,18 @@ test("a machine that is slow is not timed for long", async () => {
   expect(steps.map(({ kind, rows }) => [kind, rows])).toEqual([["decode", 1]]);
 });
 
+test("prompts of all lengths leave room for answers, and are told as those of a round number of tokens", () => {
+  const paces = new Paces(() => 0);
+  for (let rows = 64; rows < 84; rows++) paces.note({ kind: "prompt", rows, until: "token" }, 0, rows);
+  paces.note({ kind: "prompt", rows: 2_000, until: "token" }, 0, 4_000);
+  paces.note({ kind: "decode", rows: 2, until: "token" }, 5, 7);
+  expect(paces.told({ start: 0, end: 4 }).steps).toEqual([
+    { kind: "prompt", rows: 64, until: "token", depth: 0, ms: 64 },
+    { kind: "prompt", rows: 512, until: "token", depth: 0, ms: 1024 },
+    { kind: "decode", rows: 2, until: "token", depth: 5, ms: 7 },
+  ]);
+});
+
 test("of a kind of step the median of the last ones is told, and kinds that say nothing are not kept", () => {
   const paces = new Paces(() => 0);
   const decode = (rows: number) => ({ kind: "decode", rows, until: "token" }) as const;

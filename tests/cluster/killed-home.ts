@@ -68,7 +68,7 @@ export async function severalMachines(folder: string, count: number, isSource: b
     const url = running[0]?.url ?? "";
     const [placed] = await heldBy(url);
     if (placed && placed.stages?.length !== count) await order(url, "/exo/v1/stop", { model: MODEL });
-    await order(url, "/exo/v1/load", { model: MODEL, nodes: machines.map(({ name }) => name) });
+    await order(url, "/exo/v1/load", { model: MODEL, nodes: machines.map(({ name }) => name) }, KNOWN_TRIES);
     return (await heldBy(url))[0]?.facts?.loadMs ?? 0;
   }
 
@@ -100,7 +100,14 @@ export async function severalMachines(folder: string, count: number, isSource: b
 const heldBy = async (url: string): Promise<readonly Held[]> =>
   (await heldAt(url)).filter(({ model }) => model === MODEL);
 
-async function order(url: string, path: string, body: object): Promise<void> {
+/** A machine that was seen just now has not said yet what it can do: asked again each second, which a busy machine may need long for. */
+const KNOWN_TRIES = 120;
+
+async function order(url: string, path: string, body: object, tries = 1): Promise<void> {
   const answer = await fetch(`${url}${path}`, { method: "POST", body: JSON.stringify(body) });
-  if (!answer.ok) throw new Error(`${path}: ${await answer.text()}`);
+  const said = await answer.text();
+  if (answer.ok) return;
+  if (tries <= 1 || !said.includes("no_capacity")) throw new Error(`${path}: ${said}`);
+  await Bun.sleep(1000);
+  await order(url, path, body, tries - 1);
 }

@@ -101,8 +101,9 @@ export class Course {
   #chunk(left: number, isScored: boolean, unitMs: number | undefined): number {
     const { prefillChunk, prefillChunkMin } = this.#limits;
     const longest = isScored ? Math.min(SCORED_CHUNK, prefillChunk) : prefillChunk;
-    const paced =
-      unitMs === undefined ? longest : Math.max(prefillChunkMin, Math.floor(unitMs / this.#tokenMs));
+    // Also where compiled code made NaN of undefined, as it does (patience.ts).
+    const isPaced = unitMs !== undefined && unitMs >= 0;
+    const paced = isPaced ? Math.max(prefillChunkMin, Math.floor(unitMs / this.#tokenMs)) : longest;
     const most = Math.min(longest, paced);
     // Few by themselves are computed otherwise than within a longer chunk.
     const isShortTail = left > most && left < most + MANY_TOKENS && most >= 2 * MANY_TOKENS;

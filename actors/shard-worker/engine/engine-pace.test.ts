@@ -2,11 +2,14 @@
 import { expect, test } from "bun:test";
 import type { Generation } from "#protocol/generation";
 import type { RequestId } from "#protocol/ids";
+import { problemBody } from "#protocol/problem";
 import { Engine } from "./engine.ts";
 import { fakeModel, letters } from "./fake-model.ts";
+import { type Limits, limitsOf } from "./limits.ts";
 
 /** A token of a prompt takes `pace.now` milliseconds, a token of an answer none. */
-function world(pace: { now: number }) {
+function world(pace: { now: number }, limits: Partial<Limits> = {}) {
+  const failures: string[] = [];
   let nowMs = 0;
   const { mlx, model, runs } = fakeModel({
     next: () => 0,
@@ -14,7 +17,7 @@ function world(pace: { now: number }) {
       if (wanted === "hidden") nowMs += tokens * pace.now;
     },
   });
-  const engine = new Engine({ mlx, model, text: letters, clock: { nowMs: () => nowMs } });
+  const engine = new Engine({ mlx, model, text: letters, clock: { nowMs: () => nowMs }, limits });
   const ask = (id: string, text: string, maxTokens: number) => {
     const generation: Generation = {
       id: id as RequestId,
@@ -24,12 +27,15 @@ function world(pace: { now: number }) {
       stop: [],
       maxTokens,
     };
-    engine.submit(generation, { delta: () => {}, failed: () => {} });
+    engine.submit(generation, {
+      delta: () => {},
+      failed: (error) => failures.push(`${id}: ${problemBody(error).message}`),
+    });
   };
   const step = (times: number) => {
     for (let i = 0; i < times; i++) engine.step();
   };
-  return { engine, ask, step, runs };
+  return { engine, ask, step, runs, failures };
 }
 
 test("beside an answer, a prompt's chunks last as long as its reader bears; alone they are whole", () => {
@@ -62,4 +68,21 @@ test("several prompts beside an answer share what its reader bears", () => {
   expect(runs.map((each) => each.replace(" hidden", "")).join(" ")).toBe(
     "1 last 48 48 1 last 100 100 1 last 100 100",
   );
+});
+
+test("a limit that is no number of tokens is refused", () => {
+  const room = { stages: 1, rowsMax: 100 };
+  expect(() => limitsOf({ prefillChunk: Number.NaN }, room)).toThrow("a limit of NaN tokens (prefillChunk)");
+  expect(() => limitsOf({}, { ...room, rowsMax: 0 })).toThrow("a limit of 0 tokens (prefillChunk)");
+});
+
+test("a chunk of no tokens ends its request, and the others go on", () => {
+  const { engine, ask, step, failures } = world(
+    { now: 1 },
+    { prefillSharedMs: 1e9, prefillChunkMin: Number.NaN },
+  );
+  ask("short", "s", 20);
+  ask("long", "q".repeat(600), 1);
+  step(30);
+  expect([failures, engine.load.active]).toEqual([["long: a chunk of NaN tokens after 0 of 599"], 0]);
 });

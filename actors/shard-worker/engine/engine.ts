@@ -127,7 +127,7 @@ export class Engine {
       this.#working.add(request);
       if (!request.sequence) this.#attempt(request, () => this.#open(request));
       if (request.decodes) this.#decode(request);
-      else this.#prefill(request);
+      else this.#attempt(request, () => this.#prefill(request));
     } finally {
       this.#settle();
     }

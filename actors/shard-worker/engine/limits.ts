@@ -56,7 +56,11 @@ export function limitsOf(
 ): Limits {
   const limits = { ...DEFAULT_LIMITS, ...asked };
   const most = stages > 1 || !limits.chunksAlike ? Math.min(limits.prefillChunkStaged, rowsMax) : rowsMax;
-  return { ...limits, prefillChunk: Math.min(limits.prefillChunk, most) };
+  const prefillChunk = Math.min(limits.prefillChunk, most);
+  // NaN among them, as of a model without a width, would make chunks of nothing without end.
+  for (const [name, value] of Object.entries({ prefillChunk, replayRows: limits.replayRows }))
+    if (!(value >= 1)) throw new Error(`a limit of ${value} tokens (${name})`);
+  return { ...limits, prefillChunk };
 }
 
 /** Tokens of prompt and answer that a request may have: what is asked for, within what the model was made for. */

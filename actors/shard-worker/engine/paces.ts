@@ -5,10 +5,12 @@ export type StepKind = Omit<StepTime, "ms" | "depth">;
 
 /** Times kept of one kind: enough that a disturbed one does not count. */
 const KEPT = 32;
-/** Kinds kept: decoding of 1, 2, 4 and 8 answers to three ends, and prompts. */
+/** Kinds kept: decoding of 1, 2, 4 and 8 answers and prompts of 64 to 512 tokens, as a worker has them to two ends at most. */
 const KINDS_MAX = 16;
 /** Other numbers of answers say nothing that these do not. */
 const DECODED = [1, 2, 4, 8];
+/** The longest that is told by itself. */
+const PROMPT_MAX = 512;
 /** A chunk that is shorter is no prompt of the usual kind. */
 const PROMPT_MIN = 64;
 
@@ -35,8 +37,12 @@ export class Paces {
     return result;
   }
 
-  note(kind: StepKind, depth: number, ms: number): void {
-    if (kind.kind === "decode" ? !DECODED.includes(kind.rows) : kind.rows < PROMPT_MIN) return;
+  note(step: StepKind, depth: number, took: number): void {
+    if (step.kind === "decode" ? !DECODED.includes(step.rows) : step.rows < PROMPT_MIN) return;
+    // Prompts have any number of tokens: each would be a kind, and soon there were no room for steps of answers.
+    const rows =
+      step.kind === "decode" ? step.rows : 2 ** Math.floor(Math.log2(Math.min(step.rows, PROMPT_MAX)));
+    const [kind, ms] = [{ ...step, rows }, (took * rows) / step.rows];
     const key = `${kind.kind} ${kind.rows} ${kind.until}`;
     const known = this.#kinds.get(key);
     if (!known && this.#kinds.size >= KINDS_MAX) return;
