@@ -48,6 +48,8 @@ export async function oneMachine(folder: string): Promise<KilledHome> {
   };
 }
 
+/** The programme runs for long, beside whatever else a machine does. */
+const LINKED_MS = 180_000;
 /** A machine dies in one round of four; it takes long to start it again. */
 const MACHINE_SHARE = 0.25;
 const NAMES = ["ada", "bob", "cyd", "dan", "eve", "fay", "gus", "hal"];
@@ -64,7 +66,7 @@ export async function severalMachines(folder: string, count: number, isSource: b
     const machine = dead === undefined ? undefined : machines[dead];
     if (machine && dead !== undefined) running[dead] = await start(machine);
     dead = undefined;
-    await linked(running);
+    await linked(running, LINKED_MS);
     const url = running[0]?.url ?? "";
     const [placed] = await heldBy(url);
     if (placed && placed.stages?.length !== count) await order(url, "/exo/v1/stop", { model: MODEL });

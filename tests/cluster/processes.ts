@@ -179,15 +179,16 @@ const LOOK_EVERY_MS = 20;
 export async function msUntil(
   all: readonly Running[],
   isSo: (view: Readonly<Record<string, string>>, of: Running) => boolean,
+  patienceMs = PATIENCE_MS,
 ): Promise<number> {
   const startMs = performance.now();
   for (;;) {
     const views = await Promise.all(all.map((each) => each.view()));
     if (all.every((running, i) => isSo(views[i] ?? {}, running)))
       return Math.round(performance.now() - startMs);
-    if (performance.now() - startMs > PATIENCE_MS)
+    if (performance.now() - startMs > patienceMs)
       throw new Error(
-        `within ${PATIENCE_MS / 1000} s it never came; the machines see ${JSON.stringify(views)}`,
+        `within ${patienceMs / 1000} s it never came; the machines see ${JSON.stringify(views)}`,
       );
     await Bun.sleep(LOOK_EVERY_MS);
   }

@@ -2,12 +2,13 @@
 import { msUntil, type Running } from "./processes.ts";
 
 /** Every machine sees every other one. */
-export const linked = (all: readonly Running[]) =>
+export const linked = (all: readonly Running[], patienceMs?: number) =>
   msUntil(
     all,
     (view) =>
       Object.values(view).length === all.length &&
       Object.values(view).every((state) => /^(self|up)/.test(state)),
+    patienceMs,
   );
 
 /** Always the same, and long enough to be cut in the middle. */
