@@ -20,13 +20,37 @@ test("the first layers, those between, the last and all of them are timed with o
   const of = async ({ layers }: typeof first) => told((await measured(layers, ticking(0.1))).steps);
   const steps = (until: string) => [
     `prompt of 256 until ${until} at 35`,
-    ...[1, 2, 4, 8].map((rows, at) => `decode of ${rows} until ${until} at ${294 + 7 * at}`),
+    // Depths say that the steps before did not count: 8 of 40 single ones, 2 of 7 of each other kind.
+    ...(
+      [
+        [1, 315],
+        [2, 335],
+        [4, 342],
+        [8, 349],
+      ] as const
+    ).map(([rows, depth]) => `decode of ${rows} until ${until} at ${depth}`),
   ];
   expect([await of(first), await of(middle), await of(last), await of(whole)]).toEqual([
     steps("layers"),
     steps("layers"),
     steps("head"),
     steps("head"),
+  ]);
+});
+
+test("steps that come right after a prompt are not counted, as they are slower than those that follow", async () => {
+  const [whole] = stagesOf([]);
+  if (!whole) throw new Error("one part");
+  let nowMs = 0;
+  let steps = 0;
+  const cold = { nowMs: () => (nowMs += steps > 9 ? 1 : 20), rest: async () => void steps++ };
+  const pace = await measured(whole.layers, cold);
+  expect(pace.steps.map(({ kind, rows, ms }) => [kind, rows, ms])).toEqual([
+    ["prompt", 256, 20],
+    ["decode", 1, 1],
+    ["decode", 2, 1],
+    ["decode", 4, 1],
+    ["decode", 8, 1],
   ]);
 });
 
