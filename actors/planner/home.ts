@@ -52,8 +52,9 @@ export interface Wish {
   readonly kvBytes: number;
   /** Tokens of a usual prompt: its time is predicted, and decoding is at this depth. */
   readonly prompt: number;
-  /** Tokens of a prompt computed at once. */
+  /** Tokens of a prompt computed at once, and where the layers of several machines follow each other. */
   readonly chunk: number;
+  readonly chunkStaged: number;
   /** Machines (by place) that must take part. */
   readonly pinned: readonly number[];
   readonly minimumNodes: number;
@@ -65,6 +66,7 @@ export const DEFAULT_WISH: Wish = {
   kvBytes: 2,
   prompt: 512,
   chunk: 512,
+  chunkStaged: 128,
   pinned: [],
   minimumNodes: 1,
 };

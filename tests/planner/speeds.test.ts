@@ -3,7 +3,9 @@ import { expect, test } from "bun:test";
 import type { Home, Speeds, Wish } from "#actors/planner/home";
 import { DEFAULT_WISH } from "#actors/planner/home";
 import { learned, speedsFor } from "#actors/planner/measured-speeds";
+import type { Placement } from "#actors/planner/placement/placement";
 import { predict } from "#actors/planner/placement/predict";
+import { limitsOf } from "#actors/shard-worker/engine/limits";
 import type { NodeId } from "#protocol/ids";
 import type { ModelShape } from "#protocol/model-shape";
 import type { NodeFacts } from "#protocol/node";
@@ -62,6 +64,36 @@ test("a few layers timed for a moment say how fast the whole model decodes, alon
   const guessed = by(speedsFor({ ...facts, ...(speeds && { speeds: [speeds] }) }, model));
   const errors = by(TRUE).map((real, at) => Math.abs((guessed[at] ?? 0) / real - 1));
   expect(errors.map((each) => each < 0.05)).toEqual([true, true, true]);
+});
+
+test("a prompt is predicted in the chunks in which workers compute it, shorter ones where machines follow each other", () => {
+  const chunk = (stages: number) => limitsOf(undefined, { stages, rowsMax: 4096 }).prefillChunk;
+  const way = { latencyMs: 0, bytesPerSecond: 1e12, measured: true };
+  const [machine] = home(TRUE).machines;
+  if (!machine) throw new Error("one machine");
+  const two: Home = {
+    machines: [machine, machine],
+    ways: [
+      [undefined, way],
+      [way, undefined],
+    ],
+  };
+  const half = shape.layers.length >> 1;
+  const cut = [
+    { machines: [0], start: 0, end: half },
+    { machines: [1], start: half, end: shape.layers.length },
+  ];
+  const gained = (placement: Placement) => {
+    const [staged, whole] = [wish, { ...wish, chunkStaged: wish.chunk }].map(
+      (by) => predict(shape, two, { ...by, prompt: 2048 }, placement).prefillTokensPerSecond,
+    );
+    return (staged ?? 0) > 1.1 * (whole ?? 0);
+  };
+  expect([[chunk(1), chunk(2)], gained(whole), gained(cut)]).toEqual([
+    [DEFAULT_WISH.chunk, DEFAULT_WISH.chunkStaged],
+    false,
+    true,
+  ]);
 });
 
 test("one disturbed run moves what is known half of the way, and many runs all of it", () => {

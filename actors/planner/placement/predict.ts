@@ -92,7 +92,8 @@ export function stepOf(
 
 /** Chunks of a prompt follow each other through the stages. */
 function prefillMs(model: ModelShape, home: Home, wish: Wish, placement: Placement): number {
-  const step = { tokens: Math.min(wish.chunk, wish.prompt), isPrompt: true };
+  const chunk = placement.length > 1 ? Math.min(wish.chunk, wish.chunkStaged) : wish.chunk;
+  const step = { tokens: Math.min(chunk, wish.prompt), isPrompt: true };
   const { totalMs, slowestMs } = stepOf(model, home, wish, { placement, step });
   return totalMs + (Math.ceil(wish.prompt / step.tokens) - 1) * slowestMs;
 }
