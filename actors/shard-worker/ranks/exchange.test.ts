@@ -12,6 +12,7 @@ const MIDDLE = 1;
 function middle(next: (rank: Exchange) => void) {
   let nowMs = 0;
   const told: string[] = [];
+  const waits: number[] = [];
   const exchange: Exchange = new Exchange(
     { instance: "i", epoch: 3, stages, stage: MIDDLE, split: "ranks" },
     {
@@ -21,12 +22,13 @@ function middle(next: (rank: Exchange) => void) {
       },
       take(withinMs) {
         nowMs += withinMs;
+        waits.push(withinMs);
         next(exchange);
       },
       nowMs: () => nowMs,
     },
   );
-  return { exchange, told };
+  return { exchange, told, waits };
 }
 
 const share = (number: number, epoch = 3): ShareMessage =>
@@ -59,6 +61,13 @@ test("parts come in the order of the ranks, whoever is first, and one that is ah
     ],
     ["a/worker-0 0 1", "c/worker-0 0 1", "a/worker-0 1 1", "c/worker-0 1 1"],
   ]);
+});
+
+test("who has others' parts already lets its own be carried before it goes on, and waits no longer", () => {
+  const { exchange, waits } = middle(() => {});
+  for (const from of [first, last]) exchange.arrived(share(0), from, Uint8Array.of(1));
+  exchange.swap(Uint8Array.of(2));
+  expect(waits).toEqual([0]);
 });
 
 test("a part that is larger than a link takes at once goes in pieces, each after the others' last", () => {

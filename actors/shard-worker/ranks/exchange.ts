@@ -12,7 +12,10 @@ export type ShareMessage = ReturnType<typeof ShardWorker.Share>;
 
 export interface ExchangePorts {
   readonly tell: Tell;
-  /** Takes in what has come, after so many milliseconds at most: `arrived` and `broke` are called meanwhile. */
+  /**
+   * Takes in what has come, after so many milliseconds at most: `arrived` and `broke` are called meanwhile. With 0, whoever else is ready
+   * for this core has it first.
+   */
   readonly take: (withinMs: number) => void;
   readonly nowMs: () => number;
 }
@@ -99,6 +102,9 @@ export class Exchange {
         sent = this.#ports.tell(to, message, piece);
       }
     }
+    // On a machine of one core the process that carries the piece has to have it before this one goes on with parts that are there
+    // already. Else the piece lies until this one waits, the other rank waits for it, and the two compute in turns, not at once.
+    this.#ports.take(0);
     return stages.map((_, rank) => {
       if (rank === stage) return piece;
       while (this.#came[rank]?.length === 0) this.#wait(deadlineMs, rank);
