@@ -78,8 +78,9 @@ class WorkerHost implements Host {
       throw new Problem("unavailable", `epoch ${group.epoch} of ${group.instance} is over`);
     }
     const { clock } = this.#ports;
-    this.#joined = new Joined(group, this.#loaded, { clock, tell: this.#tell, parted });
+    const joined = new Joined(group, this.#loaded, { clock, tell: this.#tell, parted });
     this.#meet(group, this.#loaded);
+    this.#joined = joined;
     before?.leave(new Problem("unavailable", "the machines that compute this model have changed: ask again"));
   }
 

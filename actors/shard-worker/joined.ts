@@ -47,7 +47,7 @@ export class Joined {
         this.#listen();
       },
       underWay: () => this.#pipeline?.underWay ?? 0,
-      parted: (problem) => this.#part(problem),
+      parted: (problem, number) => this.#part(problem, number),
     });
     if (!engine || group.stage < group.stages.length - 1) return;
     const { range } = layers.model;
@@ -110,11 +110,17 @@ export class Joined {
     this.#stage.clear();
   }
 
-  /** The last stage alone knows of what is under way; the others wait for the next Join. */
-  #part(problem: Problem): void {
+  /**
+   * The last stage alone knows of what is under way; the others wait for the next Join. Where a pass failed of what is in it, its request
+   * is told that, as it would end the next epoch too; all others may go on in it.
+   */
+  #part(problem: Problem, number?: number): void {
     if (this.#over) return;
-    this.leave(problem);
-    this.#ports.parted(problem);
+    const ended = problem.kind === "internal" ? new Problem("unavailable", problem.message) : problem;
+    this.#over = ended;
+    if (problem !== ended && number !== undefined) this.#pipeline?.failed(number, problem);
+    this.leave(ended);
+    this.#ports.parted(ended);
   }
 
   /**

@@ -38,8 +38,8 @@ export interface MemberPorts {
   readonly completed: (number: number, ran: Ran, tookMs: number) => void;
   /** At the last stage: how many passes are. */
   readonly underWay: () => number;
-  /** At the last stage: the epoch is over. */
-  readonly parted: (problem: Problem) => void;
+  /** At the last stage: the epoch is over since this pass failed, of what is in it where the problem is `internal`. */
+  readonly parted: (problem: Problem, number: number) => void;
 }
 
 /**
@@ -116,7 +116,12 @@ export class Member {
       this.#run(pass, body);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      this.#refuse(this.#last, pass, error.message);
+      this.#refuse(
+        this.#last,
+        pass,
+        error.message,
+        this.#isRank && error.kind === "internal" ? "internal" : "unavailable",
+      );
     }
   }
 
@@ -131,7 +136,7 @@ export class Member {
     if (!this.#isOurs(message) || !this.group.stages.includes(from)) return;
     if (this.isLast) {
       const isNothingLost = message.lane && this.#ports.underWay() === 0;
-      if (!isNothingLost) this.#ports.parted(problemOf(message.problem));
+      if (!isNothingLost) this.#ports.parted(problemOf(message.problem), message.number);
     } else if (!this.#isRank) this.#ports.tell(this.#last, message);
   }
 
@@ -187,16 +192,21 @@ export class Member {
     }
   }
 
-  #refuse(to: Address, { instance, epoch, number }: PassMessage, why: string): void {
+  #refuse(
+    to: Address,
+    { instance, epoch, number }: PassMessage,
+    why: string,
+    kind: "unavailable" | "internal" = "unavailable",
+  ): void {
     const problem: ProblemBody = problemBody(
-      new Problem("unavailable", `pass ${number} of ${instance} was refused: ${why}`),
+      new Problem(kind, `pass ${number} of ${instance} was refused: ${why}`),
     );
     const failed = ShardWorker.PassFailed({ instance, epoch, number, problem });
     // The other ranks wait for this one's part.
     const hearers = new Set(this.#isRank ? [...this.group.stages, to] : [to]);
     hearers.delete(this.#at(this.group.stage));
     for (const hearer of hearers) this.#ports.tell(hearer, failed);
-    if (this.isLast && to === this.#last) this.#ports.parted(problemOf(problem));
+    if (this.isLast && to === this.#last) this.#ports.parted(problemOf(problem), number);
   }
 
   #isOurs({ instance, epoch }: { readonly instance: string; readonly epoch: number }): boolean {

@@ -3,7 +3,7 @@
  * order, and holds sequences as they will be when all that is under way has been computed.
  */
 import type { Pass, SequenceFeed, SequenceOperation } from "#protocol/pass";
-import { problemOf } from "#protocol/problem";
+import { type Problem, problemOf } from "#protocol/problem";
 import type { Wanted } from "../models/model.ts";
 import type { Computer, Done, Outcome, Unit } from "./computer.ts";
 import { type Awaited, Patience } from "./patience.ts";
@@ -106,6 +106,14 @@ export class Pipeline implements Computer {
       sequences.map((sequence) => outcomeOf(sequence, ran)),
       tookMs * this.stages,
     );
+  }
+
+  /** A pass failed of what is in it: its request hears that, if it was alone there. What becomes of others is not this pass's to say. */
+  failed(number: number, error: Problem): void {
+    const pending = this.#pending.get(number);
+    if (pending?.sequences.length !== 1) return;
+    this.#pending.delete(number);
+    pending.done([{ error }], 0);
   }
 
   /** Answers the number of the pass. */

@@ -232,8 +232,9 @@ export class Stage {
 
 const NOTHING = new Float32Array(0);
 
+/** What comes from another rank is not this pass's fault; what was thrown here is. */
 const rankFailed = (cause: unknown): Problem =>
-  cause instanceof Problem ? cause : new Problem("unavailable", `a rank failed: ${String(cause)}`, { cause });
+  cause instanceof Problem ? cause : new Problem("internal", `a rank failed: ${String(cause)}`, { cause });
 
 function joined(rows: readonly Row[]): Float32Array {
   const [first] = rows;

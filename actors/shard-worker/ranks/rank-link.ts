@@ -53,7 +53,8 @@ export class RankLink implements Transport {
         this.exchange?.arrived(message, from, body && new Uint8Array(body));
         return true;
       case "ShardWorker.PassFailed":
-        if (this.exchange?.isOf(message)) this.exchange.broke(problemOf(message.problem));
+        if (this.exchange?.isOf(message) && this.exchange.has(from))
+          this.exchange.broke(problemOf(message.problem));
         return false;
       case "Runtime.Down":
         if (this.exchange?.has(message.actor) && (!message.lane || this.exchange.isNeeded))
