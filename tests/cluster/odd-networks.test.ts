@@ -93,6 +93,17 @@ describe.if(await canMakeSegments())("machines", () => {
     await paired(two);
   });
 
+  test("of a network that carries no broadcast find each other by multicast, of IPv4 as of IPv6", async () => {
+    // Of a network of one address that address is the broadcast's: what is shouted there goes nowhere.
+    const cut = (node: number) =>
+      `ip -4 addr flush dev eth0; ip addr add 10.77.0.${node + 1}/32 dev eth0; ip route add 10.77.0.0/24 dev eth0`;
+    for (const left of ["ip -6 addr flush dev eth0; ip route add 224.0.0.0/4 dev eth0", ":"]) {
+      await using two = await home(2);
+      for (const node of [0, 1]) await two.net.run(node, `${cut(node)}; ${left}`);
+      await paired(two);
+    }
+  });
+
   test("without any network serve alone", async () => {
     await using one = await home(1);
     await one.net.run(0, "ip link set eth0 down; ip addr flush dev eth0");

@@ -84,11 +84,12 @@ export class Home implements AsyncDisposable {
         while (node !== other && !(await this.listed(node)).includes(`node${other} up`)) await Bun.sleep(20);
   }
 
-  async pair(): Promise<string> {
+  /** The first machine lets that one in. */
+  async pair(node = 1): Promise<string> {
     const invite = this.run(0, "invite", "--json");
     const first = await invite.stdout.getReader().read();
     const { code } = JSON.parse(new TextDecoder().decode(first.value));
-    return await this.says(1, "join", code);
+    return await this.says(node, "join", code);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

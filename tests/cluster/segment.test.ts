@@ -40,6 +40,19 @@ describe.if(await canMakeSegments())("in a segment", () => {
     await two.whole(0, 1);
   });
 
+  test("members that moved are found through those that already found them", async () => {
+    await using three = await home(3);
+    for (const node of [0, 1, 2]) await three.serve(node);
+    await three.pair();
+    await three.pair(2);
+    await three.whole(0, 1, 2);
+    for (const node of [0, 1, 2]) await three.end(node);
+    await three.serve(0, { port: "53001" }, ["--no-discovery"]);
+    for (const node of [1, 2])
+      await three.serve(node, { port: `5300${node + 1}` }, ["--no-discovery", "--peers", "10.77.0.1:53001"]);
+    await three.whole(0, 1, 2);
+  });
+
   test("two machines with a copied identity are both told, with what to do", async () => {
     await using two = await home(2);
     await two.serve(0);
