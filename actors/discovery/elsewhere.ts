@@ -4,6 +4,7 @@
  * here.
  */
 import type { Clock } from "#actors/runtime/clock";
+import { crashOf } from "#actors/runtime/part";
 import type { Endpoint } from "#actors/runtime/transport/network";
 
 export interface ElsewherePorts {
@@ -39,7 +40,11 @@ export class Elsewhere {
 
   async start(): Promise<void> {
     this.#tailnet = tailnetHosts(await this.#ports.tailnet()).slice(0, TAILNET_MAX);
-    if (!this.#stopped) this.#cancel = this.#ports.clock.after(ASK_MS, () => void this.start());
+    if (!this.#stopped)
+      this.#cancel = this.#ports.clock.after(
+        ASK_MS,
+        () => void this.start().catch(crashOf(this.#ports.clock)),
+      );
   }
 
   stop(): void {

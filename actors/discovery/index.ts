@@ -75,7 +75,7 @@ export async function discovery(system: ActorSystem, options: DiscoveryOptions):
       (said) => twins.ofThisOne(said),
     ),
   );
-  if (datagrams) void elsewhere.start();
+  if (datagrams) void elsewhere.start().catch(system.caught);
   nearby?.start();
 
   function watch(ports: WatchPorts): Watch {

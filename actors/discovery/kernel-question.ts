@@ -1,5 +1,7 @@
 /** Whether a machine's kernel is there, asked in a network that loses packets. */
+
 import type { Clock } from "#actors/runtime/clock";
+import { crashOf } from "#actors/runtime/part";
 
 /**
  * A system that missed the answer to its first packet waits a whole second before it sends another (RFC 6298), which is longer than a
@@ -20,21 +22,20 @@ export class KernelQuestion {
   ): void {
     this.#stop();
     let [open, isOver] = [TRIES, false];
-    const tried = async () => {
+    const tries = async () => {
       const answers = await attempt();
       open -= 1;
       if (isOver || !(answers || open === 0)) return;
       this.#stop();
       told(answers ? "KernelAnswers" : "KernelSilent");
     };
-    const cancels = Array.from({ length: TRIES - 1 }, (_, i) =>
-      clock.after((i + 1) * APART_MS, () => void tried()),
-    );
+    const tried = () => void tries().catch(crashOf(clock));
+    const cancels = Array.from({ length: TRIES - 1 }, (_, i) => clock.after((i + 1) * APART_MS, tried));
     this.#stop = () => {
       isOver = true;
       for (const cancel of cancels) cancel();
     };
-    void tried();
+    tried();
   }
 
   /** Nothing more is asked or told. */

@@ -2,6 +2,7 @@
 import { type Actor, createActor } from "xstate";
 import { chartClock } from "#actors/runtime/chart";
 import type { Clock } from "#actors/runtime/clock";
+import { crashOf } from "#actors/runtime/part";
 import { ANOTHER, type Endpoint, type Link, type Network } from "#actors/runtime/transport/network";
 import type { NodeState } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
@@ -243,7 +244,8 @@ export class Peer {
         return;
       } catch (error) {
         if (dialling.signal.aborted) return;
-        this.#noteFailure(error, endpoint);
+        if (error instanceof Problem) this.#noteFailure(error, endpoint);
+        else crashOf(this.#ports.clock)(error);
       }
     }
     this.#pause(() => void this.#dial(dialling, turn + 1));
@@ -251,8 +253,7 @@ export class Peer {
     this.#pauseMs = Math.min(isLong ? DIAL_LONG_MS : DIAL_LAST_MS, this.#pauseMs * 2);
   }
 
-  #noteFailure(error: unknown, endpoint: Endpoint): void {
-    if (!(error instanceof Problem)) throw error;
+  #noteFailure(error: Problem, endpoint: Endpoint): void {
     if (error.param === ANOTHER) {
       // Nothing is lost by a word that was false: neither the next turn nor a longer pause.
       this.#where.forget(endpoint);

@@ -138,8 +138,7 @@ class Udp implements Datagrams {
   #deafen(ms: number): void {
     const { four, six } = this.#sockets ?? {};
     this.#sockets = undefined;
-    void four?.close();
-    void six?.close();
+    for (const socket of [four, six]) void socket?.close().catch(() => {}); // It fails where it is closed already.
     this.#cancelDeaf = this.#options.clock.after(ms, () => void this.#hearAgain());
   }
 

@@ -21,6 +21,17 @@ export function partOf(system: ActorSystem, name: string): ActorSystem {
   });
 }
 
+/**
+ * Takes what work ends with that nobody waits for (`void work().catch(crashOf(clock))`): the crash of the part whose clock it is, as if
+ * a timer of it had thrown it. Unhandled it would count against the whole process, and its part stand still.
+ */
+export const crashOf =
+  (clock: Pick<Clock, "after">) =>
+  (error: unknown): void =>
+    void clock.after(0, () => {
+      throw error;
+    });
+
 const guardedClock = (clock: Clock, failed: (error: unknown) => void): Clock => ({
   ...clock,
   after: (ms, run) =>

@@ -205,13 +205,15 @@ class TopologyActor implements TopologyFace {
         this.#meter.answered(node, message.sequence);
         break;
       case "Topology.Burst":
-        void this.#meter.allow(node, message.burst).then(reply);
+        void this.#meter.allow(node, message.burst).then(reply).catch(this.#system.caught);
         break;
       case "Topology.BurstEnd":
         reply(this.#meter.ended(node, message.burst));
         break;
       case "Topology.Measure":
-        void this.#measureFor().then(() => reply(TopologyReply.Measured({})));
+        void this.#measureFor()
+          .then(() => reply(TopologyReply.Measured({})))
+          .catch(this.#system.caught);
         break;
       case "Topology.Get":
         reply(TopologyReply.Graph({ graph: this.graph() }));

@@ -7,20 +7,24 @@ import { LinkMeter } from "./meter.ts";
 const [me, peer, other] = ["b", "c", "a"] as [NodeId, NodeId, NodeId];
 
 /** A meter on a clock that stands where it is put, at rest unless told otherwise. */
-function meterAt(nowMs: { value: number }, busy = false): LinkMeter {
-  const clock: Clock = {
-    nowMs: () => nowMs.value,
-    epochSeconds: () => 0,
-    after: () => () => {},
-    freshId: () => "id",
-  };
+const meterAt = (nowMs: { value: number }, busy = false): LinkMeter =>
+  meterOn(clockAt(nowMs), async () => busy);
+
+const clockAt = (nowMs: { value: number }): Clock => ({
+  nowMs: () => nowMs.value,
+  epochSeconds: () => 0,
+  after: () => () => {},
+  freshId: () => "id",
+});
+
+function meterOn(clock: Clock, busy: () => Promise<boolean>): LinkMeter {
   return new LinkMeter({
     self: me,
     clock,
     send: () => true,
     ask: () => Promise.reject(new Error("nobody is asked here")),
     openData: () => Promise.reject(new Error("nothing is opened here")),
-    busy: async () => busy,
+    busy,
     changed: () => {},
   });
 }
@@ -77,4 +81,24 @@ test("a node that works refuses, and so does one that is asked again at once", a
     "too soon after the last one",
     "allowed",
   ]);
+});
+
+test("a bug in a measurement is the crash of the part whose clock it is, not of the process", async () => {
+  const bug = new Error("a bug");
+  const thrown = Promise.withResolvers<unknown>();
+  const clock: Clock = {
+    ...clockAt({ value: 10_000 }),
+    after(_, run) {
+      try {
+        run();
+      } catch (error) {
+        thrown.resolve(error);
+      }
+      return () => {};
+    },
+  };
+  const meter = meterOn(clock, () => Promise.reject(bug));
+  meter.table.up(peer, { remote: "10.0.0.2" }, 0);
+  meter.linkDown(other);
+  expect(await thrown.promise).toBe(bug);
 });

@@ -2,7 +2,9 @@
  * Measures this node's links without disturbing anybody: small messages at rest for latency; for bandwidth one short burst at a time
  * in the whole node, only while neither side works, and only where the link is new, has other addresses, or somebody asks.
  */
+
 import type { Clock } from "#actors/runtime/clock";
+import { crashOf } from "#actors/runtime/part";
 import type { Link } from "#actors/runtime/transport/network";
 import type { Address, NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
@@ -163,7 +165,7 @@ export class LinkMeter {
     const next = this.table.next();
     if (!next) return;
     const waitMs = this.#receiving ? AFTER_RECEIVING_MS : next.dueMs - this.#ports.clock.nowMs();
-    if (waitMs <= 0) void this.#measure(next.node);
+    if (waitMs <= 0) void this.#measure(next.node).catch(crashOf(this.#ports.clock));
     else this.#cancelNext = this.#ports.clock.after(waitMs, () => this.#consider());
   }
 

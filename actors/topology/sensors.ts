@@ -1,5 +1,7 @@
 /** This node's facts, kept fresh: each group of probes at its own pace, one round of a group at a time. */
+
 import type { Clock } from "#actors/runtime/clock";
+import { crashOf } from "#actors/runtime/part";
 import type { NodeFacts } from "#protocol/node";
 import type { MeasuredSpeeds } from "#protocol/speeds";
 import { boundedFacts } from "./bounded-facts.ts";
@@ -58,16 +60,20 @@ export class Sensors {
   start(): void {
     const probe = this.#probe;
     this.#time = probe.time();
-    void this.#round("fixed", () => probe.fixed());
-    void this.#round("quick", () => this.#quick(), QUICK_MS);
-    void this.#round("slow", () => probe.slow(), SLOW_MS);
-    void this.#round("disk", () => this.#disk(), SLOW_MS);
-    void this.#round("dear", () => probe.dear(), DEAR_MS);
+    this.#rounds("fixed", () => probe.fixed());
+    this.#rounds("quick", () => this.#quick(), QUICK_MS);
+    this.#rounds("slow", () => probe.slow(), SLOW_MS);
+    this.#rounds("disk", () => this.#disk(), SLOW_MS);
+    this.#rounds("dear", () => probe.dear(), DEAR_MS);
   }
 
   stop(): void {
     this.#stopped = true;
     for (const cancel of this.#cancels.values()) cancel();
+  }
+
+  #rounds(group: Group, ask: () => Promise<SomeFacts>, everyMs?: number): void {
+    void this.#round(group, ask, everyMs).catch(crashOf(this.#options.clock));
   }
 
   /** Asks one group, then waits: a group that is late makes its own rounds rarer, not more. */
@@ -78,7 +84,7 @@ export class Sensors {
     this.#facts = this.#assembled();
     this.#options.changed();
     if (everyMs === undefined) return;
-    const next = this.#options.clock.after(everyMs, () => void this.#round(group, ask, everyMs));
+    const next = this.#options.clock.after(everyMs, () => this.#rounds(group, ask, everyMs));
     this.#cancels.set(group, next);
   }
 

@@ -1,6 +1,6 @@
 /** Groups of actors that are kept running, on virtual time. */
 import { describe, expect, test } from "bun:test";
-import { partOf } from "#actors/runtime/part";
+import { crashOf, partOf } from "#actors/runtime/part";
 import { type Child, type Plan, SupervisionTree } from "#actors/runtime/supervision-tree";
 import { ActorSystem } from "#actors/runtime/system";
 import type { Address } from "#protocol/ids";
@@ -171,24 +171,30 @@ describe("a supervision tree", () => {
     expect(told).toEqual(["a crashed Error: boom"]);
   });
 
-  test("what a part's actors and timers throw, or its sockets, is the crash of the actor that stands for it", async () => {
+  test("what a part's actors and timers throw, or its sockets, or work that nobody waits for, is the crash of the actor that stands for it", async () => {
     const house = new House();
     const { system } = house;
     const ends: string[] = [];
     const thrower = () => {
       throw new Error("boom");
     };
-    for (const name of ["timer", "actor", "socket"]) {
+    for (const name of ["timer", "actor", "socket", "work"]) {
       const part = partOf(system, name);
       part.spawn(name, () => {});
       system.watch(system.address(name), ({ how, why }) => ends.push(`${name} ${how}: ${why}`));
       if (name === "timer") part.clock.after(5, thrower);
       else if (name === "actor") part.spawn("other", thrower);
-      else part.caught(new Error("boom"));
+      else if (name === "socket") part.caught(new Error("boom"));
+      else void Promise.reject(new Error("boom")).catch(crashOf(part.clock));
     }
     house.boom("other");
     await house.time.pass(10);
-    expect(ends).toEqual(["socket crashed: boom", "actor crashed: boom", "timer crashed: boom"]);
+    expect(ends).toEqual([
+      "socket crashed: boom",
+      "actor crashed: boom",
+      "work crashed: boom",
+      "timer crashed: boom",
+    ]);
   });
 
   test("counts a child that cannot be started as one that ended", async () => {

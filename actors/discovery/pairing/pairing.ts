@@ -1,4 +1,5 @@
 /** The Pairing actor's work: at most one invite and one application of this machine at a time, and the home's shared secret. */
+import { crashOf } from "#actors/runtime/part";
 import type { Endpoint } from "#actors/runtime/transport/network";
 import type { StrangerChannel, StrangerListener } from "#actors/runtime/transport/stranger";
 import type { Neighbour } from "#protocol/discovery";
@@ -18,7 +19,6 @@ const WATCH_MS = 20_000;
 /** An open invite is shouted once a second, and some of that may be lost. */
 const LISTEN_MS = 4000;
 const LOOK_MS = 100;
-
 export class PairingDesk {
   readonly #ports: PairingPorts;
   #invite: Invite | undefined;
@@ -257,9 +257,11 @@ export class PairingDesk {
       return;
     }
     this.#sessions += 1;
-    void hostSession(channel, this.#ports, (by) => this.#door(by)).finally(() => {
+    const over = () => {
       this.#sessions -= 1;
-    });
+    };
+    const session = hostSession(channel, this.#ports, (by) => this.#door(by));
+    void session.finally(over).catch(crashOf(this.#ports.clock));
   }
 
   #door(by: "code" | "secret"): Door | Refusal {

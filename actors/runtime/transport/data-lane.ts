@@ -2,10 +2,12 @@
  * The lane for tensors to one node: dialled when it is first used, kept while it lasts, and dialled again for what is sent after it
  * broke. A link that the other node has dialled for the same is used as well, so that two that speak in turns have one.
  */
+
 import type { Envelope } from "#protocol/codec";
 import { ProtocolError } from "#protocol/message";
 import { Problem } from "#protocol/problem";
 import type { Clock } from "../clock.ts";
+import { crashOf } from "../part.ts";
 import { withOwnBody } from "../peer.ts";
 import type { Link } from "./network.ts";
 import type { Transport } from "./transport.ts";
@@ -131,7 +133,7 @@ export class DataLane implements Transport {
       if (!(error instanceof Problem)) throw error;
       if (!isStopped) this.#dial(tried + 1, error.message);
     };
-    void dial(attempt.signal).then(dialled, failed);
+    void dial(attempt.signal).then(dialled, failed).catch(crashOf(clock));
   }
 
   #use(link: Link): void {

@@ -191,7 +191,7 @@ export class TlsNetwork implements Network {
     if (socket.data.dialled || !this.#options.trust.notice) this.#refuse(socket, why);
     else {
       this.#options.refused(socket.remoteAddress, why);
-      void this.#tell(socket, node);
+      void this.#tell(socket, node).catch(this.#options.crashed);
     }
   }
 
@@ -200,7 +200,7 @@ export class TlsNetwork implements Network {
     if (socket.data.dialled) {
       this.#options.trust.noticed?.(decodeNotice(payload));
       this.#refuse(socket, "it gives this machine no link, and said why", NEWS);
-    } else void this.#tell(socket, node);
+    } else void this.#tell(socket, node).catch(this.#options.crashed);
   }
 
   #drained(socket: TlsSocket): void {

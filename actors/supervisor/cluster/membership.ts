@@ -123,8 +123,10 @@ export class Membership {
     system.spawn<ClusterMessage>("cluster", ({ message, from: asker, reply }) => {
       if (message.type === "Cluster.Forgotten") this.#papers.take(message);
       else if (message.type === "Cluster.Certify")
-        void certified(this.#papers.certificateFor(from(asker))).then(reply);
-      else void answered(this.#making.make(message)).then(reply);
+        void certified(this.#papers.certificateFor(from(asker)))
+          .then(reply)
+          .catch(system.caught);
+      else void answered(this.#making.make(message)).then(reply).catch(system.caught);
     });
     this.#replica.start();
     this.#follow();

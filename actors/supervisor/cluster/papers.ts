@@ -2,8 +2,10 @@
  * What this node proves itself with, and what others have to prove to it: the cluster's key where it is held, this node's
  * certificate, and both again when the cluster's key is another (reliability.md 3.7).
  */
+
 import { X509Certificate } from "node:crypto";
 import type { Clock } from "#actors/runtime/clock";
+import { crashOf } from "#actors/runtime/part";
 import { authorityKey, followed, hasSigned } from "#actors/runtime/security/authority";
 import { keyOf, nodeCertificate } from "#actors/runtime/security/certificate";
 import type { Identity } from "#actors/runtime/security/identity";
@@ -125,7 +127,7 @@ export class Papers {
     }
     if (!this.#renewing && !this.#hasOwn()) {
       this.#renewing = true;
-      void this.#renew();
+      this.#renews();
     }
   }
 
@@ -227,6 +229,10 @@ export class Papers {
     }
   }
 
+  #renews(): void {
+    void this.#renew().catch(crashOf(this.#ports.clock));
+  }
+
   /** Until this node has a certificate by the newest key: its own work where it holds that key, else another's. */
   async #renew(): Promise<void> {
     const pem = await this.#fresh();
@@ -237,7 +243,7 @@ export class Papers {
       this.#ports.renewed();
     }
     if (this.#hasOwn()) this.#renewing = false;
-    else this.#ports.clock.after(AGAIN_MS, () => void this.#renew());
+    else this.#ports.clock.after(AGAIN_MS, () => this.#renews());
   }
 
   async #fresh(): Promise<string | undefined> {

@@ -108,7 +108,7 @@ class Source {
     this.#cancelIdle();
     this.#named.resolve();
     this.#next();
-    for (const { handle } of this.#files.splice(0)) void handle.close();
+    for (const { handle } of this.#files.splice(0)) void handle.close().catch(() => {}); // It was only read.
   }
 
   #isUsed(): void {

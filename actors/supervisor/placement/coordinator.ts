@@ -128,7 +128,7 @@ export class Coordinator {
     if (!leads) return;
     for (const [id, placed] of this.#placed) if (!instances.some((each) => each.id === id)) placed.ended();
     for (const each of instances) if (each.state !== "failed") this.#lookedAfter(each);
-    void this.#lookout.look();
+    this.#lookout.looks();
   }
 
   stop(): void {

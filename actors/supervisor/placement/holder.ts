@@ -78,7 +78,7 @@ export class Holder {
     for (const [id, { holding }] of this.#held) {
       const record = instances.find((each) => each.id === id);
       if (heard < holding.epoch || isWanted(record, holding.epoch, self)) continue;
-      if (!record || !this.#goesOn(record)) void this.#end(id, true);
+      if (!record || !this.#goesOn(record)) void this.#end(id, true).catch(this.#system.caught);
     }
     for (const record of instances) {
       const stage = record.stages.find(({ node }) => node === self);
@@ -169,7 +169,7 @@ export class Holder {
       },
     });
     this.#held.set(id, { holding, of: record });
-    void holding.load();
+    void holding.load().catch(this.#system.caught);
   }
 
   /** The same worker serves the next epoch, where its layers are the same: only what is new has to be loaded. */

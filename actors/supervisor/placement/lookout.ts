@@ -1,6 +1,8 @@
 /** Which machines cannot be counted on, as who leads sees them: looked at whenever one is another, and every two seconds. */
+
 import type { Known } from "#actors/planner/home-of";
 import type { Clock } from "#actors/runtime/clock";
+import { crashOf } from "#actors/runtime/part";
 import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import { problemBody } from "#protocol/problem";
@@ -63,6 +65,10 @@ export class Lookout {
   }
 
   /** One look at a time; what changes meanwhile is looked at after it. */
+  looks(): void {
+    void this.look().catch(crashOf(this.#ports.clock));
+  }
+
   async look(): Promise<void> {
     this.#lookAgain = true;
     if (this.#looking) return;
@@ -78,8 +84,7 @@ export class Lookout {
     } finally {
       this.#looking = false;
       this.#cancel();
-      if (this.#ports.isNeeded())
-        this.#cancel = this.#ports.clock.after(LOOK_EVERY_MS, () => void this.look());
+      if (this.#ports.isNeeded()) this.#cancel = this.#ports.clock.after(LOOK_EVERY_MS, () => this.looks());
     }
   }
 

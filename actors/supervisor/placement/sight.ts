@@ -1,5 +1,7 @@
 /** How this machine sees the others, for what has no time to ask: as of the last look, which is taken whenever something changes. */
+
 import type { Clock } from "#actors/runtime/clock";
+import { crashOf } from "#actors/runtime/part";
 import type { NodeState, NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import type { Cluster } from "../cluster/ports.ts";
@@ -28,15 +30,14 @@ export function sightOf(cluster: Pick<Cluster, "nodes">, clock: Clock): Sight {
   let isOver = false;
   const look = () => {
     cancel();
-    void cluster.nodes().then(
-      (found) => {
-        views = found;
-        tell();
-      },
-      () => {
-        if (!isOver) cancel = clock.after(AGAIN_MS, look);
-      },
-    );
+    const again = () => {
+      if (!isOver) cancel = clock.after(AGAIN_MS, look);
+    };
+    const seen = (found: readonly NodeView[]) => {
+      views = found;
+      tell();
+    };
+    void cluster.nodes().then(seen, again).catch(crashOf(clock));
   };
   return {
     look,

@@ -1,4 +1,5 @@
 /** Those who wait for a model of the home: bounded, looked after by one timer and one listener, and free to leave. */
+import { crashOf } from "#actors/runtime/part";
 import { Problem } from "#protocol/problem";
 import { type Around, change } from "./until.ts";
 
@@ -38,7 +39,7 @@ export class Waiting {
     };
     this.#looks.set(model, looks.add(again));
     left?.addEventListener("abort", again, { once: true });
-    void this.#look();
+    void this.#look().catch(crashOf(this.#around.clock));
     try {
       return await promise;
     } finally {
