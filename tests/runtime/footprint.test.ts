@@ -31,9 +31,9 @@ test("what a start took is given back once, and what comes later when it is over
   process.over = 12;
   await pass(10);
   expect({ afterStart, afterLittle, all: process.givenBackAtS }).toEqual({
-    afterStart: [5],
+    afterStart: [10],
     afterLittle: 1,
-    all: [5, 125],
+    all: [10, 130],
   });
 });
 
@@ -55,7 +55,7 @@ test("nothing is given back while a model computes, and nothing once it has ende
   });
 });
 
-test("what is really needed is not asked for again, and what grows all the time six times in ten minutes", async () => {
+test("what is really needed is not asked for again, and what grows all the time four times an hour", async () => {
   const { process, pass } = waiting();
   process.needed = 300;
   await pass(3600);
@@ -64,5 +64,5 @@ test("what is really needed is not asked for again, and what grows all the time 
     process.over += 10;
     await pass(10);
   }
-  expect({ needed, growing: process.givenBackAtS.length - needed }).toEqual({ needed: 1, growing: 36 });
+  expect({ needed, growing: process.givenBackAtS.length - needed }).toEqual({ needed: 1, growing: 4 });
 });

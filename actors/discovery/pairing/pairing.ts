@@ -19,6 +19,7 @@ const WATCH_MS = 20_000;
 /** An open invite is shouted once a second, and some of that may be lost. */
 const LISTEN_MS = 4000;
 const LOOK_MS = 100;
+
 export class PairingDesk {
   readonly #ports: PairingPorts;
   #invite: Invite | undefined;
@@ -252,10 +253,7 @@ export class PairingDesk {
   }
 
   #opened(channel: StrangerChannel): void {
-    if (this.#sessions >= SESSIONS_MAX) {
-      channel.close();
-      return;
-    }
+    if (this.#sessions >= SESSIONS_MAX) return void channel.close();
     this.#sessions += 1;
     const over = () => {
       this.#sessions -= 1;

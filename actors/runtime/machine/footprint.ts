@@ -11,12 +11,12 @@ export interface FootprintPorts {
   giveBack(): void;
 }
 
-/** A look costs some microseconds; what a pairing took is given back within this time. */
-const LOOK_EVERY_MS = 5_000;
-/** What code that runs again takes after each time, and less than anything that happens once. */
-const GROWTH_BYTES = 3e6;
-/** Each time costs the same work again as a start does, 50 ms: here 0.05 % of a processor at most. */
-const BUDGET = { restarts: 6, withinMs: 10 * 60_000 };
+/** A look costs some microseconds; what a start took that was over, and a pairing, is given back within this time. */
+const LOOK_EVERY_MS = 10_000;
+/** Code that runs again takes 5 MB in the minutes after each time; a pairing takes 10 MB. */
+const GROWTH_BYTES = 7e6;
+/** Each time costs 0.3 s of work within a minute, as code is compiled again: here 0.03 % of a processor at most. */
+const BUDGET = { restarts: 4, withinMs: 60 * 60_000 };
 
 /** Runs until the returned function is called. */
 export function keepSmall(ports: FootprintPorts): () => void {
