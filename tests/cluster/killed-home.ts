@@ -74,7 +74,15 @@ export async function severalMachines(folder: string, count: number, isSource: b
     return (await heldBy(url))[0]?.facts?.loadMs ?? 0;
   }
 
-  await mend();
+  const end = async () => {
+    await Promise.all(running.map((each) => each.kill("SIGKILL")));
+  };
+  try {
+    await mend();
+  } catch (error) {
+    await end();
+    throw error;
+  }
   return {
     mend,
     async next(random) {
@@ -93,9 +101,7 @@ export async function severalMachines(folder: string, count: number, isSource: b
       if (part?.pid === undefined) throw new Error("a machine holds no part of the model");
       return { url, victim: worker(part.pid) };
     },
-    async [Symbol.asyncDispose]() {
-      await Promise.all(running.map((each) => each.kill("SIGKILL")));
-    },
+    [Symbol.asyncDispose]: end,
   };
 }
 

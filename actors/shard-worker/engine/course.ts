@@ -47,8 +47,8 @@ export class Course {
 
   /** Another worker has begun the answer: `told` is how the prompt went there, or as anybody computes it where not said. */
   resume(told: readonly Stride[] | undefined): void {
-    const strides = new Strides(told);
-    strides.add(Math.max(0, this.#prompt - strides.length));
+    const strides = new Strides(told).first(this.#prompt);
+    strides.add(this.#prompt - strides.length);
     this.#strides = strides;
   }
 
