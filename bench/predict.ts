@@ -9,33 +9,18 @@ import { DEFAULT_WISH } from "#actors/planner/home";
 import { learned, speedsFor } from "#actors/planner/measured-speeds";
 import { predict } from "#actors/planner/placement/predict";
 import type { Engine } from "#actors/shard-worker/engine/engine";
-import { type Loaded, loadShard } from "#actors/shard-worker/loading";
 import { measured } from "#actors/shard-worker/measure";
 import { readCheckpoint, readModelShape } from "#actors/shard-worker/weights/checkpoint";
 import { medianOf } from "#actors/supervisor/bench/statistics";
-import { builtFolder } from "#ffi/built-library";
 import type { NodeId, RequestId } from "#protocol/ids";
 import type { NodeFacts } from "#protocol/node";
-import { modelPath } from "./models.ts";
+import { modelHere } from "./loading.ts";
 
 const [name = "smollm2", rounds = "5"] = process.argv.slice(2);
 const [PROMPT, ANSWER] = [512, 64];
 /** A kept value: float16, the default on a CPU. */
 const KV_BYTES = 2;
-const path = await modelPath(name);
-const clock = {
-  nowMs: () => performance.now(),
-  epochSeconds: () => 0,
-  after: () => () => {},
-  freshId: () => "id",
-};
-const load = (layers?: { start: number; end: number }): Loaded =>
-  loadShard(
-    { model: name, path, contextLength: 2048, ...(layers && { layers }) },
-    builtFolder,
-    clock,
-    () => {},
-  );
+const { path, load } = await modelHere(name, 2048);
 
 const shape = readModelShape(path);
 const { facts, config } = readCheckpoint(path);

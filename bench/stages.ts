@@ -4,30 +4,15 @@
  * (bench/links.ts). Run: bun bench/stages.ts [GGUF file or folder] [stages]
  */
 import type { Engine } from "#actors/shard-worker/engine/engine";
-import { type Loaded, loadShard } from "#actors/shard-worker/loading";
 import { memoryGroup } from "#actors/shard-worker/memory-group";
 import { medianOf } from "#actors/supervisor/bench/statistics";
-import { builtFolder } from "#ffi/built-library";
 import type { RequestId } from "#protocol/ids";
-import { modelPath } from "./models.ts";
+import { modelHere } from "./loading.ts";
 
 const ROUNDS = 12;
 const TOKENS = 48;
 const [name = "smollm2", count = "2"] = process.argv.slice(2);
-const path = await modelPath(name);
-const clock = {
-  nowMs: () => performance.now(),
-  epochSeconds: () => 0,
-  after: () => () => {},
-  freshId: () => "id",
-};
-const load = (layers?: { start: number; end: number }): Loaded =>
-  loadShard(
-    { model: name, path, contextLength: 1024, ...(layers && { layers }) },
-    builtFolder,
-    clock,
-    () => {},
-  );
+const { load } = await modelHere(name, 1024);
 
 const whole = load();
 const layers = whole.facts.layers;

@@ -135,14 +135,21 @@ test("three workers lost in one answer are enough", async () => {
   });
 });
 
-test("a request of which two workers die at the same token is given to no third", async () => {
-  const { generate, settle, says, lost } = house(["w1", "w2", "w3"]);
+/** The first worker is lost after one word, and the second has begun. */
+async function secondBegun() {
+  const all = house(["w1", "w2", "w3"]);
+  const { generate, settle, says, lost } = all;
   const { ended } = listening(generate(asked(), never));
   await settle();
   for (const delta of [started, word("x", 0)]) says("w1", "r", delta);
   lost("w1");
   await settle();
   says("w2", "r~2", started);
+  return { ...all, ended };
+}
+
+test("a request of which two workers die at the same token is given to no third", async () => {
+  const { lost, ended } = await secondBegun();
   lost("w2");
   expect(await ended).toEqual({
     kind: "cancelled",
@@ -152,13 +159,7 @@ test("a request of which two workers die at the same token is given to no third"
 });
 
 test("workers that are out of reach, or are placed anew, do not make a request one that ends workers", async () => {
-  const { generate, settle, says, lost } = house(["w1", "w2", "w3"]);
-  const { ended } = listening(generate(asked(), never));
-  await settle();
-  for (const delta of [started, word("x", 0)]) says("w1", "r", delta);
-  lost("w1");
-  await settle();
-  says("w2", "r~2", started);
+  const { settle, says, lost, ended } = await secondBegun();
   lost("w2", "lost");
   await settle();
   for (const delta of [started, finish(1)]) says("w3", "r~3", delta);

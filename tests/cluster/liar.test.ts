@@ -1,9 +1,7 @@
 /** A machine that has less memory than it says, as processes: whatever loads a part there is killed, as systems do that run out. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
-import { exo, freshFolder } from "../cli/exo.ts";
-import { members, type Running, started } from "./processes.ts";
-import { linked } from "./streams.ts";
+import { homeOf, type Member } from "./home-of.ts";
 
 setDefaultTimeout(120_000);
 
@@ -24,8 +22,8 @@ function childrenOf(pid: number): number[] {
 }
 
 /** Whichever of these starts a worker first runs out of memory then and ever after. */
-function outOfMemory(all: readonly Running[]) {
-  let liar: Running | undefined;
+function outOfMemory(all: readonly Member[]) {
+  let liar: Member | undefined;
   let kills = 0;
   const timer = setInterval(() => {
     liar ??= all.find(({ pid }) => childrenOf(pid).length > 0);
@@ -38,19 +36,13 @@ function outOfMemory(all: readonly Running[]) {
 }
 
 test("a machine that dies of what it said to have room for is left out, and another takes its place", async () => {
-  using folder = freshFolder();
-  const [ada, bob, cyd] = await members(folder.path, ["ada", "bob", "cyd"], []);
-  if (!ada || !bob || !cyd) throw new Error("three machines");
-  await using first = await started(ada);
-  await using second = await started(bob);
-  await using third = await started(cyd);
-  await linked([first, second, third]);
-  using memory = outOfMemory([second, third]);
-  const ask = (...words: readonly string[]) =>
-    exo(["run", "smollm2", ...words, ...QUESTION], { home: ada.folder });
+  await using home = await homeOf("ada", "bob", "cyd");
+  const [ada, bob, cyd] = home.all;
+  using memory = outOfMemory([bob, cyd]);
+  const ask = (...words: readonly string[]) => ada.exo("run", "smollm2", ...words, ...QUESTION);
   const answer = await ask("--min-nodes", "2");
-  const { out: held } = await exo(["ps"], { home: ada.folder });
-  await exo(["stop", "smollm2"], { home: ada.folder });
+  const { out: held } = await ada.exo("ps");
+  await ada.exo("stop", "smollm2");
   const again = await ask("--nodes", `ada,${memory.liar()}`);
   const alone = await ask();
   expect({

@@ -1,8 +1,9 @@
 /** One model on several machines, as processes of one home on this machine: what its user sees, and what is left when one is killed. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import type { ModelState } from "#protocol/supervisor";
-import { exo, freshFolder } from "../cli/exo.ts";
+import { freshFolder } from "../cli/exo.ts";
 import { until } from "../node/crashes.ts";
+import { homeOf, type Member } from "./home-of.ts";
 import { type Machine, members, type Running, started } from "./processes.ts";
 import { linked, PAUSE_MS_MAX, streamed } from "./streams.ts";
 
@@ -15,26 +16,21 @@ const layersIn = (ps: string): string =>
   / {2}(\w+ \d+-\d+( \| \w+ \d+-\d+)*)\n/.exec(ps.replaceAll("–", "-"))?.[1] ?? ps;
 
 test("a model on two machines says what it says on one, whichever of the two is asked", async () => {
-  using folder = freshFolder();
-  const [ada, bob] = await members(folder.path, ["ada", "bob"], []);
-  if (!ada || !bob) throw new Error("two machines");
-  await using first = await started(ada);
-  await using second = await started(bob);
-  await linked([first, second]);
-  const ask = (home: string, ...words: readonly string[]) =>
-    exo(["run", "smollm2", ...words, ...QUESTION], { home });
-  const split = await ask(bob.folder, "--nodes", "ada,bob");
-  const other = await ask(ada.folder);
-  const shown = [await exo(["ps"], { home: ada.folder }), await exo(["ps"], { home: bob.folder })];
-  const again = await ask(ada.folder, "--nodes", "bob");
+  await using home = await homeOf("ada", "bob");
+  const [ada, bob] = home.all;
+  const ask = (at: Member, ...words: readonly string[]) => at.exo("run", "smollm2", ...words, ...QUESTION);
+  const split = await ask(bob, "--nodes", "ada,bob");
+  const other = await ask(ada);
+  const shown = [await ada.exo("ps"), await bob.exo("ps")];
+  const again = await ask(ada, "--nodes", "bob");
   // Facts of a machine are told again every few seconds.
   const calibrated = await until(
-    async () => JSON.parse((await exo(["plan", "smollm2", "--json"], { home: bob.folder })).out).calibrated,
+    async () => JSON.parse((await bob.exo("plan", "smollm2", "--json")).out).calibrated,
     (isTrue) => isTrue === true,
   );
-  const stopped = await exo(["stop", "smollm2"], { home: ada.folder });
-  const left = await exo(["ps"], { home: ada.folder });
-  const alone = await ask(ada.folder);
+  const stopped = await ada.exo("stop", "smollm2");
+  const left = await ada.exo("ps");
+  const alone = await ask(ada);
   const layers = shown.map(({ out }) => layersIn(out));
   expect({
     same: [split, other].map(({ code, out }) => [code, out === alone.out]),
@@ -57,21 +53,15 @@ test("a model on two machines says what it says on one, whichever of the two is 
 });
 
 test("a model is placed among three machines: on those that are named, and not where it is missing", async () => {
-  using folder = freshFolder();
-  const machines = await members(folder.path, ["ada", "bob", "cyd"], []);
-  const [ada, bob, cyd] = machines;
-  if (!ada || !bob || !cyd) throw new Error("three machines");
-  await using first = await started(ada);
-  await using second = await started(bob);
-  await using third = await started(cyd);
-  await linked([first, second, third]);
-  const plan = await exo(["plan", "smollm2", "--measure", "--json"], { home: bob.folder });
-  const nobody = await exo(["run", "smollm2", "--nodes", "ada,dan", ...QUESTION], { home: cyd.folder });
-  const many = await exo(["run", "smollm2", "--min-nodes", "4", ...QUESTION], { home: cyd.folder });
-  const three = await exo(["run", "smollm2", "--min-nodes", "3", ...QUESTION], { home: cyd.folder });
-  const shown = await exo(["ps"], { home: bob.folder });
-  await exo(["stop", "smollm2"], { home: bob.folder });
-  const alone = await exo(["run", "smollm2", ...QUESTION], { home: ada.folder });
+  await using home = await homeOf("ada", "bob", "cyd");
+  const [ada, bob, cyd] = home.all;
+  const plan = await bob.exo("plan", "smollm2", "--measure", "--json");
+  const nobody = await cyd.exo("run", "smollm2", "--nodes", "ada,dan", ...QUESTION);
+  const many = await cyd.exo("run", "smollm2", "--min-nodes", "4", ...QUESTION);
+  const three = await cyd.exo("run", "smollm2", "--min-nodes", "3", ...QUESTION);
+  const shown = await bob.exo("ps");
+  await bob.exo("stop", "smollm2");
+  const alone = await ada.exo("run", "smollm2", ...QUESTION);
   expect({
     plan: [plan.code, plan.err, JSON.parse(plan.out).calibrated],
     nobody: [nobody.code, nobody.err],

@@ -1,24 +1,19 @@
 /** One of two workers of a model dies, as processes: what the other machine holds stays in memory, and the answer goes on. */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { freshFolder } from "../cli/exo.ts";
 import { heldAt } from "../e2e/product.ts";
-import { members, started } from "./processes.ts";
-import { linked, streamed } from "./streams.ts";
+import { homeOf } from "./home-of.ts";
+import { streamed } from "./streams.ts";
 
 setDefaultTimeout(120_000);
 
 const KILLED_AT = 20;
 
 test("a worker that survives goes on with its layers, whichever end of the model it has", async () => {
-  using folder = freshFolder();
-  const [ada, bob] = await members(folder.path, ["ada", "bob"], []);
-  if (!ada || !bob) throw new Error("two machines");
-  await using first = await started(ada);
-  await using second = await started(bob);
-  const all = [first, second] as const;
-  await linked(all);
+  await using home = await homeOf("ada", "bob");
+  const { all } = home;
+  const [ada] = all;
   const body = JSON.stringify({ model: "smollm2", nodes: ["ada", "bob"] });
-  const placed = await fetch(`${first.url}/exo/v1/load`, { method: "POST", body });
+  const placed = await fetch(`${ada.url}/exo/v1/load`, { method: "POST", body });
   const pids = () =>
     Promise.all(
       all.map(async ({ url }) => {
@@ -26,11 +21,11 @@ test("a worker that survives goes on with its layers, whichever end of the model
         return held?.pid ?? 0;
       }),
     );
-  const whole = await streamed(first.url, () => {});
+  const whole = await streamed(ada.url, () => {});
   const outcomes: unknown[] = [];
   for (const victim of [1, 0]) {
     const before = await pids();
-    const cut = await streamed(first.url, (count) => {
+    const cut = await streamed(ada.url, (count) => {
       if (count === KILLED_AT) process.kill(before[victim] ?? 0, "SIGKILL");
     });
     const after = await pids();

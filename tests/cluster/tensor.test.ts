@@ -19,19 +19,27 @@ beforeEach(() => {
 });
 afterEach(() => world.close());
 
+/** Machines of one home, each linked to both others. */
+async function three() {
+  const [a, b] = await world.two();
+  const c = await world.machine();
+  await a.join(c);
+  await b.join(c);
+  return [a, b, c];
+}
+
+const ranksOn = (machines: Awaited<ReturnType<typeof three>>) =>
+  Promise.all(
+    machines.map((machine, rank) => Part.loaded(machine, `worker-${rank}`, { rank: [rank, RANKS] })),
+  );
+
 test(
   "three ranks answer as one machine does, several at once as well, and say when one of them is lost",
   async () => {
-    const machines = [...(await world.two()), await world.machine()];
-    const [a, b, c] = machines;
-    if (!a || !b || !c) throw new Error("three machines are needed");
-    await a.join(c);
-    await b.join(c);
+    const machines = await three();
     const whole = await Part.loaded(await world.machine(), "worker-whole");
     const alone = await whole.answer("alone", PROMPT);
-    const ranks = await Promise.all(
-      machines.map((machine, rank) => Part.loaded(machine, `worker-${rank}`, { rank: [rank, RANKS] })),
-    );
+    const ranks = await ranksOn(machines);
     await Part.join(ranks, 5, "ranks");
     const [, , last] = ranks;
     if (!last) throw new Error("the last rank drives");
@@ -56,14 +64,8 @@ test(
 test(
   "a rank that is stopped is ended by its machine, and those who wait for its sums hear of it",
   async () => {
-    const machines = [...(await world.two()), await world.machine()];
-    const [a, b, c] = machines;
-    if (!a || !b || !c) throw new Error("three machines are needed");
-    await a.join(c);
-    await b.join(c);
-    const ranks = await Promise.all(
-      machines.map((machine, rank) => Part.loaded(machine, `worker-${rank}`, { rank: [rank, RANKS] })),
-    );
+    const machines = await three();
+    const ranks = await ranksOn(machines);
     await Part.join(ranks, 1, "ranks");
     const last = ranks.at(-1);
     if (!last) throw new Error("the last rank drives");

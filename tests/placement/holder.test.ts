@@ -2,7 +2,8 @@
 import { expect, test } from "bun:test";
 import type { Address, NodeId } from "#protocol/ids";
 import { ShardWorkerReply } from "#protocol/shard-worker";
-import { me, other, placed, Room } from "./room.ts";
+import { me, other, placed } from "./model.ts";
+import { Room } from "./room.ts";
 
 /** A machine whose part of epoch 1 is loaded. */
 async function loaded(): Promise<Room> {

@@ -5,24 +5,11 @@ import { type PlacedInstance, PlacementReply } from "#protocol/placement";
 import { type Problem, problemBody } from "#protocol/problem";
 import { seeded } from "../sim/random.ts";
 import { VirtualTime } from "../sim/time.ts";
-import { facts } from "./model.ts";
+import { facts, me, other, placed } from "./model.ts";
 
-export const [me, other] = ["me" as NodeId, "other" as NodeId];
 export const WORKER = "other/worker-1" as Address;
 
-export const loading: PlacedInstance = {
-  id: "i",
-  model: "m",
-  digest: "d",
-  wish: {},
-  settings: { kvQuant: "f16" },
-  epoch: 1,
-  state: "loading",
-  stages: [
-    { node: me, layers: { start: 0, end: 2 } },
-    { node: other, layers: { start: 2, end: 4 } },
-  ],
-};
+export const loading = placed();
 export const ready: PlacedInstance = {
   ...loading,
   state: "ready",

@@ -1,7 +1,8 @@
 /** A model of four layers, as machines tell of it, and what they tell of themselves. */
+import type { NodeId } from "#protocol/ids";
 import type { ModelShape } from "#protocol/model-shape";
 import type { NodeFacts } from "#protocol/node";
-import type { CheckpointView } from "#protocol/placement";
+import type { CheckpointView, PlacedInstance } from "#protocol/placement";
 
 export const MODEL = "m";
 /** Bytes of one layer of the model. */
@@ -56,3 +57,24 @@ export const nodeFacts = (name: string, freeBytes: number): NodeFacts => ({
   interfaces: [],
   rdma: "none",
 });
+
+/** Two machines, the first of which looks at the home. */
+export const [me, other] = ["me" as NodeId, "other" as NodeId];
+
+/** `me` has the first half, `other` the rest, in epoch 1. */
+export function placed(change: Partial<PlacedInstance> = {}): PlacedInstance {
+  return {
+    id: "i",
+    model: MODEL,
+    digest: "d",
+    wish: {},
+    settings: { kvQuant: "f16" },
+    epoch: 1,
+    state: "loading",
+    stages: [
+      { node: me, layers: { start: 0, end: 2 } },
+      { node: other, layers: { start: 2, end: 4 } },
+    ],
+    ...change,
+  };
+}

@@ -11,28 +11,9 @@ import type { Shard } from "#protocol/shard";
 import { type ShardWorker, ShardWorkerReply } from "#protocol/shard-worker";
 import { seeded } from "../sim/random.ts";
 import { VirtualTime } from "../sim/time.ts";
-import { facts } from "./model.ts";
+import { facts, me } from "./model.ts";
 
-export const [me, other] = ["me" as NodeId, "other" as NodeId];
 type Order = ReturnType<typeof ShardWorker.Load> | ReturnType<typeof ShardWorker.Join>;
-
-/** `me` has the first half, `other` the rest, in epoch 1. */
-export function placed(change: Partial<PlacedInstance> = {}): PlacedInstance {
-  return {
-    id: "i",
-    model: "m",
-    digest: "d",
-    wish: {},
-    settings: { kvQuant: "f16" },
-    epoch: 1,
-    state: "loading",
-    stages: [
-      { node: me, layers: { start: 0, end: 2 } },
-      { node: other, layers: { start: 2, end: 4 } },
-    ],
-    ...change,
-  };
-}
 
 /** A machine that leads its home, with workers that load when the test says so. */
 export class Room {

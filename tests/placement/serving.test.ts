@@ -4,8 +4,8 @@ import { notLeading } from "#actors/supervisor/cluster/replica";
 import type { Address } from "#protocol/ids";
 import type { PlacedInstance } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
-import { House, loading, other, ready, WORKER } from "./house.ts";
-import { facts } from "./model.ts";
+import { House, loading, ready, WORKER } from "./house.ts";
+import { facts, other } from "./model.ts";
 
 test("what one machine holds or can hold asks nobody, alone not even its own disk", async () => {
   const alone = new House({ others: 0 });

@@ -1,0 +1,35 @@
+/** Machines of one home as processes, each linked to all others: what most tests of several machines begin with. */
+import { exo, freshFolder, type Ran } from "../cli/exo.ts";
+import { type Machine, members, type Running, started } from "./processes.ts";
+import { linked } from "./streams.ts";
+
+/** A machine, and its process. */
+export interface Member extends Omit<Running, keyof AsyncDisposable> {
+  readonly folder: string;
+  /** `exo` with these words, as its user gives them. */
+  exo(...words: readonly string[]): Promise<Ran>;
+}
+
+export interface HomeOf<Names extends readonly string[]> extends AsyncDisposable {
+  readonly all: { readonly [Place in keyof Names]: Member };
+}
+
+/** They end with the scope, and so do their folders. */
+export async function homeOf<const Names extends readonly string[]>(...names: Names): Promise<HomeOf<Names>> {
+  await using stack = new AsyncDisposableStack();
+  const folder = stack.use(freshFolder());
+  const machines = await members(folder.path, names, []);
+  const running = await Promise.all(machines.map(async (each) => stack.use(await started(each))));
+  await linked(running);
+  const all = running.map((each, at) => memberOf(each, machines[at]));
+  const kept = stack.move();
+  return { all: all as unknown as HomeOf<Names>["all"], [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+function memberOf(running: Running, machine: Machine | undefined): Member {
+  const folder = machine?.folder ?? "";
+  return Object.assign(running, {
+    folder,
+    exo: (...words: readonly string[]) => exo(words, { home: folder }),
+  });
+}
