@@ -224,3 +224,15 @@ test("two who ask at once get one placement if they wish the same, and a word if
     "ready a:0-2 b:2-4",
   ]);
 });
+
+test("a model that is stopped while it is decided where it goes does not come up afterwards", async () => {
+  const world = new World("a", "b");
+  const slow = Promise.withResolvers<void>();
+  world.slow = slow.promise;
+  const placed = world.place({ nodes: ["a", "b"] });
+  const released = world.release();
+  await world.settle(100);
+  slow.resolve();
+  await world.settle(100);
+  expect([await placed, await released, world.shown]).toEqual([[], "released", ""]);
+});

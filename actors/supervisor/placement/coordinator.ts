@@ -80,6 +80,8 @@ export class Coordinator {
   /** Resolves when the memory of all machines is free; throws Problem. */
   async release({ model, now }: Pick<Of<"Placement.Release">, "model" | "now">) {
     this.#requireLead();
+    // Where it goes is being decided: it would come up a moment later.
+    await this.#deciding.get(model)?.made.catch(() => {});
     const known = this.#instances.find((each) => each.model === model);
     if (!known) throw new Problem("notFound", `${model} is not loaded`, { remedy: "`exo ps` lists what is" });
     if (known.state !== "failed") await this.#lookedAfter(known).drain(now);

@@ -39,6 +39,7 @@ type Joining = Pick<Extract<StagesMessage, { type: "Stages.Join" }>, "instance" 
 
 /** What is final reaches every machine that has a link within a heartbeat of the log. */
 const AGREED_MS = 5_000;
+
 export interface PartWanted {
   /** Absent: all. */
   readonly layers?: LayerRange;
@@ -158,6 +159,7 @@ export class Holder {
       model: record.model,
       shard: async (signal, progress) => {
         await before;
+        // Of the first epoch also where a later one takes it over meanwhile: model, digest and settings are the same then.
         const part = stages.length > 1 ? { layers } : {};
         const shard = await shardOf(record, { ...part, signal, progress });
         await prepare();
