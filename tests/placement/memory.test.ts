@@ -105,3 +105,18 @@ test("no model is stopped for one that would not fit all the same", async () => 
     ["m"],
   ]);
 });
+
+test("who leads since the model was placed knows what it would give back, too", async () => {
+  const world = homeOf(850e6);
+  await world.place(WISHES);
+  for (const machine of world.machines.values())
+    Object.assign(machine, { freeBytes: 520e6, partBytes: 330e6 });
+  await world.newLeader();
+  const used = await world.refusal(WISHES, "other");
+  for (const name of ["a", "b"]) await world.idles(name, true);
+  const placed = await world.place(WISHES, undefined, "other");
+  expect([used, placed]).toEqual([
+    "it fits once m is stopped: exo stop m",
+    ["m was stopped for it, as nobody asked it anything"],
+  ]);
+});

@@ -36,6 +36,15 @@ export class Claims {
     return this.#claims.get(instance)?.bytes ?? new Map();
   }
 
+  /** The same where another leader placed it: its weights, as its machines tell. */
+  takenBy(record: PlacedInstance, sights: Pick<Sights, "reportOf">): ReadonlyMap<NodeId, number> {
+    const own = this.#claims.get(record.id);
+    if (own) return own.bytes;
+    return new Map(
+      record.stages.map((stage) => [stage.node, heldOf(record, stage, sights)?.facts?.weightBytes ?? 0]),
+    );
+  }
+
   /** What others than that instance are still to take of each machine. */
   beside(
     instance: string | undefined,

@@ -164,7 +164,7 @@ export class Coordinator {
       claim: (bytes) => this.#claims.make(id, bytes),
       others: this.#instances.map((each) => ({
         model: each.model,
-        bytes: this.#claims.of(each.id),
+        bytes: this.#claims.takenBy(each, this.#sights),
         idleSinceMs: idleSince(each, this.#sights),
       })),
     });
