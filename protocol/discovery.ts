@@ -11,6 +11,8 @@ export const Neighbour = t.Object({
   addresses: t.Array(t.String()),
   port: t.Integer(),
   pairingPort: t.Integer(),
+  /** One may come in there by a code. */
+  inviting: t.Optional(t.Literal(true)),
   silentMs: t.Number(),
 });
 export type Neighbour = Static<typeof Neighbour>;

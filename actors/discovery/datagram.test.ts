@@ -46,11 +46,13 @@ describe("a presence", () => {
     );
     expect({
       same: decodePresence(encodePresence(presence, home), home),
+      inviting: decodePresence(encodePresence({ ...presence, inviting: true }, home), home),
       cut: decodePresence(encodePresence(long, home), home)?.name,
       other: decodePresence(encodePresence(presence, home), namespaceDigest("office")),
       sizes,
     }).toEqual({
       same: presence,
+      inviting: { ...presence, inviting: true },
       cut: "ein sehr langer Name, länger als",
       other: undefined,
       sizes: [256, 256, 256],

@@ -1,7 +1,7 @@
 /**
  * What nodes shout into their network. Presence is for strangers: anybody may send it, so it is only ever shown. A beacon is for
  * members: it proves the cluster's discovery key and is worth a connection. Both are msgpack arrays of fixed length:
- *   ["exo", 1, minor, namespace digest (8), node hash (32), boot (16), name, version, port, pairing port or 0, filling]
+ *   ["exo", 1, minor, namespace digest (8), node hash (32), boot (16), name, version, port, pairing port or 0, filling, 1 while a code is asked for there]
  *   ["exo", 2, minor, tag (8), node hash (32), boot (16), counter, port, heartbeat or 0], then 16 bytes of HMAC-SHA-256
  */
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
@@ -25,8 +25,10 @@ export interface Presence {
   readonly name: string;
   readonly version: string;
   readonly port: number;
-  /** Where an invite is answered now; 0 when none is open. */
+  /** Where machines that want in are answered now; 0: nowhere. */
   readonly pairingPort: number;
+  /** One may come in there by a code. Absent: by the home's secret alone, or it is told why not. */
+  readonly inviting?: true;
 }
 
 /** A member that proved the discovery key. `counter` only rises within one boot. */
@@ -64,7 +66,8 @@ export const keyTag = ({ number, secret }: DiscoveryKey): Uint8Array =>
   new Uint8Array(createHmac("sha256", secret).update(`exo beacon tag ${number}`).digest().subarray(0, 8));
 
 export function encodePresence(presence: Presence, namespace: Uint8Array): Uint8Array {
-  const { minor, node, boot, name, version, port, pairingPort } = presence;
+  const { minor, node, boot, name, version, port, pairingPort, inviting } = presence;
+  const more = inviting ? [1] : [];
   const facts = [
     "exo",
     1,
@@ -78,8 +81,8 @@ export function encodePresence(presence: Presence, namespace: Uint8Array): Uint8
     pairingPort,
   ];
   // Filling of n bytes costs 2 more up to 255.
-  const bare = encoder.encode([...facts, new Uint8Array(0)]).length;
-  return encoder.encode([...facts, new Uint8Array(Math.max(0, PRESENCE_BYTES - bare))]);
+  const bare = encoder.encode([...facts, new Uint8Array(0), ...more]).length;
+  return encoder.encode([...facts, new Uint8Array(Math.max(0, PRESENCE_BYTES - bare)), ...more]);
 }
 
 /** Undefined for anything that is no presence of this namespace. */
@@ -87,13 +90,14 @@ export function decodePresence(bytes: Uint8Array, namespace: Uint8Array): Presen
   if (bytes.length !== PRESENCE_BYTES) return undefined;
   const fields = decoded(bytes, 1, 11);
   if (!fields) return undefined;
-  const [, , minor, digest, node, boot, name, version, port, pairingPort] = fields;
+  const [, , minor, digest, node, boot, name, version, port, pairingPort, , inviting] = fields;
   const right =
     isBytes(digest, 8) && Buffer.compare(digest, namespace) === 0 && isBytes(node, 32) && isBytes(boot, 16);
   if (!right || !isCount(minor, PORT_MAX) || !isCount(port, PORT_MAX) || !isCount(pairingPort, PORT_MAX))
     return undefined;
   if (!isPlain(name, NAME_MAX) || !isPlain(version, VERSION_MAX)) return undefined;
-  return { minor, node: node.slice(), boot: boot.slice(), name, version, port, pairingPort };
+  const shown = { minor, node: node.slice(), boot: boot.slice(), name, version, port, pairingPort };
+  return inviting === 1 ? { ...shown, inviting: true } : shown;
 }
 
 export function encodeBeacon(

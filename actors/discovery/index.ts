@@ -236,13 +236,17 @@ const isEndpoint = (endpoint: Endpoint | undefined): endpoint is Endpoint => end
 
 type Shown = ReturnType<typeof shown>;
 
-const shown = ({ id, name, version, addresses, port, pairingPort, heardMs }: Neighbour, nowMs: number) => ({
+const shown = (
+  { id, name, version, addresses, port, pairingPort, inviting, heardMs }: Neighbour,
+  nowMs: number,
+) => ({
   node: id as NodeId,
   name,
   version,
   addresses: [...addresses],
   port,
   pairingPort,
+  ...(inviting && { inviting }),
   silentMs: Math.max(0, nowMs - heardMs),
 });
 

@@ -47,6 +47,7 @@ export class Nearby {
   readonly #options: NearbyOptions;
   readonly #neighbours = new Map<string, Neighbour>();
   readonly #cancels = new Set<() => void>();
+  #isRepeating = false;
   readonly #answered = new Map<string, number>();
   readonly #copies = new Set<string>();
   #answeredMs = Number.NEGATIVE_INFINITY;
@@ -70,7 +71,7 @@ export class Nearby {
   /** Something about this node changed that others should see soon: an invite, a name. */
   announce(): void {
     this.#shout();
-    if (this.#options.presence().pairingPort > 0) this.#later(PAIRING_MS, () => this.#announceWhilePairing());
+    this.#announceWhilePairing();
   }
 
   get neighbours(): readonly Neighbour[] {
@@ -133,6 +134,7 @@ export class Nearby {
       sameBoot &&
       addresses === before &&
       known.pairingPort === presence.pairingPort &&
+      known.inviting === presence.inviting &&
       known.name === presence.name;
     if (!same) this.#options.changed();
   }
@@ -155,10 +157,14 @@ export class Nearby {
     this.#later(QUIET_MS, () => this.#repeat());
   }
 
+  /** However often something is announced meanwhile: a home with a secret has its door open for good. */
   #announceWhilePairing(): void {
-    if (this.#options.presence().pairingPort === 0) return;
-    this.#shout();
-    this.#later(PAIRING_MS, () => this.#announceWhilePairing());
+    if (this.#isRepeating || this.#options.presence().pairingPort === 0) return;
+    this.#isRepeating = true;
+    this.#later(PAIRING_MS, () => {
+      this.#isRepeating = false;
+      if (this.#options.presence().pairingPort > 0) this.announce();
+    });
   }
 
   #shout(): void {

@@ -36,6 +36,7 @@ export class Machine {
   readonly told: string[] = [];
   readonly cluster: ClusterId;
   pairingPort = 0;
+  inviting = false;
   members: Member[];
   adopted: Membership | undefined;
   /** Replaces the cluster's part in a test of what goes wrong there. */
@@ -64,8 +65,9 @@ export class Machine {
       neighbours: async () =>
         network.machines.filter((other) => other !== this).map((other) => other.neighbour()),
       addresses: () => ["127.0.0.1"],
-      announce: (port) => {
+      announce: (port, inviting) => {
         this.pairingPort = port;
+        this.inviting = inviting;
       },
       troubled: (why) => this.told.push(why),
       listen: (opened) => listenForStrangers(systemClock, opened),
@@ -87,6 +89,7 @@ export class Machine {
       addresses: ["127.0.0.1"],
       port: 52_416,
       pairingPort,
+      ...(this.inviting && { inviting: true }),
       silentMs: 0,
     };
   }
@@ -104,6 +107,13 @@ export class Machine {
       if (error instanceof Problem) return error.message;
       throw error;
     }
+  }
+
+  /** As `join`, where nobody shows an invite: one may still be heard of, and then who has a door says why nobody comes in by it. */
+  async joinLate(code: string): Promise<string> {
+    const joining = this.join(code);
+    await this.time.pass(5000);
+    return await joining;
   }
 
   /** Resolves once this machine's invite is in the state. */

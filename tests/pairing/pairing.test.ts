@@ -4,6 +4,7 @@ import { freshIdentity } from "#actors/runtime/security/identity";
 import { Problem } from "#protocol/problem";
 import { type Machine, middleman, Network, otherCode } from "./machines.ts";
 
+const SECRET = "k5q2vuf3m7xw4nht6zrc2ydj5baelsgo";
 const DAY_MS = 24 * 3600_000;
 
 async function pair(): Promise<{ network: Network; host: Machine; guest: Machine } & Disposable> {
@@ -124,7 +125,7 @@ describe("a wrong step", () => {
       await guest.join(wrong),
       await guest.join(wrong),
       await guest.join(wrong),
-      await guest.join(code),
+      await guest.joinLate(code),
     ];
     expect({ said, state: host.desk.state.state, adopted: guest.adopted }).toEqual({
       said: [
@@ -148,20 +149,12 @@ describe("a wrong step", () => {
     const { code } = await host.invite();
     await guest.join(code);
     await host.reaches("used");
-    const used = await late.join(code);
+    const used = await late.joinLate(code);
     const second = await host.invite(60_000);
     await host.time.pass(60_001);
-    const expired = await late.join(second.code);
+    const expired = await late.joinLate(second.code);
     await host.time.pass(60_001);
-    let gone: string | undefined;
-    const listening = late.join(second.code).then((said) => {
-      gone = said;
-    });
-    while (gone === undefined) {
-      await new Promise((resolve) => setImmediate(resolve));
-      await late.time.pass(100);
-    }
-    await listening;
+    const gone = await late.joinLate(second.code);
     expect({
       used,
       expired,
@@ -225,6 +218,23 @@ describe("a wrong step", () => {
     expect([await guest.join(code), await guest.join(code, "studio")]).toEqual([
       "2 machines nearby let others in: studio (127.0.0.1), tower (127.0.0.1)",
       "joined studio as mini",
+    ]);
+  });
+
+  test("a machine that lets others in by the home's secret alone, or did by a code that is used, stands in no code's way", async () => {
+    using home = await pair();
+    const { host, guest, network } = home;
+    const [tower, attic] = [network.start("tower", { secret: SECRET }), network.start("attic")];
+    await tower.desk.start();
+    const { code } = await host.invite();
+    const first = await guest.join(code);
+    const { code: next } = await attic.invite();
+    const late = network.start("late");
+    expect([first, await late.join(next), tower.pairingPort > 0, host.pairingPort > 0]).toEqual([
+      "joined studio as mini",
+      "joined attic as late",
+      true,
+      true,
     ]);
   });
 

@@ -161,4 +161,19 @@ describe("machines of one network", () => {
     await segment.time.pass(120_000);
     expect(segment.copies).toEqual([hostOf("a"), hostOf("a")]);
   });
+
+  test("shout once a second while a door is open, however often they announced something", async () => {
+    const segment = new Segment();
+    segment.pairingPort = 7;
+    segment.start("a");
+    await segment.time.pass(60_000);
+    for (let count = 0; count < 5; count++) segment.nodes.get("a")?.announce();
+    segment.bytes = 0;
+    await segment.time.pass(30_000);
+    const shouts = segment.bytes / 256;
+    expect({ shouts, isOnceASecond: shouts >= 30 && shouts <= 32 }).toEqual({
+      shouts,
+      isOnceASecond: true,
+    });
+  });
 });

@@ -90,3 +90,10 @@ export class Invite implements Door {
 }
 
 export const noInvite: InviteState = { state: "none", triesLeft: INVITE_TRIES, leftMs: 0 };
+
+export const replaced: InviteState = {
+  ...noInvite,
+  state: "closed",
+  triesLeft: 0,
+  trouble: "another invite took its place",
+};

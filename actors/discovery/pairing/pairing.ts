@@ -8,7 +8,7 @@ import { Problem } from "#protocol/problem";
 import { apply, type Joined } from "./applicant.ts";
 import { freshCode, longCode, parseCode, parseEndpoint, shownCode } from "./code.ts";
 import { type Door, hostSession } from "./host.ts";
-import { Invite, noInvite } from "./invite.ts";
+import { Invite, noInvite, replaced } from "./invite.ts";
 import { INVITE_TRIES } from "./invite-machine.ts";
 import type { PairingPorts } from "./ports.ts";
 import { SharedSecret } from "./shared-secret.ts";
@@ -25,7 +25,7 @@ export class PairingDesk {
   #invite: Invite | undefined;
   #secret: SharedSecret | undefined;
   #listener: StrangerListener | undefined;
-  #shownPort = 0;
+  #shown = { port: 0, inviting: false };
   #settling: Promise<void> = Promise.resolve();
   #stopped = false;
   #sessions = 0;
@@ -69,7 +69,10 @@ export class PairingDesk {
     const opening = { clock, ttlMs, steps, ...(role && { role }) };
     const invite = await Invite.open(code, {
       ...opening,
-      changed: () => this.#changed(),
+      changed: () => {
+        this.#changed();
+        this.resettle();
+      },
       over: () => this.resettle(),
     });
     // Another may have been asked for in the meantime.
@@ -168,13 +171,15 @@ export class PairingDesk {
     });
   }
 
-  /** Who shows an open door, once anybody does or the time is over. */
+  /** Who lets in by a code, once anybody does; when the time is over, who has any door: it says why nobody comes in there. */
   async #open(patienceMs: number): Promise<readonly Neighbour[]> {
     const { clock, neighbours } = this.#ports;
     const untilMs = clock.nowMs() + patienceMs;
     for (;;) {
-      const open = (await neighbours()).filter(({ pairingPort }) => pairingPort > 0);
-      if (open.length > 0 || clock.nowMs() >= untilMs) return open;
+      const doors = (await neighbours()).filter(({ pairingPort }) => pairingPort > 0);
+      const open = doors.filter(({ inviting }) => inviting);
+      if (open.length > 0) return open;
+      if (clock.nowMs() >= untilMs) return doors.length > 1 ? [] : doors;
       await new Promise<void>((resolve) => clock.after(LOOK_MS, resolve));
     }
   }
@@ -239,10 +244,10 @@ export class PairingDesk {
       this.#listener?.close();
       this.#listener = undefined;
     } else this.#listener ??= await this.#listen();
-    const port = this.#listener?.port ?? 0;
-    if (port === this.#shownPort) return;
-    this.#shownPort = port;
-    this.#ports.announce(port);
+    const shown = { port: this.#listener?.port ?? 0, inviting: this.#invite?.state.state === "open" };
+    if (Bun.deepEquals(shown, this.#shown)) return;
+    this.#shown = shown;
+    this.#ports.announce(shown.port, shown.inviting);
   }
 
   async #listen(): Promise<StrangerListener | undefined> {
@@ -273,13 +278,6 @@ export class PairingDesk {
     for (const tell of [...this.#watchers]) tell();
   }
 }
-
-const replaced: InviteState = {
-  ...noInvite,
-  state: "closed",
-  triesLeft: 0,
-  trouble: "another invite took its place",
-};
 
 const FRESH = { remedy: "make a new code there: exo invite" };
 

@@ -45,8 +45,8 @@ export interface PairingPorts {
   readonly neighbours: () => Promise<readonly Neighbour[]>;
   /** This machine's own addresses that others could dial. */
   readonly addresses: () => readonly string[];
-  /** Others should see soon that pairing is open at this port, or closed (0). */
-  readonly announce: (pairingPort: number) => void;
+  /** Others should see soon that pairing is open at this port, or closed (0), and whether one may come in by a code. */
+  readonly announce: (pairingPort: number, inviting: boolean) => void;
   /** Something that this machine's user should know: said once for each cause. */
   readonly troubled: (why: string) => void;
   readonly listen: (opened: (channel: StrangerChannel) => void) => Promise<StrangerListener>;

@@ -36,7 +36,7 @@ export interface OpenCluster extends Cluster {
   /** What its home calls this machine. */
   ownName(): string;
   /** Shows others that an invite is answered on this TCP port; 0 ends that. */
-  showPairing(port: number): void;
+  showPairing(port: number, inviting: boolean): void;
 }
 
 /** Throws Problem when the cluster's file is damaged or another process's. */

@@ -24,7 +24,7 @@ export interface Surroundings extends Pick<Handle, "address" | "watch" | "stop">
   /** Where that member listens and what its home calls it is shown from now on, and it hears of machines nearby. */
   belongsTo(node: Member): void;
   /** Shows others that an invite is answered on this TCP port; 0 ends that. */
-  showPairing(port: number): void;
+  showPairing(port: number, inviting: boolean): void;
 }
 
 const ASK_MS = 2000;
@@ -38,7 +38,7 @@ export async function openSurroundings(
 ): Promise<Surroundings> {
   const { identity, name, version, port } = options;
   const [hash, bootBytes] = [hashOf(identity.publicKey), new Uint8Array(boot)];
-  let pairingPort = 0;
+  let [pairingPort, isInviting] = [0, false];
   let called = name;
   let node: Member | undefined;
   const presence = () => ({
@@ -49,6 +49,7 @@ export async function openSurroundings(
     version,
     port: node?.port ?? (port || PORT_UNUSED),
     pairingPort,
+    ...(isInviting && { inviting: true as const }),
   });
   const found = await openDiscovery(system, options, { presence, changed: () => node?.touch() });
   return {
@@ -68,8 +69,8 @@ export async function openSurroundings(
       member.changed(lookAgain);
       lookAgain();
     },
-    showPairing(shown) {
-      pairingPort = shown;
+    showPairing(shown, inviting) {
+      [pairingPort, isInviting] = [shown, inviting];
       found.announce();
     },
   };

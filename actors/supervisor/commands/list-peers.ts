@@ -53,12 +53,12 @@ const row = ({ name, node, version, addresses }: Peer) => [
   addresses.join(" ") || "-",
 ];
 
-const peerOf = ({ node, name, version, addresses, pairingPort }: Neighbour): Peer => ({
+const peerOf = ({ node, name, version, addresses, inviting }: Neighbour): Peer => ({
   node,
   name,
   version,
   addresses,
-  inviting: pairingPort > 0,
+  inviting: inviting === true,
 });
 
 /** Shows itself for a moment, as who says nothing is not answered. */

@@ -44,7 +44,7 @@ export async function openPairing(
     isUp: (node) => cluster.linked.includes(node),
     neighbours: () => cluster.near(),
     addresses: () => reachableHosts(localAddresses()),
-    announce: (shown) => cluster.showPairing(shown),
+    announce: cluster.showPairing,
     troubled,
     ...(secret !== undefined && { secret }),
     ...(proving && { steps: stepsBy(proving) }),
