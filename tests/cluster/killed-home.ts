@@ -108,14 +108,14 @@ export async function severalMachines(folder: string, count: number, isSource: b
 const heldBy = async (url: string): Promise<readonly Held[]> =>
   (await heldAt(url)).filter(({ model }) => model === MODEL);
 
-/** A machine that was seen just now has not said yet what it can do: asked again each second, which a busy machine may need long for. */
+/** A machine that was seen just now has not said yet what it can do, and the home may have no leader for a moment: asked again each second, which a busy machine may need long for. */
 const KNOWN_TRIES = 120;
 
 async function order(url: string, path: string, body: object, tries = 1): Promise<void> {
   const answer = await fetch(`${url}${path}`, { method: "POST", body: JSON.stringify(body) });
   const said = await answer.text();
   if (answer.ok) return;
-  if (tries <= 1 || !said.includes("no_capacity")) throw new Error(`${path}: ${said}`);
+  if (tries <= 1 || !/no_capacity|"unavailable"/.test(said)) throw new Error(`${path}: ${said}`);
   await Bun.sleep(1000);
   await order(url, path, body, tries - 1);
 }
