@@ -77,7 +77,7 @@ function machineMs(home: Home, at: number, layer: Load, head: Load | undefined):
   const speeds = home.machines[at]?.speeds;
   if (!speeds) throw new Error(`no machine ${at} in this home`);
   const { layerMs, stepMs } = speeds;
-  return loadMs(layer, speeds) + layerMs + (head ? loadMs(head, speeds) + stepMs : 0);
+  return loadMs(layer, speeds) + layerMs + (head ? loadMs(head, speeds) + stepMs * head.answers : 0);
 }
 
 /** Several answers together never take less than was measured of so many. */

@@ -9,7 +9,7 @@ export interface Speeds {
   readonly flopsPerSecond: number;
   /** Beginning one layer, whatever is in it. */
   readonly layerMs: number;
-  /** Each step's own work of who has the last layer: sampling, text. */
+  /** What who has the last layer does for each answer of a step besides: sampling, text. */
   readonly stepMs: number;
   /** What a step of 2, 4 and 8 answers takes, as multiples of one of a single answer; absent: what reading and arithmetic allow. */
   readonly together?: readonly number[];

@@ -70,7 +70,7 @@ function fit(model: Model, pace: Pace, alone: StepTime, before: MeasuredSpeeds |
     flopsPerSecond: flops(shape, pace, layerMs) ?? before?.flopsPerSecond ?? bytesPerSecond,
     layerMs,
     stepMs: before?.stepMs ?? TOKEN_MS,
-    together: [...(multiples(pace, alone) ?? before?.together ?? [])],
+    together: [...(multiples(pace, alone, { own, once: layers.length * layerMs }) ?? before?.together ?? [])],
   };
 }
 
@@ -90,14 +90,19 @@ function flops(
   return rate(work, spent(prompt.ms, (end - start) * layerMs));
 }
 
-function multiples({ steps }: Pace, alone: StepTime): readonly number[] | undefined {
+/** Of what is read and computed: `own` is what each answer takes besides, `once` what a step does however many there are. */
+function multiples(
+  { steps }: Pace,
+  alone: StepTime,
+  { own, once }: { readonly own: number; readonly once: number },
+): readonly number[] | undefined {
   const found: number[] = [];
   for (const rows of TOGETHER) {
     const step = steps.find(
       (each) => each.kind === "decode" && each.rows === rows && each.until === alone.until,
     );
     if (!step) break;
-    found.push(Math.max(1, step.ms / alone.ms));
+    found.push(Math.max(1, spent(step.ms, once + rows * own) / spent(alone.ms, once + own)));
   }
   return found.length > 0 ? found : undefined;
 }

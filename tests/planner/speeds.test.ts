@@ -34,7 +34,8 @@ function paced(start: number): Pace {
   const part = { ...shape, layers: shape.layers.slice(start) };
   const at = [{ machines: [0], start: 0, end: part.layers.length }];
   const ms = (streams: number): number =>
-    (1000 * streams) / predict(part, home(TRUE), { ...wish, streams }, at).totalTokensPerSecond - TRUE.stepMs;
+    (1000 * streams) / predict(part, home(TRUE), { ...wish, streams }, at).totalTokensPerSecond -
+    streams * TRUE.stepMs;
   const decode = (rows: number): StepTime => ({
     kind: "decode",
     rows,
@@ -130,4 +131,22 @@ test("steps of no single answer say nothing, and speeds of other models are a gu
     otherBits: [true, true],
     never: true,
   });
+});
+
+test("what an answer takes besides the model is counted for each of several, as it was when they ran together", () => {
+  const layers = { start: 0, end: shape.layers.length };
+  const step = (rows: number, ms: number): StepTime => ({
+    ...{ kind: "decode", rows, depth: 1, until: "token", ms },
+  });
+  // 20 ms of the model and 0.2 ms for its answer, 70 ms and 0.8 ms for four.
+  const prompt: StepTime = { kind: "prompt", rows: 256, depth: 0, until: "token", ms: 1 };
+  const speeds = learned(model, { layers, steps: [prompt, step(1, 20.2), step(2, 40.4), step(4, 70.8)] });
+  if (!speeds) throw new Error("nothing was learned");
+  const { totalTokensPerSecond } = predict(
+    shape,
+    home(speedsFor({ ...facts, speeds: [speeds] }, model)),
+    { ...wish, prompt: 1 },
+    whole,
+  );
+  expect((4000 / totalTokensPerSecond).toFixed(1)).toBe("70.8");
 });
