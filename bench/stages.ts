@@ -1,7 +1,7 @@
 /**
  * What a stage costs beyond its layers: the same tokens by one machine's token loop, and by stages in one process that pass hidden
  * state on through the codec. The difference, per token and stage, is what splitting a model adds to computing; links are not measured
- * (bench/links.ts). Run: bun bench/stages.ts [GGUF file or folder] [stages]
+ * (bench/relay.ts). Also the weights that the stage which holds most has, of those of the whole model. Run: bun bench/stages.ts [GGUF file or folder] [stages]
  */
 import type { Engine } from "#actors/shard-worker/engine/engine";
 import { memoryGroup } from "#actors/shard-worker/memory-group";
@@ -18,9 +18,8 @@ const whole = load();
 const layers = whole.facts.layers;
 const stages = Number(count);
 const cut = (stage: number): number => Math.round((stage * layers) / stages);
-const group = memoryGroup(
-  Array.from({ length: stages }, (_, stage) => load({ start: cut(stage), end: cut(stage + 1) })),
-);
+const parts = Array.from({ length: stages }, (_, stage) => load({ start: cut(stage), end: cut(stage + 1) }));
+const group = memoryGroup(parts);
 const engine = whole.engine?.();
 if (!engine) throw new Error("a whole model has an engine");
 
@@ -63,4 +62,10 @@ const added = rounds.map((each) => (each.split - each.one) / stages).sort((a, b)
 console.log(
   `${name}: one machine ${one.toFixed(0)} us a token, ${stages} stages one after the other ${split.toFixed(0)} us; ` +
     `a stage adds ${medianOf(added).toFixed(0)} us (${added[0]?.toFixed(0)} to ${added.at(-1)?.toFixed(0)})`,
+);
+const megabytes = parts.map(({ facts }) => facts.weightBytes / 1e6);
+const most = Math.max(...megabytes);
+console.log(
+  `${name}: of ${(whole.facts.weightBytes / 1e6).toFixed(0)} MB of weights stages hold ${megabytes.map((each) => each.toFixed(0)).join(", ")} MB, ` +
+    `the largest ${((most * 1e6) / whole.facts.weightBytes).toFixed(2)} of all`,
 );
