@@ -33,6 +33,9 @@ export class House {
   listeners = 0;
   leader: NodeId | undefined = me;
   readonly #watched: Parameters<ServingPorts["watch"]>[1][] = [];
+  readonly #runs = new Set<() => void>();
+  /** Who leads answers nothing. */
+  isDeaf = false;
   readonly serving: Serving;
 
   constructor(change: Partial<Pick<House, "instances" | "others" | "fits" | "isHeld" | "leader">> = {}) {
@@ -48,10 +51,12 @@ export class House {
         instances: this.instances,
         propose: () => Promise.reject(new Error("nobody proposes here")),
       }),
-      changed: () => {
+      changed: (run) => {
         this.listeners += 1;
+        this.#runs.add(run);
         return () => {
           this.listeners -= 1;
+          this.#runs.delete(run);
         };
       },
       others: () => this.others,
@@ -65,6 +70,7 @@ export class House {
       fits: (_, freedBytes) => this.fits || freedBytes > 0,
       place: async (leader) => {
         this.did.push(`asks ${leader} to place it`);
+        if (this.isDeaf) return await new Promise(() => {});
         const refusal = this.refusals.shift();
         if (refusal) return PlacementReply.Refused({ problem: problemBody(refusal) });
         this.instances = [loading];
@@ -108,6 +114,12 @@ export class House {
       await this.time.pass(50);
       await new Promise((resolve) => setImmediate(resolve));
     }
+  }
+
+  /** Others voted. */
+  isLedBy(leader: NodeId): void {
+    this.leader = leader;
+    for (const run of [...this.#runs]) run();
   }
 
   breakLink(): void {

@@ -219,3 +219,19 @@ test("what finds no room in the home is held by this machine alone, where models
   }
   expect(outcomes).toEqual(["m takes too much", "by itself"]);
 });
+
+test("who asked a leader that answers nothing asks the next one as soon as there is one", async () => {
+  const house = new House({ fits: false });
+  house.isDeaf = true;
+  const asked = house.acquire();
+  await house.pass(200);
+  house.isDeaf = false;
+  house.isLedBy(other);
+  await house.pass(200);
+  house.instances = [ready];
+  await house.pass(200);
+  expect([await asked, house.did.filter((line) => line.includes("place"))]).toEqual([
+    WORKER,
+    ["asks me to place it", "asks other to place it"],
+  ]);
+});

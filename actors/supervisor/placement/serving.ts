@@ -6,7 +6,8 @@ import type { ShardFacts } from "#protocol/shard";
 import type { LostWorker, ModelState } from "#protocol/supervisor";
 import { isNotLeading } from "../cluster/replica.ts";
 import { type GivenPorts, GivenWorkers } from "./given.ts";
-import { type Around, change, until } from "./until.ts";
+import { ifFull, stillThere, unreached } from "./refusals.ts";
+import { type Around, change, unless, until } from "./until.ts";
 import { Waiting } from "./waiting.ts";
 
 export interface Acquiring {
@@ -183,7 +184,10 @@ export class Serving {
     const { clock } = this.#ports;
     const untilMs = clock.nowMs() + LEADER_MS;
     for (;;) {
-      const answer = await ask(await this.#leader()).catch(unreached);
+      const leader = await this.#leader();
+      const isDeposed = () => ![leader, undefined].includes(this.#ports.agreed().leader);
+      const answer = await unless(this.#ports, ask(leader).catch(unreached), isDeposed);
+      if (!answer) continue;
       if (!(answer instanceof Problem) && answer.type !== "PlacementReply.Refused") return answer;
       const problem = answer instanceof Problem ? answer : problemOf(answer.problem);
       if (problem !== answer && !isNotLeading(problem)) throw problem;
@@ -277,23 +281,5 @@ export class Serving {
     });
   }
 }
-
-/** Nothing where what does not fit in the home would fit otherwise; throws any other error. */
-const ifFull =
-  (otherwise: () => boolean) =>
-  (error: unknown): undefined => {
-    if (!(error instanceof Problem) || error.kind !== "doesNotFit" || !otherwise()) throw error;
-  };
-
-/** It leads no more, as a rule. */
-function unreached(error: unknown): Problem {
-  if (error instanceof Problem && error.kind === "unavailable") return error;
-  throw error;
-}
-
-const stillThere = (model: string): Problem =>
-  new Problem("unavailable", `${model} was to be stopped, and the home has not agreed to it`, {
-    remedy: `exo ps shows how it is; if it stays: exo stop ${model}`,
-  });
 
 const FAILED: ProblemBody = { kind: "internal", message: "the model failed, and nobody said why" };

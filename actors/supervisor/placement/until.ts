@@ -24,3 +24,14 @@ export async function change({ clock, changed }: Around): Promise<void> {
   cancel();
   end();
 }
+
+/** What comes of that work; undefined once it is so before. */
+export async function unless<T>(
+  { changed }: Pick<Around, "changed">,
+  work: Promise<T>,
+  isSo: () => boolean,
+): Promise<T | undefined> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const end = changed(() => isSo() && resolve(undefined));
+  return await Promise.race([work, promise]).finally(end);
+}
