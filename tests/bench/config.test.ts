@@ -216,6 +216,8 @@ test("contradictions and gaps are said where they stand", () => {
       one("{name: x, load: {type: ramp, from: 1/s}}"),
       one("{name: x, load: {type: rate, rate: 1, burstiness: 2}}"),
       one("{name: x, context_fill: 5, data: {turns: 2}}"),
+      one("{name: x, context_fill: [0, 5], load: {type: rate, rate: 1}}"),
+      one("{name: x, context_fill: 0, load: {type: rate, rate: 1}}"),
       one("{name: x, data: {turns: 2, builtin: agent}}"),
       one("{name: x, prompt_tokens: {dist: uniform, min: 5}}"),
       one("{name: x, prompt_tokens: {dist: normal, mean: 5, min: 9, max: 4}}"),
@@ -243,6 +245,8 @@ test("contradictions and gaps are said where they stand", () => {
     c.yaml:3:21: scenarios[0].load needs from and to, such as 0.5/s
     c.yaml:3:21: scenarios[0].load has burstiness, which only arrival: gamma knows
     c.yaml:3:5: scenarios[0] has both context_fill and data; choose one
+    c.yaml:3:5: scenarios[0] has context_fill, for which requests of a rate load would come too late; use single or concurrent
+    taken
     c.yaml:3:21: scenarios[0].data must name exactly one of trace, sharegpt, messages, prefix_repetition, turns, builtin
     c.yaml:3:30: scenarios[0].prompt_tokens is uniform and needs max
     c.yaml:3:30: scenarios[0].prompt_tokens has min 9 above max 4

@@ -195,6 +195,7 @@ test("flags and files that cannot be are refused by name", async () => {
       await said(["m", "-r", "1000000"], home.path),
       await said(["m", "--duration", "0s"], home.path),
       await said(["m", "--rate", "1000", "--duration", "1h"], home.path),
+      await said(["m", "--rate", "1", "-d", "64"], home.path),
       await said(["folder.yaml"], home.path),
       await said(["data.yaml"], home.path),
     ].join("\n"),
@@ -221,6 +222,8 @@ test("flags and files that cannot be are refused by name", async () => {
     → exo help lists the commands, exo help COMMAND its flags
     2 ✗ --rate and --duration ask for 3600000 requests a run; at most 1000000 are kept
     → lower one of the two
+    2 ✗ -d fills a context before each prompt, so that requests could not come at a --rate
+    → leave out one of the two
     1 ✗ folder.yaml cannot be read: EISDIR: illegal operation on a directory, read
     → name a config.yaml that can
     1 ✗ /folder.yaml, which the config names, cannot be read: EISDIR: illegal operation on a directory, read

@@ -15,6 +15,9 @@ export function tooMany(load: Load): number | undefined {
   return count > REQUESTS_MAX ? Math.round(count) : undefined;
 }
 
+/** Whether requests come when they are due, and not when a stream is free; a sweep has both. */
+export const isOpen = ({ type }: Load): boolean => type !== "single" && type !== "concurrent";
+
 export interface Arriving extends Bound {
   /** Requests per second. */
   readonly rate: number;

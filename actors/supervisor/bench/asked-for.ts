@@ -47,7 +47,12 @@ export function askedFor({ config: { folder } }: Session, what: string, flags: B
 }
 
 /** What a file's reader would refuse. */
-function checkFlags({ target, scenarios }: BenchConfig, { url }: BenchFlags): void {
+function checkFlags({ target, scenarios }: BenchConfig, { url, depth = [], rate }: BenchFlags): void {
+  if (rate !== undefined && depth.some((tokens) => tokens > 0))
+    throw usageProblem(
+      "-d fills a context before each prompt, so that requests could not come at a --rate",
+      "leave out one of the two",
+    );
   if (target.url !== undefined && target.api === "engine")
     throw usageProblem("engine is this exo without HTTP, and a url was named", "leave out one of the two");
   if (url !== undefined && baseUrl(url) === undefined)

@@ -1,6 +1,7 @@
 /** What a reader must know before the numbers of a cell: failures, and lengths that are not those asked for. */
 import type { Cell } from "./grid.ts";
 import type { Measured } from "./measure.ts";
+import { INTERRUPTED } from "./request.ts";
 import type { Sample } from "./sample.ts";
 
 /** Of all that was measured, in whichever sitting. */
@@ -12,7 +13,17 @@ export function cellWarnings(cell: Cell, measured: readonly Measured[]): readonl
     ...outputLengths(cell, good),
     ...promptLengths(cell, good),
     ...caching(cell, good),
+    ...fillings(measured),
   ].map((text) => `${cell.key}: ${text}`);
+}
+
+/** Of requests before the measured ones, which are in no figure: the target may not be warm. */
+export function warmUpWarnings({ key }: Cell, samples: readonly Sample[]): readonly string[] {
+  const failed = samples.filter(({ error }) => error !== undefined && error !== INTERRUPTED);
+  if (failed.length === 0) return [];
+  return [
+    `${key}: ${failed.length} of ${samples.length} warm-up requests failed, the first with: ${failed[0]?.error}`,
+  ];
 }
 
 function failures(samples: readonly Sample[]): string[] {
@@ -47,5 +58,11 @@ function caching({ fill, scenario: { prefixCache, data } }: Cell, good: readonly
     ? ["the target had tokens of fresh prompts cached"]
     : [];
 }
+
+/** Which of the joules went into it nobody counts. */
+const fillings = (measured: readonly Measured[]): string[] =>
+  measured.some(({ run }) => run.energy !== undefined && run.fills !== undefined)
+    ? ["its energy holds the filling of the context"]
+    : [];
 
 const isFromFile = (data: Cell["scenario"]["data"]): boolean => data !== undefined && "path" in data;

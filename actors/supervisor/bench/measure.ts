@@ -33,17 +33,16 @@ export interface MeasurePorts extends Omit<RequestPorts, "timeoutMs"> {
   readonly ended: (sample: Sample) => void;
 }
 
-/** Requests as they will be, before anything is measured. */
-export async function warmUp(cell: Cell, ports: MeasurePorts): Promise<void> {
+/** Requests as they will be, before anything is measured; returns what they showed. */
+export async function warmUp(cell: Cell, ports: MeasurePorts): Promise<readonly Sample[]> {
+  const samples: Sample[] = [];
   for (let i = 1; i <= cell.scenario.warmup && !ports.signal.aborted; i++) {
     const startMs = ports.clock.nowMs();
-    await conversation(
-      cell,
-      { repeat: -i, index: -i },
-      { index: -i, startMs },
-      { ...ports, ended: () => {} },
-    );
+    const quiet = { ...ports, ended: () => {} };
+    const found = await conversation(cell, { repeat: -i, index: -i }, { index: -i, startMs }, quiet);
+    samples.push(...found.samples);
   }
+  return samples;
 }
 
 export async function measure(cell: Cell, repeat: number, ports: MeasurePorts): Promise<readonly Measured[]> {
@@ -75,11 +74,13 @@ async function runOf(
   ports: MeasurePorts,
 ): Promise<Run> {
   const samples: Sample[] = [];
+  const fills: Fill[] = [];
   const loadPorts: LoadPorts = ports;
   const send = async (issue: Issue) => {
     const at = { repeat, index: stage * STAGE_SPAN + issue.index };
-    const found = await conversation(cell, at, issue, ports);
+    const { samples: found, fill } = await conversation(cell, at, issue, ports);
     samples.push(...found);
+    if (fill) fills.push(fill);
     if (found.some(({ error }) => error !== undefined))
       await until(ports.clock.nowMs() + AFTER_FAILURE_MS, ports);
   };
@@ -98,8 +99,9 @@ async function runOf(
   return {
     repeat,
     windowMs,
+    ...(fills.length > 0 && { fills }),
     // What the user's Ctrl-C cut says nothing of the target.
-    samples: samples.filter(({ error }) => error !== INTERRUPTED),
+    samples: samples.filter((sample) => !isCut(sample)),
     clientCpu: spentMs > 0 ? (meters.clientCpuMs() - startCpuMs) / spentMs : 0,
     ...(energy && { energy }),
   };
@@ -123,13 +125,16 @@ function timesOf(
   }
 }
 
+/** When a context was filled: from and to, of the run. */
+type Fill = readonly [fromMs: number, toMs: number];
+
 /** All turns of one conversation; mostly there is one. */
 async function conversation(
   { scenario }: Cell,
   { repeat, index }: { repeat: number; index: number },
   { startMs, scheduledMs }: Issue,
   ports: MeasurePorts,
-): Promise<readonly Sample[]> {
+): Promise<{ readonly samples: readonly Sample[]; readonly fill?: Fill }> {
   const { workload, clock, ended } = ports;
   const ask = (question: Question, dueMs?: number): Promise<Outcome> =>
     request(
@@ -137,20 +142,31 @@ async function conversation(
       { startMs, scheduledMs: dueMs ?? clock.nowMs() - startMs },
       { ...ports, timeoutMs: scenario.timeoutMs },
     );
-  const fill = workload.fill(repeat, index);
-  if (fill) await ask(fill);
   const samples: Sample[] = [];
+  const note = (sample: Sample) => {
+    samples.push(sample);
+    ended(sample);
+    return sample.error === undefined;
+  };
+  const filling = workload.fill(repeat, index);
+  const filled = filling && (await ask(filling)).sample;
+  const fill = filled && { fill: [filled.sentMs, filled.endMs] as const };
+  // Its prompt would be measured as if it stood after a context that is not there.
+  if (filled?.error !== undefined) {
+    note({ ...filled, error: isCut(filled) ? INTERRUPTED : `the context was not filled: ${filled.error}` });
+    return { samples, ...fill };
+  }
   const random = workload.random(repeat, index);
   let question: Question | undefined = workload.first(repeat, index);
   for (let turn = 1; question && !ports.signal.aborted; turn++) {
     const outcome = await ask(question, turn === 1 && !fill ? scheduledMs : undefined);
-    samples.push(outcome.sample);
-    ended(outcome.sample);
-    if (outcome.sample.error !== undefined) break;
+    if (!note(outcome.sample)) break;
     question = workload.next(turn, { question, ...outcome }, random);
   }
-  return samples;
+  return { samples, ...fill };
 }
+
+const isCut = ({ error }: Sample): boolean => error === INTERRUPTED;
 
 /** As GuideLLM does: one stream, then all that fits, then constant rates between what these two answered. */
 async function sweep(

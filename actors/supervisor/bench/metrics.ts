@@ -3,6 +3,7 @@ import type { Slo } from "./bench-config.ts";
 import type { Run, Sample } from "./sample.ts";
 import { meanOf, medianOf, spreadOf } from "./statistics.ts";
 import type { EnergySummary, Summary } from "./summary.ts";
+import { countedMs, isCounted } from "./window.ts";
 
 export const DEFINITIONS: Readonly<Record<string, string>> = {
   ttft: "request sent (rate loads: scheduled) to the first piece that bears a token, ms",
@@ -15,6 +16,8 @@ export const DEFINITIONS: Readonly<Record<string, string>> = {
   decode_tps: "1000 / tpot, median over requests",
   total_tps: "output tokens of all answered requests that arrived in the measuring window / window",
   requests_per_s: "requests answered in full / window",
+  window:
+    "from the first request of a run to the end of its duration or of its last answer, without the time in which a context was filled",
   goodput: "requests per second that met every limit of slo",
   percentiles: "linear interpolation on raw samples; p99 is left out below 100 samples",
   in_process:
@@ -33,12 +36,9 @@ export const DEFINITIONS: Readonly<Record<string, string>> = {
 export function summaryOf(runs: readonly Run[], slo: Slo | undefined): Summary {
   const all = runs.flatMap(({ samples }) => samples);
   const good = all.filter(({ error }) => error === undefined);
-  const seconds = runs.reduce((sum, { windowMs }) => sum + windowMs, 0) / 1000;
-  const tokens = runs.reduce((sum, { samples, windowMs }) => sum + tokensWithin(samples, windowMs), 0);
-  const answered = runs.reduce(
-    (sum, { samples, windowMs }) => sum + samples.filter((each) => isAnswered(each, windowMs)).length,
-    0,
-  );
+  const seconds = sumOf(runs.map(countedMs)) / 1000;
+  const tokens = sumOf(runs.map(tokensWithin));
+  const answered = sumOf(runs.map((run) => answeredIn(run).length));
   const spread = (of: (sample: Sample) => number | undefined) => spreadOf(defined(good.map(of)));
   const median = (of: (sample: Sample) => number | undefined) => medianDefined(good.map(of));
   return {
@@ -126,30 +126,27 @@ function prefillTpsOf(sample: Sample): number | undefined {
 const over = (amount: number, divisor: number | undefined): number | undefined =>
   divisor === undefined || divisor <= 0 ? undefined : amount / divisor;
 
-/** Sums of many gaps miss the moment they stand for by less than this. */
-const ROUNDING_MS = 0.001;
-
-function tokensWithin(samples: readonly Sample[], windowMs: number): number {
+function tokensWithin(run: Run): number {
   let tokens = 0;
-  for (const { sentMs, pieces, error } of samples) {
+  for (const { sentMs, pieces, error } of run.samples) {
     if (error !== undefined) continue;
     let at = sentMs;
     for (const [gap, count] of pieces) {
       at += gap;
-      if (at <= windowMs + ROUNDING_MS) tokens += count;
+      if (isCounted(at, run)) tokens += count;
     }
   }
   return tokens;
 }
 
-const isAnswered = ({ error, endMs }: Sample, windowMs: number): boolean =>
-  error === undefined && endMs <= windowMs + ROUNDING_MS;
+const answeredIn = (run: Run): Sample[] =>
+  run.samples.filter(({ error, endMs }) => error === undefined && isCounted(endMs, run));
 
 function goodOnes(runs: readonly Run[], slo: Slo): number {
   const met = (limit: number | undefined, value: number | undefined) =>
     limit === undefined || (value !== undefined && value <= limit);
   return runs
-    .flatMap(({ samples, windowMs }) => samples.filter((each) => isAnswered(each, windowMs)))
+    .flatMap(answeredIn)
     .filter(
       (each) => met(slo.ttft, ttftOf(each)) && met(slo.tpot, tpotOf(each) ?? 0) && met(slo.e2e, e2eOf(each)),
     ).length;

@@ -1,6 +1,6 @@
 /** One scenario of config.yaml: what is asked and how the requests come. */
 
-import { tooMany } from "./arrivals.ts";
+import { isOpen, tooMany } from "./arrivals.ts";
 import {
   ARRIVALS,
   CONCURRENCY_DEFAULT,
@@ -244,7 +244,10 @@ function clashOf(load: Load, { data: source, context_fill }: Read<typeof FIELDS>
   const count = tooMany(load);
   if (count !== undefined) return `asks for ${count} requests a run; at most ${REQUESTS_MAX} are kept`;
   if (load.type === "replay" && source?.type !== "trace") return "replays and needs data: {trace: FILE}";
-  return context_fill && source ? "has both context_fill and data; choose one" : undefined;
+  if (context_fill && source) return "has both context_fill and data; choose one";
+  if (context_fill?.some((fill) => fill > 0) && isOpen(load))
+    return `has context_fill, for which requests of a ${load.type} load would come too late; use single or concurrent`;
+  return undefined;
 }
 
 function shapeOf({ data: source, slo, faults, check, ...read }: Read<typeof FIELDS>) {

@@ -4,6 +4,7 @@ import { Problem } from "#protocol/problem";
 import { abilitiesOf, countedTokens, type TargetAbilities } from "./abilities.ts";
 import type { AskPorts } from "./asking.ts";
 import type { BenchConfig, ModelChoice, Scenario } from "./bench-config.ts";
+import { warmUpWarnings } from "./cell-warnings.ts";
 import { type Quality, readSources, runChecks } from "./checks.ts";
 import type { TargetFacts } from "./facts.ts";
 import { type Cell, cellsOf } from "./grid.ts";
@@ -199,7 +200,7 @@ async function runAll(turns: readonly Turn[], running: Running, ports: BenchPort
   const warm = new Set<string>();
   for (const [i, { cell, repeat }] of turns.entries()) {
     const measuring = measurePorts(cell, running, ports, `${i + 1} of ${turns.length}: ${cell.key}`);
-    if (!warm.has(cell.key)) await warmUp(cell, measuring);
+    if (!warm.has(cell.key)) await warmed(cell, measuring, warnings);
     warm.add(cell.key);
     if (signal.aborted) return;
     const results = await measure(cell, repeat, measuring);
@@ -213,6 +214,10 @@ async function runAll(turns: readonly Turn[], running: Running, ports: BenchPort
     });
     if (i + 1 < turns.length) await until(clock.nowMs() + cell.scenario.cooldownMs, { clock, signal });
   }
+}
+
+async function warmed(cell: Cell, measuring: MeasurePorts, warnings: Set<string>): Promise<void> {
+  for (const text of warmUpWarnings(cell, await warmUp(cell, measuring))) warnings.add(text);
 }
 
 function isAllFailed(measured: readonly Measured[]): boolean {

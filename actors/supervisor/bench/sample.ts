@@ -41,6 +41,11 @@ export type Energy = Frozen<Static<typeof Energy>>;
 export const Run = t.Object({
   repeat: t.Integer({ minimum: 0 }),
   windowMs: ms("from the run's start; tokens that came in it count for the system's rate"),
+  fills: t.Optional(
+    t.Array(t.Tuple([ms("from"), ms("to")]), {
+      description: "while a context was filled: no part of the window, nor is what arrived meanwhile",
+    }),
+  ),
   samples: t.Array(Sample),
   clientCpu: t.Optional(t.Number({ description: "cores that the measuring process itself kept busy" })),
   energy: t.Optional(Energy),
