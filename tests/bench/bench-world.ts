@@ -1,6 +1,7 @@
 /** A benchmark against the fake target, from a config's text to its report's cells, in virtual time. */
 import { cellWarnings } from "#actors/supervisor/bench/cell-warnings";
 import type { Measured, Meters } from "#actors/supervisor/bench/measure";
+import { placementsOf } from "#actors/supervisor/bench/placements";
 import { readConfig } from "#actors/supervisor/bench/read-config";
 import { type ReportCell, reportCells } from "#actors/supervisor/bench/report";
 import { type Done, runBench } from "#actors/supervisor/bench/run-bench";
@@ -45,24 +46,29 @@ export async function benchmark(scenarios: string, around: Circumstances = {}): 
   const ending = new AbortController();
   const journal: string[] = [];
   if (abortMs !== undefined) clock.after(abortMs, () => ending.abort(new Error("interrupted")));
-  const work = runBench(config, config.scenarios, {
-    clock,
-    signal: ending.signal,
-    open: async () => ({ wire: target, model: "m", kind: "url", close: async () => {} }),
-    read: (path) => {
-      if (around.strict && files[path] === undefined) throw new Problem("notFound", `${path} does not exist`);
-      return files[path] ?? "";
+  const work = runBench(
+    config,
+    { scenarios: config.scenarios, placements: placementsOf(config) },
+    {
+      clock,
+      signal: ending.signal,
+      open: async () => ({ wire: target, model: "m", kind: "url", close: async () => {} }),
+      read: (path) => {
+        if (around.strict && files[path] === undefined)
+          throw new Problem("notFound", `${path} does not exist`);
+        return files[path] ?? "";
+      },
+      journal: {
+        measured: new Map(before.map(([key, , measured]) => [key, measured])),
+        has: (key, repeat) => before.some(([known, done]) => known === key && done === repeat),
+        add: async (key, repeat) => void journal.push(`${repeat} ${key}`),
+        done: async () => {},
+        release: async () => {},
+      },
+      meters: { clientCpuMs: () => 0, ...around.meters },
+      status: () => {},
     },
-    journal: {
-      measured: new Map(before.map(([key, , measured]) => [key, measured])),
-      has: (key, repeat) => before.some(([known, done]) => known === key && done === repeat),
-      add: async (key, repeat) => void journal.push(`${repeat} ${key}`),
-      done: async () => {},
-      release: async () => {},
-    },
-    meters: { clientCpuMs: () => 0, ...around.meters },
-    status: () => {},
-  });
+  );
   const ran = await clock.run(work);
   const warnings = ran.cells.flatMap((cell) => cellWarnings(cell, ran.measured.get(cell.key) ?? []));
   const done = { ...ran, warnings: [...ran.warnings, ...warnings] };

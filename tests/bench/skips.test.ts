@@ -18,28 +18,23 @@ const machine: MachineFacts = {
 const selectedFrom = (more: string) => {
   const { scenarios, skipped } = selected(readConfig(`models: [m]\n${more}`, "c"), {
     machine,
+    home: "no exo serves here",
     noEnergy: "no counter",
   });
   return [scenarios.map(({ name }) => name), skipped.map(({ what }) => what)];
 };
 
-test("what needs a cluster is skipped with a reason, and the rest is run", () => {
+test("what needs several machines is skipped with a reason where there is no home, and the rest is run", () => {
   const config = `scenarios:
   - {name: chat}
   - {name: failover, faults: [{at: 20s, kill: mini}]}
   - {name: quality, check: {perplexity: t.txt, tools: builtin}}
-placement: {strategy: [auto, tensor], nodes: [[studio], [studio, mini]]}
+placement: {strategy: [auto, single, tensor]}
 collect: {energy: true, gpu: false, links: true}
 `;
   expect(selectedFrom(config)).toEqual([
     ["chat", "quality"],
-    [
-      "scenario failover",
-      "placement strategy tensor",
-      "placement on studio + mini",
-      "collect energy",
-      "collect links",
-    ],
+    ["scenario failover", "placement tensor", "collect energy", "collect links"],
   ]);
 });
 

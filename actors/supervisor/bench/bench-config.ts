@@ -33,8 +33,10 @@ export interface ModelChoice {
   readonly ctx?: number;
 }
 
+export const STRATEGIES = ["auto", "pipeline", "tensor", "single"] as const;
+
 export interface Placement {
-  readonly strategy?: readonly string[];
+  readonly strategy?: readonly (typeof STRATEGIES)[number][];
   readonly nodes?: readonly (readonly string[])[];
 }
 

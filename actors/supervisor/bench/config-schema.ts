@@ -12,6 +12,7 @@ import {
   RATE_MAX,
   REPEAT_MAX,
   REQUESTS_MAX,
+  STRATEGIES,
   TOKENS_MAX,
   WARMUP_MAX,
 } from "./bench-config.ts";
@@ -161,7 +162,7 @@ export const BenchConfigFile = t.Object(
         "where the model is; the exo of this machine without a url",
       ),
       placement: keys({
-        strategy: oneOrMany(words(["auto", "pipeline", "tensor", "single"])),
+        strategy: oneOrMany(words(STRATEGIES)),
         nodes: t.Array(oneOrMany(text), { minItems: 1 }),
       }),
       require: keys(

@@ -16,6 +16,7 @@ const COLUMNS: readonly Column[] = [
   ["target", (_, { environment }) => environment.target.url],
   ["scenario", ({ scenario }) => scenario],
   ["model", ({ model }) => model],
+  ["placement", ({ placement }) => placement],
   ["shape", ({ shape }) => shape],
   ["load", ({ load }) => load],
   ["streams", ({ streams }) => streams],

@@ -5,6 +5,7 @@ import { type Cell, loadLabel, shape } from "./grid.ts";
 export interface PlannedCell {
   readonly scenario: string;
   readonly model: string;
+  readonly placement?: string;
   readonly shape: string;
   readonly load: string;
   readonly repeat: number;
@@ -30,6 +31,7 @@ export function planOf(
     return {
       scenario: scenario.name,
       model: cell.model.id,
+      ...(cell.placement && { placement: cell.placement.label }),
       shape: shape(cell),
       load: loadLabel(load),
       repeat: scenario.repeat,

@@ -1,11 +1,14 @@
 /** Lists in the config make a grid; a cell is one point of it. */
 import type { Bound, Length, Load, ModelChoice, Scenario } from "./bench-config.ts";
+import type { PlacementChoice } from "./placements.ts";
 
 export interface Cell {
   /** Tells cells apart, and finds the same one in another report. */
   readonly key: string;
   readonly scenario: Scenario;
   readonly model: ModelChoice;
+  /** Absent where the config says nothing of machines. */
+  readonly placement?: PlacementChoice;
   readonly prompt: Length;
   readonly output: Length;
   /** Tokens of context before the prompt. */
@@ -20,7 +23,12 @@ export type CellLoad =
   | (Omit<Extract<Load, { type: "rate" }>, "rate"> & { readonly rate: number })
   | Extract<Load, { type: "throughput" | "sweep" | "replay" | "ramp" }>;
 
-export function cellsOf(scenarios: readonly Scenario[], model: ModelChoice): readonly Cell[] {
+export function cellsOf(
+  scenarios: readonly Scenario[],
+  model: ModelChoice,
+  placement?: PlacementChoice,
+): readonly Cell[] {
+  const where = placement ? { placement } : {};
   return scenarios.flatMap((scenario) =>
     scenario.contextFill.flatMap((fill) =>
       scenario.promptTokens.flatMap((prompt) =>
@@ -29,10 +37,11 @@ export function cellsOf(scenarios: readonly Scenario[], model: ModelChoice): rea
             const parts = [
               scenario.name,
               model.id,
+              ...(placement ? [placement.label] : []),
               shape({ scenario, prompt, output, fill }),
               loadLabel(load),
             ];
-            return { key: parts.join(" · "), scenario, model, prompt, output, fill, load };
+            return { key: parts.join(" · "), scenario, model, ...where, prompt, output, fill, load };
           }),
         ),
       ),

@@ -43,9 +43,7 @@ export async function measured(session: Session, asked: Asked, around: Around): 
   try {
     for (const text of journalWords(opened, resume)) session.progress.milestone(text);
     const ports = benchPorts(session, asked, { ...around, opened });
-    const done = await runBench(config, around.selection.scenarios, ports).finally(() =>
-      session.progress.end(),
-    );
+    const done = await runBench(config, around.selection, ports).finally(() => session.progress.end());
     const state = session.signal.aborted || done.failure !== undefined ? "partial" : "complete";
     const seconds = (clock.nowMs() - startMs) / 1000;
     const report: Report = {
@@ -57,7 +55,7 @@ export async function measured(session: Session, asked: Asked, around: Around): 
       environment: environmentOf(session, asked, { around, done }),
       definitions: DEFINITIONS,
       warnings: warningsOf(config, { around, done, opened }),
-      skipped: around.selection.skipped,
+      skipped: [...around.selection.skipped, ...done.skipped],
       cells: reportCells(done.cells, done.measured),
       quality: done.quality,
     };
@@ -89,7 +87,7 @@ function benchPorts(
     journal: opened.journal,
     meters: { clientCpuMs: cpuMs, ...(power && { power }) },
     read: (path) => readNamed(resolve(folder, path)),
-    open: (model) => openTarget(session, config, { model, pull: flags.pull }),
+    open: (model, placement) => openTarget(session, config, { model, placement, pull: flags.pull }),
     status: (text) => progress.status(safeText(text)),
   };
 }

@@ -1,11 +1,15 @@
 /** The target of a benchmark, made ready: a server that the user names, an exo that runs, or a node of this process. */
 import { Problem } from "#protocol/problem";
+import type { ModelState } from "#protocol/supervisor";
 import type { Client } from "../daemon/client.ts";
 import { findDaemon } from "../daemon/daemon.ts";
-import { openModel } from "../daemon/open-model.ts";
+import { type OpenedModel, openModel } from "../daemon/open-model.ts";
+import { namedIn } from "../node/models.ts";
 import type { Session } from "../session.ts";
+import { shownStages } from "../terminal/node-words.ts";
 import type { BenchConfig, ModelChoice } from "./bench-config.ts";
 import { engineWire } from "./dialects/engine.ts";
+import { type PlacementChoice, Unplaced } from "./placements.ts";
 import type { OpenTarget } from "./run-bench.ts";
 import { httpWire } from "./wire.ts";
 
@@ -13,7 +17,7 @@ import { httpWire } from "./wire.ts";
 export async function openTarget(
   session: Session,
   { target }: BenchConfig,
-  { model, pull }: { model: ModelChoice; pull: boolean },
+  { model, placement, pull }: { model: ModelChoice; placement: PlacementChoice | undefined; pull: boolean },
 ): Promise<OpenTarget> {
   if (target.url !== undefined) {
     const wire = httpWire(target.url, keyOf(session, target.keyEnv));
@@ -23,8 +27,12 @@ export async function openTarget(
   const runtime = model.ctx === undefined ? config.runtime : { ...config.runtime, contextLength: model.ctx };
   const here = { ...session, config: { ...config, runtime } };
   if (target.api === "engine") return await openEngine(here, model.id, pull);
-  const isFound = (await findDaemon(session)) !== undefined;
-  const opened = await openModel(here, model.id, { pull });
+  const daemon = await findDaemon(session);
+  const isFound = daemon !== undefined;
+  const opened: Placed =
+    daemon && placement
+      ? await placedAt(here, daemon, { model: model.id, placement, pull })
+      : await openModel(here, model.id, { pull });
   const version = await versionOf(opened.client);
   // Ollama's API lives beside /v1, not in it.
   const base = target.api === "ollama" ? opened.client.url : `${opened.client.url}/v1`;
@@ -33,8 +41,44 @@ export async function openTarget(
     model: opened.name,
     kind: isFound ? "daemon" : "in process",
     ...(version !== undefined && { version }),
+    ...(opened.stages !== undefined && { stages: opened.stages }),
     close: opened.close,
   };
+}
+
+interface Placed extends OpenedModel {
+  /** Which machines have which layers, where it is on several. */
+  readonly stages?: string;
+}
+
+/** Placed for the bench alone, and out of memory after it: the next placement is to find the machines as this one did. */
+async function placedAt(
+  session: Session,
+  daemon: Client,
+  { model, placement, pull }: { model: string; placement: PlacementChoice; pull: boolean },
+): Promise<Placed> {
+  const held = async () =>
+    (await daemon.get<{ models: readonly ModelState[] }>("/exo/v1/ps", session.signal)).models.find(
+      (each) => each.model === namedIn(session, model),
+    );
+  try {
+    if (await held())
+      throw new Problem("unavailable", `${model} is loaded already, as others asked for it`, {
+        remedy: `stop it first: exo stop ${model}`,
+      });
+    const { wish } = placement;
+    const opened = await openModel(session, model, { pull, ...(wish && { wish }) });
+    const stages = (await held())?.stages;
+    const close = async () => {
+      await daemon.post("/exo/v1/stop", { model: opened.name });
+      await opened.close();
+    };
+    return { ...opened, close, ...(stages && { stages: shownStages(stages) }) };
+  } catch (error) {
+    if (error instanceof Problem && !session.signal.aborted)
+      throw new Unplaced(`${model}, ${placement.label}`, error);
+    throw error;
+  }
 }
 
 /** A node of this process, asked past its HTTP server. */

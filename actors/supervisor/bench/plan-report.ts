@@ -6,9 +6,15 @@ import { ASSUMED, planOf, shownSeconds } from "./estimate.ts";
 import { cellsOf, shownCount } from "./grid.ts";
 import type { Selection } from "./skips.ts";
 
-export function showPlan(session: Session, config: BenchConfig, { scenarios, skipped }: Selection): void {
+export function showPlan(
+  session: Session,
+  config: BenchConfig,
+  { scenarios, placements, skipped }: Selection,
+): void {
   const { terminal, json } = session;
-  const cells = config.models.flatMap((model) => planOf(cellsOf(scenarios, model), ASSUMED));
+  const cells = config.models.flatMap((model) =>
+    placements.flatMap((placement) => planOf(cellsOf(scenarios, model, placement), ASSUMED)),
+  );
   const seconds = cells.reduce((sum, each) => sum + each.seconds, 0);
   if (json) {
     printJson(session, "bench-plan", { name: config.name, seconds, assumed: ASSUMED, cells, skipped });
@@ -16,7 +22,7 @@ export function showPlan(session: Session, config: BenchConfig, { scenarios, ski
   }
   const rows = cells.map((each) => [
     each.scenario,
-    each.model,
+    each.placement === undefined ? each.model : `${each.model} (${each.placement})`,
     each.shape,
     each.load,
     `${each.repeat} ×`,

@@ -8,6 +8,7 @@ import {
   type Habits,
   type ModelChoice,
   type Placement,
+  STRATEGIES,
   type Target,
 } from "./bench-config.ts";
 import { limits } from "./limits.ts";
@@ -54,7 +55,7 @@ const model: Reader<ModelChoice> = (at) => {
 
 const placement: Reader<Placement> = (at) =>
   at.fields({
-    strategy: oneOrMany(word("auto", "pipeline", "tensor", "single")),
+    strategy: oneOrMany(word(...STRATEGIES)),
     nodes: listOf(oneOrMany(text)),
   });
 

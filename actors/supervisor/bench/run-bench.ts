@@ -11,10 +11,13 @@ import { type Cell, cellsOf } from "./grid.ts";
 import type { Journal } from "./journal.ts";
 import { until } from "./loads.ts";
 import { type Measured, type MeasurePorts, type Meters, measure, warmUp } from "./measure.ts";
+import { type PlacementChoice, Unplaced } from "./placements.ts";
 import { type Prompts, promptsFor } from "./prompts.ts";
 import { randomOf } from "./random.ts";
 import { recordedOf } from "./recorded.ts";
+import type { Skipped } from "./report.ts";
 import type { Sample } from "./sample.ts";
+import type { Selection } from "./skips.ts";
 import type { Wire } from "./wire.ts";
 import { workloadOf } from "./workload.ts";
 
@@ -22,7 +25,7 @@ export interface BenchPorts {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /** Makes a model ready and says where; throws Problem. */
-  readonly open: (model: ModelChoice) => Promise<OpenTarget>;
+  readonly open: (model: ModelChoice, placement: PlacementChoice | undefined) => Promise<OpenTarget>;
   /** Text of a file that the config names; throws Problem. */
   readonly read: (path: string) => string;
   readonly journal: Journal;
@@ -37,6 +40,8 @@ export interface OpenTarget {
   readonly model: string;
   readonly kind: TargetFacts["kind"];
   readonly version?: string;
+  /** Which machines have which layers, where it is on several. */
+  readonly stages?: string;
   readonly close: () => Promise<void>;
 }
 
@@ -45,6 +50,8 @@ export interface Done {
   readonly measured: ReadonlyMap<string, readonly Measured[]>;
   readonly warnings: readonly string[];
   readonly quality: readonly Quality[];
+  /** Placements that could not be had, with the reason. */
+  readonly skipped: readonly Skipped[];
   /** Of the last model; absent when none was opened. */
   readonly target?: TargetFacts;
   /** What ended it before its time, when something had been measured by then. */
@@ -54,30 +61,46 @@ export interface Done {
 /** Ends early, with what there is, when the signal aborts. Throws Problem where nothing at all could be measured. */
 export async function runBench(
   config: BenchConfig,
-  scenarios: readonly Scenario[],
+  { scenarios, placements }: Pick<Selection, "scenarios" | "placements">,
   ports: BenchPorts,
 ): Promise<Done> {
   for (const scenario of scenarios) readFiles(scenario, ports);
-  const cells = config.models.flatMap((model) => cellsOf(scenarios, model));
+  const subjects = config.models.flatMap((model) =>
+    placements.map((placement) => ({ model, placement, cells: cellsOf(scenarios, model, placement) })),
+  );
+  const cells = subjects.flatMap((subject) => subject.cells);
   const measured = new Map<string, Measured[]>();
   for (const [key, before] of ports.journal.measured) measured.set(key, [...before]);
-  const found: Found = { measured, warnings: new Set(), quality: [] };
-  for (const model of config.models) {
-    const turns = left(
-      cells.filter((cell) => cell.model === model),
-      ports.journal,
-    );
+  const found: Found = { measured, warnings: new Set(), quality: [], skipped: [] };
+  for (const [i, { cells: own, ...subject }] of subjects.entries()) {
+    if (ports.signal.aborted) break;
     try {
-      await runModel(config, { model, turns, scenarios, found }, ports);
+      await runModel(config, { ...subject, turns: left(own, ports.journal), scenarios, found }, ports);
     } catch (error) {
-      // What the end of everything cut is no failure; hours of an earlier model are not lost for a later one.
+      // What the end of everything cut is no failure.
       if (ports.signal.aborted) break;
-      if (measured.size === 0) throw error;
-      found.failure ??= error;
-      found.warnings.add(`${model.id}: ${error instanceof Error ? error.message : String(error)}`);
+      noteFailure(error, { found, id: subject.model.id, isLast: i + 1 === subjects.length });
     }
   }
   return { cells, ...found, warnings: [...found.warnings] };
+}
+
+/** Throws where nothing is measured and nothing more will be: hours of an earlier model are not lost for a later one. */
+function noteFailure(
+  error: unknown,
+  { found, id, isLast }: { readonly found: Found; readonly id: string; readonly isLast: boolean },
+): void {
+  const isEmpty = found.measured.size === 0;
+  // One way of laying a model over machines that cannot be had does not keep the others from being measured.
+  if (error instanceof Unplaced) {
+    found.skipped.push({ what: error.what, reason: error.message });
+    if (!isEmpty || !isLast) return;
+    const all = found.skipped.map(({ what, reason }) => `${what}: ${reason}`);
+    throw new Problem(error.kind, all.join("\n"), { ...(error.remedy && { remedy: error.remedy }) });
+  }
+  if (isEmpty) throw error;
+  found.failure ??= error;
+  found.warnings.add(`${id}: ${error instanceof Error ? error.message : String(error)}`);
 }
 
 /** A file that is missing or damaged is said now, not after hours of measuring. */
@@ -91,12 +114,14 @@ interface Found {
   readonly measured: Map<string, Measured[]>;
   readonly warnings: Set<string>;
   readonly quality: Quality[];
+  readonly skipped: Skipped[];
   target?: TargetFacts;
   failure?: unknown;
 }
 
 interface ModelRun {
   readonly model: ModelChoice;
+  readonly placement: PlacementChoice | undefined;
   readonly turns: readonly Turn[];
   readonly scenarios: readonly Scenario[];
   readonly found: Found;
@@ -104,12 +129,14 @@ interface ModelRun {
 
 async function runModel(
   config: BenchConfig,
-  { model, turns, scenarios, found }: ModelRun,
+  { model, placement, turns, scenarios, found }: ModelRun,
   ports: BenchPorts,
 ) {
   const checked = scenarios.filter(({ check }) => check !== undefined);
   if ((turns.length === 0 && checked.length === 0) || ports.signal.aborted) return;
-  const opened = await ports.open(model);
+  const opened = await ports.open(model, placement);
+  if (placement && opened.stages !== undefined)
+    found.warnings.add(`${model.id}, ${placement.label}: layers are on ${opened.stages}`);
   try {
     const ready = await prepared(config, opened, ports);
     found.target = factsOf(opened, ready.abilities);

@@ -85,6 +85,7 @@ export function columnsOf(report: Report): { headers: string[]; rows: string[][]
 function rowOf({
   scenario,
   model,
+  placement,
   shape,
   load,
   offeredPerS,
@@ -102,7 +103,7 @@ function rowOf({
       : `${(variation * 100).toFixed(1)} %${noisy ? " noisy" : ""}`;
   return [
     scenario,
-    model.split("/").at(-1) ?? model,
+    `${model.split("/").at(-1) ?? model}${placement === undefined ? "" : ` (${placement})`}`,
     shape,
     `${load}${offered}${failed}`,
     latencies(ttft, 1000, "s"),

@@ -11,6 +11,7 @@ import { compareFiles } from "../bench/compare-files.ts";
 import { energySource, POWERCAP } from "../bench/energy-source.ts";
 import { machineFacts } from "../bench/environment.ts";
 import type { MachineFacts } from "../bench/facts.ts";
+import { homeFor } from "../bench/home.ts";
 import { measured } from "../bench/measured.ts";
 import { showPlan } from "../bench/plan-report.ts";
 import type { EnergySource } from "../bench/power-meter.ts";
@@ -55,7 +56,12 @@ async function measureAll(session: Session, asked: Asked, flags: BenchFlags): Pr
     ...machineFacts(),
     ...(typeof source === "object" && { energySource: source.name }),
   };
-  const selection = selected(config, { machine, ...(typeof source === "string" && { noEnergy: source }) });
+  const home = await homeFor(session, config);
+  const selection = selected(config, {
+    machine,
+    home,
+    ...(typeof source === "string" && { noEnergy: source }),
+  });
   if (flags.dryRun) return showPlan(session, config, selection);
   // Read before hours of measuring, not after: a missing file should be known at once.
   const baseline = await baselineOf(asked);

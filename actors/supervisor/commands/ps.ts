@@ -2,7 +2,7 @@
 import type { ModelState } from "#protocol/supervisor";
 import { needDaemon } from "../daemon/daemon.ts";
 import { printJson, type Session } from "../session.ts";
-import { cell } from "../terminal/node-words.ts";
+import { shownStages } from "../terminal/node-words.ts";
 import { shownBytes, table } from "../terminal/table.ts";
 
 export async function ps(session: Session): Promise<void> {
@@ -20,7 +20,7 @@ export async function ps(session: Session): Promise<void> {
     each.facts ? String(each.facts.contextLength) : "-",
     String(each.requests),
     String(each.pid ?? "-"),
-    layersOf(each),
+    each.stages ? shownStages(each.stages) : "-",
   ]);
   const headers = ["model", "state", "weights", "quantisation", "context", "requests", "pid"];
   const isPlaced = models.some(({ stages }) => stages);
@@ -35,15 +35,6 @@ export async function ps(session: Session): Promise<void> {
         ),
   );
 }
-
-/** `ada 0–14 | bob 15–29`, in the order of the layers. */
-const layersOf = ({ stages }: ModelState): string =>
-  stages
-    ?.map(({ name, layers, rank }) => {
-      const part = rank === undefined ? "" : ` part ${rank + 1}/${stages.length}`;
-      return `${cell(name)} ${layers.start}–${layers.end - 1}${part}`;
-    })
-    .join(" | ") ?? "-";
 
 /** `idle` for what gives way to another model, `fetching 40 %` and `loading 40 %` while it does so, else the state. */
 function stateOf({ state, loadedBytes, totalBytes, fetching, idle }: ModelState): string {

@@ -1,5 +1,6 @@
 /** Words for what machines tell of themselves: short, and harmless for a terminal, as they come from others. */
 import type { LinkView, Medium, NodeFacts } from "#protocol/node";
+import type { ModelState } from "#protocol/supervisor";
 import { safeText } from "./safe-text.ts";
 import { shownBytes } from "./table.ts";
 
@@ -59,3 +60,12 @@ export function shownLink(there: LinkView | undefined, back: LinkView | undefine
   const latency = there.latencyMs === undefined ? [] : [shownLatency(there.latencyMs)];
   return [shownMedium(mediumOf(there, back)), ...latency].join(" ");
 }
+
+/** `ada 0–14 | bob 15–29`, in the order of the layers. */
+export const shownStages = (stages: NonNullable<ModelState["stages"]>): string =>
+  stages
+    .map(({ name, layers, rank }) => {
+      const part = rank === undefined ? "" : ` part ${rank + 1}/${stages.length}`;
+      return `${cell(name)} ${layers.start}–${layers.end - 1}${part}`;
+    })
+    .join(" | ");

@@ -34,7 +34,7 @@ export function htmlReport(report: Report): string {
     environment(report.environment),
     section("Definitions", [
       `<div class="prose">${tableOf({ headers: ["metric", "is"], rows: Object.entries(report.definitions) })}</div>`,
-      `<p class="lead">Not measured on one machine: links, stages of a pipeline and their bubbles.</p>`,
+      `<p class="lead">Not measured: links, stages of a pipeline and their bubbles.</p>`,
     ]),
   ];
   const head = `<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>${escaped(name)} · exo bench</title><style>${STYLE}</style>`;

@@ -1,0 +1,46 @@
+/** `placement:` of a config: the ways a model is laid over machines, each of which is measured by itself. */
+import type { PlacementWish } from "#protocol/placement";
+import { Problem } from "#protocol/problem";
+import type { BenchConfig, Placement } from "./bench-config.ts";
+
+export interface PlacementChoice {
+  /** In cells' names: `pipeline on studio + mini`. */
+  readonly label: string;
+  /** Undefined: as exo itself places it. */
+  readonly wish?: PlacementWish;
+}
+
+/** Every strategy on every group of machines; one undefined where the config says nothing of it. */
+export function placementsOf({ placement }: BenchConfig): readonly (PlacementChoice | undefined)[] {
+  if (!placement) return [undefined];
+  const { strategy = ["auto"], nodes = [undefined] } = placement;
+  return nodes.flatMap((group) => strategy.map((each) => choice(each, group)));
+}
+
+function choice(strategy: Strategy, nodes: readonly string[] | undefined): PlacementChoice {
+  const wish: PlacementWish = {
+    ...(strategy !== "auto" && { strategy }),
+    ...(nodes && { nodes: [...nodes] }),
+  };
+  const where = nodes ? ` on ${nodes.join(" + ")}` : "";
+  return { label: `${strategy}${where}`, ...(Object.keys(wish).length > 0 && { wish }) };
+}
+
+type Strategy = NonNullable<Placement["strategy"]>[number];
+
+/** Whether one machine alone, which leads no home, has all it takes. */
+export const needsHome = ({ placement }: BenchConfig): boolean =>
+  placement !== undefined &&
+  (placement.nodes !== undefined ||
+    (placement.strategy ?? []).some((each) => each !== "auto" && each !== "single"));
+
+/** A placement that cannot be had: thrown by `BenchPorts.open`. */
+export class Unplaced extends Problem {
+  /** `smollm2, pipeline on studio + mini` */
+  readonly what: string;
+
+  constructor(what: string, { kind, message, remedy }: Problem) {
+    super(kind, message, remedy === undefined ? {} : { remedy });
+    this.what = what;
+  }
+}
