@@ -26,6 +26,7 @@ const HINTS_MAX = 3;
 
 const addressOf = (node: NodeId) => `${node}/discovery` as Address;
 const BEAT = Discovery.Beat({});
+const hintsOf = ({ endpoints }: Peer): string[] => endpoints.slice(0, HINTS_MAX).map(endpointText);
 
 type PeersPorts = Omit<WatchPorts, "keys">;
 type PeersMessage = Exclude<DiscoveryMessage, { type: "Discovery.List" }>;
@@ -35,6 +36,8 @@ export class Peers implements Watch {
   readonly #peers = new Map<NodeId, Peer>();
   readonly #links = new Map<NodeId, Link>();
   readonly #address: Address;
+  /** Where each was when the others were told last. */
+  readonly #passedOn = new Map<NodeId, string>();
   #dials: number[] = [];
   /** When each was sent a heartbeat last. */
   readonly #beatsMs = new WeakMap<Link, number>();
@@ -75,6 +78,7 @@ export class Peers implements Watch {
       if (nodes.includes(node)) continue;
       peer.stop();
       this.#peers.delete(node);
+      this.#passedOn.delete(node);
     }
     for (const node of nodes) {
       if (this.#peers.has(node) || node === this.#ports.self) continue;
@@ -165,6 +169,10 @@ export class Peers implements Watch {
     const [host, port] = [this.#links.get(from)?.remote.host, endpoints[0]?.port];
     if (host !== undefined && port !== undefined) peer.learn({ host, port });
     this.#ports.located(from, peer.endpoints);
+    // Whoever is linked was told the rest with its link: in a home of twenty, one that links again would else be told of 400 times.
+    const hints = hintsOf(peer);
+    if (this.#passedOn.get(from) === hints.join()) return;
+    this.#passedOn.set(from, hints.join());
     for (const [node, link] of this.#links) if (node !== from) this.#pass(peer, node, link);
   }
 
@@ -175,9 +183,8 @@ export class Peers implements Watch {
   }
 
   /** Tells one member where another is reached from here. */
-  #pass({ node, endpoints }: Peer, to: NodeId, link: Link): void {
-    const known = Discovery.Known({ node, endpoints: endpoints.slice(0, HINTS_MAX).map(endpointText) });
-    link.send(this.#envelope(to, known));
+  #pass(peer: Peer, to: NodeId, link: Link): void {
+    link.send(this.#envelope(to, Discovery.Known({ node: peer.node, endpoints: hintsOf(peer) })));
   }
 
   #greet(node: NodeId, link: Link): void {

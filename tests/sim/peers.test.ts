@@ -17,6 +17,8 @@ class Home {
   readonly peers = new Map<NodeId, Peers>();
   /** Questions to a kernel of which a packet is lost: a system waits a second before it asks again (RFC 6298). */
   lostProbes = 0;
+  /** Of whom members told each other where they are. */
+  readonly passedOn: string[] = [];
   #boots = 0;
 
   constructor(seed: number) {
@@ -33,14 +35,8 @@ class Home {
       network,
       probe: ({ host }) => (this.lostProbes-- > 0 ? never : this.wire.probe(node, host as NodeId)),
       linked: (_, link) => {
-        link.onReceive = ({ message: untyped, from }) => {
-          const message = untyped as DiscoveryMessage;
-          const sender = from.slice(0, from.indexOf("/")) as NodeId;
-          if (message.type === "Discovery.Goodbye") peers.goodbye(sender);
-          if (message.type === "Discovery.Beat") peers.heard(sender);
-          if (message.type === "Discovery.Missed") peers.missed(sender, message.node);
-          if (message.type === "Discovery.Heard") peers.heardElsewhere(message.node);
-        };
+        link.onReceive = ({ message, from }) =>
+          this.#hear(peers, from.slice(0, from.indexOf("/")) as NodeId, message as DiscoveryMessage);
       },
       unlinked: () => {},
       changed: () => {},
@@ -53,6 +49,28 @@ class Home {
     peers.setMembers(NAMES);
     for (const other of NAMES) peers.learn(other, endpointOf(other));
     peers.start();
+  }
+
+  #hear(peers: Peers, sender: NodeId, message: DiscoveryMessage): void {
+    switch (message.type) {
+      case "Discovery.Goodbye":
+        peers.goodbye(sender);
+        break;
+      case "Discovery.Beat":
+        peers.heard(sender);
+        break;
+      case "Discovery.Missed":
+        peers.missed(sender, message.node);
+        break;
+      case "Discovery.Heard":
+        peers.heardElsewhere(message.node);
+        break;
+      case "Discovery.Here":
+        peers.located(sender, [endpointOf(sender)]);
+        break;
+      case "Discovery.Known":
+        this.passedOn.push(message.node);
+    }
   }
 
   /** What each node thinks of each other one: `a sees b` to its state. */
@@ -175,6 +193,24 @@ describe("members of a home", () => {
       ?.all.find(({ node }) => node === b)
       ?.endpoints.map(({ host }) => host);
     expect({ after, known }).toEqual({ after: allUp, known: ["b"] });
+  });
+
+  test("tell the others where a member is once, and not again when it links from the same place", async () => {
+    const made = await home();
+    const first = made.passedOn.filter((node) => node === "b").length;
+    made.wire.kill("b" as NodeId);
+    made.peers.get("b" as NodeId)?.stop();
+    made.peers.delete("b" as NodeId);
+    await made.time.pass(2000);
+    made.passedOn.length = 0;
+    made.start("b" as NodeId);
+    await made.time.pass(4000);
+    const again = made.passedOn.filter((node) => node === "b").length;
+    expect({ isTold: first > 0, again, after: made.views() }).toEqual({
+      isTold: true,
+      again: 0,
+      after: allUp,
+    });
   });
 
   test("let one go that says goodbye", async () => {
