@@ -40,6 +40,9 @@ export class Outgoing {
   #spare: Uint8Array = new Uint8Array(0);
   /** The memory of the last copy that waits: what is others' is never written into. */
   #copy: ArrayBufferLike | undefined;
+  /** What `#out` was before, while that waits, and once it went out: a stream that is often blocked writes into the same two. */
+  #sealed: ArrayBufferLike | undefined;
+  #next: Uint8Array<ArrayBuffer> | undefined;
   readonly #turn = () => {
     this.#turning = false;
     this.flush();
@@ -94,6 +97,7 @@ export class Outgoing {
   close(): void {
     this.#closed = true;
     this.#waiting = [];
+    this.#next = undefined;
     this.#out = { bytes: new Uint8Array(0), end: 0 };
   }
 
@@ -163,8 +167,11 @@ export class Outgoing {
 
   /** What `out` holds from `from` on waits as it is, and new memory is filled from now on. */
   #seal(from: number): void {
-    this.#waiting.push(this.#out.bytes.subarray(from, this.#out.end));
-    this.#out = { bytes: new Uint8Array(OUT_BYTES), end: 0 };
+    const { bytes, end } = this.#out;
+    this.#waiting.push(bytes.subarray(from, end));
+    this.#sealed = bytes.buffer;
+    this.#out = { bytes: this.#next ?? new Uint8Array(OUT_BYTES), end: 0 };
+    this.#next = undefined;
   }
 
   /** A copy, in memory that an earlier one has left if that is large enough: fresh pages cost more than the copy. */
@@ -177,6 +184,12 @@ export class Outgoing {
   }
 
   #keepSpare({ buffer }: Uint8Array): void {
+    if (buffer === this.#sealed) {
+      this.#sealed = undefined;
+      const mayKeep = buffer instanceof ArrayBuffer && buffer.byteLength <= OUT_BYTES_KEPT;
+      if (mayKeep && buffer.byteLength > OUT_BYTES) this.#next = new Uint8Array(buffer);
+      return;
+    }
     if (buffer !== this.#copy) return;
     this.#copy = undefined;
     const isWorthIt = buffer.byteLength > GATHER_BYTES && buffer.byteLength > this.#spare.length;
