@@ -1,11 +1,13 @@
 /**
  * What a member costs while nothing happens: bun run rest [--nodes 3] [--wait 180] [--seconds 60] [--threads]. Real members, each in a
  * network of its own; Linux with user namespaces; the compiled binary. Prints one line of JSON, of the node that takes most.
+ * With --pairing: the megabytes of two machines on this one before, right after, soon after and two minutes after they pair.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { compiled, freshFolder } from "../cli/exo.ts";
 import { segment } from "./namespaces.ts";
+import { pairedMemory } from "./paired-memory.ts";
 import { members, type Running, started } from "./processes.ts";
 
 interface Cost {
@@ -85,8 +87,14 @@ const { values } = parseArgs({
     wait: { type: "string", default: "180" },
     seconds: { type: "string", default: "60" },
     threads: { type: "boolean", default: false },
+    pairing: { type: "boolean", default: false },
   },
 });
+if (values.pairing) {
+  const paired = await pairedMemory(residentMB);
+  console.log(JSON.stringify(paired));
+  process.exit(Object.values(paired).some((each) => each > 90) ? 1 : 0);
+}
 const costs = await atRest(Number(values.nodes), Number(values.wait), Number(values.seconds));
 if (values.threads) for (const cost of costs) console.error(JSON.stringify(cost));
 const most = (what: Exclude<keyof Cost, "threads">) => Math.max(...costs.map((cost) => cost[what]));
