@@ -58,6 +58,20 @@ test("in rate mode latency counts from when a request was due, not from when it 
   expect([summary?.ttft?.min, summary?.ttft?.max, summary?.e2e?.max]).toEqual([100, 300, 400]);
 });
 
+test("a rate load that is answered in time gives no more than is offered: its window is its duration", async () => {
+  const load = "{type: rate, rate: 1/s, arrival: constant, duration: 3s}";
+  const world = await benchmark(`  - {name: s, output_tokens: 11, load: ${load}}`, { speeds: answerMs });
+  const late = await benchmark(`  - {name: s, output_tokens: 11, load: ${load}}`, {
+    speeds: { firstMs: 1900, gapMs: 10 },
+  });
+  const found = ({ cells: [cell] }: World) => [cell?.runs[0]?.windowMs, cell?.summary.requestsPerS];
+  expect([found(world), world.cells[0]?.summary.totalTps, found(late)]).toEqual([
+    [3000, 1],
+    11,
+    [4000, 0.75],
+  ]);
+});
+
 test("a replay sends at the trace's times and of the trace's lengths, in time with its speed", async () => {
   const trace = [
     { timestamp: 5000, input_length: 30, output_length: 3 },

@@ -42,9 +42,12 @@ export async function closedLoad(
 /** What still runs when the time is over is waited for, and its tokens after that do not count. */
 const windowOf = (spentMs: number, durationMs: number): number => Math.min(spentMs, durationMs);
 
-/** Each request when it is due, or as soon after as fewer than `maxConcurrency` run. Returns the window. */
+/**
+ * Each request when it is due, or as soon after as fewer than `maxConcurrency` run. Returns the window: the duration, where
+ * there is one, also when the last answer ends before it, or more would seem to be answered than is offered.
+ */
 export async function openLoad(
-  { times, maxConcurrency }: { times: readonly number[]; maxConcurrency: number },
+  { times, maxConcurrency, durationMs = 0 }: { times: readonly number[]; maxConcurrency: number } & Bound,
   send: Send,
   { clock, signal }: LoadPorts,
 ): Promise<number> {
@@ -58,6 +61,7 @@ export async function openLoad(
     running.add(sent);
   }
   await Promise.all(running);
+  await until(startMs + durationMs, { clock, signal });
   return clock.nowMs() - startMs;
 }
 

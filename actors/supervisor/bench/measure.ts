@@ -90,7 +90,11 @@ async function runOf(
     load.type === "single" || load.type === "concurrent"
       ? await closedLoad(load, send, loadPorts)
       : await openLoad(
-          { times: timesOf(cell, load, { repeat, stage }, ports), maxConcurrency: load.maxConcurrency },
+          {
+            times: timesOf(cell, load, { repeat, stage }, ports),
+            maxConcurrency: load.maxConcurrency,
+            ...("durationMs" in load && load.durationMs !== undefined && { durationMs: load.durationMs }),
+          },
           send,
           loadPorts,
         );

@@ -17,7 +17,7 @@ export const DEFINITIONS: Readonly<Record<string, string>> = {
   total_tps: "output tokens of all answered requests that arrived in the measuring window / window",
   requests_per_s: "requests answered in full / window",
   window:
-    "from the first request of a run to the end of its duration or of its last answer, without the time in which a context was filled",
+    "from the first request of a run to the end of its duration (rate loads: or of their last answer, if that is later), without the time in which a context was filled",
   goodput: "requests per second that met every limit of slo",
   percentiles: "linear interpolation on raw samples; p99 is left out below 100 samples",
   in_process:
