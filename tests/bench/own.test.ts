@@ -17,8 +17,8 @@ const tiny = (home: string): string =>
 const SHORT = ["-p", "20", "-n", "6", "-r", "2", "--warmup", "1"];
 
 /** What a bench of two runs with one request each says of its target and its requests. */
-async function measured(home: string, args: readonly string[] = []) {
-  const { code, out, err } = await exo(["bench", tiny(home), ...SHORT, ...args, "--json"], { home });
+async function measured(home: string, args: readonly string[] = [], env: Record<string, string> = {}) {
+  const { code, out, err } = await exo(["bench", tiny(home), ...SHORT, ...args, "--json"], { home, env });
   if (code !== 0) return err + out;
   const { state, environment, cells } = JSON.parse(out);
   const { kind, api, promptsBy, url } = environment.target;
@@ -27,6 +27,7 @@ async function measured(home: string, args: readonly string[] = []) {
     target: [kind, api, promptsBy, url.split(":")[0]],
     found: [state, summary.requests, summary.errors, summary.promptTokens, summary.outputTokens],
     pieces: summary.itl.count,
+    ...(environment.kernels && { set: [environment.kernels, environment.threads] }),
   };
 }
 
@@ -34,8 +35,9 @@ const EXACT = { found: ["complete", 2, 0, 20, 6], pieces: 10 };
 
 test("a model is measured in process, and without HTTP, by prompts and answers of exact lengths", async () => {
   using home = freshFolder();
-  expect([await measured(home.path), await measured(home.path, ["--api", "engine"])]).toEqual([
-    { target: ["in process", "completions", "token ids", "http"], ...EXACT },
+  const settings = { EXO_CPU_KERNELS: "portable", EXO_THREADS: "1" };
+  expect([await measured(home.path, [], settings), await measured(home.path, ["--api", "engine"])]).toEqual([
+    { target: ["in process", "completions", "token ids", "http"], ...EXACT, set: ["portable", "1"] },
     { target: ["in process", "engine", "token ids", "engine"], ...EXACT },
   ]);
 });

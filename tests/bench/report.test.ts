@@ -69,6 +69,11 @@ test("verdicts know which metrics are better when they fall, and cells of one si
     ["other · m · 10×5 · 1 stream: not in the baseline", "chat · m · 10×5 · 1 stream: only in the baseline"],
     ["the processor differs: A <fast> processor then, B now"],
   ]);
+  const set = { ...reportOf(), environment: { ...before.environment, kernels: "portable", threads: "1" } };
+  expect(compare(before, set, []).warnings).toEqual([
+    "the set of kernels differs: exo's own choice then, portable now",
+    "the number of threads differs: exo's own choice then, 1 now",
+  ]);
 });
 
 test("the table shows every cell with its spread, what was skipped and what a limit broke", () => {

@@ -158,6 +158,9 @@ export function shownChange(ratio: number): string {
   return `${ratio < 0 ? "−" : "+"}${percent} %`;
 }
 
+/** Where nothing was set. */
+const OWN_CHOICE = "exo's own choice";
+
 /** What makes a comparison one of machines rather than of versions. */
 function differences({ environment: before }: Comparable, { environment: after }: Comparable): string[] {
   const named = {
@@ -165,8 +168,13 @@ function differences({ environment: before }: Comparable, { environment: after }
     logicalCores: "number of cores",
     memoryBytes: "memory",
     os: "system",
+    kernels: "set of kernels",
+    threads: "number of threads",
   } as const;
   return (Object.keys(named) as (keyof typeof named)[])
     .filter((key) => before[key] !== after[key])
-    .map((key) => `the ${named[key]} differs: ${before[key]} then, ${after[key]} now`);
+    .map(
+      (key) =>
+        `the ${named[key]} differs: ${before[key] ?? OWN_CHOICE} then, ${after[key] ?? OWN_CHOICE} now`,
+    );
 }

@@ -44,6 +44,10 @@ export const Environment = t.Object({
   exo: t.Object({ version: t.String(), commit: t.String() }),
   ...Machine,
   target: TargetFacts,
+  kernels: t.Optional(
+    t.String({ description: "EXO_CPU_KERNELS where it was set and the engine is of the measuring exo" }),
+  ),
+  threads: t.Optional(t.String({ description: "EXO_THREADS, likewise" })),
   configHash: t.String({ description: "SHA-256 of what the config or the flags ask to be measured" }),
 });
 export type Environment = Frozen<Static<typeof Environment>>;

@@ -113,7 +113,7 @@ const NOT_ASKED: TargetFacts = {
 };
 
 const environmentOf = (
-  { build }: Session,
+  { build, config }: Session,
   { hash }: Asked,
   { around, done }: { around: Around; done: Done },
 ): Report["environment"] => ({
@@ -121,7 +121,14 @@ const environmentOf = (
   exo: { version: build.version, commit: build.commit },
   target: done.target ?? NOT_ASKED,
   configHash: hash,
+  ...(done.target?.kind === "in process" && engineSettings(config.childEnvironment)),
 });
+
+/** What makes one processor compute at different speeds. */
+function engineSettings({ EXO_CPU_KERNELS: kernels = "", EXO_THREADS: threads = "" }: Variables) {
+  return { ...(kernels !== "" && { kernels }), ...(threads !== "" && { threads }) };
+}
+type Variables = Readonly<Record<string, string | undefined>>;
 
 function warningsOf(
   config: BenchConfig,
