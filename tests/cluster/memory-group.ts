@@ -26,9 +26,17 @@ export function memoryGroupOf(pid: number): MemoryGroup {
       writeFileSync(join(folder, "memory.limit_in_bytes"), String(Math.round(used + bytes)));
     },
     [Symbol.dispose]() {
-      for (const each of read("cgroup.procs").split("\n"))
-        if (each !== "") writeFileSync(join(ROOT, "cgroup.procs"), each);
+      for (const each of read("cgroup.procs").split("\n")) if (each !== "") moveOut(each);
       rmdirSync(folder);
     },
   };
+}
+
+function moveOut(pid: string): void {
+  try {
+    writeFileSync(join(ROOT, "cgroup.procs"), pid);
+  } catch (error) {
+    // It has ended meanwhile.
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
 }
