@@ -9,9 +9,9 @@ Examples:
 
 export const JOIN_EXAMPLES = `
 Examples:
-  exo join K7QM-2XTP                             the machine that invites is found by itself
-  exo join K7QM-2XTP studio                      of several, this one
-  exo join K7QM-2XTP 192.168.1.7:40123           one that does not show itself here`;
+  exo join K7QM-2XTB                             the machine that invites is found by itself
+  exo join K7QM-2XTB studio                      of several, this one
+  exo join K7QM-2XTB 192.168.1.7:40123           one that does not show itself here`;
 
 export const BENCH_EXAMPLES = `
 Examples:

@@ -1,6 +1,8 @@
 /** One person reads a code to another: what both machines then know, and what every wrong step says. */
 import { describe, expect, test } from "bun:test";
+import { parseCode, shownCode } from "#actors/discovery/pairing/code";
 import { freshIdentity } from "#actors/runtime/security/identity";
+import { JOIN_EXAMPLES } from "#actors/supervisor/command-examples";
 import { Problem } from "#protocol/problem";
 import { type Machine, middleman, Network, otherCode } from "./machines.ts";
 
@@ -81,6 +83,14 @@ describe("a machine with the code", () => {
       again: "joined studio as mini",
       members: 2,
     });
+  });
+});
+
+test("the codes that the help shows are codes", () => {
+  const shown = JOIN_EXAMPLES.match(/[A-Z2-9]{4}-[A-Z2-9]{4}/g) ?? [];
+  expect({ some: shown.length > 0, read: shown.map((code) => shownCode(parseCode(code).secret)) }).toEqual({
+    some: true,
+    read: [...shown],
   });
 });
 
@@ -228,6 +238,8 @@ describe("a wrong step", () => {
     await tower.desk.start();
     const { code } = await host.invite();
     const first = await guest.join(code);
+    // The other side hears of it by its own connection, and says so to all.
+    while (host.inviting) await new Promise((resolve) => setImmediate(resolve));
     const { code: next } = await attic.invite();
     const late = network.start("late");
     expect([first, await late.join(next), tower.pairingPort > 0, host.pairingPort > 0]).toEqual([

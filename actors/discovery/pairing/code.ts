@@ -20,16 +20,16 @@ export interface Code {
   readonly hints: readonly Endpoint[];
 }
 
-/** `K7QM2XTP`, from `random` bytes of a cryptographic source (one a sign; 256 is a multiple of 32, so all are alike likely). */
+/** `K7QM2XTB`, from `random` bytes of a cryptographic source (one a sign; 256 is a multiple of 32, so all are alike likely). */
 export function freshCode(random: (bytes: number) => Uint8Array): string {
   const signs = [...random(RANDOM_SIGNS)].map((byte) => SIGNS[byte % SIGNS.length] ?? "").join("");
   return signs + checkSign(signs);
 }
 
-/** As people read it: `K7QM-2XTP`. */
+/** As people read it: `K7QM-2XTB`. */
 export const shownCode = (code: string): string => `${code.slice(0, 4)}-${code.slice(4)}`;
 
-/** For a QR code or a message: `exo:K7QM2XTP@192.168.1.7:40123,10.0.0.7:40123`. */
+/** For a QR code or a message: `exo:K7QM2XTB@192.168.1.7:40123,10.0.0.7:40123`. */
 export function longCode(code: string, hints: readonly Endpoint[]): string {
   const shown = hints.slice(0, HINTS_MAX).map(shownEndpoint);
   return shown.length === 0 ? `${PREFIX}${code}` : `${PREFIX}${code}@${shown.join(",")}`;
@@ -53,7 +53,7 @@ export function parseCode(text: string): Code {
 const wrong = (why: string): Problem =>
   new Problem("invalid", `${why}; nothing was sent, no try is lost`, {
     param: "code",
-    remedy: "look at the code again: exo join K7QM-2XTP",
+    remedy: "look at the code again: exo join CODE",
   });
 
 /** `192.168.1.7:40123` or `[fe80::1%eth0]:40123`; throws Problem `invalid`. */

@@ -29,7 +29,7 @@ export async function join(
   if (code.length > CODE_MAX)
     throw usageProblem(
       `a code has 8 signs, not ${code.length}`,
-      "exo join K7QM-2XTP, as exo invite shows it",
+      "exo join K7QM-2XTB, as exo invite shows it",
     );
   const daemon = await needDaemon(session);
   progress.status("looking for the machine that invites");
