@@ -62,7 +62,7 @@ class HomeStorm {
     this.#home = new SimulatedHome(seed);
     this.#account = new Account(this.#home);
     this.#verdicts = new Verdicts(this.#home, this.#account);
-    this.#rebirths = new Rebirths(this.#home, this.#account);
+    this.#rebirths = new Rebirths(this.#home, this.#account, this.#verdicts);
     const menu = drawMenu(this.#home.random);
     this.#names = [..."abcdefghijklmnopqrstuvwxyz"].slice(0, size);
     for (const name of this.#names.slice(size - workers)) this.#home.workers.add(name);

@@ -7,6 +7,7 @@ import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { Account } from "./account.ts";
 import type { SimulatedHome } from "./home.ts";
+import type { Verdicts } from "./verdicts.ts";
 
 /** Who has the cluster's key besides: with fewer, the loss of one more disk would end the home. */
 const KEEPERS_MIN = 2;
@@ -26,11 +27,13 @@ interface Rebirth {
 export class Rebirths {
   readonly #home: SimulatedHome;
   readonly #account: Account;
+  readonly #verdicts: Verdicts;
   #under: Rebirth | undefined;
 
-  constructor(home: SimulatedHome, account: Account) {
+  constructor(home: SimulatedHome, account: Account, verdicts: Verdicts) {
     this.#home = home;
     this.#account = account;
+    this.#verdicts = verdicts;
   }
 
   get isUnderWay(): boolean {
@@ -112,6 +115,7 @@ export class Rebirths {
   }
 
   #cameIn(under: Rebirth): void {
+    this.#verdicts.cameIn(under.name);
     under.stage = "in";
     if (under.before === this.#home.id(under.name)) this.#end();
   }

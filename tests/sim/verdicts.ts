@@ -54,15 +54,16 @@ export class Verdicts {
     if (this.#roughMs > this.#home.time.nowMs) this.#deaths = [];
   }
 
-  /** Its process ended; who runs undisturbed has to see it soon. */
+  /** Its process ended; who runs undisturbed has to see it soon, but for who was never linked with it: it knows of no life that ended. */
   died(name: string): void {
+    const node = this.#home.id(name);
     const viewers = [...this.#home.machines.keys()].filter(
-      (viewer) => viewer !== name && this.#isEasy(viewer),
+      (viewer) => viewer !== name && this.#isEasy(viewer) && this.#home.machine(viewer).node?.isMember(node),
     );
     if (this.#isEasy(name))
       this.#deaths.push({
         name,
-        node: this.#home.id(name),
+        node,
         atMs: this.#home.time.nowMs,
         viewers: new Set(viewers),
       });
@@ -73,6 +74,11 @@ export class Verdicts {
     this.#deaths = this.#deaths.filter((death) => death.name !== name);
     this.#uneasyMs.set(name, this.#home.time.nowMs + AFTER_MS);
     this.#home.node(name).changed(() => void this.#look(name));
+  }
+
+  /** It is let in again: as after a start it has yet to be linked with the others. */
+  cameIn(name: string): void {
+    this.trouble(name, 0);
   }
 
   /** To be called often: who has not seen a death by now never will in time. */

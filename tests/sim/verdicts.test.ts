@@ -1,0 +1,51 @@
+/** Whom the simulator blames for a death that it did not see: nobody who was away when it happened. */
+import { expect, test } from "bun:test";
+import { Account } from "./account.ts";
+import { SimulatedHome } from "./home.ts";
+import { Rebirths } from "./rebirth.ts";
+import { Verdicts } from "./verdicts.ts";
+
+/** Until what troubles a machine as it starts is over. */
+const EASY_MS = 21_000;
+const SEEN_MS = 6000;
+const TEST_MS_MAX = 120_000;
+
+async function blamedWhileAway(): Promise<readonly string[]> {
+  const home = new SimulatedHome(5);
+  const account = new Account(home);
+  const verdicts = new Verdicts(home, account);
+  const rebirths = new Rebirths(home, account, verdicts);
+  const names = ["a", "b", "c", "d"];
+  await home.pair("a", "b", "c", "d");
+  for (const name of names) {
+    await home.start(name);
+    verdicts.started(name);
+  }
+  await home.passed(EASY_MS);
+  rebirths.sendAway("d");
+  const stepped = async () => {
+    rebirths.step();
+    await home.passed(1000);
+  };
+  while (home.isIn("d")) await stepped();
+  // Nobody who is in need see it, so that only the one who is not could be blamed.
+  for (const name of ["a", "b"]) verdicts.trouble(name, SEEN_MS);
+  verdicts.died("c");
+  home.kill("c");
+  for (let ms = 0; ms < 3 * SEEN_MS; ms += 100) {
+    if (ms % 1000 === 0) rebirths.step();
+    await home.passed(100);
+    verdicts.check();
+  }
+  const isBack = home.isIn("d");
+  for (const name of names) home.kill(name);
+  return [...account.violations, ...(isBack ? [] : ["d is not back"])];
+}
+
+test(
+  "who is let in again is not blamed for not having seen who died before it was linked with it",
+  async () => {
+    expect(await blamedWhileAway()).toEqual([]);
+  },
+  TEST_MS_MAX,
+);
