@@ -1,30 +1,34 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { freshFolder } from "../cli/exo.ts";
-import { binary, childrenOf, median, run, serving, TEST_MS_MAX } from "./product.ts";
+import { binary, childrenOf, median, run, serving, TEST_MS_MAX, until } from "./product.ts";
 
 setDefaultTimeout(TEST_MS_MAX);
 
 const HEALTHY_MS_MAX = 150;
 const VERSION_MS_MAX = 30;
 const RESIDENT_BYTES_MAX = 90e6;
+/** The look after 10 s, and what it gives back is gone: with room for a busy machine. */
+const SMALL_AFTER_MS = 30_000;
 const FIRST_TOKEN_MS_MAX = 2_500;
 
 test(`serve answers /healthz within ${HEALTHY_MS_MAX} ms of its start, small and without a worker`, async () => {
-  const seen: { ms: number; status: number; bytes: number; workers: number }[] = [];
+  const seen: { ms: number; status: number; workers: number }[] = [];
+  const bytes: number[] = [];
   for (let i = 0; i < 5; i++) {
     using home = freshFolder();
     const start = performance.now();
     await using server = await serving(home.path);
     const { status } = await fetch(`${server.url}/healthz`);
     const ms = performance.now() - start;
-    seen.push({ ms, status, bytes: await residentBytes(server.pid), workers: childrenOf(server.pid).length });
+    seen.push({ ms, status, workers: childrenOf(server.pid).length });
+    bytes.push(await smallBytes(server.pid));
   }
   const healthyMs = median(seen.map(({ ms }) => ms));
-  const bytes = Math.max(...seen.map((each) => each.bytes));
-  console.info(`/healthz after ${healthyMs.toFixed(0)} ms (median of 5), at most ${bytes / 1e6} MB resident`);
+  console.info(
+    `/healthz after ${healthyMs.toFixed(0)} ms (median of 5), at most ${Math.max(...bytes) / 1e6} MB resident`,
+  );
   expect(seen.map(({ status, workers }) => [status, workers])).toEqual(Array(5).fill([200, 0]));
   expect(healthyMs).toBeLessThan(HEALTHY_MS_MAX);
-  expect(bytes).toBeLessThanOrEqual(RESIDENT_BYTES_MAX);
 });
 
 test("a node stays small after it listed models, refused requests and answered ps, none of which loads one", async () => {
@@ -33,8 +37,8 @@ test("a node stays small after it listed models, refused requests and answered p
   for (const path of ["/v1/models", "/exo/v1/ps", "/nothing", "/healthz"])
     await (await fetch(`${server.url}${path}`)).text();
   await (await fetch(`${server.url}/v1/chat/completions`, { method: "POST", body: "{" })).text();
-  const bytes = await residentBytes(server.pid);
-  expect([bytes <= RESIDENT_BYTES_MAX ? "small" : bytes, childrenOf(server.pid)]).toEqual(["small", []]);
+  await smallBytes(server.pid);
+  expect(childrenOf(server.pid)).toEqual([]);
 });
 
 test(`exo version takes less than ${VERSION_MS_MAX} ms`, () => {
@@ -66,6 +70,20 @@ test(`a cold exo run has loaded the model and said its first token within ${FIRS
   expect(asked.map(({ counts }) => counts)).toEqual(Array(3).fill([true, 1]));
   expect(ms).toBeLessThan(FIRST_TOKEN_MS_MAX);
 });
+
+/**
+ * Waits until a node that nobody asks anything is as small as it shall be, and answers how small. A first start makes a certificate, whose
+ * 9 MB are given back at the first look of runtime/machine/footprint.ts, 10 s after it.
+ */
+async function smallBytes(pid: number): Promise<number> {
+  let bytes = 0;
+  const isSmall = async () => {
+    bytes = await residentBytes(pid);
+    return bytes <= RESIDENT_BYTES_MAX;
+  };
+  await until(`at most ${RESIDENT_BYTES_MAX / 1e6} MB resident`, isSmall, SMALL_AFTER_MS);
+  return bytes;
+}
 
 /** VmRSS of proc(5): the binary's own mapped pages count. */
 async function residentBytes(pid: number): Promise<number> {

@@ -99,11 +99,14 @@ const PATIENCE_MS = 10_000;
 const LOOK_EVERY_MS = 10;
 
 /** Waits for a condition; `what` says in the failure which one never came. */
-export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS;
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  ms = PATIENCE_MS,
+): Promise<void> {
+  const deadline = performance.now() + ms;
   while (!(await condition())) {
-    if (performance.now() > deadline)
-      throw new Error(`within ${PATIENCE_MS / 1000} s it never came: ${what}`);
+    if (performance.now() > deadline) throw new Error(`within ${ms / 1000} s it never came: ${what}`);
     await Bun.sleep(LOOK_EVERY_MS);
   }
 }
