@@ -1,7 +1,8 @@
 /** Two machines, a model on the disk of one, and a link between them that a test can break: what arrives, and what is said of the rest. */
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
-import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { listPartial } from "#actors/shard-worker/weights/partial-list";
 import { homes, sourceOf, weightsIn, whole } from "./fetching.ts";
 import { counting, MIB, type Way, written } from "./two-machines.ts";
 
@@ -126,6 +127,15 @@ test("what a crash left is taken up where its journal says, and only as far as i
     again: [4],
     most: true,
   });
+});
+
+test("parts whose record a crash left out have one again, so that they can be listed and deleted", async () => {
+  const folder = fresh("unrecorded");
+  await tried(folder, { layers: { start: 0, end: 1 } });
+  const [digest = ""] = readdirSync(join(folder, ".parts"));
+  rmSync(join(folder, ".parts", digest, "model.json"));
+  await tried(folder, { layers: { start: 0, end: 2 } });
+  expect((await listPartial(folder)).map(({ model }) => model)).toEqual(["m"]);
 });
 
 /** A fetch of some layers was cut off, and a byte of part 4 is another one since. */

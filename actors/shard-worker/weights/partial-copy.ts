@@ -68,8 +68,15 @@ export class PartialCopy {
     checkFiles(files);
     const folder = folderOf(models, what.digest, files);
     const known = await PartialCopy.#at(folder, files);
-    if (known) return known;
-    await removeOthers(models, what);
+    if (!known) await removeOthers(models, what);
+    const copy = known ?? (await PartialCopy.#made(folder, files));
+    // Who lists or deletes what is here goes by it, and a crash may have come between the files and this.
+    if ((await sizeOf(join(folder, RECORD))) === undefined)
+      await written(join(folder, RECORD), JSON.stringify({ ...what, files }));
+    return copy;
+  }
+
+  static async #made(folder: string, files: readonly CopiedFile[]): Promise<PartialCopy> {
     await rm(folder, { recursive: true, force: true });
     const copy = new PartialCopy(folder, files);
     await mkdir(copy.#place, { recursive: true });
@@ -78,7 +85,6 @@ export class PartialCopy {
       await made.truncate(bytes);
       await made.close();
     }
-    await written(join(folder, RECORD), JSON.stringify({ ...what, files }));
     await synced(copy.#place);
     return copy;
   }
