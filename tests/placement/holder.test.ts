@@ -219,3 +219,20 @@ test("who leads hears that nobody asks a part anything, and soon that somebody d
   await room.time.pass(6_000);
   expect([early, late, room.told]).toEqual([[], ["1: 1:loaded idle"], ["1: 1:loaded"]]);
 });
+
+test("a part that was idle and parted is looked at in the next epoch as before", async () => {
+  const room = await loaded();
+  const said: (string | undefined)[] = [];
+  const after = async (ms: number, idleMs: number) => {
+    room.idleMs = idleMs;
+    await room.time.pass(ms);
+    said.push(room.told.at(-1));
+  };
+  await after(605_000, 700_000);
+  await room.says(parting(1));
+  await after(6_000, 700_000);
+  await room.agree(placed({ epoch: 2 }));
+  await after(10_000, 0);
+  await after(605_000, 700_000);
+  expect(said).toEqual(["1: 1:loaded idle", "1: 1:parted", "2: 2:loaded", "2: 2:loaded idle"]);
+});

@@ -75,6 +75,8 @@ export class Holding {
     this.#epoch = epoch;
     this.#problem = undefined;
     this.#isParted = false;
+    // Not before the next look: what is used again is not stopped by what was so before.
+    this.#isIdle = false;
     this.#ports.changed();
     return true;
   }
@@ -175,9 +177,11 @@ export class Holding {
     this.#lookIdle();
   }
 
+  /** Also while it is parted, as it may go on in the next epoch. */
   #lookIdle(): void {
     const { idle, system, model, changed } = this.#ports;
-    if (!idle || idle.kept.includes(model) || this.#isEnding || this.#problem) return;
+    const isOver = this.#isEnding || (this.#problem !== undefined && !this.#isParted);
+    if (!idle || idle.kept.includes(model) || isOver) return;
     const { isIdle = false, idleMs = 0 } = this.#instance ?? {};
     const isOther = isIdle !== this.#isIdle;
     this.#isIdle = isIdle;
