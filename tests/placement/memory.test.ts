@@ -120,3 +120,71 @@ test("who leads since the model was placed knows what it would give back, too", 
     ["m was stopped for it, as nobody asked it anything"],
   ]);
 });
+
+/** A home whose memory is taken by these models, which nobody asks anything. */
+async function idleHome(freeBytes: number, ...models: readonly string[]): Promise<World> {
+  const world = homeOf(850e6);
+  for (const model of models) {
+    for (const machine of world.machines.values()) machine.freeBytes = 850e6;
+    await world.place(WISHES, undefined, model);
+    await world.settle(6000);
+  }
+  for (const machine of world.machines.values()) Object.assign(machine, { freeBytes, partBytes: 330e6 });
+  for (const name of world.machines.keys()) await world.idles(name, true);
+  return world;
+}
+
+/** Looks at checkpoints that begin now wait until it is called. */
+async function slowed<T>(world: World, begin: () => Promise<T>): Promise<() => Promise<T>> {
+  const gate = Promise.withResolvers<void>();
+  world.slow = gate.promise;
+  const begun = begin();
+  await world.settle();
+  world.slow = Promise.resolve();
+  return () => {
+    gate.resolve();
+    return begun;
+  };
+}
+
+test("of two that need the room of one idle model the second hears that memory is short, and nothing of the first", async () => {
+  const world = await idleHome(520e6, "m");
+  for (const machine of world.machines.values()) machine.partBytes = 0;
+  const third = await slowed(world, () => world.place(WISHES, undefined, "third"));
+  const other = world.place(WISHES, undefined, "other");
+  await world.settle();
+  // By now m is gone, and its memory is not told as free yet.
+  const refused = await third();
+  for (const machine of world.machines.values()) machine.freeBytes = 850e6;
+  await world.settle(1000);
+  expect([refused, await other, world.instances.map(({ model }) => model)]).toEqual([
+    expect.stringMatching(/^no plan fits third/),
+    ["m was stopped for it, as nobody asked it anything"],
+    ["other"],
+  ]);
+});
+
+test("a model that somebody asks while machines look at another stays", async () => {
+  const world = await idleHome(520e6, "m");
+  const other = await slowed(world, () => world.refusal(WISHES, "other"));
+  await world.idles("a", false);
+  expect([await other(), world.instances.map(({ model }) => model)]).toEqual([
+    "it fits once m is stopped: exo stop m",
+    ["m"],
+  ]);
+});
+
+test("a model that somebody asks while another is stopped beside it stays", async () => {
+  const world = await idleHome(100e6, "m", "n");
+  const gate = Promise.withResolvers<void>();
+  world.ending = gate.promise;
+  const refused = world.place(WISHES, undefined, "other");
+  await world.settle();
+  await world.idles("a", false);
+  gate.resolve();
+  await world.settle(6000);
+  expect([await refused, world.instances.map(({ model }) => model)]).toEqual([
+    expect.stringMatching(/^no plan fits other/),
+    ["n"],
+  ]);
+});

@@ -162,11 +162,12 @@ export class Coordinator {
       again: false,
       claimed: () => this.#claims.beside(id, this.#instances, this.#sights),
       claim: (bytes) => this.#claims.make(id, bytes),
-      others: this.#instances.map((each) => ({
-        model: each.model,
-        bytes: this.#claims.takenBy(each, this.#sights),
-        idleSinceMs: idleSince(each, this.#sights),
-      })),
+      others: () =>
+        this.#instances.map((each) => ({
+          model: each.model,
+          bytes: this.#claims.takenBy(each, this.#sights),
+          idleSinceMs: idleSince(each, this.#sights),
+        })),
     });
     const place = { type: "instance", does: "place", id, digest, ...asked } as const;
     try {
@@ -188,13 +189,27 @@ export class Coordinator {
       return await decided(this.#ports, wanted);
     } catch (error) {
       if (!(error instanceof NeedsIdle)) throw error;
-      for (const model of error.models) await this.release({ model, now: false });
-      const others = wanted.others?.filter(({ model }) => !error.models.includes(model)) ?? [];
+      const stopped = await this.#stopIdle(error.models);
       // Their memory is told as free a moment later.
-      const choice = await decided(this.#ports, { ...wanted, others, isEnding: true });
-      const stopped = error.models.map((model) => `${model} was stopped for it, as nobody asked it anything`);
-      return { ...choice, notes: [...stopped, ...choice.notes] };
+      const choice = await decided(this.#ports, { ...wanted, isEnding: true });
+      const notes = stopped.map((model) => `${model} was stopped for it, as nobody asked it anything`);
+      return { ...choice, notes: [...notes, ...choice.notes] };
     }
+  }
+
+  /** Answers which it stopped: the end of each takes a while, in which others end too, or are used again and stay. Throws Problem. */
+  async #stopIdle(models: readonly string[]): Promise<readonly string[]> {
+    const stopped: string[] = [];
+    for (const model of models) {
+      this.#requireLead();
+      const record = this.#instances.find((each) => each.model === model);
+      if (!record || record.state === "failed") continue;
+      // Without its room the rest would be stopped for nothing.
+      if (record.state !== "draining" && idleSince(record, this.#sights) === undefined) break;
+      await this.release({ model, now: false }).catch(ifGone);
+      stopped.push(model);
+    }
+    return stopped;
   }
 
   /** Nobody but who leads knows; what machines said may be old when this node leads again. */
@@ -263,6 +278,10 @@ function saidOf(stage: HeldStage, before: readonly Said[], nowMs: number): Said 
   );
   const idleSinceMs = idle ? (known?.idleSinceMs ?? nowMs) : undefined;
   return { ...stage, sinceMs: known?.sinceMs ?? nowMs, idleSinceMs };
+}
+
+function ifGone(error: unknown): void {
+  if (!(error instanceof Problem && error.kind === "notFound")) throw error;
 }
 
 const isMet = (wish: PlacementWish, had: PlacementWish): boolean =>

@@ -43,8 +43,8 @@ export interface Wanted {
   readonly isEnding?: boolean;
   /** What other models are about to take, now. */
   readonly claimed: () => ReadonlyMap<NodeId, number>;
-  /** Models that could be stopped for it, with what each has of machines' memory. */
-  readonly others?: readonly Other[];
+  /** Models that could be stopped for it, with what each has of machines' memory, now. */
+  readonly others?: () => readonly Other[];
   /** What this one is about to take, once that is decided. */
   readonly claim: (bytes: Choice["bytes"]) => void;
 }
@@ -98,13 +98,10 @@ export async function decided(ports: CoordinatorPorts, wanted: Wanted): Promise<
 }
 
 /** What does not fit beside idle models asks for their room; where they are used, only a user knows which is wanted more. */
-function withRoom(
-  error: unknown,
-  { others = [] }: Wanted,
-  tried: (stopped: readonly Other[]) => unknown,
-): unknown {
+function withRoom(error: unknown, wanted: Wanted, tried: (stopped: readonly Other[]) => unknown): unknown {
   if (!(error instanceof Problem) || error.kind !== "doesNotFit") return error;
   const { kind, message } = error;
+  const others = wanted.others?.() ?? [];
   const isEnough = (stopped: readonly Other[]) => {
     try {
       return stopped.length > 0 && tried(stopped) !== undefined;
