@@ -26,3 +26,27 @@ test("models that nobody asks give way to one that needs their memory, not those
     4,
   ]);
 });
+
+test("a model that somebody asks while room is looked for stays", async () => {
+  const { ask, busy, later, looking } = house(loads);
+  await ask(Supervisor.Acquire({ model: "m" }));
+  busy.idleMs = 700_000;
+  later.ms = 650_000;
+  looking.before = async () => void (await ask(Supervisor.Acquire({ model: "m" })));
+  const { notes } = await ask(Supervisor.Acquire({ model: "large" }));
+  const { models } = await ask(Supervisor.List({}));
+  expect([notes, (models as { model: string }[]).map(({ model }) => model)]).toEqual([
+    undefined,
+    ["m", "large"],
+  ]);
+});
+
+test("two who ask for one model at once have no more stopped for it than one", async () => {
+  const { ask, busy, later } = house(loads);
+  for (const model of ["m", "n"]) await ask(Supervisor.Acquire({ model }));
+  busy.idleMs = 700_000;
+  later.ms = 650_000;
+  await Promise.all([1, 2].map(() => ask(Supervisor.Acquire({ model: "large" }))));
+  const { models } = await ask(Supervisor.List({}));
+  expect((models as { model: string }[]).map(({ model }) => model)).toEqual(["n", "large"]);
+});

@@ -87,7 +87,7 @@ export class HeldModels {
     }
   }
 
-  /** One after the other: two that come at once do not both count on the same room. */
+  /** One after the other, so that two that come at once do not stop models twice for the same room. What a load is yet to take is not counted: the one that finds no room says so. */
   #roomFor(shard: Shard): Promise<readonly string[]> {
     const next = this.#lastRoom.then(() => this.#makeRoom(shard));
     this.#lastRoom = next.catch(() => {}); // Told to who asked.
@@ -95,8 +95,11 @@ export class HeldModels {
   }
 
   /** Idle models give way, the longest idle first, where that is enough; answers what was done, for who asked. */
-  async #makeRoom({ path }: Shard): Promise<readonly string[]> {
+  async #makeRoom(shard: Shard): Promise<readonly string[]> {
     const { fits } = this.#ports;
+    const { path } = shard;
+    // Who came at once with this one asked for the same model.
+    if (this.#instances.has(path)) return [];
     const idle = this.all.filter(({ isIdle }) => isIdle).toSorted((a, b) => b.idleMs - a.idleMs);
     if (idle.length === 0 || (await fits(path, 0))) return [];
     const going: Instance[] = [];
@@ -105,9 +108,11 @@ export class HeldModels {
       going.push(each);
       freed += bytesOf(each);
       if (!(await fits(path, freed))) continue;
+      // Somebody asked one of them while that was looked up; from here on nothing comes between.
+      if (!going.every(({ isIdle }) => isIdle)) return await this.#makeRoom(shard);
       const notes = going.map(
-        ({ shard, idleMs }) =>
-          `${shard.model} was stopped for it, as nobody asked it anything for ${shownIdle(idleMs)}`,
+        ({ shard: { model }, idleMs }) =>
+          `${model} was stopped for it, as nobody asked it anything for ${shownIdle(idleMs)}`,
       );
       await Promise.all(going.map((old) => old.stop(false)));
       return notes;

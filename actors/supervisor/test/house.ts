@@ -40,6 +40,8 @@ export function house(load: Answer, part: () => Part = () => "alone") {
   /** What every worker has to do; tests add and take away. */
   const busy = { requests: 0, idleMs: 0, idle: () => {} };
   const refusesToStart = { reason: "" };
+  /** Before it is answered whether a model finds room in what idle ones take. */
+  const looking = { before: async () => {} };
 
   function startWorker(node: string, exited: (reason: string) => void): WorkerProcess {
     if (refusesToStart.reason) throw new Error(refusesToStart.reason);
@@ -75,7 +77,10 @@ export function house(load: Answer, part: () => Part = () => "alone") {
       },
       prepare: async () => {},
       idle: { afterMs: 600_000, kept: ["kept"] },
-      fits: async (path, freedBytes) => small.has(path.slice("/models/".length)) || freedBytes >= 1000,
+      fits: async (path, freedBytes) => {
+        if (freedBytes > 0) await looking.before();
+        return small.has(path.slice("/models/".length)) || freedBytes >= 1000;
+      },
       locate: async (model) => {
         located.push(model);
         return `/models/${model}`;
@@ -84,7 +89,7 @@ export function house(load: Answer, part: () => Part = () => "alone") {
   );
   const ask = (message: AnyMessage) =>
     system.ask(boss, message, me, 5000) as Promise<AnyMessage & Record<string, unknown>>;
-  return { ask, workers, lost, located, fetched, busy, refusesToStart, later };
+  return { ask, workers, lost, located, fetched, busy, refusesToStart, looking, later };
 }
 
 export const loads = (order: ReturnType<typeof ShardWorker.Load>) =>
