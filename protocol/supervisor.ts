@@ -18,7 +18,7 @@ export const ModelState = t.Object({
   requests: t.Integer(),
   loadedBytes: t.Optional(t.Number()),
   totalBytes: t.Optional(t.Number()),
-  /** Nobody asked it anything for so long that another model may have its room. */
+  /** Nobody asked it anything for so long that another model may have its room; of one on several machines only the last stage's says so. */
   idle: t.Optional(t.Boolean()),
   /** These bytes are on their way from another machine's disk; loading comes after. */
   fetching: t.Optional(t.Boolean()),

@@ -3,6 +3,7 @@ import { type Acquiring, Serving, type ServingPorts } from "#actors/supervisor/p
 import type { Address, NodeId } from "#protocol/ids";
 import { type PlacedInstance, PlacementReply } from "#protocol/placement";
 import { type Problem, problemBody } from "#protocol/problem";
+import type { ModelState } from "#protocol/supervisor";
 import { seeded } from "../sim/random.ts";
 import { VirtualTime } from "../sim/time.ts";
 import { facts, me, other, placed } from "./model.ts";
@@ -26,6 +27,8 @@ export class House {
   isHeld = false;
   /** Of models that this machine would stop for another. */
   idleBytes = 0;
+  /** Of its own part. */
+  state: ModelState | undefined;
   up = new Set<string>([me, other]);
   isLinked = true;
   /** What who leads answers to be asked for a placement or for its end; nothing: it agrees. */
@@ -82,7 +85,7 @@ export class House {
         if (refusal) throw refusal;
         return PlacementReply.Released({});
       },
-      stateOf: () => undefined,
+      stateOf: () => this.state,
       abandon: async () => void this.did.push("gives up its own part"),
       watch: (worker, told) => {
         if (this.isLinked) this.#watched.push(told);

@@ -235,3 +235,15 @@ test("who asked a leader that answers nothing asks the next one as soon as there
     ["asks me to place it", "asks other to place it"],
   ]);
 });
+
+test("only the machine with the last stage, to which requests come, says that a model is idle", () => {
+  const house = new House({ instances: [ready] });
+  house.state = { model: "m", path: "/m", state: "ready", requests: 0, pid: 7, idle: true };
+  const first = house.serving.states();
+  house.instances = [{ ...ready, stages: ready.stages.toReversed() }];
+  const last = house.serving.states();
+  expect([first, last].map(([state]) => [state?.pid, state?.idle])).toEqual([
+    [7, undefined],
+    [7, true],
+  ]);
+});

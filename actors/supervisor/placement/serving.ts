@@ -122,15 +122,18 @@ export class Serving {
   }
 
   states(): readonly ModelState[] {
-    const { agreed, nameOf, stateOf } = this.#ports;
+    const { self, agreed, nameOf, stateOf } = this.#ports;
     return agreed().instances.map((record): ModelState => {
       const { id, model, stages, facts, problem } = record;
-      const here = stateOf(id);
-      const worker = stages.at(-1)?.worker;
+      const { idle, ...here }: Partial<ModelState> = stateOf(id) ?? {};
+      const last = stages.at(-1);
+      const worker = last?.worker;
       return {
         path: "",
         requests: 0,
         ...here,
+        // Requests come to the last stage alone: no other knows whether it is used.
+        ...(idle && last?.node === self && { idle }),
         model,
         state: this.#shown(record),
         ...(worker && { worker }),
