@@ -214,3 +214,13 @@ test("a release while passes are under way ends every request, and what comes ba
     engine.step(),
   ]).toEqual([before, [true, true], false]);
 });
+
+test("a chunk that cannot be sent ends the worker, not its request alone, of which others would wait for ever", () => {
+  const { engine, ask, machines } = world(2);
+  machines.compute = () => {
+    throw new Error("no way to the first stage");
+  };
+  const heard = ask("a", "abc", 2);
+  expect(() => engine.step()).toThrow("no way to the first stage");
+  expect(heard).toEqual([]);
+});

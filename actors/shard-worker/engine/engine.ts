@@ -16,7 +16,7 @@ import { contextLengthOf, type Limits, limitsOf } from "./limits.ts";
 import type { Paces } from "./paces.ts";
 import { type Bounds, planOf } from "./plan.ts";
 import { PrefixCache } from "./prefix-cache.ts";
-import { Request, type RequestPorts, type Sink } from "./request.ts";
+import { type Chunk, Request, type RequestPorts, type Sink } from "./request.ts";
 import type { TokenSequence } from "./sequence.ts";
 import type { TextPort } from "./text-port.ts";
 import { Traffic } from "./traffic.ts";
@@ -127,7 +127,7 @@ export class Engine {
       this.#working.add(request);
       if (!request.sequence) this.#attempt(request, () => this.#open(request));
       if (request.decodes) this.#decode(request);
-      else this.#attempt(request, () => this.#prefill(request));
+      else this.#prefill(request);
     } finally {
       this.#settle();
     }
@@ -191,7 +191,9 @@ export class Engine {
   #prefill(request: Request): void {
     const { sequence } = request;
     if (!sequence) return;
-    const chunk = request.chunk(sequence, this.#traffic.unitMs(request, this.#active));
+    const next = this.#nextChunk(request, sequence);
+    if (!next) return;
+    const { chunk } = next;
     if (!chunk) {
       if (request.completeAtOnce(sequence)) this.#leave(request);
       return;
@@ -202,6 +204,16 @@ export class Engine {
     this.#begin([request], wanted, [{ sequence, tokens }], (_, logits, tookMs) =>
       request.prefilled(chunk, logits, tookMs),
     );
+  }
+
+  /** Undefined where the request failed of it: of this alone, as what cannot be sent is the fault of none. */
+  #nextChunk(request: Request, sequence: TokenSequence): { readonly chunk: Chunk | undefined } | undefined {
+    try {
+      return { chunk: request.chunk(sequence, this.#traffic.unitMs(request, this.#active)) };
+    } catch (error) {
+      this.#fail(request, error);
+      return undefined;
+    }
   }
 
   /** The next token of this request's answer and of others that are as far. */
