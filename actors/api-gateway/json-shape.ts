@@ -60,13 +60,23 @@ function oddIn(value: unknown): Odd | undefined {
   if (typeof value === "number" && !Number.isFinite(value))
     return { what: `is beyond the largest number, ${Number.MAX_VALUE}`, steps: [] };
   if (typeof value !== "object" || value === null) return undefined;
-  const isList = Array.isArray(value);
-  if (!isList && Object.hasOwn(value, "__proto__"))
-    return { what: "is no name for a field", steps: [".__proto__"] };
-  for (const [key, item] of Object.entries(value)) {
-    const odd = typeof item === "string" ? undefined : oddIn(item);
+  if (Array.isArray(value)) return oddInList(value);
+  if (Object.hasOwn(value, "__proto__")) return { what: "is no name for a field", steps: [".__proto__"] };
+  for (const key of Object.keys(value)) {
+    const odd = oddIn((value as Readonly<Record<string, unknown>>)[key]);
     if (!odd) continue;
-    odd.steps.push(isList ? `[${key}]` : `.${key.slice(0, NAME_SHOWN)}`);
+    odd.steps.push(`.${key.slice(0, NAME_SHOWN)}`);
+    return odd;
+  }
+  return undefined;
+}
+
+/** By index: a list of token ids is long, and a pair with a text made of each would hold up everything else of this process. */
+function oddInList(list: readonly unknown[]): Odd | undefined {
+  for (let i = 0; i < list.length; i++) {
+    const odd = oddIn(list[i]);
+    if (!odd) continue;
+    odd.steps.push(`[${i}]`);
     return odd;
   }
   return undefined;
