@@ -8,7 +8,7 @@ import { viewCheckpoint } from "#actors/shard-worker/weights/checkpoint-view";
 import { Sources } from "#actors/supervisor/copying/source";
 import { Copying, CopyingReply } from "#protocol/copying";
 import type { Address } from "#protocol/ids";
-import { problemOf } from "#protocol/problem";
+import { type ProblemBody, problemOf } from "#protocol/problem";
 import { homes, sourceOf, whole } from "./fetching.ts";
 import { ADA, linkOf, lying, MIB, written } from "./two-machines.ts";
 
@@ -80,6 +80,27 @@ async function offering(folder: string): Promise<(link: Link) => void> {
       onReceive({ ...envelope, message: { ...envelope.message, ...{ digest } } });
   };
 }
+
+/** Refuses the first that is asked of it, in these words, and is as honest as any other then. */
+function refusingOnce(kind: ProblemBody["kind"]): (link: Link) => void {
+  const honest = sourceOf(MODEL);
+  const refuse = lying(() => CopyingReply.Refused({ problem: { kind, message: "the disk is full" } }));
+  let asked = 0;
+  return (link) => (asked++ === 0 ? refuse : honest)(link);
+}
+
+test("whatever a source refuses with, the others are asked, and it is asked again", async () => {
+  const sources = [
+    [refusingOnce("doesNotFit"), whole],
+    [sourceOf(MODEL), whole],
+  ] as const;
+  const paths = [
+    await tried(fresh("others"), { sources }),
+    await tried(fresh("again"), { source: refusingOnce("doesNotFit") }),
+    await tried(fresh("shortened"), { source: refusingOnce("invalid") }),
+  ];
+  expect(paths).toEqual(["others", "again", "shortened"].map((name) => join(fresh(name), "m")));
+});
 
 /** A folder with the same model, but for one file. */
 function changed(name: string, file: string, content: string): string {

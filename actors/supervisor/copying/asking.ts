@@ -6,7 +6,7 @@ import type { CopiedModel } from "#actors/shard-worker/weights/partial-list";
 import type { Envelope } from "#protocol/codec";
 import { Copying, type CopyingMessage, type CopyingReply } from "#protocol/copying";
 import type { Address, NodeId } from "#protocol/ids";
-import { Problem, problemOf } from "#protocol/problem";
+import { Problem, type ProblemBody, problemOf } from "#protocol/problem";
 
 export interface FilesLinkPorts {
   readonly self: NodeId;
@@ -94,7 +94,7 @@ export class FilesLink {
       this.#files.resolve(message);
       this.#files = undefined;
       this.#listen();
-    } else if (message.type === "CopyingReply.Refused") this.#end(problemOf(message.problem));
+    } else if (message.type === "CopyingReply.Refused") this.#end(refusalOf(message.problem));
     else this.#end(new Problem("network", "the other machine said what nobody asked for"));
   }
 
@@ -122,6 +122,10 @@ export class FilesLink {
     for (const { reject } of waiting) reject(this.#over);
   }
 }
+
+/** What kind of trouble another machine has with its files says nothing of this one's disk, nor that what it gave was wrong. */
+const refusalOf = ({ kind, ...problem }: ProblemBody): Problem =>
+  problemOf({ ...problem, kind: kind === "notFound" ? kind : "unavailable" });
 
 const keyOf = ({ file, offset }: { readonly file: number; readonly offset: number }): string =>
   `${file} ${offset}`;

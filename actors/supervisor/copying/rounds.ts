@@ -70,6 +70,7 @@ export class Rounds<Complete extends object> {
       return await from(node, isLast);
     } catch (error) {
       signal.throwIfAborted();
+      // The disk that is full is this machine's: what others refuse has other kinds (asking.ts).
       if (!(error instanceof Problem) || error.kind === "doesNotFit") throw error;
       const problem = new Problem(error.kind, `${nameOf(node)}: ${error.message}`, { cause: error });
       if (error.kind === "invalid") this.#refuted.set(node, problem);
