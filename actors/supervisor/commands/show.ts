@@ -5,6 +5,7 @@ import type { ModelState } from "#protocol/supervisor";
 import { findDaemon } from "../daemon/daemon.ts";
 import { modelAt, storedModels } from "../node/models.ts";
 import { printJson, type Session } from "../session.ts";
+import { cell } from "../terminal/node-words.ts";
 import { shownBytes } from "../terminal/table.ts";
 
 export async function show(session: Session, model: string): Promise<void> {
@@ -51,9 +52,10 @@ const LABELS: Readonly<Record<string, string>> = {
   weightBytes: "in memory",
 };
 
+/** Names of other machines, and what a model's files say, are others' words. */
 function shown(key: string, value: unknown): string {
-  if (Array.isArray(value)) return `${value.join(", ")}, of this home`;
-  return key === "bytes" || key === "weightBytes" ? shownBytes(Number(value)) : String(value);
+  if (Array.isArray(value)) return `${value.map((each) => cell(String(each))).join(", ")}, of this home`;
+  return key === "bytes" || key === "weightBytes" ? shownBytes(Number(value)) : cell(String(value));
 }
 
 /** A model's files say enough without a daemon; one that does not answer is no reason to fail. */
