@@ -69,10 +69,20 @@ test("verdicts know which metrics are better when they fall, and cells of one si
     ["other · m · 10×5 · 1 stream: not in the baseline", "chat · m · 10×5 · 1 stream: only in the baseline"],
     ["the processor differs: A <fast> processor then, B now"],
   ]);
-  const set = { ...reportOf(), environment: { ...before.environment, kernels: "portable", threads: "1" } };
-  expect(compare(before, set, []).warnings).toEqual([
-    "the set of kernels differs: exo's own choice then, portable now",
-    "the number of threads differs: exo's own choice then, 1 now",
+});
+
+test("kernels and threads are compared where both reports know them: of engines in the process that measured", () => {
+  const daemon = reportOf();
+  const { environment } = daemon;
+  const target = { ...environment.target, kind: "in process" as const };
+  const own = { ...daemon, environment: { ...environment, target } };
+  const set = { ...daemon, environment: { ...own.environment, kernels: "portable", threads: "1" } };
+  expect([compare(own, set, []).warnings, compare(daemon, set, []).warnings]).toEqual([
+    [
+      "the set of kernels differs: exo's own choice then, portable now",
+      "the number of threads differs: exo's own choice then, 1 now",
+    ],
+    [],
   ]);
 });
 

@@ -158,6 +158,9 @@ export function shownChange(ratio: number): string {
   return `${ratio < 0 ? "−" : "+"}${percent} %`;
 }
 
+/** Of the engine: known only where it was one of the process that measured. */
+const OF_ENGINE: readonly string[] = ["kernels", "threads"];
+
 /** Where nothing was set. */
 const OWN_CHOICE = "exo's own choice";
 
@@ -171,8 +174,9 @@ function differences({ environment: before }: Comparable, { environment: after }
     kernels: "set of kernels",
     threads: "number of threads",
   } as const;
+  const isKnown = [before, after].every(({ target }) => target.kind === "in process");
   return (Object.keys(named) as (keyof typeof named)[])
-    .filter((key) => before[key] !== after[key])
+    .filter((key) => before[key] !== after[key] && (isKnown || !OF_ENGINE.includes(key)))
     .map(
       (key) =>
         `the ${named[key]} differs: ${before[key] ?? OWN_CHOICE} then, ${after[key] ?? OWN_CHOICE} now`,
