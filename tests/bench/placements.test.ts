@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import type { MachineFacts } from "#actors/supervisor/bench/facts";
 import { cellsOf } from "#actors/supervisor/bench/grid";
 import type { Home } from "#actors/supervisor/bench/home";
-import { Unplaced } from "#actors/supervisor/bench/placements";
+import { needsHome, Unplaced } from "#actors/supervisor/bench/placements";
 import { readConfig } from "#actors/supervisor/bench/read-config";
 import { reportCells } from "#actors/supervisor/bench/report";
 import { runBench } from "#actors/supervisor/bench/run-bench";
@@ -44,6 +44,17 @@ test("strategies and groups of machines make a grid, whose cells are told apart"
   ]);
 });
 
+test("where there may be a home, it is asked for: a strategy of one machine alone is the home's as well", () => {
+  const asked = (placement: string) =>
+    needsHome(readConfig(`models: [m]\n${placement}\nscenarios: [{name: s}]\n`, "c.yaml"));
+  expect([
+    asked(""),
+    asked("placement: {strategy: auto}"),
+    asked("placement: {strategy: [auto, single]}"),
+    asked("placement: {nodes: [[ada]]}"),
+  ]).toEqual([false, false, true, true]);
+});
+
 test("requirements hold of the machines that are there", () => {
   const reasons = (require: string, where: Home | string) =>
     selected(readConfig(`models: [m]\nrequire: {${require}}\nscenarios: [{name: s}]\n`, "c"), {
@@ -57,7 +68,7 @@ test("requirements hold of the machines that are there", () => {
   ]).toEqual([
     [],
     [
-      "needs nodes >=3; there is 2 now",
+      "needs nodes >=3; there are 2 now",
       "needs memory >=1TB; its 2 machines have 128.0 GB",
       "needs a link like ethernet; there are: thunderbolt, wifi",
     ],

@@ -15,13 +15,21 @@ export interface Script {
   readonly pieces?: readonly (string | "hang")[];
   readonly models?: readonly object[];
   /** Answers chats with this instead. */
-  readonly failure?: { readonly status: number; readonly error: object };
+  readonly failure?: Failure;
+  /** Answers these paths so. */
+  readonly failures?: Readonly<Record<string, Failure>>;
+}
+
+interface Failure {
+  readonly status: number;
+  readonly error: object;
 }
 
 export function fakeDaemon({
   pieces = ["The capital of France", " is Paris."],
   models = [],
   failure,
+  failures = {},
 }: Script = {}): FakeDaemon {
   const asked: Asked[] = [];
   const server = Bun.serve({
@@ -34,6 +42,8 @@ export function fakeDaemon({
         request.method === "POST" ? ((await request.json()) as Record<string, unknown>) : undefined;
       if (path !== "/healthz") asked.push({ path, body });
       const headers = { "x-exo-node": "fake" };
+      const failed = failures[path];
+      if (failed) return Response.json({ error: failed.error }, { status: failed.status, headers });
       if (path.endsWith("completions")) {
         if (failure) return Response.json({ error: failure.error }, { status: failure.status, headers });
         return new Response(streamed(pieces, path), {

@@ -1,10 +1,11 @@
 /** The target of a benchmark, made ready: a server that the user names, an exo that runs, or a node of this process. */
+import type { Local } from "#actors/shard-worker/weights/resolve";
 import { Problem } from "#protocol/problem";
 import type { ModelState } from "#protocol/supervisor";
 import type { Client } from "../daemon/client.ts";
-import { findDaemon } from "../daemon/daemon.ts";
+import { findDaemon, needDaemon } from "../daemon/daemon.ts";
 import { type OpenedModel, openModel } from "../daemon/open-model.ts";
-import { namedIn } from "../node/models.ts";
+import { modelAt, namedIn } from "../node/models.ts";
 import type { Session } from "../session.ts";
 import { shownStages } from "../terminal/node-words.ts";
 import type { BenchConfig, ModelChoice } from "./bench-config.ts";
@@ -27,11 +28,11 @@ export async function openTarget(
   const runtime = model.ctx === undefined ? config.runtime : { ...config.runtime, contextLength: model.ctx };
   const here = { ...session, config: { ...config, runtime } };
   if (target.api === "engine") return await openEngine(here, model.id, pull);
-  const daemon = await findDaemon(session);
-  const isFound = daemon !== undefined;
+  // A wish is for a home: where its exo has ended meanwhile, this process does not answer under its name.
+  const isFound = placement?.wish !== undefined || (await findDaemon(session)) !== undefined;
   const opened: Placed =
-    daemon && placement
-      ? await placedAt(here, daemon, { model: model.id, placement, pull })
+    isFound && placement
+      ? await placedAt(here, { model: model.id, placement, pull })
       : await openModel(here, model.id, { pull });
   const version = await versionOf(opened.client);
   // Ollama's API lives beside /v1, not in it.
@@ -54,23 +55,25 @@ interface Placed extends OpenedModel {
 /** Placed for the bench alone, and out of memory after it: the next placement is to find the machines as this one did. */
 async function placedAt(
   session: Session,
-  daemon: Client,
   { model, placement, pull }: { model: string; placement: PlacementChoice; pull: boolean },
 ): Promise<Placed> {
-  const held = async () =>
-    (await daemon.get<{ models: readonly ModelState[] }>("/exo/v1/ps", session.signal)).models.find(
-      (each) => each.model === namedIn(session, model),
-    );
   try {
-    if (await held())
+    const daemon = await needDaemon(session);
+    if (await heldAt(session, daemon, model))
       throw new Problem("unavailable", `${model} is loaded already, as others asked for it`, {
         remedy: `stop it first: exo stop ${model}`,
       });
     const { wish } = placement;
-    const opened = await openModel(session, model, { pull, ...(wish && { wish }) });
-    const stages = (await held())?.stages;
+    const opening = async () => {
+      const opened = await openModel(session, model, { pull, ...(wish && { wish }) });
+      return { opened, stages: (await heldAt(session, daemon, model))?.stages };
+    };
+    const { opened, stages } = await opening().catch(async (error: unknown) => {
+      await dropped(session, daemon, model);
+      throw error;
+    });
     const close = async () => {
-      await daemon.post("/exo/v1/stop", { model: opened.name });
+      await stopped(daemon, opened.name);
       await opened.close();
     };
     return { ...opened, close, ...(stages && { stages: shownStages(stages) }) };
@@ -78,6 +81,49 @@ async function placedAt(
     if (error instanceof Problem && !session.signal.aborted)
       throw new Unplaced(`${model}, ${placement.label}`, error);
     throw error;
+  }
+}
+
+/** One that failed is shown only to say why: it is in nobody's memory. */
+async function heldAt(session: Session, daemon: Client, model: string): Promise<ModelState | undefined> {
+  const { models } = await daemon.get<{ models: readonly ModelState[] }>("/exo/v1/ps", session.signal);
+  const stored = await storedHere(session, model);
+  const names = [namedIn(session, model), stored?.name];
+  return models.find(
+    ({ model: name, path, state }) => state !== "failed" && (names.includes(name) || path === stored?.path),
+  );
+}
+
+/** Whatever it was asked for by; undefined where it does not lie here, or the exo is one that a URL names, with a disk of its own. */
+async function storedHere(session: Session, model: string): Promise<Local | undefined> {
+  if (session.config.host !== undefined) return undefined;
+  try {
+    return await modelAt(session, model, false);
+  } catch (error) {
+    if (error instanceof Problem) return undefined;
+    throw error;
+  }
+}
+
+async function stopped(daemon: Client, model: string, signal?: AbortSignal): Promise<void> {
+  try {
+    await daemon.post("/exo/v1/stop", { model }, signal);
+  } catch (error) {
+    // Out of memory is what is wanted, whoever did it.
+    if (!(error instanceof Problem && error.kind === "notFound")) throw error;
+  }
+}
+
+/** Whoever leaves does not wait for a placement that is being decided; the exo goes on with it. */
+const DROP_MS = 2_000;
+
+/** What was asked for and did not come, or was not waited for. Never throws: why it did not come is told. */
+async function dropped(session: Session, daemon: Client, model: string): Promise<void> {
+  try {
+    const name = (await storedHere(session, model))?.reference ?? namedIn(session, model);
+    await stopped(daemon, name, AbortSignal.timeout(DROP_MS));
+  } catch {
+    // The exo may be gone, which is then why it did not come.
   }
 }
 
@@ -92,7 +138,6 @@ async function openEngine(session: Session, model: string, pull: boolean): Promi
         remedy: "stop that exo, or leave out api: engine",
       },
     );
-  const { modelAt } = await import("../node/models.ts");
   const { openNode } = await import("../node/local-node.ts");
   const found = await modelAt(session, model, pull);
   const node = await openNode(session, { host: "127.0.0.1", port: 0, pull: false, joins: false });

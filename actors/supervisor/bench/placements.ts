@@ -28,11 +28,10 @@ function choice(strategy: Strategy, nodes: readonly string[] | undefined): Place
 
 type Strategy = NonNullable<Placement["strategy"]>[number];
 
-/** Whether one machine alone, which leads no home, has all it takes. */
+/** Whether it matters if there is a home: `single` is one machine's own way only where there is none. */
 export const needsHome = ({ placement }: BenchConfig): boolean =>
   placement !== undefined &&
-  (placement.nodes !== undefined ||
-    (placement.strategy ?? []).some((each) => each !== "auto" && each !== "single"));
+  (placement.nodes !== undefined || (placement.strategy ?? []).some((each) => each !== "auto"));
 
 /** A placement that cannot be had: thrown by `BenchPorts.open`. */
 export class Unplaced extends Problem {

@@ -85,7 +85,9 @@ function unmet({ nodes, memory, chip, link }: Requirements, { machine, home }: H
   const media = known.media.length > 0 ? known.media.join(", ") : "none";
   return [
     ...(nodes && !holds(known.nodes, nodes)
-      ? [`needs nodes ${nodes.text}; there is ${known.nodes} now${known.why}`]
+      ? [
+          `needs nodes ${nodes.text}; there ${known.nodes === 1 ? "is" : "are"} ${known.nodes} now${known.why}`,
+        ]
       : []),
     ...(memory && !holds(memoryBytes, memory)
       ? [`needs memory ${memory.text}; ${has} ${(memoryBytes / 1e9).toFixed(1)} GB`]
