@@ -84,5 +84,5 @@ test("a chunk of no tokens ends its request, and the others go on", () => {
   ask("short", "s", 20);
   ask("long", "q".repeat(600), 1);
   step(30);
-  expect([failures, engine.load.active]).toEqual([["long: a chunk of NaN tokens after 0 of 599"], 0]);
+  expect([failures, engine.load.active]).toEqual([["long: a chunk of no tokens after 0"], 0]);
 });

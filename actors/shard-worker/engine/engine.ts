@@ -16,7 +16,7 @@ import { contextLengthOf, type Limits, limitsOf } from "./limits.ts";
 import type { Paces } from "./paces.ts";
 import { type Bounds, planOf } from "./plan.ts";
 import { PrefixCache } from "./prefix-cache.ts";
-import { type Chunk, Request, type RequestPorts, type Sink } from "./request.ts";
+import { Request, type RequestPorts, type Sink } from "./request.ts";
 import type { TokenSequence } from "./sequence.ts";
 import type { TextPort } from "./text-port.ts";
 import { Traffic } from "./traffic.ts";
@@ -191,29 +191,18 @@ export class Engine {
   #prefill(request: Request): void {
     const { sequence } = request;
     if (!sequence) return;
-    const next = this.#nextChunk(request, sequence);
-    if (!next) return;
-    const { chunk } = next;
+    const chunk = request.chunk(sequence, this.#traffic.unitMs(request, this.#active));
     if (!chunk) {
       if (request.completeAtOnce(sequence)) this.#leave(request);
       return;
     }
-    const { tokens, wanted, isReplay } = chunk;
-    if (isReplay) sequence.strides.add(1, tokens.length);
-    else sequence.strides.add(tokens.length);
-    this.#begin([request], wanted, [{ sequence, tokens }], (_, logits, tookMs) =>
-      request.prefilled(chunk, logits, tookMs),
-    );
-  }
-
-  /** Undefined where the request failed of it: of this alone, as what cannot be sent is the fault of none. */
-  #nextChunk(request: Request, sequence: TokenSequence): { readonly chunk: Chunk | undefined } | undefined {
-    try {
-      return { chunk: request.chunk(sequence, this.#traffic.unitMs(request, this.#active)) };
-    } catch (error) {
-      this.#fail(request, error);
-      return undefined;
-    }
+    const { start, tokens, wanted, isReplay } = chunk;
+    sequence.strides.add(isReplay ? 1 : tokens.length, isReplay ? tokens.length : 1);
+    if (tokens.length === 0) this.#fail(request, new Error(`a chunk of no tokens after ${start}`));
+    else
+      this.#begin([request], wanted, [{ sequence, tokens }], (_, logits, tookMs) =>
+        request.prefilled(chunk, logits, tookMs),
+      );
   }
 
   /** The next token of this request's answer and of others that are as far. */
@@ -259,9 +248,8 @@ export class Engine {
   /** The unit failed for this request. Whose fault it was is found by letting it go on alone; lack of memory, by giving up what is kept. */
   #lost(request: Request, outcome: Exclude<Outcome, { logits: Float32Array }>): void {
     if ("error" in outcome) {
-      const { error } = outcome;
-      const isFull = error instanceof Problem && error.kind === "doesNotFit";
-      if (!isFull || this.#prefixes.size === 0) throw error;
+      const isFull = outcome.error instanceof Problem && outcome.error.kind === "doesNotFit";
+      if (!isFull || this.#prefixes.size === 0) throw outcome.error;
     }
     // What is kept may be of no use on the machine where this was lost.
     if ("error" in outcome || this.#computer.stages > 1) this.#prefixes.clear();

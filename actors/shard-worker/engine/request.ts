@@ -133,8 +133,6 @@ export class Request {
     const asked = { start, end: this.#tokens.length - 1, isScored: this.scored, unitMs };
     const { count, isReplay } = this.#course.next(asked);
     const end = Math.min(start + count, asked.end);
-    // A pass of nothing would be followed by the same without end.
-    if (!(end > start)) throw new Error(`a chunk of ${count} tokens after ${start} of ${asked.end}`);
     // A second time, after a lost cache, the scores are known already.
     const isScored = this.scored && this.#answer.count === 0 && end >= this.#promptScores.length;
     return { start, tokens: this.#tokens.slice(start, end), wanted: isScored ? "all" : "hidden", isReplay };
