@@ -14,8 +14,8 @@ interface Party {
 
 interface Refused {
   readonly why: string;
-  /** What tells who dialled what became of its home. */
-  readonly news?: Promise<() => void>;
+  /** What tells who dialled what became of its home; where that knows more itself, what tells the other side. */
+  readonly news?: Promise<() => Promise<() => void> | undefined>;
 }
 
 /** Undefined: they get a link. */
@@ -32,7 +32,12 @@ export function refusalOf(from: Party, to: Party): Refused | undefined {
   if (isKnown && opens) return own.isMember(to.node) ? undefined : { why: "it is not a member" };
   const news = theirs.notice?.(from.node).then((notice) => {
     const bytes = encodeNotice(notice);
-    return () => own.noticed?.(decodeNotice(bytes));
+    return () => {
+      const heard = decodeNotice(bytes);
+      const newer = own.newer?.(to.node, heard)?.then(encodeNotice);
+      own.noticed?.(heard);
+      return newer?.then((own) => () => theirs.noticed?.(decodeNotice(own)));
+    };
   });
   return { why: "it gives no link", ...(news && { news }) };
 }
@@ -49,8 +54,15 @@ export function refuse({ why, news }: Refused, { reject, passing, again }: Answe
   if (!news || !again) reject(new Problem("forbidden", why));
   void news?.then((tell) =>
     passing(() => {
-      tell();
-      again?.();
+      const answer = tell();
+      if (!answer) again?.();
+      else
+        void answer.then((tellBack) =>
+          passing(() => {
+            tellBack();
+            again?.();
+          }),
+        );
     }),
   );
 }

@@ -1,10 +1,12 @@
 import { expect, test } from "bun:test";
+import type { MemberList } from "#protocol/cluster";
 import type { ClusterId, NodeId } from "#protocol/ids";
 import { systemClock } from "../clock.ts";
 import { successor } from "../security/authority.ts";
 import { clusterCertificate, nodeCertificate } from "../security/certificate.ts";
 import { freshIdentity } from "../security/identity.ts";
 import { signMemberList } from "../security/member-list.ts";
+import type { Endpoint } from "./network.ts";
 import { TlsNetwork } from "./tls.ts";
 
 test("a machine that is on the list no more is told so by whom it dials, also by a key that it does not know", async () => {
@@ -98,4 +100,71 @@ test("a machine whose key the other side knows as little as it knows the other's
   await dial(guest.node); // Another machine answers there: nothing is known of the one that was meant.
   await network.close();
   expect(estranged).toEqual([host.node]);
+});
+
+test("a member that was away, and knows the dialling machine not yet, hears from it the newer list, and gives it a link", async () => {
+  const cluster = "home" as ClusterId;
+  const [key, host, guest] = [freshIdentity(), freshIdentity(), freshIdentity()];
+  const clusterPem = await clusterCertificate(key, cluster);
+  const authority = { number: 1, pem: clusterPem, before: [] };
+  const listOf = (version: number, members: readonly (typeof host)[]) =>
+    signMemberList(
+      {
+        cluster,
+        version,
+        minimumMinor: 0,
+        members: members.map(({ node, publicKey: key }) => ({
+          node,
+          key,
+          name: node.slice(0, 4),
+          joinedAt: 0,
+          labels: {},
+          drained: false,
+          excluded: false,
+        })),
+      },
+      key,
+    );
+  const refused: string[] = [];
+  const networkOf = async (identity: typeof host, first: MemberList, listen: readonly Endpoint[]) => {
+    let list = first;
+    const network = new TlsNetwork({
+      boot: "0".repeat(32),
+      capabilities: [],
+      clock: systemClock,
+      refused: (_, why) => refused.push(why),
+      crashed: (error) => refused.push(String(error)),
+      identity,
+      listen,
+      trust: {
+        clusterPem,
+        nodePem: await nodeCertificate(identity, key, clusterPem),
+        minimumMinor: 0,
+        isMember: (node) => list.members.some((member) => member.node === node),
+        notice: async () => ({ authority, list }),
+        noticed: (notice) => {
+          if (notice.list.version > list.version) list = notice.list;
+        },
+        newer: (_, notice) =>
+          notice.list.version < list.version ? Promise.resolve({ authority, list }) : undefined,
+      },
+    });
+    return network;
+  };
+  // Enough others for a notice that is longer than a hello may be.
+  const others = Array.from({ length: 60 }, freshIdentity);
+  const before = await networkOf(host, listOf(1, [host]), [{ host: "127.0.0.1", port: 0 }]);
+  const now = await networkOf(guest, listOf(2, [host, guest, ...others]), []);
+  const [endpoint = { host: "", port: 0 }] = before.endpoints;
+  const accepted = Promise.withResolvers<NodeId>();
+  before.onLink = (link) => accepted.resolve(link.peer.node);
+  const signal = new AbortController().signal;
+  const link = await now.dial(endpoint, { expect: host.node, lane: "control", signal });
+  expect([link.peer.node, await accepted.promise, refused]).toEqual([
+    host.node,
+    guest.node,
+    [`${guest.node} is not a member`, "it gives this machine no link, and said why"],
+  ]);
+  link.close();
+  await before.close();
 });

@@ -40,8 +40,8 @@ export interface Connection {
   link?: StreamLink;
   problem?: Problem;
   settle: () => void;
-  /** Of a notice, what the socket did not take yet. */
-  rest?: Uint8Array | undefined;
+  /** Says what the socket did not take yet of a notice. */
+  sayRest?: (() => void) | undefined;
 }
 
 export const connectionOf = (start: Omit<Connection, "reader" | "settle">): Connection => ({

@@ -20,11 +20,3 @@ export const lingering = (socket: Closable, clock: Clock): ByteStream => ({
   pause: () => socket.pause(),
   resume: () => socket.resume(),
 });
-
-/** Closes behind the last bytes; returns those that the socket takes only after a drain. */
-export function lastWords(socket: Closable, bytes: Uint8Array, clock: Clock): Uint8Array | undefined {
-  const rest = bytes.subarray(socket.write(bytes, 0, bytes.length));
-  if (rest.length > 0) return rest;
-  lingering(socket, clock).end();
-  return undefined;
-}

@@ -7,18 +7,18 @@ import type { Socket, TCPSocketListener } from "bun";
 import { commonMinor, decodeHello, SPOKEN, type Spoken } from "#protocol/hello";
 import type { NodeId } from "#protocol/ids";
 import { ProtocolError } from "#protocol/message";
-import { decodeNotice } from "#protocol/notice";
 import { Problem } from "#protocol/problem";
 import { keyOf, serverName } from "../security/certificate.ts";
 import { nodeIdOf } from "../security/identity.ts";
-import { CERTIFICATE, isTold, NEWS, noticeFrame } from "./asking.ts";
+import { CERTIFICATE, isTold, NEWS } from "./asking.ts";
 import { type Connection, connectionOf, type TlsOptions } from "./connection.ts";
 import { endpointText as at } from "./endpoint.ts";
 import { FrameKind } from "./framing.ts";
 import { HandshakeLimits } from "./handshake-limits.ts";
-import { lastWords, lingering } from "./lingering.ts";
+import { lingering } from "./lingering.ts";
 import { cannotListen, Listeners } from "./listeners.ts";
 import { ANOTHER, type Endpoint, type Lane, type Link, type Network, type Peer } from "./network.ts";
+import { heedNews, tellNews } from "./news.ts";
 import { codeOf, reason } from "./thrown.ts";
 import { helloFrame, StreamLink } from "./tls-link.ts";
 import { KEEP_ALIVE_MS, PROTOCOL, tlsSettings } from "./tls-settings.ts";
@@ -191,31 +191,28 @@ export class TlsNetwork implements Network {
     if (socket.data.dialled || !this.#options.trust.notice) this.#refuse(socket, why);
     else {
       this.#options.refused(socket.remoteAddress, why);
-      void this.#tell(socket, node).catch(this.#options.crashed);
+      this.#tell(socket, node);
     }
   }
 
   /** Either a question for news, or the answer. */
   #noticed(socket: TlsSocket, node: NodeId, payload: Uint8Array): void {
-    if (socket.data.dialled) {
-      this.#options.trust.noticed?.(decodeNotice(payload));
-      this.#refuse(socket, "it gives this machine no link, and said why", NEWS);
-    } else void this.#tell(socket, node).catch(this.#options.crashed);
+    const { trust, crashed } = this.#options;
+    const end = (closing?: "closing") =>
+      this.#refuse(socket, "it gives this machine no link, and said why", NEWS, closing);
+    if (socket.data.dialled) heedNews(socket, node, payload, { trust, crashed, end });
+    else this.#tell(socket, node);
+  }
+
+  #tell(socket: TlsSocket, node: NodeId): void {
+    const { trust, crashed } = this.#options;
+    tellNews(socket, node, { trust, refuse: (why) => this.#refuse(socket, why) }).catch(crashed);
   }
 
   #drained(socket: TlsSocket): void {
-    const { link, rest } = socket.data ?? {};
-    if (rest) socket.data.rest = lastWords(socket, rest, this.#options.clock);
+    const { link, sayRest } = socket.data ?? {};
+    if (sayRest) sayRest();
     else link?.drained();
-  }
-
-  async #tell(socket: TlsSocket, node: NodeId): Promise<void> {
-    const { data } = socket;
-    // Whatever else it says is not heard.
-    data.reader.onFrame = () => {};
-    const told = this.#options.trust.notice?.(node);
-    const notice = await told?.catch((error: unknown) => this.#refuse(socket, reason(error)));
-    if (notice && !data.problem) data.rest = lastWords(socket, noticeFrame(notice), this.#options.clock);
   }
 
   #hello(socket: TlsSocket, kind: number, payload: Uint8Array): void {
@@ -271,7 +268,7 @@ export class TlsNetwork implements Network {
     }
   }
 
-  #refuse(socket: TlsSocket, why: string, param?: string): void {
+  #refuse(socket: TlsSocket, why: string, param?: string, closing?: "closing"): void {
     const { data } = socket;
     const from = socket.remoteAddress ?? (data?.to ? at(data.to) : "a machine that is gone");
     if (data && !data.problem) {
@@ -281,7 +278,8 @@ export class TlsNetwork implements Network {
       this.#options.refused(from, why);
     }
     this.#closed(socket, why);
-    socket.terminate();
+    if (closing) lingering(socket, this.#options.clock).end();
+    else socket.terminate();
   }
 
   #closed(socket: TlsSocket, why: string): void {

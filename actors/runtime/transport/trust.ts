@@ -13,6 +13,8 @@ export interface Trust extends Certificates {
   notice?(node: NodeId): Promise<Notice>;
   /** A member said so instead of opening a link; not to be believed without its proofs. */
   noticed?(notice: Notice): void;
+  /** What a member hears whose own notice is older: it gives this node no link, as it was away when this node came. */
+  newer?(node: NodeId, notice: Notice): Promise<Notice> | undefined;
   /** The machine with that key is there, and neither side knows the key by which the other is a member. */
   estranged?(node: NodeId): void;
   /** Members may not speak an older minor version than this. */

@@ -113,6 +113,7 @@ export class Papers {
       isOutdated: (certificate) => papers.#isOutdated(certificate),
       notice: (node) => papers.#notice(node),
       noticed: (notice) => papers.take(notice),
+      newer: (node, notice) => papers.#newer(node, notice),
       estranged: (node) => papers.#estranged(node),
     };
   }
@@ -208,6 +209,12 @@ export class Papers {
     const isMember = list().members.some((member) => member.node === node);
     const certificate = isMember && this.clusterKey ? await this.certificateFor(node) : undefined;
     return { authority: this.authority, list: list(), ...(certificate && { certificate }) };
+  }
+
+  /** One that was away while this node was let in, and all that it knows are gone, learns of it by nobody else. */
+  #newer(node: NodeId, { list }: Notice): Promise<Notice> | undefined {
+    const own = this.#ports.list();
+    return list.cluster === own.cluster && list.version < own.version ? this.#notice(node) : undefined;
   }
 
   /** Looked at whenever anything changes: the same two papers are compared once. */
