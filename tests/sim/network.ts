@@ -188,7 +188,8 @@ export class SimulatedWire {
       if (refusal) {
         const passing = (run: () => void) =>
           this.#reaches(to, from.node) && this.time.after(this.delayMs(), run);
-        const again = () => resolve(this.dial(from, to, options, false));
+        // Of a dial that was given up meanwhile nobody would hear how the next one ends.
+        const again = () => signal.aborted || resolve(this.dial(from, to, options, false));
         refuse(refusal, { reject, passing, ...(isFirst && { again }) });
         return;
       }
