@@ -48,7 +48,7 @@ describe("two machines", () => {
         came: came.name,
         ended: await child.exited,
       }).toEqual({
-        wrong: [1, expect.stringContaining("a sign of the code is wrong; nothing was sent")],
+        wrong: [2, expect.stringContaining("a sign of the code is wrong; nothing was sent")],
         joined: [0, expect.stringMatching(/^✓ joined the home of studio \(\w{8}\) as mini\n$/)],
         came: "mini",
         ended: 0,

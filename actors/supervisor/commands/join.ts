@@ -1,4 +1,5 @@
 /** `exo join`: brings this machine into another's home. */
+import { Problem } from "#protocol/problem";
 import { needDaemon } from "../daemon/daemon.ts";
 import { usageProblem } from "../exit-code.ts";
 import { printJson, type Session } from "../session.ts";
@@ -34,10 +35,23 @@ export async function join(
   const daemon = await needDaemon(session);
   progress.status("looking for the machine that invites");
   const asked = { code, ...(at !== undefined && { address: at }), ...(name !== undefined && { name }) };
-  const joined = await daemon.post<Joined>("/exo/v1/join", asked, signal).finally(() => progress.end());
+  const joined = await daemon
+    .post<Joined>("/exo/v1/join", asked, signal)
+    .catch((error) => {
+      throw misspelt(error);
+    })
+    .finally(() => progress.end());
   if (json) return printJson(session, "join", joined);
   const host = `${safeText(joined.name)} (${joined.node.slice(0, 8)})`;
   progress.milestone(
     `${terminal.errStyle("green", "✓")} joined the home of ${host} as ${safeText(joined.as)}`,
   );
 }
+
+/** A code or an address that can be none: the command line is wrong, whoever found that. */
+const misspelt = (error: unknown): unknown =>
+  error instanceof Problem && error.kind === "invalid" && MEANT.includes(error.param ?? "")
+    ? usageProblem(error.message, error.remedy)
+    : error;
+
+const MEANT = ["code", "address"];

@@ -138,11 +138,12 @@ const STATUSES: Readonly<Record<number, ProblemKind>> = {
 };
 
 function problemOf(error: unknown, status: number | undefined): Problem {
-  const { message, code } = error as { message?: unknown; code?: unknown };
+  const { message, code, param } = error as { message?: unknown; code?: unknown; param?: unknown };
   const kind = KINDS[String(code)] ?? (status === undefined ? undefined : STATUSES[status]) ?? "internal";
   const remedy =
     kind === "unauthorised"
       ? { remedy: "set EXO_API_KEY to a key of that server; `exo key create` there makes one" }
       : {};
-  return new Problem(kind, String(message ?? "the server gave no reason"), remedy);
+  const about = typeof param === "string" ? { param } : {};
+  return new Problem(kind, String(message ?? "the server gave no reason"), { ...remedy, ...about });
 }
