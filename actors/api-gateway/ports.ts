@@ -89,4 +89,6 @@ export interface GatewayPorts {
   report?(error: unknown): void;
   readonly version: string;
   readonly nodeName: string;
+  /** Machines of others are not seen from here; undefined in an exo that works alone. */
+  readonly namespace?: string;
 }

@@ -65,6 +65,18 @@ describe.if(await canMakeSegments())("in a segment", () => {
     while (!((await isTold(0)) && (await isTold(1)))) await Bun.sleep(20);
   });
 
+  test("who is near in another namespace is listed beside an exo of one's own", async () => {
+    await using two = await home(2);
+    await two.serve(0, { namespace: "lab" });
+    await two.serve(1);
+    const listed = async (namespace: string) => {
+      const said = await two.says(1, "serve", "--list-peers", "--json", "--namespace", namespace);
+      const [, line = said] = /^(\{.*\})$/m.exec(said) ?? [];
+      return JSON.parse(line).peers.map(({ name }: { readonly name: string }) => name);
+    };
+    expect([await listed("lab"), await listed("default")]).toEqual([["node0"], []]);
+  });
+
   test("who is near is listed without serving", async () => {
     await using two = await home(2);
     await two.serve(0);

@@ -12,7 +12,11 @@ export const clusterRoutes = (ports: GatewayPorts): readonly Route[] => [
     method: "GET",
     path: "/exo/v1/cluster",
     access: "cluster.read",
-    handle: async () => ({ nodes: await ports.nodes(), links: await ports.links() }),
+    handle: async () => ({
+      nodes: await ports.nodes(),
+      links: await ports.links(),
+      ...(ports.namespace !== undefined && { namespace: ports.namespace }),
+    }),
   },
   {
     method: "GET",

@@ -10,6 +10,7 @@ import type { NodeView } from "#protocol/cluster";
 import { Discovery, type DiscoveryReply, type Neighbour } from "#protocol/discovery";
 import { MINOR_VERSION } from "#protocol/hello";
 import { localAddresses } from "../cluster/open-network.ts";
+import type { Client } from "../daemon/client.ts";
 import { findDaemon } from "../daemon/daemon.ts";
 import { usageProblem } from "../exit-code.ts";
 import { nodeIdentity } from "../home/node-key.ts";
@@ -31,19 +32,40 @@ interface Peer {
   readonly inviting?: boolean;
 }
 
+interface Seen {
+  readonly nodes: readonly NodeView[];
+  readonly namespace?: string;
+}
+
 export async function listPeers(session: Session): Promise<void> {
   const { config, terminal, json, quiet } = session;
   if (config.cluster.discoveryPort === undefined)
     throw usageProblem("--list-peers and --no-discovery exclude each other", "leave one of both out");
-  const daemon = await findDaemon(session);
-  const peers = daemon
-    ? (await daemon.get<{ nodes: readonly NodeView[] }>("/exo/v1/cluster", session.signal)).nodes
-        .filter(({ state }) => state !== "self")
-        .map(({ node, name, version = "-", addresses }) => ({ node, name, version, addresses }))
-    : (await heard(session, config.cluster.discoveryPort)).map(peerOf);
+  const peers =
+    (await told(session, await findDaemon(session))) ??
+    (await heard(session, config.cluster.discoveryPort)).map(peerOf);
   if (json) printJson(session, "peers", { peers });
   else if (quiet) terminal.out(peers.map(({ node }) => `${node}\n`).join(""));
   else terminal.out(table(["name", "id", "version", "addresses"], peers.map(row), {}));
+}
+
+/** Of the exo that runs here; undefined where it cannot tell, as it is none or sees another namespace's machines. */
+async function told(
+  { config, signal }: Session,
+  daemon: Client | undefined,
+): Promise<readonly Peer[] | undefined> {
+  if (!daemon) return undefined;
+  const { nodes, namespace } = await daemon.get<Seen>("/exo/v1/cluster", signal);
+  const isOther = namespace !== undefined && namespace !== config.cluster.namespace;
+  if (isOther && config.host !== undefined)
+    throw usageProblem(
+      `the exo at ${config.host} sees the machines of its own namespace, ${JSON.stringify(namespace)}`,
+      "name that one (--namespace), or leave out --host to listen here",
+    );
+  if (isOther) return undefined;
+  return nodes
+    .filter(({ state }) => state !== "self")
+    .map(({ node, name, version = "-", addresses }) => ({ node, name, version, addresses }));
 }
 
 const row = ({ name, node, version, addresses }: Peer) => [

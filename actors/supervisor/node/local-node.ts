@@ -51,7 +51,7 @@ export async function openNode(session: Session, { host, port, pull, joins }: Li
     idle: config.models.idle,
     crashed: (name, { why, cause }) => sayCrashed(session, name, cause ?? new Error(why)),
     ...config.runtime,
-    ...(joins && (await clusterOptions(session))),
+    ...(joins && { namespace: config.cluster.namespace, ...(await clusterOptions(session)) }),
   });
 }
 

@@ -32,6 +32,7 @@ import { OwnWorkers } from "./own-workers.ts";
 export interface NodeOptions extends ApiGatewayOptions {
   readonly version: string;
   readonly nodeName: string;
+  readonly namespace?: string;
   readonly clock: Clock;
   /** How to start this program again; the worker's own arguments follow. */
   readonly worker: WorkerCommand;
