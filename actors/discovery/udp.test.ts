@@ -34,6 +34,32 @@ test("an interface that was away for a while is used again, and nobody is troubl
   expect(said).toEqual([]);
 });
 
+test("a name without an address and an interface that is not there are told once each, with what to do", async () => {
+  const said: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const troubled = (why: string) => {
+    said.push(why);
+    if (said.length > 1) resolve();
+  };
+  const udp = await openUdp({
+    port: 0,
+    clock: systemClock,
+    addresses: () => [CABLE],
+    excluded: ["tun9"],
+    troubled,
+  });
+  // A name that no service need be asked for, as it can be none.
+  for (let i = 0; i < 2; i++) udp.send(new Uint8Array(1), { host: "ada..lan", port: 1 });
+  await promise;
+  await udp.close();
+  expect(said).toEqual([
+    "exclude_interfaces names tun9, and there is no such interface now; those with an address are: lo",
+    expect.stringMatching(
+      /^no address is known for ada\.\.lan \(E\w+\): look at how its name is spelt, or name it by its address \(--peers 192\.168\.1\.7:52416\)$/,
+    ),
+  ]);
+});
+
 test("T2 a flood goes unread for the rest of its second, then others are heard again", async () => {
   const waits = new Map<number, () => void>();
   const after: Clock["after"] = (ms, run) => {

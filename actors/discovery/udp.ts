@@ -177,14 +177,9 @@ class Udp implements Datagrams {
   send(bytes: Uint8Array, to: Endpoint): void {
     const udp = this.#sockets?.[to.host.includes(":") ? "six" : "four"];
     try {
-      udp?.socket.send(
-        bytes,
-        to.port,
-        to.host,
-        (error) => error && this.#tell(`${to.host}: ${error.message}`),
-      );
+      udp?.socket.send(bytes, to.port, to.host, (error) => error && this.#tell(unsent(to.host, error)));
     } catch (error) {
-      this.#tell(`${to.host}: ${reason(error)}`);
+      this.#tell(unsent(to.host, error));
     }
   }
 
@@ -197,9 +192,10 @@ class Udp implements Datagrams {
   }
 
   #look(): void {
-    const addresses = this.#options
-      .addresses()
-      .filter((address) => !this.#options.excluded.includes(address.interface));
+    const { excluded } = this.#options;
+    const all = this.#options.addresses();
+    if (this.#looks === 0) this.#tellAbsent([...new Set(all.map((address) => address.interface))]);
+    const addresses = all.filter((address) => !excluded.includes(address.interface));
     this.#ways = waysOf(addresses);
     for (const way of this.#ways) {
       const name = `${way.to} ${way.via}`;
@@ -221,6 +217,15 @@ class Udp implements Datagrams {
       this.#tell(`no multicast on ${via}: ${reason(error)}`);
       return false;
     }
+  }
+
+  /** One that comes later is left alone as well. */
+  #tellAbsent(here: readonly string[]): void {
+    const absent = this.#options.excluded.filter((name) => !here.includes(name));
+    if (absent.length > 0)
+      this.#tell(
+        `exclude_interfaces names ${absent.join(", ")}, and there is no such interface now; those with an address are: ${here.join(", ")}`,
+      );
   }
 
   async close(): Promise<void> {
@@ -276,6 +281,14 @@ function broadcastOf(address: string, netmask: string): string {
     .split(".")
     .map((part, i) => Number(part) | (~(mask[i] ?? 255) & 255))
     .join(".");
+}
+
+/** Names come from whoever wrote them after --peers; the system's words for one that is unknown say nothing to do about it. */
+function unsent(host: string, error: unknown): string {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return /^(E|DNS_E)(NOTFOUND|AI_|NODATA|NONAME)/.test(code)
+    ? `no address is known for ${host} (${code}): look at how its name is spelt, or name it by its address (--peers 192.168.1.7:52416)`
+    : `${host}: ${reason(error)}`;
 }
 
 const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));
