@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { afterEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ClusterId, NodeId } from "#protocol/ids";
@@ -133,6 +133,80 @@ describe("the cluster's file", () => {
       "FILE is damaged: entry 1 does not match its checksum",
       "FILE is damaged: entry 1 of the log is missing",
     ]);
+  });
+
+  test("refuses rows that are gone or are those of some writes ago, though each matches its checksum", () => {
+    const path = freshPath();
+    const store = new SqliteStore(path);
+    store.begin(record);
+    store.write(1, [command(1), command(2), command(3), command(4)]);
+    store.compact({ index: 1, term: 1, config, state: new Uint8Array() }, true);
+    store.saveVote(4, "a" as NodeId);
+    store.close();
+    const whole = readFileSync(path);
+    const run = (sql: string) => {
+      writeFileSync(path, whole);
+      const raw = new Database(path);
+      raw.run(sql);
+      raw.close();
+      const again = new SqliteStore(path);
+      try {
+        again.loadRecord();
+        return again.load().entries.length;
+      } catch (error) {
+        return String((error as Error).message).replace(path, "FILE");
+      } finally {
+        again.close();
+      }
+    };
+    const of = (name: string) => `select bytes, checksum from facts where name = '${name}'`;
+    const log = "FILE is damaged: entries of the log are gone, or are not those that were written last";
+    expect([
+      run("select 1"),
+      run("delete from facts where name = 'vote'"),
+      run("delete from facts where name = 'snapshot'"),
+      run("delete from facts where name = 'left'"),
+      run("delete from facts where name = 'tally'"),
+      run("delete from entries where position = 4"),
+      run("delete from entries"),
+      run(`update entries set (bytes, checksum) = (${of("vote")}) where position = 3`),
+      run(`update facts set (bytes, checksum) = (${of("left")}) where name = 'vote'`),
+      run("delete from facts where name = 'record'"),
+    ]).toEqual([
+      3,
+      'FILE is damaged: its row "vote" is gone',
+      "FILE is damaged: entry 1 of the log is missing",
+      'FILE is damaged: its row "left" is gone',
+      "FILE is damaged: the list of its rows is gone",
+      log,
+      log,
+      log,
+      'FILE is damaged: its row "vote" is not the one that was written last',
+      "FILE is damaged: the record of its membership is gone",
+    ]);
+  });
+
+  test("of an earlier exo, which listed no rows, is taken as it is, and listed from then on", () => {
+    const path = freshPath();
+    const store = new SqliteStore(path);
+    store.begin(record);
+    store.saveVote(3, "a" as NodeId);
+    store.close();
+    const damaged = (sql: string) => {
+      const raw = new Database(path);
+      raw.run(sql);
+      raw.close();
+    };
+    damaged("delete from facts where name = 'tally'; pragma user_version = 1");
+    const first = new SqliteStore(path);
+    const { term } = first.load();
+    first.saveVote(5, "a" as NodeId);
+    first.close();
+    damaged("delete from facts where name = 'vote'");
+    const second = new SqliteStore(path);
+    expect(term).toBe(3);
+    expect(() => second.load()).toThrow('its row "vote" is gone');
+    second.close();
   });
 
   test("belongs to one process at a time, and tells a full disk and a closed folder from damage", () => {

@@ -1,10 +1,9 @@
 /**
- * The cluster's record and this node's part of the replicated log, in one SQLite file. Every row carries a checksum of its own:
- * SQLite notices a torn write, not a flipped bit (https://www.sqlite.org/atomiccommit.html, section 5).
+ * The cluster's record and this node's part of the replicated log, in one SQLite file. Rows carry checksums and are listed:
+ * SQLite notices a torn write, not a flipped bit or a lost one (https://www.sqlite.org/atomiccommit.html, section 5).
  */
 import { Database } from "bun:sqlite";
 import { chmodSync, closeSync, existsSync, openSync, statSync } from "node:fs";
-import { decode, Encoder } from "@msgpack/msgpack";
 import type { Persisted, RaftStore } from "#actors/runtime/raft/log";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
@@ -12,24 +11,17 @@ import type { RaftEntry, RaftSnapshot } from "#protocol/raft";
 import { homeProblem } from "../home/home-problem.ts";
 import { type LeftVote, type Vote, votesAfterMove } from "./left-votes.ts";
 import { BEGIN_ANEW, type ClusterRecord, type ClusterStore } from "./record.ts";
+import { ROWS_SCHEMA, TalliedRows } from "./tallied-rows.ts";
 
-const SCHEMA = `
-  create table if not exists facts (name text primary key, bytes blob not null, checksum text not null) strict, without rowid;
-  create table if not exists entries (position integer primary key, bytes blob not null, checksum text not null) strict;
-`;
 /** A file beside the database once it holds a record: one that is lost, or empty again, is then no first start either. */
 const BEGUN = ".begun";
-/** In the file's header once a record was written: one without a record is then no first start. */
-const HAS_RECORD = 1;
 /** The smallest page of SQLite (https://www.sqlite.org/fileformat.html, section 1.3.2). */
 const PAGE_BYTES_MIN = 512;
 /** Another process that ends just now lets go within this. */
 const BUSY_MS = 1000;
 
-interface Row {
-  readonly bytes: Uint8Array;
-  readonly checksum: string;
-}
+/** No log is as long. */
+const LAST = Number.MAX_SAFE_INTEGER;
 
 const NO_SNAPSHOT: RaftSnapshot = {
   index: 0,
@@ -41,7 +33,7 @@ const NO_SNAPSHOT: RaftSnapshot = {
 export class SqliteStore implements ClusterStore, RaftStore {
   readonly #path: string;
   readonly #db: Database;
-  readonly #encoder = new Encoder({ ignoreUndefined: true });
+  readonly #rows: TalliedRows;
 
   /** Throws Problem when the file is no database, cannot be opened, or is another process's (`unavailable`). */
   constructor(path: string) {
@@ -55,6 +47,7 @@ export class SqliteStore implements ClusterStore, RaftStore {
       opened = new Database(path, { strict: true });
       prepare(opened);
       this.#db = opened;
+      this.#rows = new TalliedRows(opened, (why) => this.#damaged(why));
     } catch (error) {
       opened?.close();
       if (isBusy(error)) throw inUse(path);
@@ -69,9 +62,9 @@ export class SqliteStore implements ClusterStore, RaftStore {
   }
 
   loadRecord(): ClusterRecord | undefined {
-    const record = this.#reading(() => this.#fact<ClusterRecord>("record"));
+    const record = this.#reading(() => this.#rows.fact<ClusterRecord>("record"));
     if (record) this.#noteBegun();
-    else if (this.#mark() !== 0) throw this.#damaged("the record of its membership is gone");
+    else if (this.#rows.isMarked) throw this.#damaged("the record of its membership is gone");
     else if (existsSync(this.#path + BEGUN))
       throw this.#damaged("it is empty, and this machine was in a home before");
     return record;
@@ -87,23 +80,23 @@ export class SqliteStore implements ClusterStore, RaftStore {
   }
 
   saveRecord(record: ClusterRecord): void {
-    this.#write(() => this.#put("record", record));
+    this.#write(() => this.#rows.put("record", record));
   }
 
   begin(record: ClusterRecord, snapshot: RaftSnapshot = NO_SNAPSHOT): void {
-    const before = this.#fact<ClusterRecord>("record");
+    const before = this.#rows.fact<ClusterRecord>("record");
     const { vote, left } = votesAfterMove(
-      this.#fact<readonly LeftVote[]>("left") ?? [],
-      before && { cluster: before.cluster, ...(this.#fact<Vote>("vote") ?? { term: 0 }) },
+      this.#rows.fact<readonly LeftVote[]>("left") ?? [],
+      before && { cluster: before.cluster, ...(this.#rows.fact<Vote>("vote") ?? { term: 0 }) },
       { cluster: record.cluster, least: snapshot.term },
     );
     this.#write(() => {
-      this.#put("record", record);
-      this.#db.run(`pragma user_version = ${HAS_RECORD}`);
-      this.#put("vote", vote);
-      this.#put("left", left);
-      this.#put("snapshot", snapshot);
-      this.#db.run("delete from entries");
+      this.#rows.put("record", record);
+      this.#rows.mark();
+      this.#rows.put("vote", vote);
+      this.#rows.put("left", left);
+      this.#rows.put("snapshot", snapshot);
+      this.#rows.remove(0, LAST);
     });
     this.#noteBegun();
   }
@@ -113,72 +106,38 @@ export class SqliteStore implements ClusterStore, RaftStore {
   }
 
   #load(): Persisted {
-    const { term, votedFor }: Vote = this.#fact<Vote>("vote") ?? { term: 0 };
-    const snapshot = this.#fact<RaftSnapshot>("snapshot") ?? NO_SNAPSHOT;
-    const rows = this.#db
-      .query<Row & { position: number }, []>(
-        "select position, bytes, checksum from entries order by position",
-      )
-      .all();
-    const entries = rows.map((row, i) => {
-      if (row.position !== snapshot.index + 1 + i)
-        throw this.#damaged(`entry ${snapshot.index + 1 + i} of the log is missing`);
-      return this.#read<RaftEntry>(row, `entry ${row.position}`);
-    });
+    const { term, votedFor }: Vote = this.#rows.fact<Vote>("vote") ?? { term: 0 };
+    const snapshot = this.#rows.fact<RaftSnapshot>("snapshot") ?? NO_SNAPSHOT;
+    const entries = this.#rows.entriesAfter<RaftEntry>(snapshot.index);
+    this.#rows.check();
     return { term, snapshot, entries, ...(votedFor !== undefined && { votedFor }) };
   }
 
   saveVote(term: number, votedFor: NodeId | undefined): void {
-    this.#write(() => this.#put("vote", { term, votedFor }));
+    this.#write(() => this.#rows.put("vote", { term, votedFor }));
   }
 
   write(index: number, entries: readonly RaftEntry[]): void {
     this.#write(() => {
-      this.#db.query("delete from entries where position >= ?").run(index);
-      const insert = this.#db.query("insert into entries (position, bytes, checksum) values (?, ?, ?)");
-      entries.forEach((entry, i) => {
-        const bytes = this.#encoder.encode(entry);
-        insert.run(index + i, bytes, checksum(bytes));
-      });
+      this.#rows.remove(index, LAST);
+      entries.forEach((entry, i) => void this.#rows.insert(index + i, entry));
     });
   }
 
   compact(snapshot: RaftSnapshot, keepAfter: boolean): void {
     this.#write(() => {
-      this.#put("snapshot", snapshot);
-      if (keepAfter) this.#db.query("delete from entries where position <= ?").run(snapshot.index);
-      else this.#db.run("delete from entries");
+      this.#rows.put("snapshot", snapshot);
+      this.#rows.remove(0, keepAfter ? snapshot.index : LAST);
     });
   }
 
   /** All of it or nothing. Throws Problem where the disk is full or closed. */
   #write(change: () => void): void {
     try {
-      this.#db.transaction(change)();
+      this.#rows.transaction(change);
     } catch (error) {
       throw unwritten(this.#path, error);
     }
-  }
-
-  #put(name: string, value: unknown): void {
-    const bytes = this.#encoder.encode(value);
-    this.#db
-      .query("insert or replace into facts (name, bytes, checksum) values (?, ?, ?)")
-      .run(name, bytes, checksum(bytes));
-  }
-
-  #fact<T>(name: string): T | undefined {
-    const row = this.#db.query<Row, [string]>("select bytes, checksum from facts where name = ?").get(name);
-    return row ? this.#read<T>(row, name) : undefined;
-  }
-
-  #read<T>({ bytes, checksum: expected }: Row, what: string): T {
-    if (checksum(bytes) !== expected) throw this.#damaged(`${what} does not match its checksum`);
-    return decode(bytes) as T;
-  }
-
-  #mark(): number {
-    return this.#db.query<{ user_version: number }, []>("pragma user_version").get()?.user_version ?? 0;
   }
 
   /** What SQLite cannot read is damaged as well. */
@@ -205,7 +164,7 @@ function prepare(db: Database): void {
   db.run("pragma synchronous = full");
   // What is replaced may be a key: it is not left in free pages.
   db.run("pragma secure_delete = on");
-  db.run(`begin exclusive; ${SCHEMA} commit`);
+  db.run(`begin exclusive; ${ROWS_SCHEMA} commit`);
 }
 
 const isBusy = (error: unknown): boolean =>
@@ -218,5 +177,3 @@ const inUse = (path: string): Problem =>
   new Problem("unavailable", `${path} is in use: another exo of this home is the one that others know`, {
     remedy: "end that one, or give this one a home of its own (EXO_HOME)",
   });
-
-const checksum = (bytes: Uint8Array): string => Bun.hash.xxHash64(bytes).toString(16);
