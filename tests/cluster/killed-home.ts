@@ -16,8 +16,15 @@ export interface Victim {
 export interface KilledHome extends AsyncDisposable {
   /** An API that lives on, and what is to die at some token of what it is asked. */
   next(random: () => number): Promise<{ readonly url: string; readonly victim: Victim }>;
-  /** What the last load took; all that was killed is up again, and holds the model again. */
-  mend(): Promise<number>;
+  /** All that was killed is up again, and holds the model again. */
+  mend(): Promise<Mended>;
+}
+
+export interface Mended {
+  /** What the last load took. */
+  readonly loadMs: number;
+  /** How often the home was asked again for the model, as it could not place it yet. */
+  readonly tries: number;
 }
 
 /** A worker that another epoch ended meanwhile cannot be killed any more. */
@@ -43,7 +50,7 @@ export async function oneMachine(folder: string): Promise<KilledHome> {
   };
   return {
     next: async () => ({ url: server.url, victim: worker((await held()).pid) }),
-    mend: async () => (await held()).facts?.loadMs ?? 0,
+    mend: async () => ({ loadMs: (await held()).facts?.loadMs ?? 0, tries: 0 }),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }
@@ -62,7 +69,7 @@ export async function severalMachines(folder: string, count: number, isSource: b
   /** Which of them was killed in this round. */
   let dead: number | undefined;
 
-  async function mend(): Promise<number> {
+  async function mend(): Promise<Mended> {
     const machine = dead === undefined ? undefined : machines[dead];
     if (machine && dead !== undefined) running[dead] = await start(machine);
     dead = undefined;
@@ -70,8 +77,9 @@ export async function severalMachines(folder: string, count: number, isSource: b
     const url = running[0]?.url ?? "";
     const [placed] = await heldBy(url);
     if (placed && placed.stages?.length !== count) await order(url, "/exo/v1/stop", { model: MODEL });
-    await order(url, "/exo/v1/load", { model: MODEL, nodes: machines.map(({ name }) => name) }, KNOWN_TRIES);
-    return (await heldBy(url))[0]?.facts?.loadMs ?? 0;
+    const everywhere = { model: MODEL, nodes: machines.map(({ name }) => name) };
+    const tries = await order(url, "/exo/v1/load", everywhere, KNOWN_TRIES);
+    return { loadMs: (await heldBy(url))[0]?.facts?.loadMs ?? 0, tries };
   }
 
   const end = async () => {
@@ -111,11 +119,12 @@ const heldBy = async (url: string): Promise<readonly Held[]> =>
 /** A machine that was seen just now has not said yet what it can do, and the home may have no leader for a moment: asked again each second, which a busy machine may need long for. */
 const KNOWN_TRIES = 120;
 
-async function order(url: string, path: string, body: object, tries = 1): Promise<void> {
+/** Answers how often it had to be asked again. */
+async function order(url: string, path: string, body: object, tries = 1): Promise<number> {
   const answer = await fetch(`${url}${path}`, { method: "POST", body: JSON.stringify(body) });
   const said = await answer.text();
-  if (answer.ok) return;
+  if (answer.ok) return 0;
   if (tries <= 1 || !/no_capacity|"unavailable"/.test(said)) throw new Error(`${path}: ${said}`);
   await Bun.sleep(1000);
-  await order(url, path, body, tries - 1);
+  return 1 + (await order(url, path, body, tries - 1));
 }

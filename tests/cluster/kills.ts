@@ -135,7 +135,7 @@ async function round(home: KilledHome, all: readonly Asked[]) {
   const killAt = 1 + Math.floor(random() * (tokens - 1));
   const { url, victim } = await home.next(random);
   const client = clientOf(url);
-  let [isTried, isKilled] = [false, false];
+  let [isTried, isKilled, struck] = [false, false, 0];
   const counts = all.map(() => 0);
   const hear = (stream: number) => (count: number) => {
     counts[stream] = count;
@@ -143,10 +143,12 @@ async function round(home: KilledHome, all: readonly Asked[]) {
     if (isTried || Math.min(...counts) === 0 || (counts[0] ?? 0) < killAt) return;
     isTried = true;
     isKilled = victim.kill();
+    struck = isKilled ? counts.filter((each) => each < tokens).length : 0;
   };
   const ready = await Promise.all(all.map((asked) => begun(client, asked)));
   const outcomes = await Promise.allSettled(ready.map((asked, i) => told(client, asked, hear(i))));
-  return { outcomes, killed: isKilled ? victim.what : undefined, loadMs: await home.mend() };
+  const { loadMs, tries } = await home.mend();
+  return { outcomes, killed: isKilled ? victim.what : undefined, killAt, struck, loadMs, tries };
 }
 
 const clientOf = (url: string): OpenAI => new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
@@ -161,7 +163,10 @@ const share = (list: readonly number[], part: number): number | undefined =>
 
 /** What came of all streams so far. */
 class Tally {
-  readonly counts = { streams: 0, workers: 0, machines: 0, completed: 0, wrongTokens: 0, different: 0 };
+  readonly counts = {
+    ...{ streams: 0, struck: 0, workers: 0, machines: 0 },
+    ...{ completed: 0, wrongTokens: 0, different: 0, tries: 0 },
+  };
   readonly failures: string[] = [];
   readonly #pauses: number[] = [];
   readonly #beyondLoad: number[] = [];
@@ -184,13 +189,35 @@ class Tally {
   report() {
     return {
       ...{ together, tokens, seed, of: machines },
-      /** `workers` and `machines`: those killed. `wrongTokens`: of those that the same request has without a kill; `different`: streams that have any. */
+      /**
+       * `struck`: streams that were under way when something died. `workers` and `machines`: those killed. `wrongTokens`: of those that
+       * the same request has without a kill; `different`: streams that have any. `tries`: how often the model was asked for again after
+       * a kill, a second apart, as the home could not place it yet.
+       */
       ...this.counts,
       pauseMs: { p50: share(this.#pauses, 0.5), p95: share(this.#pauses, 0.95) },
       beyondLoadMs: { p50: share(this.#beyondLoad, 0.5), p95: share(this.#beyondLoad, 0.95) },
       failures: this.failures.slice(0, 5),
     };
   }
+}
+
+const pauseOf = (outcome: PromiseSettledResult<Told>): number | undefined =>
+  outcome.status === "fulfilled" ? Math.round(outcome.value.pauseMs) : undefined;
+
+/** What a reader of a failed round wants to know of a stream: nothing where it is as without a kill. */
+function trouble(
+  outcome: PromiseSettledResult<Told>,
+  asked: Asked | undefined,
+  whole: ReadonlyMap<Asked, Told>,
+): readonly object[] {
+  const wanted = asked && whole.get(asked);
+  if (!asked || !wanted) throw new Error("an answer that was never asked for without a kill");
+  if (outcome.status === "rejected") return [{ asked, reason: String(outcome.reason) }];
+  const { ids } = outcome.value;
+  if (ids.length === tokens && outcome.value.counted === tokens && isSame(outcome.value, wanted)) return [];
+  const firstAt = wanted.ids.findIndex((id, at) => id !== ids[at]);
+  return [{ asked, firstAt, counted: outcome.value.counted, ids, wanted: wanted.ids }];
 }
 
 async function programme(home: KilledHome) {
@@ -207,10 +234,15 @@ async function programme(home: KilledHome) {
     const untilMs = performance.now() + KILL_EVERY_MS;
     const count = Math.min(together, streams - begun);
     const all = Array.from({ length: count }, (_, i) => menu[(begun + i) % menu.length] ?? []).flat();
-    const { outcomes, killed, loadMs } = await round(home, all);
+    const { outcomes, ...how } = await round(home, all);
+    const { killed, struck, loadMs, tries } = how;
     if (machines > 1) await Bun.sleep(Math.max(0, untilMs - performance.now()));
     if (killed) tally.counts[`${killed}s`] += 1;
+    tally.counts.struck += struck;
+    tally.counts.tries += tries;
     for (const [i, outcome] of outcomes.entries()) tally.add(outcome, whole.get(all[i] as Asked), loadMs);
+    const bad = outcomes.flatMap((outcome, i) => trouble(outcome, all[i], whole));
+    process.stderr.write(`${JSON.stringify({ ...how, pausesMs: outcomes.map(pauseOf), bad })}\n`);
     process.stderr.write(`${JSON.stringify(tally.report())}\n`);
   }
   return tally.report();
