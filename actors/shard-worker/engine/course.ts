@@ -1,12 +1,18 @@
 /** How much of a prompt and of the answer so far goes through the model at once: as it did at first, where anybody knows. */
 import type { Stride } from "#protocol/generation";
 import { MANY_TOKENS, PIECES_CHANGE } from "../models/rows-alike.ts";
-import type { Limits } from "./limits.ts";
+import type { OwnLimits } from "./limits.ts";
 import { Strides } from "./strides.ts";
 
 export type CourseLimits = Pick<
-  Limits,
-  "prefillChunk" | "prefillChunkMin" | "chunksAlike" | "replayRows" | "replayTokens" | "replayMs"
+  OwnLimits,
+  | "prefillChunk"
+  | "prefillChunkMin"
+  | "toldChunk"
+  | "chunksAlike"
+  | "replayRows"
+  | "replayTokens"
+  | "replayMs"
 >;
 
 /** Scoring a prompt needs the logits of every position at once; this bounds their memory (64 x 150,000 x 4 B = 38 MB). */
@@ -80,7 +86,7 @@ export class Course {
     if (step ? step.isSingle : !isPrompt)
       return { count: Math.min(replayRows, pieces, until - start), isReplay: true };
     if (!step || (chunksAlike && until - start >= MANY_TOKENS)) return free(until);
-    return { count: Math.min(step.rows, until - start, this.#limits.prefillChunk), isReplay: false };
+    return { count: Math.min(step.rows, until - start, this.#limits.toldChunk), isReplay: false };
   }
 
   /** So many tokens went through the model. */

@@ -1,5 +1,6 @@
 /** How the token loop keeps several machines busy, on a computer whose machines take one step each when they are told to. */
 import { expect, test } from "bun:test";
+import type { Resume } from "#protocol/generation";
 import type { RequestId } from "#protocol/ids";
 import { Problem, problemBody } from "#protocol/problem";
 import type { Computer, Done, Outcome, Unit } from "./computer.ts";
@@ -68,7 +69,7 @@ function world(stages: number, rowsMax = 1000, limits: Partial<Limits> = { prefi
   const machines = new Machines(stages, rowsMax);
   const clock = { nowMs: () => 0 };
   const engine = new Engine({ mlx, model, text: letters, clock, computer: machines, limits });
-  const ask = (id: string, text: string, maxTokens: number) => {
+  const ask = (id: string, text: string, maxTokens: number, resume?: Resume) => {
     const heard: string[] = [];
     engine.submit(
       {
@@ -79,6 +80,7 @@ function world(stages: number, rowsMax = 1000, limits: Partial<Limits> = { prefi
         stop: [],
         maxTokens,
         ignoreEos: true,
+        ...(resume && { resume }),
       },
       {
         delta: (delta) => {
@@ -125,6 +127,28 @@ test("a prompt goes through several machines in shorter chunks than through one,
   );
   const staged = ["128 128 128 128 128 128 66 66 1 last", "128 128 128 68 68 1 last"];
   expect(chunks).toEqual(["512 388 1 last", "260 260 1 last", ...staged, ...staged]);
+});
+
+test("of a model whose chunks leave a trace one machine takes long ones too, and what it has told several repeat", () => {
+  const text = "a".repeat(1001);
+  const told = () => ({ tokens: [1], textLength: 1, strides: [{ rows: 500, times: 2 }] });
+  const chunks = ([[1], [2], [1, told()], [2, told()], [2, told(), 300]] as const).map(
+    ([stages, resume, rowsMax = 1000]) => {
+      const { machines, ask, tick } = world(stages, rowsMax, { chunksAlike: false });
+      ask("r", text, 2, resume);
+      tick(12);
+      return machines.log.map((each) => each.replace(" hidden", "")).join(" ");
+    },
+  );
+  expect(chunks).toEqual([
+    "512 488 1 last 1 last",
+    "128 128 128 128 128 128 128 104 1 last 1 last",
+    // The last of the prompt, again by itself, and then its answer.
+    "500 500 1 1 last",
+    "500 500 1 1 last",
+    // More than fits between two machines is told by none that could have been one of them.
+    "300 200 300 200 1 1 last",
+  ]);
 });
 
 test("a chunk has no more tokens than hidden state of them fits between two machines", () => {

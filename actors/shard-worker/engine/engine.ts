@@ -12,7 +12,7 @@ import type { Model, Wanted } from "../models/model.ts";
 import { hostPasses, type Passes } from "../sampling/passes.ts";
 import type { Computer, Feed, Outcome } from "./computer.ts";
 import { Here } from "./here.ts";
-import { contextLengthOf, type Limits, limitsOf } from "./limits.ts";
+import { contextLengthOf, type Limits, limitsOf, type OwnLimits } from "./limits.ts";
 import type { Paces } from "./paces.ts";
 import { type Bounds, planOf } from "./plan.ts";
 import { PrefixCache } from "./prefix-cache.ts";
@@ -47,7 +47,7 @@ const AWAITED_TOKENS_MIN = 64;
 
 export class Engine {
   readonly #ports: EnginePorts;
-  readonly #limits: Limits;
+  readonly #limits: OwnLimits;
   readonly #bounds: Bounds;
   readonly #requestPorts: RequestPorts;
   readonly #computer: Computer;

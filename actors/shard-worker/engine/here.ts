@@ -3,6 +3,7 @@ import type { Mlx } from "#ffi/array";
 import type { KvQuant } from "#protocol/shard";
 import type { Model } from "../models/model.ts";
 import type { Computer, Done, Feed, Outcome, Unit } from "./computer.ts";
+import { hiddenRowsMax } from "./hidden.ts";
 import type { Paces, StepKind } from "./paces.ts";
 import { Room } from "./room.ts";
 import { Sequence } from "./sequence.ts";
@@ -20,7 +21,8 @@ export interface HerePorts {
 
 export class Here implements Computer {
   readonly stages = 1;
-  readonly rowsMax = Number.POSITIVE_INFINITY;
+  /** Machines that go on with an answer from here have to be able to compute the same tokens together. */
+  readonly rowsMax: number;
   readonly full = false;
   readonly #ports: HerePorts;
   readonly #room: Room;
@@ -31,6 +33,7 @@ export class Here implements Computer {
     if (start !== 0 || end !== ports.model.layers)
       throw new Error(`layers ${start} to ${end} alone make no tokens`);
     this.#ports = ports;
+    this.rowsMax = hiddenRowsMax(ports.model.hiddenSize);
     this.#room = new Room({
       freeBytes: ports.freeBytes ?? (() => Number.POSITIVE_INFINITY),
       relieve: () => {

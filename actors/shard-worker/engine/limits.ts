@@ -12,10 +12,7 @@ export interface Limits {
   readonly prefillChunkStaged: number;
   /** The fewest while others' answers wait: fewer would read all weights for little. */
   readonly prefillChunkMin: number;
-  /**
-   * Where a chunk ends leaves no trace, so that one machine takes longer ones than several do; else all take the same, and none is
-   * taken over in part.
-   */
+  /** Where a chunk ends leaves no trace; else each is told of, computed again with the same tokens, and never taken over in part. */
   readonly chunksAlike: boolean;
   /**
    * Tokens of an answer that another worker began which go through the model at once: as many as are computed with the very bits
@@ -49,18 +46,24 @@ const DEFAULT_LIMITS: Limits = {
   prefixBytesMax: 1024 ** 3,
 };
 
+/** Limits as an engine keeps them. */
+export interface OwnLimits extends Limits {
+  /** The longest chunk that is computed as another worker computed it: as long as one machine has them, wherever this is. */
+  readonly toldChunk: number;
+}
+
 /** The default where nothing is said, within what a computer takes at once. */
 export function limitsOf(
   asked: Partial<Limits> | undefined,
   { stages, rowsMax }: { readonly stages: number; readonly rowsMax: number },
-): Limits {
+): OwnLimits {
   const limits = { ...DEFAULT_LIMITS, ...asked };
-  const most = stages > 1 || !limits.chunksAlike ? Math.min(limits.prefillChunkStaged, rowsMax) : rowsMax;
-  const prefillChunk = Math.min(limits.prefillChunk, most);
+  const toldChunk = Math.min(limits.prefillChunk, rowsMax);
+  const prefillChunk = stages > 1 ? Math.min(limits.prefillChunkStaged, toldChunk) : toldChunk;
   // NaN among them, as of a model without a width, would make chunks of nothing without end.
   for (const [name, value] of Object.entries({ prefillChunk, replayRows: limits.replayRows }))
     if (!(value >= 1)) throw new Error(`a limit of ${value} tokens (${name})`);
-  return { ...limits, prefillChunk };
+  return { ...limits, prefillChunk, toldChunk };
 }
 
 /** Tokens of prompt and answer that a request may have: what is asked for, within what the model was made for. */
