@@ -15,9 +15,16 @@ export interface Victim {
 
 export interface KilledHome extends AsyncDisposable {
   /** An API that lives on, and what is to die at some token of what it is asked. */
-  next(random: () => number): Promise<{ readonly url: string; readonly victim: Victim }>;
+  next(random: () => number): Promise<Next>;
   /** All that was killed is up again, and holds the model again. */
   mend(): Promise<Mended>;
+}
+
+export interface Next {
+  readonly url: string;
+  readonly victim: Victim;
+  /** What its machines held where one of them lacked its part, though nothing was killed since it was whole: it was mended again. */
+  readonly broken: readonly string[];
 }
 
 export interface Mended {
@@ -49,7 +56,7 @@ export async function oneMachine(folder: string): Promise<KilledHome> {
     return first;
   };
   return {
-    next: async () => ({ url: server.url, victim: worker((await held()).pid) }),
+    next: async () => ({ url: server.url, victim: worker((await held()).pid), broken: [] }),
     mend: async () => ({ loadMs: (await held()).facts?.loadMs ?? 0, tries: 0 }),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
@@ -57,6 +64,8 @@ export async function oneMachine(folder: string): Promise<KilledHome> {
 
 /** The programme runs for long, beside whatever else a machine does. */
 const LINKED_MS = 180_000;
+/** A machine that is busy counts as dead for a while, and comes back; not time after time. */
+const BROKEN_MAX = 5;
 /** A machine dies in one round of four; it takes long to start it again. */
 const MACHINE_SHARE = 0.25;
 const NAMES = ["ada", "bob", "cyd", "dan", "eve", "fay", "gus", "hal"];
@@ -82,6 +91,20 @@ export async function severalMachines(folder: string, count: number, isSource: b
     return { loadMs: (await heldBy(url))[0]?.facts?.loadMs ?? 0, tries };
   }
 
+  /** Of each machine the worker of its part; what was found where one had none. Throws where it breaks again and again. */
+  async function parts() {
+    const broken: string[] = [];
+    for (;;) {
+      const held = await Promise.all(running.map(async ({ url }) => (await heldBy(url))[0]));
+      const pids = held.flatMap((part) => (part?.state === "ready" && part.pid ? [part.pid] : []));
+      if (pids.length === count) return { pids, broken };
+      broken.push(JSON.stringify(held.map((part, i) => ({ of: machines[i]?.name, ...part }))));
+      if (broken.length === BROKEN_MAX)
+        throw new Error(`the model does not stay whole: ${broken.join("; ")}`);
+      await mend();
+    }
+  }
+
   const end = async () => {
     await Promise.all(running.map((each) => each.kill("SIGKILL")));
   };
@@ -94,6 +117,7 @@ export async function severalMachines(folder: string, count: number, isSource: b
   return {
     mend,
     async next(random) {
+      const { pids, broken } = await parts();
       const asked = Math.floor(random() * count);
       const url = running[asked]?.url ?? "";
       if (random() < MACHINE_SHARE) {
@@ -103,11 +127,9 @@ export async function severalMachines(folder: string, count: number, isSource: b
           void running[other]?.kill("SIGKILL");
           return true;
         };
-        return { url, victim: { what: "machine", kill } };
+        return { url, victim: { what: "machine", kill }, broken };
       }
-      const [part] = await heldBy(running[Math.floor(random() * count)]?.url ?? "");
-      if (part?.pid === undefined) throw new Error("a machine holds no part of the model");
-      return { url, victim: worker(part.pid) };
+      return { url, victim: worker(pids[Math.floor(random() * count)] ?? 0), broken };
     },
     [Symbol.asyncDispose]: end,
   };

@@ -133,7 +133,7 @@ const menu: readonly Asked[] = prompts.flatMap((prompt, i) => [
 /** A round: these side by side, and the kill when the first of them has so many tokens. */
 async function round(home: KilledHome, all: readonly Asked[]) {
   const killAt = 1 + Math.floor(random() * (tokens - 1));
-  const { url, victim } = await home.next(random);
+  const { url, victim, broken } = await home.next(random);
   const client = clientOf(url);
   let [isTried, isKilled, struck] = [false, false, 0];
   const counts = all.map(() => 0);
@@ -148,7 +148,8 @@ async function round(home: KilledHome, all: readonly Asked[]) {
   const ready = await Promise.all(all.map((asked) => begun(client, asked)));
   const outcomes = await Promise.allSettled(ready.map((asked, i) => told(client, asked, hear(i))));
   const { loadMs, tries } = await home.mend();
-  return { outcomes, killed: isKilled ? victim.what : undefined, killAt, struck, loadMs, tries };
+  const killed = isKilled ? victim.what : undefined;
+  return { outcomes, killed, killAt, struck, loadMs, tries, broken };
 }
 
 const clientOf = (url: string): OpenAI => new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
@@ -165,7 +166,7 @@ const share = (list: readonly number[], part: number): number | undefined =>
 class Tally {
   readonly counts = {
     ...{ streams: 0, struck: 0, workers: 0, machines: 0 },
-    ...{ completed: 0, wrongTokens: 0, different: 0, tries: 0 },
+    ...{ completed: 0, wrongTokens: 0, different: 0, tries: 0, broken: 0 },
   };
   readonly failures: string[] = [];
   readonly #pauses: number[] = [];
@@ -192,7 +193,7 @@ class Tally {
       /**
        * `struck`: streams that were under way when something died. `workers` and `machines`: those killed. `wrongTokens`: of those that
        * the same request has without a kill; `different`: streams that have any. `tries`: how often the model was asked for again after
-       * a kill, a second apart, as the home could not place it yet.
+       * a kill, a second apart, as the home could not place it yet; `broken`: how often it was not whole before a kill.
        */
       ...this.counts,
       pauseMs: { p50: share(this.#pauses, 0.5), p95: share(this.#pauses, 0.95) },
@@ -235,11 +236,12 @@ async function programme(home: KilledHome) {
     const count = Math.min(together, streams - begun);
     const all = Array.from({ length: count }, (_, i) => menu[(begun + i) % menu.length] ?? []).flat();
     const { outcomes, ...how } = await round(home, all);
-    const { killed, struck, loadMs, tries } = how;
+    const { killed, struck, loadMs, tries, broken } = how;
     if (machines > 1) await Bun.sleep(Math.max(0, untilMs - performance.now()));
     if (killed) tally.counts[`${killed}s`] += 1;
     tally.counts.struck += struck;
     tally.counts.tries += tries;
+    tally.counts.broken += broken.length;
     for (const [i, outcome] of outcomes.entries()) tally.add(outcome, whole.get(all[i] as Asked), loadMs);
     const bad = outcomes.flatMap((outcome, i) => trouble(outcome, all[i], whole));
     process.stderr.write(`${JSON.stringify({ ...how, pausesMs: outcomes.map(pauseOf), bad })}\n`);
