@@ -1,4 +1,8 @@
 /** Machines of one home as processes, each linked to all others: what most tests of several machines begin with. */
+
+import { expect } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { exo, freshFolder, type Ran } from "../cli/exo.ts";
 import { type Machine, members, type Running, started } from "./processes.ts";
 import { linked } from "./streams.ts";
@@ -24,6 +28,24 @@ export async function homeOf<const Names extends readonly string[]>(...names: Na
   const all = running.map((each, at) => memberOf(each, machines[at]));
   const kept = stack.move();
   return { all: all as unknown as HomeOf<Names>["all"], [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+/** What a test expects; where it is not so, all that was seen and what the machines of the home said is told too. */
+export function expectIn(
+  all: readonly Pick<Member, "name" | "folder">[],
+  seen: Readonly<Record<string, unknown>>,
+  expected: Readonly<Record<string, unknown>>,
+): void {
+  try {
+    expect(seen).toEqual(expected);
+  } catch (error) {
+    const logs = all.map(
+      ({ name, folder }) => `--- ${name} said:\n${readFileSync(join(folder, "log"), "utf8")}`,
+    );
+    if (error instanceof Error)
+      error.message += `\nall that was seen: ${JSON.stringify(seen, null, 1)}\n${logs.join("\n")}`;
+    throw error;
+  }
 }
 
 function memberOf(running: Running, machine: Machine | undefined): Member {

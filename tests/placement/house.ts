@@ -35,6 +35,9 @@ export class House {
   refusals: Problem[] = [];
   listeners = 0;
   leader: NodeId | undefined = me;
+  term = 1;
+  /** How long whoever leads takes to answer. */
+  takesMs = 0;
   readonly #watched: Parameters<ServingPorts["watch"]>[1][] = [];
   readonly #runs = new Set<() => void>();
   /** Who leads answers nothing. */
@@ -49,7 +52,7 @@ export class House {
       agreed: () => ({
         leader: this.leader,
         leads: this.leader === me,
-        term: 1,
+        term: this.term,
         heard: 9,
         instances: this.instances,
         propose: () => Promise.reject(new Error("nobody proposes here")),
@@ -74,6 +77,8 @@ export class House {
       place: async (leader) => {
         this.did.push(`asks ${leader} to place it`);
         if (this.isDeaf) return await new Promise(() => {});
+        if (this.takesMs > 0)
+          await new Promise<void>((resolve) => void this.time.after(this.takesMs, resolve));
         const refusal = this.refusals.shift();
         if (refusal) return PlacementReply.Refused({ problem: problemBody(refusal) });
         this.instances = [loading];
@@ -120,8 +125,9 @@ export class House {
   }
 
   /** Others voted. */
-  isLedBy(leader: NodeId): void {
+  isLedBy(leader: NodeId | undefined): void {
     this.leader = leader;
+    this.term += 1;
     for (const run of [...this.#runs]) run();
   }
 

@@ -88,6 +88,25 @@ test("stages are ended only once the home agreed to the end, and who asked hears
   ]);
 });
 
+test("who is deposed before the home agreed says so, whatever it would have said, and is asked no more", async () => {
+  const answers: unknown[] = [];
+  for (const again of [false, true]) {
+    const [unconfirmed, full] = [new World("a", "b"), new World("a", "b")];
+    unconfirmed.disagrees = () => LATE;
+    for (const machine of full.machines.values()) machine.freeBytes = 1e6;
+    for (const world of [unconfirmed, full]) {
+      const slow = Promise.withResolvers<void>();
+      world.slow = slow.promise;
+      const asked = world.place({ nodes: ["a", "b"] });
+      await world.deposed({ again });
+      slow.resolve();
+      await world.settle(20_000);
+      answers.push(await asked);
+    }
+  }
+  expect(answers).toEqual(Array(4).fill("this machine does not lead the cluster now"));
+});
+
 test("a model that is stopped while its workers meet is not made ready any more", async () => {
   const world = new World("a", "b");
   const meeting = Promise.withResolvers<void>();

@@ -5,7 +5,7 @@ import type { Address } from "#protocol/ids";
 import type { PlacedInstance } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 import { House, loading, ready, WORKER } from "./house.ts";
-import { facts, other } from "./model.ts";
+import { facts, me, other } from "./model.ts";
 
 test("what one machine holds or can hold asks nobody, alone not even its own disk", async () => {
   const alone = new House({ others: 0 });
@@ -150,6 +150,42 @@ test("who leads no more is not the last to be asked, a refusal of who leads is",
     [WORKER, "m takes too much"],
     4,
     2,
+  ]);
+});
+
+test("who leads no more when it has decided, after however long, is not the last to be asked", async () => {
+  const house = new House({ fits: false });
+  house.takesMs = 15_000;
+  house.refusals = [notLeading(), notLeading(), notLeading()];
+  const asked = house.acquire();
+  for (const next of [other, me, other]) {
+    await house.pass(14_000);
+    house.isLedBy(undefined);
+    await house.pass(3_000);
+    house.isLedBy(next);
+  }
+  await house.pass(15_000);
+  house.instances = [ready];
+  await house.pass(500);
+  expect([await asked, house.did.filter((line) => line.includes("place"))]).toEqual([
+    WORKER,
+    ["me", "other", "me", "other"].map((leader) => `asks ${leader} to place it`),
+  ]);
+});
+
+test("who goes on being named as leader and says that it is not is asked for ten seconds", async () => {
+  const house = new House({ fits: false });
+  house.refusals = Array.from({ length: 1_000 }, notLeading);
+  const asked = house.acquire();
+  await house.pass(9_000);
+  const before = house.refusals.length;
+  await house.pass(2_000);
+  const after = house.refusals.length;
+  await house.pass(2_000);
+  expect([await asked, before > after, house.refusals.length]).toEqual([
+    "this machine does not lead the cluster now",
+    true,
+    after,
   ]);
 });
 

@@ -2,7 +2,6 @@
 import { RestartBudget } from "#actors/runtime/supervision";
 import type { NodeId } from "#protocol/ids";
 import {
-  type HeldStage,
   type PlacedInstance,
   type PlacementMessage,
   PlacementReply,
@@ -18,8 +17,9 @@ import { LOOK_EVERY_MS, Lookout } from "./lookout.ts";
 import { Placed, RESTARTS } from "./placed.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 import { rebalanced } from "./rebalance.ts";
+import { asLeader } from "./refusals.ts";
 import { decided, NeedsIdle, type Wanted } from "./survey.ts";
-import { idleSince, type Report, type Said } from "./trouble.ts";
+import { idleSince, type Report, saidOf } from "./trouble.ts";
 import { remembering } from "./views.ts";
 
 type Of<Type extends PlacementMessage["type"]> = Extract<PlacementMessage, { type: Type }>;
@@ -72,14 +72,18 @@ export class Coordinator {
       await under.made.catch(() => {});
       return await this.place(asker, { model, wish, settings });
     }
-    const made = this.#place(asker, { model, wish, settings, ...(known && { failed: known }) });
+    const asked = { model, wish, settings, ...(known && { failed: known }) };
+    const made = asLeader(this.#ports.agreed, () => this.#place(asker, asked));
     this.#deciding.set(model, { wish, made });
     return await made.finally(() => this.#deciding.delete(model));
   }
 
   /** Resolves when the memory of all machines is free; throws Problem. */
-  async release({ model, now }: Pick<Of<"Placement.Release">, "model" | "now">) {
-    this.#requireLead();
+  async release(asked: Pick<Of<"Placement.Release">, "model" | "now">) {
+    return await asLeader(this.#ports.agreed, () => this.#release(asked));
+  }
+
+  async #release({ model, now }: Pick<Of<"Placement.Release">, "model" | "now">) {
     // Where it goes is being decided: it would come up a moment later.
     await this.#deciding.get(model)?.made.catch(() => {});
     const known = this.#instances.find((each) => each.model === model);
@@ -268,16 +272,6 @@ export class Coordinator {
       tell(node);
     }
   }
-}
-
-/** Since when it is so, as far as this leader heard it. Whether it is used says nothing of that. */
-function saidOf(stage: HeldStage, before: readonly Said[], nowMs: number): Said {
-  const { idle, ...now } = stage;
-  const known = before.find(({ sinceMs: _, idleSinceMs: __, idle: ___, ...same }) =>
-    Bun.deepEquals(same, now),
-  );
-  const idleSinceMs = idle ? (known?.idleSinceMs ?? nowMs) : undefined;
-  return { ...stage, sinceMs: known?.sinceMs ?? nowMs, idleSinceMs };
 }
 
 function ifGone(error: unknown): void {

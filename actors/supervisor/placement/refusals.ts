@@ -1,5 +1,7 @@
 /** What who leads, or the way to it, says no with, as those who asked are to hear it. */
 import { Problem } from "#protocol/problem";
+import type { Agreed } from "../cluster/agreed.ts";
+import { notLeading } from "../cluster/replica.ts";
 
 /** Nothing where what does not fit in the home would fit otherwise; throws any other error. */
 export const ifFull =
@@ -7,6 +9,16 @@ export const ifFull =
   (error: unknown): undefined => {
     if (!(error instanceof Problem) || error.kind !== "doesNotFit" || !otherwise()) throw error;
   };
+
+/** What becomes of work that only who leads may do. A failure is the next leader's to tell, where there is one before it: who asked asks that one. */
+export async function asLeader<T>(agreed: () => Agreed, work: () => Promise<T>): Promise<T> {
+  const { leads, term } = agreed();
+  if (!leads) throw notLeading();
+  return await work().catch((error: unknown) => {
+    const now = agreed();
+    throw error instanceof Problem && !(now.leads && now.term === term) ? notLeading() : error;
+  });
+}
 
 /** It leads no more, as a rule. */
 export function unreached(error: unknown): Problem {

@@ -4,10 +4,10 @@ import type { PlacedInstance, PlacementReply, PlacementWish, Rebalanced } from "
 import { Problem, type ProblemBody, problemOf } from "#protocol/problem";
 import type { ShardFacts } from "#protocol/shard";
 import type { LostWorker, ModelState } from "#protocol/supervisor";
-import { isNotLeading } from "../cluster/replica.ts";
 import { type GivenPorts, GivenWorkers } from "./given.ts";
-import { ifFull, stillThere, unreached } from "./refusals.ts";
-import { type Around, change, unless, until } from "./until.ts";
+import { LEADER_MS, Leaders } from "./leaders.ts";
+import { ifFull, stillThere } from "./refusals.ts";
+import { type Around, until } from "./until.ts";
 import { Waiting } from "./waiting.ts";
 
 export interface Acquiring {
@@ -58,8 +58,6 @@ export interface ServingPorts extends GivenPorts, Around {
   readonly abandon: (instance: string) => Promise<void>;
 }
 
-/** Two elections: by then a majority is not there. */
-const LEADER_MS = 10_000;
 /** Without anybody who leads for so long, a model that this machine can hold by itself is not waited for. */
 const ORPHANED_MS = 4_000;
 
@@ -69,11 +67,13 @@ export class Serving {
   readonly #ports: ServingPorts;
   readonly #given: GivenWorkers;
   readonly #waiting: Waiting;
+  readonly #leaders: Leaders;
 
   constructor(ports: ServingPorts) {
     this.#ports = ports;
     this.#given = new GivenWorkers(ports);
     this.#waiting = new Waiting(ports);
+    this.#leaders = new Leaders(ports);
   }
 
   /** Resolves once the model can answer; undefined when this machine is to hold it by itself. Throws Problem. */
@@ -100,10 +100,12 @@ export class Serving {
     const placed = this.#placed(model) ?? (own && this.#placed(own.name));
     if (!placed) return false;
     const isThere = () => this.#ports.agreed().instances.some(({ id }) => id === placed.id);
-    await this.#led((leader) => this.#ports.release(leader, placed.model, now)).catch((error: unknown) => {
-      // Who led before has done it, and could not say so.
-      if (isThere() || !(error instanceof Problem && error.kind === "notFound")) throw error;
-    });
+    await this.#leaders
+      .answer((leader) => this.#ports.release(leader, placed.model, now))
+      .catch((error: unknown) => {
+        // Who led before has done it, and could not say so.
+        if (isThere() || !(error instanceof Problem && error.kind === "notFound")) throw error;
+      });
     await until(this.#ports, () => !isThere(), LEADER_MS);
     if (isThere()) throw stillThere(placed.model);
     return true;
@@ -113,7 +115,7 @@ export class Serving {
   async rebalance(model: string, wish?: PlacementWish): Promise<Rebalanced> {
     const placed = this.#placed((await this.#ports.own(model))?.name ?? model) ?? this.#placed(model);
     const name = placed?.model ?? model;
-    const answer = await this.#led((leader) => this.#ports.rebalance(leader, name, wish));
+    const answer = await this.#leaders.answer((leader) => this.#ports.rebalance(leader, name, wish));
     if (answer.type !== "PlacementReply.Rebalanced")
       throw new Error(`Rebalance was answered by ${answer.type}`);
     await this.#heard(answer);
@@ -148,7 +150,7 @@ export class Serving {
   #shown(record: PlacedInstance): ModelState["state"] {
     if (record.state === "draining") return "stopping";
     if (record.state !== "ready" || !this.#broken(record)) return record.state;
-    return this.#leaderNow ? "loading" : "failed";
+    return this.#leaders.now ? "loading" : "failed";
   }
 
   /** The log or a machine is another: requests on workers that are gone are told. */
@@ -167,7 +169,7 @@ export class Serving {
   }
 
   async #place(model: string, wish: PlacementWish): Promise<readonly string[]> {
-    const answer = await this.#led((leader) => this.#ports.place(leader, model, wish));
+    const answer = await this.#leaders.answer((leader) => this.#ports.place(leader, model, wish));
     if (answer.type !== "PlacementReply.Placed") return [];
     await this.#heard(answer);
     return answer.notes;
@@ -180,23 +182,6 @@ export class Serving {
       return heard >= epoch || instances.some((each) => each.id === id && each.epoch >= epoch);
     };
     await until(this.#ports, isHeard, LEADER_MS);
-  }
-
-  /** Asks who leads, and asks again where that changes meanwhile: a question may be asked twice. Throws Problem. */
-  async #led(ask: (leader: NodeId) => Promise<PlacementReply>): Promise<PlacementReply> {
-    const { clock } = this.#ports;
-    const untilMs = clock.nowMs() + LEADER_MS;
-    for (;;) {
-      const leader = await this.#leader();
-      const isDeposed = () => ![leader, undefined].includes(this.#ports.agreed().leader);
-      const answer = await unless(this.#ports, ask(leader).catch(unreached), isDeposed);
-      if (!answer) continue;
-      if (!(answer instanceof Problem) && answer.type !== "PlacementReply.Refused") return answer;
-      const problem = answer instanceof Problem ? answer : problemOf(answer.problem);
-      if (problem !== answer && !isNotLeading(problem)) throw problem;
-      if (clock.nowMs() > untilMs) throw problem;
-      await change(this.#ports);
-    }
   }
 
   /** Whether this machine alone holds it, or can. */
@@ -214,7 +199,7 @@ export class Serving {
   /** A machine of it is gone, and nobody leads who could place it anew. */
   #isOrphaned(name: string): boolean {
     const record = this.#placed(name);
-    return record !== undefined && this.#leaderNow === undefined && this.#broken(record) !== undefined;
+    return record !== undefined && this.#leaders.now === undefined && this.#broken(record) !== undefined;
   }
 
   async #ready(name: string, own: Own | undefined, { lost, left }: Asker): Promise<Acquired | undefined> {
@@ -228,7 +213,7 @@ export class Serving {
       // A worker that is in the next placement too is not the one that was lost.
       const isNext = lostIn !== undefined && record.epoch > lostIn;
       if (answer && (isNext || !this.#given.isSpurned(answer.worker, lost, sinceMs))) return answer;
-      if (this.#leaderNow) leaderMs = clock.nowMs();
+      if (this.#leaders.now) leaderMs = clock.nowMs();
       return clock.nowMs() - leaderMs > ORPHANED_MS ? "orphaned" : undefined;
     };
     const found = await this.#waiting.found(name, look, left);
@@ -267,21 +252,6 @@ export class Serving {
         remedy: "start the others; exo nodes shows which vote",
       },
     );
-  }
-
-  get #leaderNow(): NodeId | undefined {
-    const { agreed, isUp } = this.#ports;
-    const { leader } = agreed();
-    return leader && isUp(leader) ? leader : undefined;
-  }
-
-  async #leader(): Promise<NodeId> {
-    await until(this.#ports, () => this.#leaderNow !== undefined, LEADER_MS);
-    const leader = this.#leaderNow;
-    if (leader) return leader;
-    throw new Problem("unavailable", "no machine leads this home now: too few of those that vote are up", {
-      remedy: "start the others (exo nodes shows which vote)",
-    });
   }
 }
 

@@ -44,6 +44,16 @@ const UNSAID_MS = 60_000;
 /** A worker that hangs while it loads is ended by its own machine after five minutes, which says so: this is for a machine that does not. */
 const LOADING_SILENT_MS = 6 * 60_000;
 
+/** Since when it is so, as far as this leader heard it. Whether it is used says nothing of that. */
+export function saidOf(stage: HeldStage, before: readonly Said[], nowMs: number): Said {
+  const { idle, ...now } = stage;
+  const known = before.find(({ sinceMs: _, idleSinceMs: __, idle: ___, ...same }) =>
+    Bun.deepEquals(same, now),
+  );
+  const idleSinceMs = idle ? (known?.idleSinceMs ?? nowMs) : undefined;
+  return { ...stage, sinceMs: known?.sinceMs ?? nowMs, idleSinceMs };
+}
+
 /** Since when all of its machines say that nobody asks it anything; undefined while one does not. */
 export function idleSince(record: PlacedInstance, sights: Pick<Sights, "reportOf">): number | undefined {
   const held = record.stages.map((stage) => heldOf(record, stage, sights));
