@@ -12,6 +12,8 @@ import { facts, nodeFacts } from "./model.ts";
 export interface FakeMachine {
   readonly node: NodeId;
   state: NodeView["state"];
+  /** Since it was heard last. */
+  silentMs?: number;
   drained: boolean;
   freeBytes: number;
   has: CheckpointView | ProblemBody;
@@ -31,8 +33,9 @@ export interface FakeMachine {
 /** All linked with all. */
 export function knownOf(machines: readonly FakeMachine[], leader: string): Known {
   const nodes = machines.map(
-    ({ node, state, drained, freeBytes, speeds }): NodeView => ({
+    ({ node, state, silentMs, drained, freeBytes, speeds }): NodeView => ({
       ...{ node, name: node, state, drained, leader: node === leader },
+      ...(silentMs !== undefined && { silentMs }),
       ...{ voter: true, excluded: false, labels: {}, addresses: [] },
       facts: { ...nodeFacts(node, freeBytes), ...(speeds && { speeds: [...speeds] }) },
     }),

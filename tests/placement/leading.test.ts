@@ -174,6 +174,21 @@ test("a machine that nobody has seen since this one leads is waited for ten seco
   ]);
 });
 
+test("a machine that is silent for a moment while a model is placed is waited for, one that is dead for long is not", async () => {
+  const outcomes: unknown[] = [];
+  for (const [state, silentMs] of [["suspect"], ["stuck", 1500], ["dead", 1500], ["dead", 60_000]] as const) {
+    const world = new World("a", "b");
+    Object.assign(world.machine("b"), { state, silentMs });
+    const asked = world.place({ nodes: ["a", "b"] });
+    await world.settle(3000);
+    await world.is("b", "up");
+    await world.settle(1000);
+    outcomes.push([world.shown, String(await asked).slice(0, 12)]);
+  }
+  const placed = ["ready a:0-2 b:2-4", ""];
+  expect(outcomes).toEqual([placed, placed, placed, ["", "no plan fits"]]);
+});
+
 test("a model whose ready another leader had begun goes on with fewer machines than were wished for", async () => {
   const world = new World("a", "b");
   world.machine("b").outcome = undefined;

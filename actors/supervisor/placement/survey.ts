@@ -49,7 +49,7 @@ export interface Wanted {
   readonly claim: (bytes: Choice["bytes"]) => void;
 }
 
-/** Facts and links of a machine that was linked just now are known a moment later. */
+/** Facts and links of a machine that was linked just now are known a moment later; one that has too much to do is back as soon. */
 const SETTLED_MS = 5_000;
 const LOOK_EVERY_MS = 250;
 /** Headers and a sample of the weights of a large checkpoint on a slow disk: 2048 seeks. */
@@ -177,9 +177,13 @@ function isSettled({ nodes, links }: Known, wish: PlacementWish): boolean {
   return (
     up.every(({ facts }) => facts !== undefined) &&
     up.every((from) => up.every((to) => isLinked(from, to))) &&
-    named.every(({ state }) => state !== "connecting")
+    !named.some(isBackSoon)
   );
 }
+
+/** Not heard of yet, or not for a moment: on machines that have much to do a process falls silent, and speaks again. */
+const isBackSoon = ({ state, silentMs = SETTLED_MS }: NodeView): boolean =>
+  ["connecting", "suspect", "stuck"].includes(state) || (state === "dead" && silentMs < SETTLED_MS);
 
 interface Seen {
   readonly nodes: readonly NodeView[];
