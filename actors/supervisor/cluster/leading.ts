@@ -4,6 +4,7 @@ import type { ActorSystem } from "#actors/runtime/system";
 import { Cluster, type ClusterMessage, ClusterReply } from "#protocol/cluster";
 import type { Address, NodeId } from "#protocol/ids";
 import { Problem, problemBody, problemOf } from "#protocol/problem";
+import { cutOff, noMajority, type Votes } from "./reach.ts";
 import { isNotLeading, type Replica } from "./replica.ts";
 
 /** Two elections: by then a majority is not there. */
@@ -18,17 +19,20 @@ export interface LeadingPorts {
   readonly replica: () => Replica;
   /** Whether there is a link to it now. */
   readonly reaches: (node: NodeId) => boolean;
+  /** Who votes, and how they are seen from here. */
+  readonly votes: () => Votes;
   /** Makes the change while this node leads. */
   readonly make: (message: ClusterMessage) => Promise<Epoch>;
 }
 
-/** Resolves when a majority holds what the message asks for; throws Problem. */
+/** Resolves when a majority holds what the message asks for; throws Problem, as soon as none can come to hold it. */
 export async function led(
-  { system, self, replica, reaches, make }: LeadingPorts,
+  { system, self, replica, reaches, votes, make }: LeadingPorts,
   message: ClusterMessage,
 ): Promise<Epoch> {
   const { clock } = system;
   const untilMs = clock.nowMs() + PATIENCE_MS;
+  const isCut = cutOff(clock, votes);
   for (;;) {
     try {
       const { raft, leads } = replica();
@@ -37,7 +41,7 @@ export async function led(
     } catch (error) {
       if (!isNotLeading(error)) throw error;
     }
-    if (clock.nowMs() > untilMs) throw noMajority();
+    if (isCut() || clock.nowMs() > untilMs) throw noMajority();
     await new Promise<void>((resolve) => void clock.after(LOOK_EVERY_MS, resolve));
   }
 }
@@ -86,10 +90,4 @@ export const noSay = (): Problem =>
   new Problem("forbidden", "this machine is a worker of its home, which changes nothing about it", {
     param: NO_SAY,
     remedy: "do it on another machine of the home; exo node NAME role full there gives this one a say",
-  });
-
-const noMajority = (): Problem =>
-  new Problem("unavailable", "no machine leads this home now: too few of those that vote are up", {
-    remedy:
-      "start the others (exo nodes shows which vote), or, if they are gone for good: exo node NAME takeover",
   });

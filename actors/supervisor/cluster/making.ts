@@ -1,4 +1,5 @@
 /** Changes as whoever leads makes them: signed, proposed, and made again when another's came first. */
+import type { Seen } from "#actors/discovery/ports";
 import type { Clock } from "#actors/runtime/clock";
 import type { Epoch } from "#actors/runtime/raft/proposals";
 import { successor } from "#actors/runtime/security/authority";
@@ -11,6 +12,7 @@ import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import { freshDiscoveryKey } from "./genesis.ts";
 import { changed } from "./member-changes.ts";
+import { unlessCut, type Votes } from "./reach.ts";
 import { notLeading, type Replica } from "./replica.ts";
 import { sealedKey, signedBoxes } from "./sealed-key.ts";
 import { type ClusterCommand, type ClusterState, encodeCommand, isOvertaken } from "./state.ts";
@@ -29,6 +31,7 @@ export interface MakingPorts {
   /** The newest of the cluster's keys that is known here, and its private part, where it is held. */
   readonly authority: () => Authority;
   readonly clusterKey: () => Identity | undefined;
+  readonly seen: () => readonly Seen[];
   /** Through whoever leads. */
   readonly propose: (command: Uint8Array) => Promise<Epoch>;
   /** Another votes in that machine's place, if that is possible; in this node's own, beside it, while no other does. */
@@ -51,8 +54,18 @@ export class Making {
     this.#ports = ports;
   }
 
-  /** Resolves when a majority agreed; throws Problem, `notLeading` where this node does not lead. */
+  /** Who votes, and how they are seen from here. */
+  get votes(): Votes {
+    const { identity, replica, seen } = this.#ports;
+    return { self: identity.node, voters: replica.raft.config.voters, seen: seen() };
+  }
+
+  /** Resolves when a majority agreed; throws Problem, `notLeading` where this node does not lead, and at once where none can come to agree. */
   make(message: ClusterMessage): Promise<Epoch> {
+    return unlessCut(this.#ports.clock, () => this.votes, this.#make(message));
+  }
+
+  #make(message: ClusterMessage): Promise<Epoch> {
     if (message.type === "Cluster.Propose") return this.#ports.replica.propose(message.command);
     if (message.type !== "Cluster.Change")
       return Promise.reject(new Problem("invalid", `${message.type} is no change`));

@@ -63,6 +63,7 @@ export class Membership {
       replica: this.#replica,
       authority: () => this.authority,
       clusterKey: () => this.clusterKey,
+      seen: () => this.#links?.seen ?? [],
       propose: (command) => this.propose(command),
       unseat: (other) => this.#tending.unseat(other),
     });
@@ -172,6 +173,7 @@ export class Membership {
         self: system.address("cluster"),
         replica: () => this.#replica,
         reaches: (node) => this.#links?.to(node) !== undefined,
+        votes: () => this.#making.votes,
         make: (asked) => this.#making.make(asked),
       },
       message,
