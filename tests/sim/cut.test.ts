@@ -1,6 +1,8 @@
 /** Who is cut from the majority, and is asked for a change: how soon it says so. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { SimulatedHome } from "./home.ts";
+
+setDefaultTimeout(60_000);
 
 test("who is cut from the majority says so at once, also of a change under way; who only misses its leader waits for another", async () => {
   const home = new SimulatedHome(11);
