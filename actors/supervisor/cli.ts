@@ -1,6 +1,6 @@
 /** The first thing that runs: the shortest ways out before anything heavy is loaded. */
 import type { BuildFacts } from "./home/build-facts.ts";
-import { PAKE_ROLE, WORKER_ROLE } from "./node/role.ts";
+import { STEP_ROLE, WORKER_ROLE } from "./node/role.ts";
 
 /** Does what the command line says and ends the process with the exit code of it. */
 export async function cli(build: BuildFacts): Promise<void> {
@@ -10,14 +10,14 @@ export async function cli(build: BuildFacts): Promise<void> {
     return;
   }
   if (argv[0] === WORKER_ROLE) return await work(argv.slice(1));
-  if (argv[0] === PAKE_ROLE) return await prove();
+  if (argv[0] === STEP_ROLE) return await step();
   const { run } = await import("./program.ts");
   process.exit(await run(build, argv));
 }
 
-/** One step of the proof of a code, for another process of this machine. */
-async function prove(): Promise<void> {
-  const { stepForParent } = await import("#actors/runtime/security/pake-child");
+/** One step of cryptography, for another process of this machine. */
+async function step(): Promise<void> {
+  const { stepForParent } = await import("#actors/runtime/security/steps-child");
   await stepForParent();
 }
 

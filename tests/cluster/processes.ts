@@ -76,7 +76,7 @@ async function recordOfAll(
   addresses: Readonly<Record<string, readonly string[]>>,
   clusterKey: Identity,
 ): Promise<ClusterRecord> {
-  const record = await freshCluster(first.identity, first.name, 0, clusterKey);
+  const record = await freshCluster(first.identity, first.name, 0, { clusterKey });
   const list = others.reduce((before, { identity, name }) => {
     const next = changed(before, { type: "admit", key: identity.publicKey, name }, 0);
     return next ? signMemberList(next, clusterKey) : before;

@@ -15,7 +15,7 @@ import { Problem } from "#protocol/problem";
 
 const self = freshIdentity();
 const clusterKey = freshIdentity();
-const founded = await freshCluster(self, "studio", 0, clusterKey);
+const founded = await freshCluster(self, "studio", 0, { clusterKey });
 const start: ClusterState = {
   list: founded.members,
   discoveryKeys: [freshDiscoveryKey(1)],

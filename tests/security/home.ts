@@ -1,12 +1,8 @@
 /** Nodes with real TLS links on loopback, and everybody who is not one of them but tries. */
 import { randomBytes } from "node:crypto";
 import { type Clock, systemClock } from "#actors/runtime/clock";
-import {
-  certificates,
-  clusterCertificate,
-  nodeCertificate,
-  serverName,
-} from "#actors/runtime/security/certificate";
+import { clusterCertificate, nodeCertificate, serverName } from "#actors/runtime/security/certificate";
+import { certificates } from "#actors/runtime/security/certificate-steps";
 import { freshIdentity, type Identity } from "#actors/runtime/security/identity";
 import { ActorSystem } from "#actors/runtime/system";
 import { frame } from "#actors/runtime/transport/framing";

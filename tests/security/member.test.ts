@@ -2,13 +2,13 @@
 import { expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { successor } from "#actors/runtime/security/authority";
-import { sealedTo } from "#actors/runtime/security/box";
+import { sealedToSelf } from "#actors/runtime/security/box";
 import { clusterCertificate, keyOf } from "#actors/runtime/security/certificate";
 import { freshIdentity } from "#actors/runtime/security/identity";
 import { isSigned, signMemberList } from "#actors/runtime/security/member-list";
 import type { Link } from "#actors/runtime/transport/network";
 import { authorityOf } from "#actors/supervisor/cluster/record";
-import { sealedKey, signedBoxes } from "#actors/supervisor/cluster/sealed-key";
+import { ownSealedKey, signedBoxes } from "#actors/supervisor/cluster/sealed-key";
 import { encodeCommand, encodeState } from "#actors/supervisor/cluster/state";
 import { Cluster, type MemberList } from "#protocol/cluster";
 import { Discovery } from "#protocol/discovery";
@@ -173,13 +173,11 @@ test("T27 a member that puts nonsense or a key of its own where others keep the 
   const { cluster, clusterNumber: number = 1 } = home.machine("a").disk.record ?? {};
   if (!cluster) throw new Error("a has a record");
   const thief = freshIdentity();
-  const nonsense = sealedTo(
-    home.machine("b").identity.publicKey,
-    new TextEncoder().encode("x"),
-    `cluster key ${cluster}`,
-  );
+  const { identity } = home.machine("b");
+  const content = { bytes: new TextEncoder().encode("x"), about: `cluster key ${cluster}` };
+  const nonsense = sealedToSelf(identity, content);
   for (const node of [home.id("a"), home.id("b"), liar])
-    for (const box of [nonsense, sealedKey(home.machine("b").identity.publicKey, thief, cluster)])
+    for (const box of [nonsense, ownSealedKey(identity, thief, cluster)])
       for (const to of HONEST) {
         const proof = signedBoxes(thief, { cluster, number, boxes: { [node]: box } });
         const command = encodeCommand({ type: "entrust", node, number, box, proof });

@@ -60,7 +60,7 @@ export class SimulatedHome {
   async pair(first: string, ...others: readonly string[]): Promise<void> {
     const { identity, disk } = this.machine(first);
     const clusterKey = freshIdentity();
-    const founded = await freshCluster(identity, first, 0, clusterKey);
+    const founded = await freshCluster(identity, first, 0, { clusterKey });
     const members = others.reduce((list, name) => {
       const next = changed(list, this.admission(name), 0);
       return next ? signMemberList(next, clusterKey) : list;

@@ -1,7 +1,7 @@
 /** Virtual time: a heap of timers and a clock that jumps from one to the next. The same seed gives the same order. */
 import { drainMicrotasks } from "bun:jsc";
 import type { Clock } from "#actors/runtime/clock";
-import { underWay } from "#actors/runtime/security/certificate";
+import { underWay } from "#actors/runtime/security/steps";
 
 interface Timer {
   readonly atMs: number;

@@ -24,7 +24,7 @@ export async function spawnPairing(system: ActorSystem, options: PairingOptions)
     ...options,
     clock,
     random: (bytes) => randomBytes(bytes),
-    listen: (opened) => listenForStrangers(clock, opened),
+    listen: (opened) => listenForStrangers(clock, opened, options.steps),
     dial: (to, signal) => dialStranger(to, clock, signal),
   });
   const address = system.spawn<PairingMessage>("pairing", ({ message, reply }) => {

@@ -3,7 +3,7 @@ import { type Actor, createActor } from "xstate";
 import { chartClock } from "#actors/runtime/chart";
 import type { Clock } from "#actors/runtime/clock";
 import { type CodeKeeper, keepCode } from "#actors/runtime/security/pake";
-import type { Steps } from "#actors/runtime/security/pake-steps";
+import type { Steps } from "#actors/runtime/security/steps";
 import type { NodeId } from "#protocol/ids";
 import type { InviteRole, InviteState, Refusal } from "#protocol/pairing";
 import type { Door } from "./host.ts";

@@ -1,6 +1,6 @@
 /** Everything that pairing may touch. Production passes the cluster, TLS and discovery; a test passes plain objects. */
 import type { Clock } from "#actors/runtime/clock";
-import type { Steps } from "#actors/runtime/security/pake-steps";
+import type { Steps } from "#actors/runtime/security/steps";
 import type { Endpoint } from "#actors/runtime/transport/network";
 import type { StrangerChannel, StrangerListener } from "#actors/runtime/transport/stranger";
 import type { Neighbour } from "#protocol/discovery";

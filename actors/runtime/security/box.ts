@@ -1,11 +1,12 @@
 /**
- * Bytes that only one node can read: sealed to the Ed25519 key that the node has anyway. The key is moved to Curve25519 by
- * @noble/curves (the map of RFC 7748, section 4.1); agreement, derivation and cipher are the system's X25519, HKDF and AES-GCM, in
- * the order of RFC 9180: a fresh key pair for each box, so that its cipher key is used once.
+ * Bytes that only one node can read: sealed to the Ed25519 key that the node has anyway, which is moved to Curve25519 for it.
+ * Agreement, derivation and cipher are the system's X25519, HKDF and AES-GCM, in the order of RFC 9180: a fresh key pair for each
+ * box, so that its cipher key is used once.
  */
 import {
   createCipheriv,
   createDecipheriv,
+  createHash,
   createPrivateKey,
   createPublicKey,
   diffieHellman,
@@ -13,7 +14,6 @@ import {
   hkdfSync,
   type KeyObject,
 } from "node:crypto";
-import { ed25519 } from "@noble/curves/ed25519.js";
 import type { Identity } from "./identity.ts";
 
 const ALGORITHM = "aes-256-gcm";
@@ -27,20 +27,20 @@ const PKCS8_HEADER = Buffer.from("302e020100300506032b656e04220420", "hex");
 /** An Ed25519 private key in PKCS #8 ends with its seed. */
 const SEED_BYTES = 32;
 
-/** Whether the bytes are a public key that has a private one: a machine may be let in that never shows it has any. */
-export function canSealTo(publicKey: Uint8Array): boolean {
-  try {
-    return !ed25519.Point.fromBytes(publicKey).isSmallOrder();
-  } catch {
-    return false; // The library's errors tell no more.
-  }
+/** `about` must be given again to open it. */
+export interface Content {
+  readonly bytes: Uint8Array;
+  readonly about: string;
 }
 
-/** `to`: a raw Ed25519 public key. `about` must be given again to open it. */
-export function sealedTo(to: Uint8Array, bytes: Uint8Array, about: string): Uint8Array {
+/** To a key that this machine has itself. */
+export const sealedToSelf = ({ privateKey }: Pick<Identity, "privateKey">, content: Content): Uint8Array =>
+  sealedFor(rawPublic(createPublicKey(secretOf(privateKey))), content);
+
+/** `recipient`: a raw X25519 public key. */
+export function sealedFor(recipient: Uint8Array, { bytes, about }: Content): Uint8Array {
   const own = generateKeyPairSync("x25519");
   const ephemeral = rawPublic(own.publicKey);
-  const recipient = ed25519.utils.toMontgomery(to);
   const shared = diffieHellman({ privateKey: own.privateKey, publicKey: publicFrom(recipient) });
   const cipher = createCipheriv(ALGORITHM, keyFrom(shared, ephemeral, recipient), NONCE);
   cipher.setAAD(Buffer.from(about));
@@ -51,15 +51,16 @@ export function sealedTo(to: Uint8Array, bytes: Uint8Array, about: string): Uint
 
 /** Undefined: sealed to another key, about something else, or changed. */
 export function openedBox(
-  { privateKey, publicKey }: Pick<Identity, "privateKey" | "publicKey">,
+  { privateKey }: Pick<Identity, "privateKey">,
   box: Uint8Array,
   about: string,
 ): Uint8Array | undefined {
   if (box.length < KEY_BYTES + TAG_BYTES) return undefined;
   const ephemeral = Buffer.from(box.subarray(0, KEY_BYTES));
   try {
-    const shared = diffieHellman({ privateKey: secretOf(privateKey), publicKey: publicFrom(ephemeral) });
-    const key = keyFrom(shared, ephemeral, ed25519.utils.toMontgomery(publicKey));
+    const secret = secretOf(privateKey);
+    const shared = diffieHellman({ privateKey: secret, publicKey: publicFrom(ephemeral) });
+    const key = keyFrom(shared, ephemeral, rawPublic(createPublicKey(secret)));
     const decipher = createDecipheriv(ALGORITHM, key, NONCE);
     decipher.setAAD(Buffer.from(about));
     decipher.setAuthTag(box.subarray(box.length - TAG_BYTES));
@@ -79,8 +80,9 @@ const rawPublic = (key: KeyObject): Buffer =>
 const publicFrom = (raw: Uint8Array): KeyObject =>
   createPublicKey({ key: Buffer.concat([SPKI_HEADER, raw]), format: "der", type: "spki" });
 
+/** The scalar of an Ed25519 key is half of its seed's hash (RFC 8032, section 5.1.5), trimmed as X25519 trims any (RFC 7748, section 5). */
 function secretOf(privateKey: KeyObject): KeyObject {
   const seed = privateKey.export({ type: "pkcs8", format: "der" }).subarray(-SEED_BYTES);
-  const raw = ed25519.utils.toMontgomerySecret(seed);
+  const raw = createHash("sha512").update(seed).digest().subarray(0, KEY_BYTES);
   return createPrivateKey({ key: Buffer.concat([PKCS8_HEADER, raw]), format: "der", type: "pkcs8" });
 }

@@ -1,14 +1,7 @@
-/**
- * The steps of OPAQUE (RFC 9807; @serenity-kit/opaque), each by its own words alone, so that any process can do any of them: nothing is
- * kept between two. Words and answers are strings of the package's own form.
- */
+/** The steps of OPAQUE (RFC 9807; @serenity-kit/opaque). Words and answers are strings of the package's own form. */
+import type { Done, StepsOf } from "./steps.ts";
 
-export type Step = "keep" | "answer" | "accept" | "begin" | "prove";
-
-/** `fault`: what the other side said cannot be understood. No values: it proves another code. */
-export type Done = { readonly values?: readonly string[] } | { readonly fault: string };
-
-export type Steps = (step: Step, words: readonly string[]) => Promise<Done>;
+export type PakeStep = "keep" | "answer" | "accept" | "begin" | "prove";
 
 /**
  * Stretching protects a code whose record is stolen; here record and code are in one process for some minutes. A small one does
@@ -17,17 +10,16 @@ export type Steps = (step: Step, words: readonly string[]) => Promise<Done>;
 const keyStretching = { "argon2id-custom": { iterations: 1, memory: 1024, parallelism: 1 } } as const;
 const userIdentifier = "exo pairing 1";
 
-/** In this process, which keeps some 12 MB for the package from the first step on. */
-export const stepHere: Steps = async (step, words) => {
-  // The package is large and seldom needed: it is loaded with the first step.
+/** The package is large and seldom needed, so that it is loaded only by who does a step. */
+export async function pakeSteps(): Promise<StepsOf<PakeStep>> {
   const opaque = await import("@serenity-kit/opaque");
   await opaque.ready;
-  return steps(opaque)[step](words);
-};
+  return steps(opaque);
+}
 
 type Opaque = typeof import("@serenity-kit/opaque");
 
-const steps = ({ client, server }: Opaque): Record<Step, (words: readonly string[]) => Done> => ({
+const steps = ({ client, server }: Opaque): StepsOf<PakeStep> => ({
   keep([password = ""]) {
     const serverSetup = server.createSetup();
     const { clientRegistrationState, registrationRequest } = client.startRegistration({ password });

@@ -2,8 +2,8 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { ProtocolError } from "#protocol/message";
 import { keepCode, proveCode } from "./pake.ts";
-import { stepsBy } from "./pake-child.ts";
-import { type Steps, stepHere } from "./pake-steps.ts";
+import { type Steps, stepHere } from "./steps.ts";
+import { stepsBy } from "./steps-child.ts";
 
 const CODE = "K7QM2XTP";
 const MAIN = join(import.meta.dir, "../../supervisor/main.ts");
@@ -22,7 +22,7 @@ async function exchange(keeps: Steps, proves: Steps, told: string) {
 }
 
 test("a code is proved to who made it, in this process and in others alike, and what is no message is told apart", async () => {
-  const inChild = stepsBy([process.execPath, MAIN, "__pake"]);
+  const inChild = stepsBy([process.execPath, MAIN, "__step"]);
   const keeper = await keepCode(CODE, inChild);
   const nonsense = (await proveCode(CODE)).finish("nonsense").catch((error: unknown) => error);
   expect({

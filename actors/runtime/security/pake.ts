@@ -3,7 +3,7 @@
  * takes part without the code may test one guess per exchange, and both ends that know it share a fresh key.
  */
 import { ProtocolError } from "#protocol/message";
-import { type Done, type Steps, stepHere } from "./pake-steps.ts";
+import { type Done, type Steps, stepHere } from "./steps.ts";
 
 /** The side that made the code. */
 export interface CodeKeeper {

@@ -9,6 +9,7 @@ import { Problem } from "#protocol/problem";
 import type { Clock } from "../clock.ts";
 import { oneTimeCertificate } from "../security/certificate.ts";
 import { freshIdentity } from "../security/identity.ts";
+import type { Steps } from "../security/steps.ts";
 import { type FrameKind, FrameReader, frame } from "./framing.ts";
 import { HandshakeLimits } from "./handshake-limits.ts";
 import type { Endpoint } from "./network.ts";
@@ -58,9 +59,10 @@ interface Start {
 export async function listenForStrangers(
   clock: Clock,
   opened: (channel: StrangerChannel) => void,
+  steps?: Steps,
 ): Promise<StrangerListener> {
   const identity = freshIdentity();
-  const cert = await oneTimeCertificate(identity);
+  const cert = await oneTimeCertificate(identity, steps);
   const limits = new HandshakeLimits(clock);
   const open = new Set<TlsSocket>();
   const socket = handlers((ended) => open.delete(ended));

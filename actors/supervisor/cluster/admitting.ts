@@ -13,7 +13,7 @@ import { BEGIN_ANEW, type ClusterRecord } from "./record.ts";
 /** What a new member keeps: everything but the cluster's key. */
 export async function recordFor(
   { publicKey, addresses }: Joiner,
-  { self, record, authority, clusterKey, list, links, replica }: Membership,
+  { self, record, authority, clusterKey, list, links, replica, steps }: Membership,
 ): Promise<ClusterRecord> {
   // It may have changed hands since the machine was put on the list: then the next try finds it there.
   if (!clusterKey) throw new Problem("unavailable", "this machine does not hold the cluster's key any more");
@@ -24,7 +24,7 @@ export async function recordFor(
     clusterPem: authority.pem,
     clusterNumber: authority.number,
     clusterBefore: authority.before,
-    nodePem: await nodeCertificate({ node, publicKey }, clusterKey, authority.pem),
+    nodePem: await nodeCertificate({ node, publicKey }, clusterKey, authority.pem, steps),
     members: list,
     history: replica.history,
     since: replica.raft.committed,

@@ -48,9 +48,9 @@ export class ClusterNode implements Cluster {
 
   /** Goes on as what the store holds, or begins a cluster of one. Throws Problem when what the store holds is damaged. */
   static async open(ports: ClusterNodePorts): Promise<ClusterNode> {
-    const { store, identity } = ports;
+    const { store, identity, name, system, steps } = ports;
     const kept = sealedRecord(store, identity);
-    const record = kept ?? (await freshCluster(identity, ports.name, ports.system.clock.epochSeconds()));
+    const record = kept ?? (await freshCluster(identity, name, system.clock.epochSeconds(), { steps }));
     if (!kept) store.begin(record, firstSnapshot(record, identity));
     checkRecord(record, identity);
     const node = new ClusterNode(ports, record);
@@ -212,9 +212,9 @@ export class ClusterNode implements Cluster {
   async leave(forgottenBy?: Forgetters): Promise<void> {
     this.#leaving = true;
     this.#cancelLeave();
-    const { identity, name, store, system } = this.#ports;
+    const { identity, name, store, system, steps } = this.#ports;
     try {
-      const fresh = await freshCluster(identity, name, system.clock.epochSeconds());
+      const fresh = await freshCluster(identity, name, system.clock.epochSeconds(), { steps });
       const record = { ...fresh, ...(forgottenBy && { forgottenBy }) };
       await this.#restart(record, () => store.begin(record, firstSnapshot(record, identity)));
     } finally {

@@ -1,6 +1,7 @@
 /** This node among others: its identity, who is near, who belongs to its home, and what `exo nodes` shows of them. */
 import { join } from "node:path";
 import type { Identity } from "#actors/runtime/security/identity";
+import type { Steps } from "#actors/runtime/security/steps";
 import type { ActorSystem } from "#actors/runtime/system";
 import { kernelAnswers } from "#actors/runtime/transport/probe";
 import { ClusterNode } from "./cluster-node.ts";
@@ -26,8 +27,8 @@ export interface ClusterOptions {
   readonly peers: readonly string[];
   /** Machines that have the same one pair by themselves. */
   readonly secret?: string;
-  /** Starts this program for one step of the proof of a code; absent: this process does it, and keeps memory for it. */
-  readonly proving?: readonly string[];
+  /** How codes are proved, certificates made and keys sealed; absent: in this process, which keeps memory for it. */
+  readonly steps?: Steps;
   readonly troubled: (why: string) => void;
 }
 
@@ -45,7 +46,7 @@ export async function openCluster(
   options: ClusterOptions,
   around: Surroundings,
 ): Promise<OpenCluster> {
-  const { identity, name, version, port, troubled } = options;
+  const { identity, name, version, port, steps, troubled } = options;
   const { boot, watch, neighbours, showPairing, ownName } = around;
   const store = new SqliteStore(join(options.folder, "cluster.db"));
   try {
@@ -59,6 +60,7 @@ export async function openCluster(
       store,
       name,
       version,
+      steps,
       troubled,
       refused,
       random: () => Number.parseInt(clock.freshId().slice(0, 8), 16) / 2 ** 32,

@@ -1,33 +1,39 @@
 /** The beginning of a cluster: one machine, its own authority. */
 import { randomBytes } from "node:crypto";
-import { clusterCertificate, nodeCertificate } from "#actors/runtime/security/certificate";
+import { foundingCertificates } from "#actors/runtime/security/certificate";
 import { base32, freshIdentity, type Identity } from "#actors/runtime/security/identity";
 import { signMemberList } from "#actors/runtime/security/member-list";
+import type { Steps } from "#actors/runtime/security/steps";
 import type { ClusterId } from "#protocol/ids";
 import type { RaftSnapshot } from "#protocol/raft";
 import { authorityOf, type ClusterRecord } from "./record.ts";
-import { sealedKey } from "./sealed-key.ts";
+import { ownSealedKey } from "./sealed-key.ts";
 import { encodeState } from "./state.ts";
 
 /** Length of a discovery key, as long as the hash that it keys. */
 const SECRET_BYTES = 32;
 
-/** A cluster of this node alone, which may let others in. */
+interface Founding {
+  readonly clusterKey?: Identity;
+  /** Absent: certificates are made in this process. */
+  readonly steps?: Steps | undefined;
+}
+
+/** A cluster of this node alone, which may let others in. Throws Problem. */
 export async function freshCluster(
   identity: Identity,
   name: string,
   nowSeconds: number,
-  clusterKey: Identity = freshIdentity(),
+  { clusterKey = freshIdentity(), steps }: Founding = {},
 ): Promise<ClusterRecord> {
   const cluster = base32(randomBytes(16)) as ClusterId;
-  const clusterPem = await clusterCertificate(clusterKey, cluster);
+  const papers = await foundingCertificates(clusterKey, cluster, identity, steps);
   const { node, publicKey: key } = identity;
   const self = { node, key, name, joinedAt: nowSeconds, labels: {}, drained: false, excluded: false };
   return {
     cluster,
-    clusterPem,
-    clusterKeyBox: sealedKey(identity.publicKey, clusterKey, cluster),
-    nodePem: await nodeCertificate(identity, clusterKey, clusterPem),
+    ...papers,
+    clusterKeyBox: ownSealedKey(identity, clusterKey, cluster),
     members: signMemberList({ cluster, version: 1, minimumMinor: 0, members: [self] }, clusterKey),
     discoveryKeys: [freshDiscoveryKey(1)],
     addresses: {},

@@ -3,10 +3,10 @@ import type { Seen } from "#actors/discovery/ports";
 import type { Clock } from "#actors/runtime/clock";
 import type { Epoch } from "#actors/runtime/raft/proposals";
 import { successor } from "#actors/runtime/security/authority";
-import { canSealTo } from "#actors/runtime/security/box";
 import { clusterCertificate } from "#actors/runtime/security/certificate";
 import { freshIdentity, type Identity } from "#actors/runtime/security/identity";
 import { signMemberList } from "#actors/runtime/security/member-list";
+import type { Steps } from "#actors/runtime/security/steps";
 import type { Authority, ClusterMessage, Member, MemberChange, MemberList } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
@@ -27,6 +27,7 @@ const HEIRS_MAX = 8;
 export interface MakingPorts {
   readonly identity: Identity;
   readonly clock: Clock;
+  readonly steps?: Steps | undefined;
   readonly replica: Replica;
   /** The newest of the cluster's keys that is known here, and its private part, where it is held. */
   readonly authority: () => Authority;
@@ -98,7 +99,8 @@ export class Making {
     }
     const { cluster } = state.list;
     const { number } = state.authority;
-    const box = sealedKey(member.key, key, cluster);
+    const box = await sealedKey(member.key, key, cluster, this.#ports.steps);
+    if (!box) return;
     const proof = signedBoxes(key, { cluster, number, boxes: { [node]: box } });
     await this.#ports.propose(encodeCommand({ type: "entrust", node, number, box, proof }));
   }
@@ -163,12 +165,10 @@ export class Making {
     const next = freshIdentity();
     const number = state.authority.number + 1;
     const { cluster } = list;
-    const pem = await clusterCertificate(next, cluster, number);
-    const boxes = Object.fromEntries(
-      heirs(list.members, state, this.#ports.identity).map(
-        (member) => [member.node, sealedKey(member.key, next, cluster)] as const,
-      ),
-    );
+    const { steps, identity } = this.#ports;
+    const pem = await clusterCertificate(next, cluster, number, steps);
+    const seal = ({ key: to }: Member) => sealedKey(to, next, cluster, steps);
+    const boxes = await boxesFor(heirs(list.members, state, identity), seal);
     return {
       type: "authority",
       authority: successor(state.authority, pem, key),
@@ -194,14 +194,32 @@ const takesKey = (change: MemberChange, state: ClusterState): boolean =>
 const nextDiscoveryKey = ({ discoveryKeys }: ClusterState) =>
   freshDiscoveryKey((discoveryKeys.at(-1)?.number ?? 0) + 1);
 
-/** Who makes the key, those that held the one before, then others. */
-function heirs(members: readonly Member[], { boxes }: ClusterState, self: Identity): readonly Member[] {
+interface Heirs {
+  /** Who makes the key, those that held the one before, then others. */
+  readonly ranked: readonly Member[];
+  /** As many of them are to have it. */
+  readonly count: number;
+}
+
+function heirs(members: readonly Member[], { boxes }: ClusterState, self: Identity): Heirs {
   const rank = ({ node }: Member) => (node === self.node ? 0 : boxes[node] ? 1 : 2);
-  const able = members
-    .filter(({ role, key }) => role !== "worker" && canSealTo(key))
-    .toSorted((a, b) => rank(a) - rank(b));
-  const held = able.filter((member) => rank(member) < 2).length;
-  return able.slice(0, Math.min(HEIRS_MAX, Math.max(HEIRS, held)));
+  const ranked = members.filter(({ role }) => role !== "worker").toSorted((a, b) => rank(a) - rank(b));
+  const held = ranked.filter((member) => rank(member) < 2).length;
+  return { ranked, count: Math.min(HEIRS_MAX, Math.max(HEIRS, held)) };
+}
+
+/** In the place of one whose key cannot be sealed to comes the next. */
+async function boxesFor(
+  { ranked, count }: Heirs,
+  seal: (member: Member) => Promise<Uint8Array | undefined>,
+): Promise<Record<string, Uint8Array>> {
+  const boxes: Record<string, Uint8Array> = {};
+  for (const member of ranked) {
+    if (Object.keys(boxes).length >= count) break;
+    const box = await seal(member);
+    if (box) boxes[member.node] = box;
+  }
+  return boxes;
 }
 
 /** Without its only vote a home of several would decide nothing any more, and hear of nobody whom to ask. */

@@ -3,6 +3,7 @@ import type { DiscoveryHandle } from "#actors/discovery/index";
 import type { WatchPorts } from "#actors/discovery/ports";
 import type { RaftStore } from "#actors/runtime/raft/log";
 import type { Identity } from "#actors/runtime/security/identity";
+import type { Steps } from "#actors/runtime/security/steps";
 import type { ActorSystem } from "#actors/runtime/system";
 import type { Link, Network } from "#actors/runtime/transport/network";
 import type { Trust } from "#actors/runtime/transport/trust";
@@ -15,6 +16,8 @@ export interface MembershipPorts {
   readonly identity: Identity;
   readonly store: ClusterStore & RaftStore;
   readonly random: () => number;
+  /** How certificates are made and keys sealed; absent: in this process, which keeps memory for it. */
+  readonly steps?: Steps | undefined;
   readonly openNetwork: (trust: Trust) => Network;
   readonly watch: DiscoveryHandle["watch"];
   readonly probe: WatchPorts["probe"];

@@ -60,6 +60,7 @@ export class Membership {
     this.#making = new Making({
       identity,
       clock: system.clock,
+      steps: ports.steps,
       replica: this.#replica,
       authority: () => this.authority,
       clusterKey: () => this.clusterKey,
@@ -109,6 +110,10 @@ export class Membership {
 
   get authority(): Authority {
     return this.#papers.authority;
+  }
+
+  get steps(): MembershipPorts["steps"] {
+    return this.#ports.steps;
   }
 
   roleOf(node: NodeId): Role {
@@ -244,10 +249,11 @@ export class Membership {
     return this.list.members.some((member) => member.node === node);
   }
 
-  #papersOf({ identity, system, expelled, troubled }: MembershipPorts): Papers {
+  #papersOf({ identity, system, steps, expelled, troubled }: MembershipPorts): Papers {
     return new Papers({
       identity,
       clock: system.clock,
+      steps,
       record: () => this.#record,
       save: (part) => this.#save(part),
       list: () => this.list,

@@ -10,6 +10,7 @@ import { authorityKey, followed, hasSigned } from "#actors/runtime/security/auth
 import { keyOf, nodeCertificate } from "#actors/runtime/security/certificate";
 import type { Identity } from "#actors/runtime/security/identity";
 import { isSigned } from "#actors/runtime/security/member-list";
+import type { Steps } from "#actors/runtime/security/steps";
 import type { Trust } from "#actors/runtime/transport/trust";
 import type { Authority, MemberList, Notice } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
@@ -21,6 +22,7 @@ import type { ClusterState } from "./state.ts";
 export interface PapersPorts {
   readonly identity: Identity;
   readonly clock: Clock;
+  readonly steps?: Steps | undefined;
   readonly record: () => ClusterRecord;
   readonly save: (part: Partial<ClusterRecord>) => void;
   readonly list: () => MemberList;
@@ -142,7 +144,8 @@ export class Papers {
     const member = this.#ports.list().members.find((each) => each.node === node);
     if (!clusterKey) throw new Problem("forbidden", "this machine does not hold the cluster's key");
     if (!member) throw new Problem("notFound", `${node.slice(0, 8)} is no machine of this home`);
-    return await nodeCertificate({ node, publicKey: member.key }, clusterKey, authority.pem);
+    const { steps } = this.#ports;
+    return await nodeCertificate({ node, publicKey: member.key }, clusterKey, authority.pem, steps);
   }
 
   /**

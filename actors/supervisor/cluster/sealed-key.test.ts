@@ -1,21 +1,23 @@
 import { expect, test } from "bun:test";
-import { sealedTo } from "#actors/runtime/security/box";
+import { sealedToSelf } from "#actors/runtime/security/box";
 import { freshIdentity } from "#actors/runtime/security/identity";
 import type { ClusterId } from "#protocol/ids";
-import { areSignedBoxes, sealedKey, signedBoxes, unsealedKey } from "./sealed-key.ts";
+import { areSignedBoxes, ownSealedKey, sealedKey, signedBoxes, unsealedKey } from "./sealed-key.ts";
 
 const cluster = "home" as ClusterId;
 
-test("the cluster's key opens where it was sealed to, in its own home; a box with something else in it is none", () => {
+test("the cluster's key opens where it was sealed to, in its own home; a box with something else in it is none", async () => {
   const [holder, other, key] = [freshIdentity(), freshIdentity(), freshIdentity()];
-  const box = sealedKey(holder.publicKey, key, cluster);
-  const nonsense = sealedTo(holder.publicKey, new TextEncoder().encode("nonsense"), `cluster key ${cluster}`);
+  const box = (await sealedKey(holder.publicKey, key, cluster)) ?? new Uint8Array();
+  const content = { bytes: new TextEncoder().encode("nonsense"), about: `cluster key ${cluster}` };
+  const nonsense = sealedToSelf(holder, content);
   expect([
     unsealedKey(holder, box, cluster)?.node,
+    unsealedKey(holder, ownSealedKey(holder, key, cluster), cluster)?.node,
     unsealedKey(other, box, cluster),
     unsealedKey(holder, box, "elsewhere" as ClusterId),
     unsealedKey(holder, nonsense, cluster),
-  ]).toEqual([key.node, undefined, undefined, undefined]);
+  ]).toEqual([key.node, key.node, undefined, undefined, undefined]);
 });
 
 test("who hands the key out proves to hold it, for these machines, this key and this home", () => {

@@ -5,17 +5,35 @@
  */
 import { verify } from "node:crypto";
 import { Encoder } from "@msgpack/msgpack";
-import { openedBox, sealedTo } from "#actors/runtime/security/box";
+import { type Content, openedBox, sealedToSelf } from "#actors/runtime/security/box";
+import { sealedTo } from "#actors/runtime/security/box-to";
 import { type Identity, identityFromPem, publicKeyOf, signBytes } from "#actors/runtime/security/identity";
+import type { Steps } from "#actors/runtime/security/steps";
 import type { ClusterId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { ClusterRecord, ClusterStore } from "./record.ts";
 
 const about = (cluster: ClusterId): string => `cluster key ${cluster}`;
 
-/** `to`: a member's raw Ed25519 key. */
-export const sealedKey = (to: Uint8Array, { pem }: Pick<Identity, "pem">, cluster: ClusterId): Uint8Array =>
-  sealedTo(to, new TextEncoder().encode(pem), about(cluster));
+const contentOf = ({ pem }: Pick<Identity, "pem">, cluster: ClusterId): Content => ({
+  bytes: new TextEncoder().encode(pem),
+  about: about(cluster),
+});
+
+/** `to`: a member's raw Ed25519 key; undefined where that has no private part. Throws Problem. */
+export const sealedKey = (
+  to: Uint8Array,
+  key: Pick<Identity, "pem">,
+  cluster: ClusterId,
+  steps?: Steps,
+): Promise<Uint8Array | undefined> => sealedTo(to, contentOf(key, cluster), steps);
+
+/** The same for this node. */
+export const ownSealedKey = (
+  self: Pick<Identity, "privateKey">,
+  key: Pick<Identity, "pem">,
+  cluster: ClusterId,
+): Uint8Array => sealedToSelf(self, contentOf(key, cluster));
 
 /** Undefined where the box is another's, or holds no key: anybody can seal, and only what opens says what it was. */
 export function unsealedKey(identity: Identity, box: Uint8Array, cluster: ClusterId): Identity | undefined {
@@ -49,11 +67,11 @@ export const areSignedBoxes = (key: Uint8Array, trust: Entrusting, proof: Uint8A
   verify(null, boxesBytes(trust), publicKeyOf(key), proof);
 
 /** The stored record; a key that an early version left in the clear is sealed first. */
-export function sealedRecord(store: ClusterStore, { publicKey }: Identity): ClusterRecord | undefined {
+export function sealedRecord(store: ClusterStore, self: Identity): ClusterRecord | undefined {
   const record = store.loadRecord();
   if (record?.clusterKeyPem === undefined) return record;
   const { clusterKeyPem, ...rest } = record;
-  const clusterKeyBox = sealedKey(publicKey, identityFromPem(clusterKeyPem), record.cluster);
+  const clusterKeyBox = ownSealedKey(self, identityFromPem(clusterKeyPem), record.cluster);
   const kept = { ...rest, clusterKeyBox };
   store.saveRecord(kept);
   return kept;

@@ -9,7 +9,7 @@ import { applied, type ClusterState, decodeState, encodeCommand, encodeState } f
 
 const me = freshIdentity();
 const clusterKey = freshIdentity();
-const record = await freshCluster(me, "mac", 5, clusterKey);
+const record = await freshCluster(me, "mac", 5, { clusterKey });
 const authority = authorityOf(record);
 const start = decodeState(firstSnapshot(record, me).state, authority);
 

@@ -3,6 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { mkdir, open, readFile, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type ServerCertificate, serverCertificate } from "#actors/runtime/security/server-certificate";
+import type { Steps } from "#actors/runtime/security/steps";
 import { Problem } from "#protocol/problem";
 import { homeProblem } from "./home-problem.ts";
 import { filled, refuseMode } from "./own-files.ts";
@@ -37,6 +38,7 @@ export interface MadeFor {
 export async function madeCertificate(
   home: string,
   { nowSeconds, ...of }: MadeFor,
+  steps?: Steps,
 ): Promise<ServerCertificate> {
   const folder = join(home, "api");
   const [path, keyPath] = [apiCertificatePath(home), join(folder, "key.pem")];
@@ -45,7 +47,7 @@ export async function madeCertificate(
     refuseMode(folder, (await stat(folder)).mode, "700");
     const kept = await keptIn(path, keyPath, nowSeconds);
     if (kept) return kept;
-    const made = await serverCertificate(of, nowSeconds);
+    const made = await serverCertificate(of, nowSeconds, steps);
     await put(keyPath, made.key);
     await put(path, made.certificate);
     return made;

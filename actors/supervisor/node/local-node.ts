@@ -3,6 +3,8 @@ import { existsSync } from "node:fs";
 import { hostname, networkInterfaces } from "node:os";
 import { join, resolve } from "node:path";
 import type { ServerCertificate } from "#actors/runtime/security/server-certificate";
+import type { Steps } from "#actors/runtime/security/steps";
+import { stepsBy } from "#actors/runtime/security/steps-child";
 import { plainName } from "#protocol/node";
 import { Problem } from "#protocol/problem";
 import type { ClusterOptions } from "../cluster/cluster.ts";
@@ -14,7 +16,7 @@ import type { Session } from "../session.ts";
 import { showFailure } from "../terminal/failure.ts";
 import { listings, modelAt } from "./models.ts";
 import type { Node } from "./node.ts";
-import { PAKE_ROLE, WORKER_ROLE } from "./role.ts";
+import { STEP_ROLE, WORKER_ROLE } from "./role.ts";
 
 export interface Listening {
   readonly host: string;
@@ -65,7 +67,7 @@ function sayCrashed({ terminal, verbose }: Session, name: string, error: unknown
 
 /** Undefined where nobody but this machine listens along, or everybody may. Throws Problem. */
 async function certificateFor(
-  { config, clock }: Session,
+  { config, build, clock }: Session,
   host: string,
 ): Promise<ServerCertificate | undefined> {
   const { tls, plainHttp, hosts } = config.api;
@@ -76,7 +78,8 @@ async function certificateFor(
   const named = hosts.map((each) => each.replace(/:\d+$/, ""));
   const names = [...new Set([hostname(), label, `${label}.local`, "localhost", ...named])];
   const addresses = networkAddresses().map((address) => address.replace(/%.*$/, ""));
-  return await madeCertificate(config.home, { names, addresses, nowSeconds: clock.epochSeconds() });
+  const made = { names, addresses, nowSeconds: clock.epochSeconds() };
+  return await madeCertificate(config.home, made, ownSteps({ build }));
 }
 
 /** By which other machines may call this one. */
@@ -107,7 +110,7 @@ async function clusterOptions({
     excludedInterfaces,
     peers,
     ...(secret !== undefined && { secret }),
-    proving: ownCommand({ build }, PAKE_ROLE),
+    steps: ownSteps({ build }),
     troubled: (why) => progress.milestone(`other machines: ${why}`),
   };
   return { cluster };
@@ -118,6 +121,9 @@ export function ownCommand({ build }: Pick<Session, "build">, role = WORKER_ROLE
   const main = build.sourceTree === undefined ? [] : [join(build.sourceTree, "actors/supervisor/main.ts")];
   return [process.execPath, ...main, role];
 }
+
+/** Packages that are needed once stay out of a process that runs for weeks. */
+const ownSteps = (session: Pick<Session, "build">): Steps => stepsBy(ownCommand(session, STEP_ROLE));
 
 /** Where the native library lies: unpacked from the binary, or as the source tree built it. Throws Problem. */
 export async function libraryFolder(session: Session): Promise<string> {

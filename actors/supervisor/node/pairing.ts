@@ -2,7 +2,6 @@
 import type { PairingPort } from "#actors/api-gateway/ports";
 import { pairing } from "#actors/discovery/index";
 import type { Clock } from "#actors/runtime/clock";
-import { stepsBy } from "#actors/runtime/security/pake-child";
 import type { ActorSystem } from "#actors/runtime/system";
 import type { NodeView } from "#protocol/cluster";
 import type { Address } from "#protocol/ids";
@@ -11,8 +10,8 @@ import { Problem, problemOf } from "#protocol/problem";
 import type { ClusterOptions, OpenCluster } from "../cluster/cluster.ts";
 import { localAddresses, reachableHosts } from "../cluster/open-network.ts";
 
-/** Making a code starts a program, which has eight seconds. */
-const INVITE_MS = 10_000;
+/** Making a code starts two programs, one after the other, each of which has twenty seconds and needs a fraction of one. */
+const INVITE_MS = 45_000;
 /** After the loss of who led, another one leads within five seconds. */
 const ELECTION_MS = 5_000;
 const LOOK_EVERY_MS = 100;
@@ -32,7 +31,7 @@ export interface OpenPairing {
 export async function openPairing(
   system: ActorSystem,
   cluster: OpenCluster,
-  { identity, port, secret, proving, troubled }: ClusterOptions,
+  { identity, port, secret, steps, troubled }: ClusterOptions,
 ): Promise<OpenPairing> {
   const { address, settle, stop } = await pairing(system, {
     node: identity.node,
@@ -47,7 +46,7 @@ export async function openPairing(
     announce: cluster.showPairing,
     troubled,
     ...(secret !== undefined && { secret }),
-    ...(proving && { steps: stepsBy(proving) }),
+    ...(steps && { steps }),
   });
   const forget = cluster.changed(settle);
   const { invite, ...more } = portOf(system, address, system.address("command"));

@@ -1,0 +1,78 @@
+/** Steps in processes of their own, which give back with their end what the packages take. */
+import { Problem } from "#protocol/problem";
+import { type Done, type Step, type Steps, stepHere } from "./steps.ts";
+
+/** A program starts and does it within a quarter of a second; on a machine with eighty times too much to do in time all the same. */
+const STEP_MS = 20_000;
+/** One after the other, so that whoever asks for much cannot fill the machine with processes; the last of these is done in time too. */
+const WAITING_MAX = 32;
+
+interface Asked {
+  readonly step: Step;
+  readonly words: readonly string[];
+}
+
+/** By `command`, which runs `stepForParent`. Keys and codes go through pipes: arguments and environment are for others to see. */
+export function stepsBy(command: readonly string[]): Steps {
+  let last: Promise<unknown> = Promise.resolve();
+  let waiting = 0;
+  return async (step, words) => {
+    if (waiting >= WAITING_MAX)
+      throw new Problem("overloaded", `${WAITING_MAX} pieces of cryptography wait to be worked out already`);
+    waiting += 1;
+    const done = last
+      .then(() => doneBy(command, { step, words }))
+      .finally(() => {
+        waiting -= 1;
+      });
+    last = done.catch(() => {}); // Told to who asked; the next does not depend on it.
+    return await done;
+  };
+}
+
+async function doneBy(command: readonly string[], asked: Asked): Promise<Done> {
+  const child = started(command, JSON.stringify(asked));
+  const text = await child.stdout.text();
+  if ((await child.exited) !== 0 || text === "") throw failed(asked.step);
+  const done: Done = JSON.parse(text);
+  return done;
+}
+
+function started([program = "", ...words]: readonly string[], input: string) {
+  try {
+    return Bun.spawn([program, ...words], {
+      stdin: new TextEncoder().encode(input),
+      stdout: "pipe",
+      stderr: "ignore",
+      timeout: STEP_MS,
+      killSignal: "SIGKILL",
+    });
+  } catch (cause) {
+    const remedy = "the program may have been moved or replaced since exo started: start exo again";
+    throw new Problem("unavailable", `${program} could not be started`, { remedy, cause });
+  }
+}
+
+const failed = (step: Step): Problem =>
+  new Problem(
+    "unavailable",
+    `${WORKED_OUT[step] ?? "the proof of the code"} could not be worked out in time`,
+    {
+      remedy: "try again in a moment: this machine may have too much to do",
+    },
+  );
+
+const WORKED_OUT: Partial<Record<Step, string>> = {
+  found: "the certificates of this home",
+  certifyCluster: "a certificate",
+  certifyNode: "a certificate",
+  certifyOnce: "a certificate",
+  certifyServer: "a certificate",
+  seal: "a sealed key",
+};
+
+/** What such a process does: one step from its input to its output. */
+export async function stepForParent(): Promise<void> {
+  const { step, words }: Asked = JSON.parse(await Bun.stdin.text());
+  await Bun.write(Bun.stdout, JSON.stringify(await stepHere(step, words)));
+}
