@@ -4,6 +4,7 @@ import { hasSigned } from "#actors/runtime/security/authority";
 import { keyOf, nodeCertificate } from "#actors/runtime/security/certificate";
 import { type Identity, nodeIdOf } from "#actors/runtime/security/identity";
 import { isSigned } from "#actors/runtime/security/member-list";
+import type { Steps } from "#actors/runtime/security/steps";
 import { endpointFrom } from "#actors/runtime/transport/endpoint";
 import { Problem } from "#protocol/problem";
 import type { Joiner } from "./admission.ts";
@@ -13,7 +14,8 @@ import { BEGIN_ANEW, type ClusterRecord } from "./record.ts";
 /** What a new member keeps: everything but the cluster's key. */
 export async function recordFor(
   { publicKey, addresses }: Joiner,
-  { self, record, authority, clusterKey, list, links, replica, steps }: Membership,
+  { self, record, authority, clusterKey, list, links, replica }: Membership,
+  steps?: Steps,
 ): Promise<ClusterRecord> {
   // It may have changed hands since the machine was put on the list: then the next try finds it there.
   if (!clusterKey) throw new Problem("unavailable", "this machine does not hold the cluster's key any more");

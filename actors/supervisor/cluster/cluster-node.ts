@@ -197,7 +197,7 @@ export class ClusterNode implements Cluster {
     // A list of before may have it as well: one that was forgotten since, and is let in again.
     const isKnown = () => replica.raft.committed >= index && this.isMember(nodeIdOf(joiner.publicKey));
     await until(this, this.#ports.system.clock, ADMITTED_MS, isKnown);
-    return await recordFor(joiner, membership);
+    return await recordFor(joiner, membership, this.#ports.steps);
   }
 
   async adopt(record: ClusterRecord): Promise<void> {

@@ -112,10 +112,6 @@ export class Membership {
     return this.#papers.authority;
   }
 
-  get steps(): MembershipPorts["steps"] {
-    return this.#ports.steps;
-  }
-
   roleOf(node: NodeId): Role {
     return this.list.members.find((member) => member.node === node)?.role ?? "full";
   }
