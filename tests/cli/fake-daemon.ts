@@ -16,6 +16,8 @@ export interface Script {
   readonly models?: readonly object[];
   /** Answers chats with this instead. */
   readonly failure?: Failure;
+  /** How long it takes to say that it is well. */
+  readonly slowMs?: number;
   /** Answers these paths so. */
   readonly failures?: Readonly<Record<string, Failure>>;
 }
@@ -29,6 +31,7 @@ export function fakeDaemon({
   pieces = ["The capital of France", " is Paris."],
   models = [],
   failure,
+  slowMs = 0,
   failures = {},
 }: Script = {}): FakeDaemon {
   const asked: Asked[] = [];
@@ -41,6 +44,7 @@ export function fakeDaemon({
       const body =
         request.method === "POST" ? ((await request.json()) as Record<string, unknown>) : undefined;
       if (path !== "/healthz") asked.push({ path, body });
+      else await Bun.sleep(slowMs);
       const headers = { "x-exo-node": "fake" };
       const failed = failures[path];
       if (failed) return Response.json({ error: failed.error }, { status: failed.status, headers });

@@ -4,17 +4,14 @@ import { CommandProblem, EXIT } from "../exit-code.ts";
 
 export interface Client {
   readonly url: string;
-  /** Whether an exo answers there, quickly. Never throws. */
-  isExo(): Promise<boolean>;
+  /** Whether an exo answers there, within so many milliseconds; what refuses is none at once. Never throws. */
+  isExo(ms: number): Promise<boolean>;
   /** The answer's JSON; throws Problem. */
   get<T>(path: string, signal?: AbortSignal): Promise<T>;
   post<T>(path: string, body: object, signal?: AbortSignal): Promise<T>;
   /** The events of a server-sent stream as JSON, up to `[DONE]`. An `error` event is thrown as a Problem. */
   stream(path: string, body: object, signal?: AbortSignal): AsyncGenerator<Record<string, unknown>>;
 }
-
-/** A process on this machine answers a health check within this, or it hangs. */
-const HEALTH_MS = 1_000;
 
 /** What this machine shows itself is made here and vouched for by nobody; it does not leave the machine. */
 export const trustFor = (url: string): { readonly tls?: { readonly rejectUnauthorized: false } } =>
@@ -46,9 +43,9 @@ export function clientOf(url: string, key: string | undefined): Client {
 
   return {
     url,
-    async isExo() {
+    async isExo(ms) {
       try {
-        const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(HEALTH_MS), ...own });
+        const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(ms), ...own });
         return response.ok && response.headers.has("x-exo-node");
       } catch {
         return false; // refused, silent or not HTTP: no exo in any case.

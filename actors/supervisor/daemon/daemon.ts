@@ -14,6 +14,11 @@ export interface DaemonFile {
   readonly version: string;
 }
 
+/** An exo that is known to be there answers a health check within this, or it hangs: its machine may have far too much to do. */
+const KNOWN_MS = 10_000;
+/** Whoever has the usual port, where no exo of this home is known: another user's exo, or another program that may say nothing at all. */
+const UNKNOWN_MS = 1_000;
+
 const fileOf = ({ home }: Config): string => join(home, "run", "daemon.json");
 
 /** The running exo: the one that --host or EXO_HOST names, this home's, or the one on the usual port. */
@@ -22,7 +27,7 @@ export async function findDaemon(session: Session): Promise<Client | undefined> 
   const { key } = config.api;
   if (config.host !== undefined) {
     const named = clientOf(config.host, key);
-    if (await named.isExo()) return named;
+    if (await named.isExo(KNOWN_MS)) return named;
     const trust = config.host.startsWith("https:")
       ? ", or trust its certificate (NODE_EXTRA_CA_CERTS=FILE)"
       : "";
@@ -32,11 +37,11 @@ export async function findDaemon(session: Session): Promise<Client | undefined> 
   const registered = await readDaemonFile(config);
   if (registered) {
     const client = clientOf(registered.url, key);
-    if (await client.isExo()) return client;
+    if (await client.isExo(KNOWN_MS)) return client;
   }
   if (config.api.port === 0) return undefined;
   const usual = clientOf(`http://127.0.0.1:${config.api.port}`, key);
-  return (await usual.isExo()) ? usual : undefined;
+  return (await usual.isExo(UNKNOWN_MS)) ? usual : undefined;
 }
 
 /** As findDaemon; throws Problem (exit code 3) when there is none. */
@@ -75,7 +80,7 @@ export function isAlive(pid: number): boolean {
  */
 export async function registerDaemon(config: Config, daemon: DaemonFile): Promise<() => Promise<void>> {
   const other = await readDaemonFile(config);
-  if (other && (await clientOf(other.url, undefined).isExo())) return async () => {};
+  if (other && (await clientOf(other.url, undefined).isExo(KNOWN_MS))) return async () => {};
   const path = fileOf(config);
   try {
     await mkdir(join(config.home, "run"), { recursive: true, mode: 0o700 });
