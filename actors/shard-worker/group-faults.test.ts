@@ -152,7 +152,7 @@ test("a machine that sends more passes than there can be under way ends the epoc
   ]);
 });
 
-test("hidden state that is no number costs its own request", () => {
+test("T32 hidden state that is no number costs its own request", () => {
   const spoilt = (carried: Carried): Carried => {
     const { body } = carried;
     if (!body || passOf(carried)?.feeds.length !== 1) return carried;
@@ -170,7 +170,7 @@ test("hidden state that is no number costs its own request", () => {
   expect([failed, whole.length, parted]).toEqual([["the layers before computed no numbers"], 1, []]);
 });
 
-test("a body of another size ends the epoch, for then stages are not of one mind", () => {
+test("T32 a body of another size ends the epoch, for then stages are not of one mind", () => {
   const link = (carried: Carried) => [
     carried.body ? { ...carried, body: carried.body.subarray(4) } : carried,
   ];

@@ -43,8 +43,17 @@ function upperHalves(values: Float32Array): Uint16Array {
   return halves;
 }
 
-/** Whether all are numbers: a stage computes with nothing else (reliability.md T32). */
-export function areFinite(values: Float32Array): boolean {
-  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return false;
+/** Of float32 the largest; what is half a step above the largest of the others (65,504 and 3.39e38) is infinite in them. */
+const MAGNITUDES: Readonly<Record<HiddenType, number>> = {
+  float32: 3.4028234663852886e38,
+  float16: 65_519,
+  bfloat16: 3.396e38,
+};
+
+/** Whether all are numbers, also in the type of who takes them: a stage computes with nothing else (reliability.md T32). */
+export function areFinite(values: Float32Array, type: HiddenType = "float32"): boolean {
+  const most = MAGNITUDES[type];
+  // Nothing is at most as large that is no number.
+  for (let i = 0; i < values.length; i++) if (!(Math.abs(values[i] ?? 0) <= most)) return false;
   return true;
 }

@@ -4,7 +4,7 @@ import type { LostSequence, Pass, SequenceFeed, SequenceOperation } from "#proto
 import { Problem, problemBody } from "#protocol/problem";
 import type { KvQuant } from "#protocol/shard";
 import { Held, type Layers, runLayers } from "./held.ts";
-import { areFinite, hiddenBytes, unpackHidden } from "./hidden.ts";
+import { areFinite, hiddenBytes, hiddenTypeOf, unpackHidden } from "./hidden.ts";
 import type { Paces, StepKind } from "./paces.ts";
 import { Room } from "./room.ts";
 
@@ -146,7 +146,8 @@ export class Stage {
       return undefined;
     }
     try {
-      if (!areFinite(hidden)) throw new Problem("internal", "the layers before computed no numbers");
+      if (!areFinite(hidden, hiddenTypeOf(this.#ports.model.dtype)))
+        throw new Problem("internal", "the layers before computed no numbers");
       this.#room.require({ held: held.count, nbytes: held.nbytes }, count);
       return { feed, held, hidden };
     } catch (error) {
