@@ -5,7 +5,7 @@ import { members, msUntil, started, view } from "./processes.ts";
 
 setDefaultTimeout(60_000);
 
-test("a machine is renamed, labelled, drained and forgotten from any other", async () => {
+test("a machine is renamed, labelled, drained, excluded, taken back and forgotten from any other", async () => {
   using folder = freshFolder();
   const [ada, bob] = await members(folder.path, ["ada", "bob"], []);
   if (!ada || !bob) throw new Error("two machines were asked for");
@@ -26,12 +26,23 @@ test("a machine is renamed, labelled, drained and forgotten from any other", asy
     await ask("bob", "takeover", "-y"),
     await ask("bob", "forget"),
   ];
-  const studio = (await second.nodes()).find(({ name }) => name === "studio");
+  const bars = async () => {
+    const studio = (await second.nodes()).find(({ name }) => name === "studio");
+    return { labels: studio?.labels, drained: studio?.drained, excluded: studio?.excluded };
+  };
+  const drained = await bars();
+  const excluded = { said: await ask("studio", "exclude"), ...(await bars()) };
+  const shown = await exo(["nodes"], { home: bob.folder });
+  const resumed = { said: await ask("studio", "resume"), ...(await bars()) };
   const gone = await ask("bob", "forget", "-y");
+  const labels = { room: "attic", floor: "2" };
   const apart = await msUntil([second], (seen) => Object.keys(seen).length === 1);
   expect({
     said,
-    studio: [studio?.labels, studio?.drained],
+    drained,
+    excluded,
+    shown: shown.out.includes("drained, excluded"),
+    resumed,
     gone,
     apart: apart < 3000,
     first: await view(first),
@@ -46,7 +57,10 @@ test("a machine is renamed, labelled, drained and forgotten from any other", asy
       "7 ✗ studio is up and votes: this home needs no takeover\n",
       "2 ✗ forget needs a yes\n→ add --yes\n",
     ],
-    studio: [{ room: "attic", floor: "2" }, true],
+    drained: { labels, drained: true, excluded: false },
+    excluded: { said: "0 studio is not used for models\n", labels, drained: true, excluded: true },
+    shown: true,
+    resumed: { said: "0 studio takes work\n", labels, drained: false, excluded: false },
     gone: "0 bob is no machine of this home any more\n",
     apart: true,
     first: { studio: "self*+" },
