@@ -91,6 +91,22 @@ test("a model that nobody asks gives way to one that needs its memory, once all 
   ]);
 });
 
+test("who gets no place although a model gave way hears that it did", async () => {
+  const world = homeOf(850e6);
+  await world.place(WISHES);
+  for (const machine of world.machines.values())
+    Object.assign(machine, { freeBytes: 520e6, partBytes: 330e6 });
+  await world.settle(6000);
+  for (const name of ["a", "b"]) await world.idles(name, true);
+  world.disagrees = () => {
+    for (const machine of world.machines.values()) machine.freeBytes = 0;
+    return undefined;
+  };
+  const asked = world.place(WISHES, undefined, "other");
+  await world.settle(60_000);
+  expect(await asked).toMatch(/; m had been stopped for it$/);
+});
+
 test("no model is stopped for one that would not fit all the same", async () => {
   const world = homeOf(850e6);
   await world.place(WISHES);

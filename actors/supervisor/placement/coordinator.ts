@@ -18,7 +18,7 @@ import { Placed, RESTARTS } from "./placed.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 import { rebalanced } from "./rebalance.ts";
 import { asLeader } from "./refusals.ts";
-import { decided, NeedsIdle, type Wanted } from "./survey.ts";
+import { afterStopping, decided, NeedsIdle, type Wanted } from "./survey.ts";
 import { idleSince, type Report, saidOf } from "./trouble.ts";
 import { remembering } from "./views.ts";
 
@@ -195,7 +195,9 @@ export class Coordinator {
       if (!(error instanceof NeedsIdle)) throw error;
       const stopped = await this.#stopIdle(error.models);
       // Their memory is told as free a moment later.
-      const choice = await decided(this.#ports, { ...wanted, isEnding: true });
+      const choice = await decided(this.#ports, { ...wanted, isEnding: true }).catch((failed) => {
+        throw afterStopping(stopped, failed);
+      });
       const notes = stopped.map((model) => `${model} was stopped for it, as nobody asked it anything`);
       return { ...choice, notes: [...notes, ...choice.notes] };
     }

@@ -64,11 +64,11 @@ export class Lookout {
     this.#unseen.clear();
   }
 
-  /** One look at a time; what changes meanwhile is looked at after it. */
   looks(): void {
     void this.look().catch(crashOf(this.#ports.clock));
   }
 
+  /** One look at a time; what changes meanwhile is looked at after it. */
   async look(): Promise<void> {
     this.#lookAgain = true;
     if (this.#looking) return;

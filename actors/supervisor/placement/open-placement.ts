@@ -59,6 +59,7 @@ const AGREE_MS = 12_000;
 const PLACE_MS = 2 * (DECIDE_MS + AGREE_MS);
 /** Beside what answers under way may take. */
 const RELEASE_MS = 120_000;
+
 export function openPlacement(
   system: ActorSystem,
   cluster: Cluster,

@@ -212,3 +212,15 @@ function freedBy(
   }
   return freed;
 }
+
+/** Who asked for a model that is not there after all hears what is there no more. */
+export function afterStopping(stopped: readonly string[], error: unknown): unknown {
+  if (!(error instanceof Problem) || stopped.length === 0) return error;
+  const { kind, message, param, remedy } = error;
+  const about = {
+    ...(param !== undefined && { param }),
+    ...(remedy !== undefined && { remedy }),
+    cause: error,
+  };
+  return new Problem(kind, `${message}; ${stopped.join(", ")} had been stopped for it`, about);
+}
