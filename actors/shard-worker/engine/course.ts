@@ -13,6 +13,7 @@ export type CourseLimits = Pick<
   | "replayRows"
   | "replayTokens"
   | "replayMs"
+  | "replayMsMax"
 >;
 
 /** Scoring a prompt needs the logits of every position at once; this bounds their memory (64 x 150,000 x 4 B = 38 MB). */
@@ -72,8 +73,7 @@ export class Course {
   }
 
   next({ start, end, isScored, unitMs }: Asked): Next {
-    const { replayTokens, replayMs, replayRows, chunksAlike } = this.#limits;
-    const isLate = this.#replayed.tokens >= replayTokens && this.#replayed.ms >= replayMs;
+    const { replayRows, chunksAlike } = this.#limits;
     const isPrompt = start < this.#prompt;
     const step = isPrompt ? this.#strides?.at(start) : undefined;
     const pieces = PIECES_CHANGE - (start % PIECES_CHANGE);
@@ -82,11 +82,18 @@ export class Course {
       count: this.#chunk(to - start, isScored, unitMs),
       isReplay: false,
     });
-    if (isLate) return free(end);
+    if (this.#isLate) return free(end);
     if (step ? step.isSingle : !isPrompt)
       return { count: Math.min(replayRows, pieces, until - start), isReplay: true };
     if (!step || (chunksAlike && until - start >= MANY_TOKENS)) return free(until);
     return { count: Math.min(step.rows, until - start, this.#limits.toldChunk), isReplay: false };
+  }
+
+  /** The rest goes sooner, whatever bits it leaves. */
+  get #isLate(): boolean {
+    const { replayTokens, replayMs, replayMsMax } = this.#limits;
+    const { tokens, ms } = this.#replayed;
+    return ms >= replayMsMax || (tokens >= replayTokens && ms >= replayMs);
   }
 
   /** So many tokens went through the model. */

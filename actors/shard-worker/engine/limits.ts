@@ -19,10 +19,12 @@ export interface Limits {
    * of one at a time, so that the answer goes on as it would have.
    */
   readonly replayRows: number;
-  /** So many of them are, whatever they take. */
+  /** So many of them are, unless they take `replayMsMax`. */
   readonly replayTokens: number;
   /** After so much computing the rest of them is computed like a prompt: sooner, but maybe with other last bits. */
   readonly replayMs: number;
+  /** After so much also where they are few: a reader of a slow model waits for minutes else, and sees nothing. */
+  readonly replayMsMax: number;
   /** How long others' next tokens may wait for prompts, all of them together: a reader still sees a text that flows. */
   readonly prefillSharedMs: number;
   /** Finished sequences whose keys and values are kept for the next request that begins alike. */
@@ -41,6 +43,7 @@ const DEFAULT_LIMITS: Limits = {
   replayRows: 1,
   replayTokens: 256,
   replayMs: 2_000,
+  replayMsMax: 30_000,
   prefillSharedMs: 200,
   prefixEntriesMax: 4,
   prefixBytesMax: 1024 ** 3,

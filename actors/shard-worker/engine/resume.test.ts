@@ -6,6 +6,7 @@ import type { RequestId } from "#protocol/ids";
 import { problemBody } from "#protocol/problem";
 import { Engine } from "./engine.ts";
 import { END, fakeModel, letters, VOCABULARY } from "./fake-model.ts";
+import type { Limits } from "./limits.ts";
 
 /** A model that looks at all it was given: one token lost, doubled or exchanged makes another text. */
 const rule = (tokens: readonly number[]): number =>
@@ -110,14 +111,14 @@ test("an answer cut between the halves of a character goes on with the whole of 
 });
 
 test("the answer so far goes through the model in tokens that are computed alike, and after much computing like a prompt", () => {
-  const runsOf = (tokenMs: number, waitMs = 0) => {
+  const runsOf = (tokenMs: number, { waitMs = 0, ...more }: Partial<Limits> & { waitMs?: number } = {}) => {
     let now = 0;
     const onRun = (tokens: number) => {
       now += tokens * tokenMs;
     };
     const { mlx, model, runs } = fakeModel({ next: rule, onRun });
     const clock = { nowMs: () => now };
-    const limits = { replayRows: 3, replayTokens: 9, replayMs: 100, prefillChunk: 8 };
+    const limits = { replayRows: 3, replayTokens: 9, replayMs: 100, prefillChunk: 8, ...more };
     const engine = new Engine({ mlx, model, text: letters, clock, limits });
     const resume = { tokens: Array.from({ length: 20 }, () => 27), textLength: 0 };
     const prompt = { type: "text", text: "abcdefghijkl" } as const;
@@ -135,10 +136,19 @@ test("the answer so far goes through the model in tokens that are computed alike
     return runs.join(", ");
   };
   const threes = (count: number) => Array.from({ length: count }, () => "3 hidden, ").join("");
-  expect([runsOf(1), runsOf(1, 1000), runsOf(12)]).toEqual([
+  expect([
+    runsOf(1),
+    runsOf(1, { waitMs: 1000 }),
+    runsOf(12),
+    runsOf(12, { replayTokens: 1000 }),
+    // Not for ever, however few they were.
+    runsOf(12, { replayTokens: 1000, replayMsMax: 50 }),
+  ]).toEqual([
     `8 hidden, 3 hidden, ${threes(6)}2 hidden, 1 last`,
     `8 hidden, 3 hidden, ${threes(6)}2 hidden, 1 last`,
     `8 hidden, 3 hidden, ${threes(3)}8 hidden, 3 hidden, 1 last`,
+    `8 hidden, 3 hidden, ${threes(6)}2 hidden, 1 last`,
+    `8 hidden, 3 hidden, ${threes(2)}8 hidden, 6 hidden, 1 last`,
   ]);
 });
 
