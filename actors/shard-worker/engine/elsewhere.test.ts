@@ -2,7 +2,7 @@
  * Answers that go on in another worker, whatever was asked there and here before: on a model that notices how each token went
  * through it, as last bits do, what was delivered and what follows are one answer.
  */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
 import type { Delta, Generation, Resume } from "#protocol/generation";
 import type { RequestId } from "#protocol/ids";
@@ -10,6 +10,9 @@ import { MANY_TOKENS } from "../models/rows-alike.ts";
 import { Engine } from "./engine.ts";
 import { fakeModel, letters, VOCABULARY } from "./fake-model.ts";
 import type { Limits } from "./limits.ts";
+
+// A hundred pairs of chats take a second alone, and many beside other work.
+setDefaultTimeout(60_000);
 
 const REPLAY_ROWS = 4;
 /** Up to so many rows are computed as one; many are alike, or where chunks are not: only those of as long a pass. */
