@@ -64,7 +64,7 @@ const TURNS = [
 interface Asked {
   readonly prompt: string;
   /** What follows after the answer to that: then the answer to both is what is looked at. */
-  readonly then?: string;
+  readonly second?: string;
   readonly temperature: number;
   readonly seed: number;
 }
@@ -95,10 +95,10 @@ function randomOf(state: number): () => number {
 
 /** What to ask now: of a second turn the first is asked before. */
 async function begun(client: OpenAI, asked: Asked): Promise<Asked> {
-  const { then, ...first } = asked;
-  if (then === undefined) return asked;
+  const { second, ...first } = asked;
+  if (second === undefined) return asked;
   const { text } = await told(client, first);
-  return { ...first, prompt: `${first.prompt}${text}${then}` };
+  return { ...first, prompt: `${first.prompt}${text}${second}` };
 }
 
 async function told(client: OpenAI, asked: Asked, heard: (count: number) => void = () => {}): Promise<Told> {
@@ -121,10 +121,14 @@ async function told(client: OpenAI, asked: Asked, heard: (count: number) => void
 }
 
 const random = randomOf(seed);
-const prompts: readonly Pick<Asked, "prompt" | "then">[] = [
-  ...PROMPTS.map((prompt) => ({ prompt })),
-  ...TURNS.map(([prompt, then]) => ({ prompt, then })),
-];
+/**
+ * A second turn is another answer where its first turn is not in memory any more, kill or not, and a worker keeps four of them: so
+ * they are spread over the menu, and of eight streams that run side by side two are second turns.
+ */
+const prompts: readonly Pick<Asked, "prompt" | "second">[] = PROMPTS.flatMap((prompt, i) => {
+  const turn = i % 3 === 1 ? TURNS[Math.floor(i / 3)] : undefined;
+  return [{ prompt }, ...(turn ? [{ prompt: turn[0], second: turn[1] }] : [])];
+});
 const menu: readonly Asked[] = prompts.flatMap((prompt, i) => [
   { ...prompt, temperature: 0, seed: i },
   { ...prompt, temperature: 0.8, seed: 1000 * seed + i },
