@@ -4,6 +4,7 @@ import type { Tell } from "#actors/runtime/telling";
 import type { Address, RequestId } from "#protocol/ids";
 import { Problem, type ProblemBody, problemBody } from "#protocol/problem";
 import { ShardWorker } from "#protocol/shard-worker";
+import type { Cache } from "./cache/cache.ts";
 import { Engine } from "./engine/engine.ts";
 import { letters } from "./engine/fake-model.ts";
 import { tinyModel } from "./engine/tiny-model.ts";
@@ -17,20 +18,34 @@ const stages = ["a/worker-0", "b/worker-0"] as Address[];
 const [OTHER] = stages as [Address];
 const clock = { nowMs: () => 0, epochSeconds: () => 0, after: () => () => {}, freshId: () => "id" };
 
-/** The last of two ranks, of which the other agrees to everything; `fails` are numbers of tokens that its model cannot compute. */
-function lastRank(fails: number) {
+interface Failing {
+  /** Numbers of tokens that its model cannot compute at once. */
+  readonly count?: number;
+  /** Nor the next one after so many. */
+  readonly after?: number;
+}
+
+/** The last of two ranks, of which the other agrees to everything; `before`: what it was before. */
+function lastRank({ count: fails, after }: Failing, before?: Joined) {
   const model = tinyModel(mlx, { layers: 2 });
+  const isBad = ([cache]: readonly Cache[]) => after !== undefined && cache?.offset === after;
   const forward: Model["forward"] = (input, caches, wanted) => {
-    if (input.shape[1] === fails) throw new Error("no memory");
+    if (input.shape[1] === fails || (wanted === "last" && isBad(caches))) throw new Error("no memory");
     return model.forward(input, caches, wanted);
   };
+  const decode: Model["decode"] = (input, sequences) => {
+    decoded.push(sequences.length);
+    if (sequences.some(isBad)) throw new Error("no memory");
+    return model.decode(input, sequences);
+  };
+  const decoded: number[] = [];
   const ranks = new RankCollective(mlx, "float32", { rank: 1, world: 2 });
   const agreeing = { agree: () => [], rest: () => {} };
-  const layers = { mlx, model: { ...model, forward }, ranks: agreeing };
+  const layers = { mlx, model: { ...model, forward, decode }, ranks: agreeing };
   const loaded: Loaded = {
     layers,
     ranks,
-    engine: (computer) => new Engine({ ...layers, text: letters, clock, ...(computer && { computer }) }),
+    engine: (computer, alone) => new Engine({ ...layers, text: letters, clock, computer, alone }),
     window: undefined,
     waitFor: () => false,
     rest: () => {},
@@ -47,6 +62,7 @@ function lastRank(fails: number) {
     clock,
     tell,
     parted: (problem) => parted.push(problemBody(problem)),
+    alone: before?.alone,
   });
   const ask = (id: string, count: number) => {
     const heard: string[] = [];
@@ -61,19 +77,22 @@ function lastRank(fails: number) {
         maxTokens: 8,
       },
       {
-        delta: () => {},
+        delta: ({ type }) => type === "finish" && heard.push(type),
         failed: (error) => heard.push(problemBody(error).kind),
       },
     );
     return heard;
   };
-  return { joined, ask, parted, told };
+  const run = () => {
+    for (let turn = 0; turn < 60 && !joined.over; turn++) joined.turn();
+  };
+  return { joined, ask, run, parted, told, decoded };
 }
 
 test("a request that no rank can compute fails by itself, and others are told that they may go on elsewhere", () => {
-  const { joined, ask, parted, told } = lastRank(13);
+  const { ask, run, parted, told } = lastRank({ count: 13 });
   const heard = [ask("good", 5), ask("bad", 14)];
-  for (let turn = 0; turn < 40 && !joined.over; turn++) joined.turn();
+  run();
   const why = /^pass \d of model was refused: a rank failed: Error: no memory$/;
   expect([heard, parted, told.at(-1)]).toEqual([
     [["unavailable"], ["internal"]],
@@ -83,11 +102,33 @@ test("a request that no rank can compute fails by itself, and others are told th
 });
 
 test("the same where another rank failed of it", () => {
-  const { joined, ask, parted } = lastRank(-1);
+  const { joined, ask, parted } = lastRank({});
   const heard = ask("bad", 14);
   // Its chunk is under way, and not computed yet.
   joined.engine?.step();
   const problem = problemBody(new Problem("internal", "no memory"));
   joined.failed(ShardWorker.PassFailed({ instance: "model", epoch: 1, number: 0, problem }), OTHER);
   expect([heard, parted]).toEqual([["internal"], [{ kind: "unavailable", message: "no memory" }]]);
+});
+
+test("whose fault it was that several answers together could not go on is found in the next epoch, and costs no other", () => {
+  const bad = { after: 16 };
+  let before: Joined | undefined;
+  const epochs = [
+    ["good", "bad", "late"],
+    ["good", "bad", "late", "new"],
+    ["good", "late", "new"],
+  ].map((ids) => {
+    const epoch = lastRank(bad, before);
+    before = epoch.joined;
+    const heard = ids.map((id) => epoch.ask(id, id === "bad" ? 14 : 5));
+    epoch.run();
+    return [heard.flat().join(" "), Math.max(0, ...epoch.decoded)];
+  });
+  expect(epochs).toEqual([
+    ["unavailable unavailable unavailable", 3],
+    // Those that were together decode by themselves now.
+    ["unavailable internal unavailable unavailable", 0],
+    ["finish finish finish", 3],
+  ]);
 });

@@ -78,7 +78,8 @@ class WorkerHost implements Host {
       throw new Problem("unavailable", `epoch ${group.epoch} of ${group.instance} is over`);
     }
     const { clock } = this.#ports;
-    const joined = new Joined(group, this.#loaded, { clock, tell: this.#tell, parted });
+    const ports = { clock, tell: this.#tell, parted, alone: before?.alone };
+    const joined = new Joined(group, this.#loaded, ports);
     this.#meet(group, this.#loaded);
     this.#joined = joined;
     before?.leave(new Problem("unavailable", "the machines that compute this model have changed: ask again"));

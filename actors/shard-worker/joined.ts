@@ -1,7 +1,7 @@
 /** A group that this worker's layers are in, from its Join to the next or to its end: what arrives, and what is under way. */
 import type { Clock } from "#actors/runtime/clock";
 import type { Tell } from "#actors/runtime/telling";
-import type { Address } from "#protocol/ids";
+import type { Address, RequestId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { Group } from "#protocol/shard";
 import type { Engine } from "./engine/engine.ts";
@@ -18,6 +18,8 @@ export interface JoinedPorts {
   readonly tell: Tell;
   /** At the last stage: the epoch is over. */
   readonly parted: (problem: Problem) => void;
+  /** What the epoch before had as `alone`. */
+  readonly alone?: readonly RequestId[] | undefined;
 }
 
 export class Joined {
@@ -29,6 +31,7 @@ export class Joined {
   readonly #pipeline: Pipeline | undefined;
   readonly #ports: JoinedPorts;
   #over: Problem | undefined;
+  #alone: readonly RequestId[] | undefined;
   #silent = (): void => {};
 
   /** Throws Problem where the layers are not those of the stage. */
@@ -65,12 +68,17 @@ export class Joined {
         this.#member.start(order);
       },
     });
-    this.engine = engine(this.#pipeline);
+    this.engine = engine(this.#pipeline, ports.alone);
   }
 
   /** Why nothing more is computed, if so. */
   get over(): Problem | undefined {
     return this.#over;
+  }
+
+  /** Requests that decode by themselves in the next epoch too: one of them may be what this one ended of. */
+  get alone(): readonly RequestId[] {
+    return this.#alone ?? this.engine?.alone ?? [];
   }
 
   /** Whether nothing is under way, as far as it is known here. */
@@ -106,19 +114,22 @@ export class Joined {
     this.#over ??= problem;
     this.#silent();
     this.#member.leave();
+    this.#alone = this.alone;
     this.engine?.release(problem);
     this.#stage.clear();
   }
 
   /**
    * The last stage alone knows of what is under way; the others wait for the next Join. Where a pass failed of what is in it, its request
-   * is told that, as it would end the next epoch too; all others may go on in it.
+   * is told that, as it would end the next epoch too; all others may go on in it. Several that were in it together go on by
+   * themselves there, so that whose fault it was shows.
    */
   #part(problem: Problem, number?: number): void {
     if (this.#over) return;
     const ended = problem.kind === "internal" ? new Problem("unavailable", problem.message) : problem;
     this.#over = ended;
-    if (problem !== ended && number !== undefined) this.#pipeline?.failed(number, problem);
+    const isFound = problem !== ended && number !== undefined && this.#pipeline?.failed(number, problem);
+    if (isFound) this.#alone = [];
     this.leave(ended);
     this.#ports.parted(ended);
   }

@@ -6,6 +6,7 @@ import { weightsOf } from "#ffi/cursor";
 import { openLibrary } from "#ffi/library";
 import { createMlx, type NativeMlx } from "#ffi/native";
 import type { TensorSource } from "#ffi/weights";
+import type { RequestId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { KvQuant, Shard, ShardFacts } from "#protocol/shard";
 import type { Computer } from "./engine/computer.ts";
@@ -26,10 +27,13 @@ import { type Checkpoint, openCheckpoint } from "./weights/checkpoint.ts";
 /** Loading is reported so often at most. */
 const PROGRESS_EVERY_MS = 200;
 
+/** `alone`: as EnginePorts has it. */
+type MakesEngine = (computer?: Computer, alone?: readonly RequestId[]) => Engine;
+
 export interface Loaded {
   readonly layers: StagePorts;
   /** The token loop, by the layers here or by a computer; only where the last of them is, for nobody else needs words. */
-  readonly engine: ((computer?: Computer) => Engine) | undefined;
+  readonly engine: MakesEngine | undefined;
   /** This rank among those who have parts of the same layers; undefined where the layers are whole. */
   readonly ranks: RankCollective | undefined;
   /** Blocks until a descriptor can be read, or written to if that is wanted: for who waits for other ranks. */
@@ -91,7 +95,7 @@ function tokenLoop(
   { config, generation, tokenizer }: Checkpoint,
   layers: StagePorts & { readonly mlx: NativeMlx },
   clock: Clock,
-): (computer?: Computer) => Engine {
+): MakesEngine {
   const { eosTokens: endTokens, ...defaults } = generation;
   const text = openText(tokenizer ? { gguf: tokenizer } : { folder: shard.path }, {
     endTokens,
@@ -105,7 +109,7 @@ function tokenLoop(
     ...(contextLength !== undefined && { contextLength }),
   };
   const given = { ...layers, text, clock, defaults, limits, passes: nativePasses(layers.mlx.native) };
-  return (computer) => new Engine({ ...given, ...(computer && { computer }) });
+  return (computer, alone) => new Engine({ ...given, computer, alone });
 }
 
 function leastOf(windows: readonly (number | undefined)[]): number | undefined {

@@ -2,7 +2,8 @@ import { expect, test } from "bun:test";
 import type { Delta, Generation } from "#protocol/generation";
 import type { RequestId } from "#protocol/ids";
 import { Problem, problemBody } from "#protocol/problem";
-import { Engine, type EnginePorts } from "./engine.ts";
+import { Engine } from "./engine.ts";
+import type { EnginePorts } from "./engine-ports.ts";
 import { END, type FakeOptions, fakeModel, idOf, letters } from "./fake-model.ts";
 
 /** After each letter comes the next of the alphabet, after z the end. */

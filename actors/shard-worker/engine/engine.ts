@@ -3,44 +3,20 @@
  * the caller can hear its messages in between. Nothing here waits, and nothing one request does hurts another. Over several
  * machines a unit is begun here and completed later, and others are begun meanwhile, so that none of them is idle.
  */
-import type { Mlx } from "#ffi/array";
-import type { Generation, Sampling } from "#protocol/generation";
+import type { Generation } from "#protocol/generation";
 import type { RequestId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
-import type { KvQuant } from "#protocol/shard";
-import type { Model, Wanted } from "../models/model.ts";
-import { hostPasses, type Passes } from "../sampling/passes.ts";
+import type { Wanted } from "../models/model.ts";
+import { hostPasses } from "../sampling/passes.ts";
 import type { Computer, Feed, Outcome } from "./computer.ts";
+import type { EnginePorts } from "./engine-ports.ts";
 import { Here } from "./here.ts";
-import { contextLengthOf, type Limits, limitsOf, type OwnLimits } from "./limits.ts";
-import type { Paces } from "./paces.ts";
+import { contextLengthOf, limitsOf, type OwnLimits } from "./limits.ts";
 import { type Bounds, planOf } from "./plan.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import { Request, type RequestPorts, type Sink } from "./request.ts";
 import type { TokenSequence } from "./sequence.ts";
-import type { TextPort } from "./text-port.ts";
 import { Traffic } from "./traffic.ts";
-
-export interface EnginePorts {
-  readonly mlx: Mlx;
-  /** All layers of a model: embedding, blocks and head; with a `computer` of several machines, the last of them. */
-  readonly model: Model;
-  readonly text: TextPort;
-  readonly clock: { nowMs(): number };
-  /** The model's own sampling, for what a request leaves out. */
-  readonly defaults?: Sampling;
-  readonly limits?: Partial<Limits>;
-  /** By whom the passes over the vocabulary are made; by the host where not said. */
-  readonly passes?: Passes;
-  /** Memory that may still be taken; without bound where not said. */
-  readonly freeBytes?: () => number;
-  /** How keys and values are kept; absent: in what is computed in. */
-  readonly kvQuant?: KvQuant;
-  /** Absent: the layers here. */
-  readonly computer?: Computer;
-  /** Where the times of steps here are kept. */
-  readonly paces?: Paces;
-}
 
 /** A request waits for another's prefill if it can take at least so many tokens over from it. */
 const AWAITED_TOKENS_MIN = 64;
@@ -87,6 +63,13 @@ export class Engine {
     return { active: this.#active.length, queued: this.#queued.length, prefixBytes: this.#prefixes.nbytes };
   }
 
+  /** Requests that decode by themselves, as a pass failed in which they were with others. */
+  get alone(): readonly RequestId[] {
+    return [...this.#active, ...this.#queued].flatMap(({ alone, generation }) =>
+      alone ? generation.id : [],
+    );
+  }
+
   /** Takes a request on; afterwards `sink` hears of it. Throws Problem when it cannot be taken. */
   submit(generation: Generation, sink: Sink): void {
     const { activeMax, queuedMax } = this.#limits;
@@ -100,7 +83,9 @@ export class Engine {
       );
     }
     const plan = planOf(generation, this.#ports.text, this.#bounds);
-    this.#queued.push(new Request(generation, sink, plan, this.#requestPorts));
+    const request = new Request(generation, sink, plan, this.#requestPorts);
+    request.alone = this.#ports.alone?.includes(generation.id) ?? false;
+    this.#queued.push(request);
     this.#admit();
   }
 

@@ -108,12 +108,19 @@ export class Pipeline implements Computer {
     );
   }
 
-  /** A pass failed of what is in it: its request hears that, if it was alone there. What becomes of others is not this pass's to say. */
-  failed(number: number, error: Problem): void {
+  /**
+   * A pass failed of what is in it: a request that was alone there hears that, several are to go on by themselves. Answers whether
+   * it is known whose fault it was.
+   */
+  failed(number: number, error: Problem): boolean {
     const pending = this.#pending.get(number);
-    if (pending?.sequences.length !== 1) return;
     this.#pending.delete(number);
-    pending.done([{ error }], 0);
+    const isKnown = pending?.sequences.length === 1;
+    pending?.done(
+      pending.sequences.map(() => (isKnown ? { error } : { again: true })),
+      0,
+    );
+    return isKnown;
   }
 
   /** Answers the number of the pass. */
