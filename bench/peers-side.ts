@@ -23,12 +23,16 @@ export interface Answer {
   readonly ms: readonly number[];
 }
 
-export interface Side extends AsyncDisposable {
-  readonly name: SideName;
-  readonly threads: number;
+/** A program that holds a model and does one run per line of JSON. */
+export interface Answering extends AsyncDisposable {
   readonly version: string;
   /** An answer of another length than asked for is an error: something else was measured. */
   run(run: Run): Promise<readonly Answer[]>;
+}
+
+export interface Side extends Answering {
+  readonly name: SideName;
+  readonly threads: number;
 }
 
 export interface SideOptions {
@@ -51,8 +55,18 @@ export const takesThreads = (name: SideName): boolean => name !== "mlx-lm";
 
 export async function openSide(name: SideName, options: SideOptions): Promise<Side> {
   const { threads } = options;
-  const child = Bun.spawn(await commandOf(name, options), {
-    env: { ...process.env, EXO_THREADS: String(threads) },
+  const env = { EXO_THREADS: String(threads) };
+  return { name, threads, ...(await answering(name, await commandOf(name, options), env)) };
+}
+
+/** Starts such a program; returns when it has loaded its model. */
+export async function answering(
+  name: string,
+  command: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Answering> {
+  const child = Bun.spawn([...command], {
+    env: { ...process.env, ...env },
     stdin: "pipe",
     stdout: "pipe",
     stderr: "inherit",
@@ -66,16 +80,12 @@ export async function openSide(name: SideName, options: SideOptions): Promise<Si
   };
   const { version } = await answer<{ version: string }>();
   return {
-    name,
-    threads,
     version,
     async run(run) {
       child.stdin.write(`${JSON.stringify(run)}\n`);
       child.stdin.flush();
       const { answers } = await answer<{ answers: readonly Answer[] }>();
-      for (const { ids, ms } of answers)
-        if (ids.length !== run.output || ms.length !== ids.length)
-          throw new Error(`${name} answered ${ids.length} tokens instead of ${run.output}`);
+      for (const each of answers) requireWhole(name, run, each);
       return answers;
     },
     async [Symbol.asyncDispose]() {
@@ -83,6 +93,11 @@ export async function openSide(name: SideName, options: SideOptions): Promise<Si
       await child.exited;
     },
   };
+}
+
+export function requireWhole(name: string, { output }: Run, { ids, ms }: Answer): void {
+  if (ids.length !== output || ms.length !== ids.length)
+    throw new Error(`${name} answered ${ids.length} tokens instead of ${output}`);
 }
 
 async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {

@@ -5,41 +5,20 @@
  * anew for each. Run: bun bench/tensor.ts [GGUF file] [rounds] [tokens] [ranks]; cores that nobody else uses.
  */
 
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import { medianOf } from "#actors/supervisor/bench/statistics";
-import { members, msUntil, started } from "../tests/cluster/processes.ts";
 import { modelPath } from "./models.ts";
+import { coreHome } from "./split/core-home.ts";
 
 const [name = "1b-q4_0", rounds = "4", length = "48", count = "2"] = process.argv.slice(2);
 const path = await modelPath(name);
 const model = basename(path, ".gguf");
-const folder = mkdtempSync(join(tmpdir(), "exo-tensor-"));
-const names = Array.from({ length: Number(count) }, (_, at) => `core${at}`);
-const machines = await members(folder, names, []);
-for (const each of machines) {
-  mkdirSync(join(each.folder, "exo", "models"), { recursive: true });
-  symlinkSync(path, join(each.folder, "exo", "models", basename(path)));
-}
-const nodes = await Promise.all(
-  machines.map((each, at) => started(each, { prefix: ["taskset", "-c", String(at)], watched: false })),
-);
-const isLinked = (view: Readonly<Record<string, string>>) =>
-  Object.values(view).filter((state) => /^(self|up)/.test(state)).length === names.length;
-await msUntil(nodes, isLinked);
-const [first] = nodes;
-if (!first) throw new Error("no machine");
-
-async function post(path: string, body: object): Promise<Response> {
-  const answer = await fetch(`${first?.url}${path}`, { method: "POST", body: JSON.stringify(body) });
-  if (!answer.ok) throw new Error(await answer.text());
-  return answer;
-}
+await using home = await coreHome(Number(count), path);
+const { names } = home;
 
 /** Milliseconds between the pieces of one stream, over the API of the first. */
 async function gaps(): Promise<readonly number[]> {
-  const answer = await post("/v1/completions", {
+  const answer = await home.ask("/v1/completions", {
     model,
     prompt: "the sea",
     max_tokens: Number(length),
@@ -54,10 +33,10 @@ async function gaps(): Promise<readonly number[]> {
 
 /** A round of those machines. */
 async function measured(on: readonly string[], strategy: "single" | "tensor"): Promise<readonly number[]> {
-  await post("/exo/v1/load", { model, nodes: on, strategy });
+  await home.ask("/exo/v1/load", { model, nodes: on, strategy });
   await gaps();
   const found = await gaps();
-  await post("/exo/v1/stop", { model, now: true });
+  await home.ask("/exo/v1/stop", { model, now: true });
   return found;
 }
 
@@ -68,18 +47,13 @@ const undisturbed = (all: readonly number[]): number =>
   1000 / (all.toSorted((a, b) => a - b)[Math.floor(all.length / 10)] ?? Number.NaN);
 const shown = (ratio: number | undefined) => ratio?.toFixed(2);
 
-try {
-  const pairs: { readonly one: readonly number[]; readonly all: readonly number[] }[] = [];
-  for (let round = 0; round < Number(rounds); round++)
-    pairs.push({ one: await measured(names.slice(0, 1), "single"), all: await measured(names, "tensor") });
-  const ratios = pairs.map(({ one, all }) => perSecond(all) / perSecond(one)).sort((x, y) => x - y);
-  const [one, all] = [pairs.flatMap((each) => each.one), pairs.flatMap((each) => each.all)];
-  console.log(
-    `${name}: one core ${perSecond(one).toFixed(1)} tok/s, ${names.length} machines of one core ${perSecond(all).toFixed(1)} tok/s, ` +
-      `ratio ${shown(medianOf(ratios))} (${shown(ratios[0])} to ${shown(ratios.at(-1))}); ` +
-      `the fastest tenth of tokens ${undisturbed(one).toFixed(1)} and ${undisturbed(all).toFixed(1)}, ratio ${shown(undisturbed(all) / undisturbed(one))}`,
-  );
-} finally {
-  await Promise.all(nodes.map((node) => node.kill("SIGTERM")));
-  rmSync(folder, { recursive: true });
-}
+const pairs: { readonly one: readonly number[]; readonly all: readonly number[] }[] = [];
+for (let round = 0; round < Number(rounds); round++)
+  pairs.push({ one: await measured(names.slice(0, 1), "single"), all: await measured(names, "tensor") });
+const ratios = pairs.map(({ one, all }) => perSecond(all) / perSecond(one)).sort((x, y) => x - y);
+const [one, all] = [pairs.flatMap((each) => each.one), pairs.flatMap((each) => each.all)];
+console.log(
+  `${name}: one core ${perSecond(one).toFixed(1)} tok/s, ${names.length} machines of one core ${perSecond(all).toFixed(1)} tok/s, ` +
+    `ratio ${shown(medianOf(ratios))} (${shown(ratios[0])} to ${shown(ratios.at(-1))}); ` +
+    `the fastest tenth of tokens ${undisturbed(one).toFixed(1)} and ${undisturbed(all).toFixed(1)}, ratio ${shown(undisturbed(all) / undisturbed(one))}`,
+);

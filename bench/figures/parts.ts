@@ -5,6 +5,7 @@ import { atLeast } from "./figure.ts";
 import { bandwidth } from "./memory.ts";
 import type { Part } from "./part.ts";
 import { comparison } from "./speeds.ts";
+import { split } from "./split.ts";
 import { start } from "./start.ts";
 import { batch } from "./streams.ts";
 
@@ -17,6 +18,10 @@ const decode = { measure: "decode", other: "llama.cpp", prompt: 64, output: 96 }
 const prefill = { measure: "prefill", other: "llama.cpp", prompt: 512, output: 1 } as const;
 /** Stock MLX computes one token of a 1B in a second. */
 const stock = { measure: "decode", other: "mlx-lm", prompt: 4, output: 24 } as const;
+
+const splitDecode = { measure: "decode", prompt: 64, output: 64, goal: atLeast(1) } as const;
+const splitPrefill = { measure: "prefill", prompt: 512, output: 1, goal: atLeast(1) } as const;
+const LAYERS_AND_RANKS = ["pipeline", "tensor"] as const;
 
 export const parts: readonly Part[] = [
   comparison({ name: "decode-smollm2", ...decode, ...SMOLLM2, goal: atLeast(1.2) }),
@@ -37,4 +42,10 @@ export const parts: readonly Part[] = [
   batch({ name: "batch-1b", ...ONE_B_Q4_0, answer: 24, goal: atLeast(2) }),
   start,
   comparison({ name: "decode-moe", ...decode, ...EXPERTS, goal: atLeast(1.1) }),
+  split({ name: "split-decode-smollm2", ...splitDecode, ...SMOLLM2, strategies: ["pipeline"] }),
+  split({ name: "split-prefill-smollm2", ...splitPrefill, ...SMOLLM2, strategies: ["pipeline"] }),
+  split({ name: "split-decode-1b-q4_0", ...splitDecode, ...ONE_B_Q4_0, strategies: LAYERS_AND_RANKS }),
+  split({ name: "split-prefill-1b-q4_0", ...splitPrefill, ...ONE_B_Q4_0, strategies: LAYERS_AND_RANKS }),
+  split({ name: "split-decode-1b-q4_1", ...splitDecode, ...ONE_B_Q4_1, strategies: LAYERS_AND_RANKS }),
+  split({ name: "split-prefill-1b-q4_1", ...splitPrefill, ...ONE_B_Q4_1, strategies: LAYERS_AND_RANKS }),
 ];
