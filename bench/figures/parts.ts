@@ -44,8 +44,12 @@ export const parts: readonly Part[] = [
   comparison({ name: "decode-moe", ...decode, ...EXPERTS, goal: atLeast(1.1) }),
   split({ name: "split-decode-smollm2", ...splitDecode, ...SMOLLM2, strategies: ["pipeline"] }),
   split({ name: "split-prefill-smollm2", ...splitPrefill, ...SMOLLM2, strategies: ["pipeline"] }),
-  split({ name: "split-decode-1b-q4_0", ...splitDecode, ...ONE_B_Q4_0, strategies: LAYERS_AND_RANKS }),
-  split({ name: "split-prefill-1b-q4_0", ...splitPrefill, ...ONE_B_Q4_0, strategies: LAYERS_AND_RANKS }),
-  split({ name: "split-decode-1b-q4_1", ...splitDecode, ...ONE_B_Q4_1, strategies: LAYERS_AND_RANKS }),
-  split({ name: "split-prefill-1b-q4_1", ...splitPrefill, ...ONE_B_Q4_1, strategies: LAYERS_AND_RANKS }),
+  split({
+    name: "split-decode-1b",
+    ...splitDecode,
+    ...ONE_B_Q4_0,
+    output: 32,
+    strategies: LAYERS_AND_RANKS,
+  }),
+  split({ name: "split-prefill-1b", ...splitPrefill, ...ONE_B_Q4_0, strategies: ["pipeline"] }),
 ];

@@ -26,9 +26,9 @@ export interface Split {
 const SPARE_TOKENS = 64;
 /** What warms up and is tried, as a share of what is measured, and the fewest tokens of it. */
 const [TRIED_SHARE, TRIED_LEAST] = [4, 8];
-const TRIAL_ROUNDS = 2;
+const TRIAL_ROUNDS = 1;
 /** Settings slower in the trial than the fastest of their side by more than this will not become the best. */
-const TRIAL_SLACK = 1.15;
+const TRIAL_SLACK = 1.05;
 
 export const split = (wanted: Split): Part => ({
   name: wanted.name,
