@@ -102,6 +102,8 @@ export const MemberChange = t.Union([
     node: NodeId,
     role: t.Union([t.Literal("full"), t.Literal("worker")]),
   }),
+  /** The same members, and other keys: that of the cluster, which signs lists and certificates, and that of beacons. */
+  t.Object({ type: t.Literal("rotate") }),
 ]);
 export type MemberChange = Static<typeof MemberChange>;
 

@@ -69,6 +69,8 @@ export interface GatewayPorts {
   measureModel(model: string): Promise<readonly SpeedAnswer[]>;
   /** The machine of that name or id after it; undefined when it is gone. Throws a Problem. */
   orderNode(name: string, order: NodeOrder): Promise<NodeView | undefined>;
+  /** The home's keys are others from then on; resolves when a majority agreed. Throws a Problem. */
+  rotateKeys(): Promise<void>;
   /** Calls back, soon and once for many, when what `nodes` or `loaded` tell is another; the returned function ends that. */
   changed(run: () => void): () => void;
   /** `now` cuts running answers short. */

@@ -178,6 +178,9 @@ function serverCommands(make: Make): void {
     const said = [action ?? [], words ?? []].flat();
     return (await import("./commands/node.ts")).node(session, String(name), said);
   });
+  make("rotate-key", "give this home another key, and each machine another certificate").does(
+    async (session) => (await import("./commands/rotate-key.ts")).rotateKey(session),
+  );
   heldCommands(make);
 }
 

@@ -3,7 +3,8 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { exo, freshFolder } from "../cli/exo.ts";
 import { members, msUntil, started, view } from "./processes.ts";
 
-setDefaultTimeout(60_000);
+// Some fifteen commands one after the other, each started from source.
+setDefaultTimeout(180_000);
 
 test("a machine is renamed, labelled, drained, excluded, taken back and forgotten from any other", async () => {
   using folder = freshFolder();
@@ -34,6 +35,7 @@ test("a machine is renamed, labelled, drained, excluded, taken back and forgotte
   const excluded = { said: await ask("studio", "exclude"), ...(await bars()) };
   const shown = await exo(["nodes"], { home: bob.folder });
   const resumed = { said: await ask("studio", "resume"), ...(await bars()) };
+  const rotated = await exo(["rotate-key"], { home: bob.folder });
   const gone = await ask("bob", "forget", "-y");
   const labels = { room: "attic", floor: "2" };
   const apart = await msUntil([second], (seen) => Object.keys(seen).length === 1);
@@ -43,6 +45,7 @@ test("a machine is renamed, labelled, drained, excluded, taken back and forgotte
     excluded,
     shown: shown.out.includes("drained, excluded"),
     resumed,
+    rotated: [rotated.code, rotated.err.split(";")[0]],
     gone,
     apart: apart < 3000,
     first: await view(first),
@@ -61,6 +64,7 @@ test("a machine is renamed, labelled, drained, excluded, taken back and forgotte
     excluded: { said: "0 studio is not used for models\n", labels, drained: true, excluded: true },
     shown: true,
     resumed: { said: "0 studio takes work\n", labels, drained: false, excluded: false },
+    rotated: [0, "this home has another key"],
     gone: "0 bob is no machine of this home any more\n",
     apart: true,
     first: { studio: "self*+" },

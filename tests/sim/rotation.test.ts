@@ -44,6 +44,41 @@ test(
 );
 
 test(
+  "keys are others when somebody says so: all stay linked, and one that was off comes back",
+  async () => {
+    const home = await RotatingHome.of("a", "b", "c", "d");
+    const { keyed, plain } = home;
+    const [link, before] = [home.node("a").link(home.id(keyed)), home.certificate(keyed)];
+    const known = home.machine(keyed).disk.record?.discoveryKeys.at(-1)?.number;
+    home.kill(plain);
+    await home.passed(3000);
+    const asked = home.node(keyed).change({ type: "rotate" });
+    await home.settled(asked);
+    await home.passed(4000);
+    const same = home.node("a").link(home.id(keyed)) === link;
+    await home.time.pass(LONG_MS);
+    await home.start(plain);
+    await home.passed(8000);
+    expect({
+      numbers: home.numbers,
+      beacons: [known, home.machine(plain).disk.record?.discoveryKeys.at(-1)?.number],
+      renewed: home.certificate(keyed) !== before,
+      same,
+      sees: await home.states(plain),
+      said: home.troubles,
+    }).toEqual({
+      numbers: [2, 2, 2, 2],
+      beacons: [1, 2],
+      renewed: true,
+      same: true,
+      sees: withoutOne("nobody", plain),
+      said: [],
+    });
+  },
+  TEST_MS_MAX,
+);
+
+test(
   "who never held the key is forgotten without another key",
   async () => {
     const home = await RotatingHome.of("a", "b", "c", "d");

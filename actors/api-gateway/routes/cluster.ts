@@ -19,6 +19,15 @@ export const clusterRoutes = (ports: GatewayPorts): readonly Route[] => [
     }),
   },
   {
+    method: "POST",
+    path: "/exo/v1/cluster/rotate",
+    access: "cluster.admin",
+    handle: async () => {
+      await ports.rotateKeys();
+      return {};
+    },
+  },
+  {
     method: "GET",
     path: "/exo/v1/links",
     access: "cluster.read",

@@ -70,6 +70,7 @@ export function fakePorts(
     measureLinks: async () => {},
     measureModel: async () => [],
     orderNode: async () => undefined,
+    rotateKeys: async () => {},
     loaded: async () => [{ model: "smollm2", path: "/models/smollm2", state: "ready", requests: 0 }],
     changed: () => () => {},
     stop: async () => {},

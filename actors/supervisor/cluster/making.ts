@@ -156,7 +156,8 @@ export class Making {
   /** Signed by the key, or by another where the change takes the key from somebody. */
   async #command(change: MemberChange, prepared: Prepared): Promise<ClusterCommand> {
     const { list, state, key } = prepared;
-    const renewed = change.type === "forget" && { key: nextDiscoveryKey(state) };
+    const renews = change.type === "forget" || change.type === "rotate";
+    const renewed = renews && { key: nextDiscoveryKey(state) };
     if (takesKey(change, state)) return { ...(await this.#succession(prepared)), ...renewed };
     return { type: "list", list: signMemberList(list, key), ...renewed };
   }
@@ -188,7 +189,8 @@ const takesVote = (change: MemberChange): change is Taking =>
 const isEarly = ({ boxes }: ClusterState): boolean => Object.keys(boxes).length === 0;
 
 const takesKey = (change: MemberChange, state: ClusterState): boolean =>
-  takesVote(change) && (state.boxes[change.node] !== undefined || isEarly(state));
+  change.type === "rotate" ||
+  (takesVote(change) && (state.boxes[change.node] !== undefined || isEarly(state)));
 
 /** Who is forgotten knows the key that beacons are sealed with. */
 const nextDiscoveryKey = ({ discoveryKeys }: ClusterState) =>

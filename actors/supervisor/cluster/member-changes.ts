@@ -43,6 +43,8 @@ function changedMembers(
       return forgotten(members, change.node);
     case "role":
       return withRole(members, change.node, change.role);
+    case "rotate":
+      return [...members];
   }
 }
 

@@ -107,7 +107,7 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
       orderNode: async (name, order) => await orderedIn(home, name, order),
       links: async () => home?.machines?.links ?? [],
       trace: () => system.trace?.entries ?? [],
-      ...measuring(() => home),
+      ...atHome(() => home),
       loaded,
       changed: watchers.add,
       stop,
@@ -157,10 +157,15 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
   return { url, generate, load, busy, over: kept.over, stop: kept.stop };
 }
 
-/** What machines measure when they are asked to. */
-const measuring = (home: () => Home | undefined) => ({
+/** What machines measure when they are asked to, and keys that are another's to give. */
+const atHome = (home: () => Home | undefined) => ({
   measureLinks: async () => await home()?.machines?.measure(),
   measureModel: async (model: string) => (await home()?.measureModel(model)) ?? [],
+  async rotateKeys() {
+    const { cluster } = home() ?? {};
+    if (!cluster) throw new Problem("unavailable", "this machine serves alone");
+    await cluster.change({ type: "rotate" });
+  },
 });
 
 async function orderedIn(
