@@ -138,6 +138,24 @@ test(
 );
 
 test(
+  "a worker that still votes, as nobody could take its seat, gives its vote to another until somebody does",
+  async () => {
+    const home = await RotatingHome.of("a", "b", "c");
+    home.kill("b");
+    await home.passed(3000);
+    const done = await toRole(home, "c", "worker");
+    home.kill("a");
+    await home.start("a");
+    await home.passed(6000);
+    expect({ done, view: await home.view("a") }).toEqual({
+      done: "done",
+      view: { a: "self*+", b: "connecting+", c: "up+" },
+    });
+  },
+  TEST_MS_MAX,
+);
+
+test(
   "a machine is let in as a worker, and leaves by itself",
   async () => {
     const home = await RotatingHome.of("a", "b", "c");

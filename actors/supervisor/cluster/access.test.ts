@@ -96,7 +96,6 @@ test("T28 a worker of the home computes and tells of itself, and has no say in w
   }).toEqual({
     refused: [
       "Raft.Vote",
-      "Raft.VoteReply",
       "Raft.Append",
       "Raft.Install",
       "Raft.Stand",

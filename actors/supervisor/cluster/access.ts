@@ -42,9 +42,9 @@ export const DOORS: Readonly<Record<string, Door>> = {
     "Discovery.Heard",
   ),
   ...doors("discovery", ANYBODY, "Discovery.Here", "Discovery.Known", "Discovery.Copied"),
-  // A learner answers with what it holds; it never stands, votes or sends entries.
-  ...doors("raft", ANYBODY, "Raft.AppendReply"),
-  ...doors("raft", FULL, "Raft.Vote", "Raft.VoteReply", "Raft.Append", "Raft.Install", "Raft.Stand"),
+  // A worker answers with what it holds; it never stands or sends entries. Its vote counts where it has one: until another has its seat.
+  ...doors("raft", ANYBODY, "Raft.AppendReply", "Raft.VoteReply"),
+  ...doors("raft", FULL, "Raft.Vote", "Raft.Append", "Raft.Install", "Raft.Stand"),
   ...doors("topology", ANYBODY, "Topology.Facts", "Topology.Ping", "Topology.Pong", "Topology.Burst"),
   ...doors("topology", ANYBODY, "Topology.BurstEnd", "Topology.Measure"),
   ...doors("cluster", ANYBODY, "Cluster.Certify", "Cluster.Forgotten"),
