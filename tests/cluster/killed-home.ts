@@ -1,10 +1,9 @@
 /** What `bun run kills` kills: one machine with a model, or several that hold it together. */
 import { compiled, fromSource } from "../cli/exo.ts";
 import { type Held, heldAt, type Server, serving } from "../e2e/product.ts";
+import { readied } from "./killed-model.ts";
 import { type Machine, members, type Running, started } from "./processes.ts";
 import { linked } from "./streams.ts";
-
-export const MODEL = "smollm2";
 
 /** A worker or a machine that is about to die. */
 export interface Victim {
@@ -48,8 +47,9 @@ const worker = (pid: number): Victim => ({
 });
 
 /** The compiled binary on one machine. */
-export async function oneMachine(folder: string): Promise<KilledHome> {
-  const server: Server = await serving(folder, ["--model", MODEL]);
+export async function oneMachine(folder: string, model: string): Promise<KilledHome> {
+  readied(model, folder);
+  const server: Server = await serving(folder, ["--model", model]);
   const held = async () => {
     const [first] = await server.held();
     if (!first) throw new Error("the model is not held");
@@ -70,9 +70,21 @@ const BROKEN_MAX = 5;
 const MACHINE_SHARE = 0.25;
 const NAMES = ["ada", "bob", "cyd", "dan", "eve", "fay", "gus", "hal"];
 
-/** `isSource`: without a build. */
-export async function severalMachines(folder: string, count: number, isSource: boolean): Promise<KilledHome> {
+interface Several {
+  readonly count: number;
+  readonly model: string;
+  /** Without a build. */
+  readonly isSource: boolean;
+}
+
+export async function severalMachines(
+  folder: string,
+  { count, model, isSource }: Several,
+): Promise<KilledHome> {
   const machines = await members(folder, NAMES.slice(0, count), []);
+  for (const machine of machines) readied(model, machine.folder);
+  const heldBy = async (url: string): Promise<readonly Held[]> =>
+    (await heldAt(url)).filter((each) => each.model === model);
   const start = (machine: Machine) => started(machine, { command: isSource ? fromSource : compiled });
   const running: Running[] = await Promise.all(machines.map(start));
   /** Which of them was killed in this round. */
@@ -85,8 +97,8 @@ export async function severalMachines(folder: string, count: number, isSource: b
     await linked(running, LINKED_MS);
     const url = running[0]?.url ?? "";
     const [placed] = await heldBy(url);
-    if (placed && placed.stages?.length !== count) await order(url, "/exo/v1/stop", { model: MODEL });
-    const everywhere = { model: MODEL, nodes: machines.map(({ name }) => name) };
+    if (placed && placed.stages?.length !== count) await order(url, "/exo/v1/stop", { model });
+    const everywhere = { model, nodes: machines.map(({ name }) => name) };
     const tries = await order(url, "/exo/v1/load", everywhere, KNOWN_TRIES);
     return { loadMs: (await heldBy(url))[0]?.facts?.loadMs ?? 0, tries };
   }
@@ -134,9 +146,6 @@ export async function severalMachines(folder: string, count: number, isSource: b
     [Symbol.asyncDispose]: end,
   };
 }
-
-const heldBy = async (url: string): Promise<readonly Held[]> =>
-  (await heldAt(url)).filter(({ model }) => model === MODEL);
 
 /** A machine that was seen just now has not said yet what it can do, and the home may have no leader for a moment: asked again each second, which a busy machine may need long for. */
 const KNOWN_TRIES = 120;

@@ -1,7 +1,7 @@
 /**
  * Answers of which something is killed at a random token: bun tests/cluster/kills.ts [--streams 100] [--together 2] [--tokens 64]
- * [--seed 1] [--minutes M] [--machines M [--source]].
- * The newcomer's model, the official client. In each round some streams run side by side, half of them greedy; some are short prompts,
+ * [--seed 1] [--minutes M] [--machines M [--source]] [--model smollm2|tiny].
+ * The newcomer's model or a tiny one, the official client. In each round some streams run side by side, half of them greedy; some are short prompts,
  * some begin alike for many tokens, some are second turns of a chat. Something dies once, when all have begun and the first of them is
  * so far: on one machine (the compiled binary) its worker, among several that hold the model
  * together the worker of one of them or, in a quarter of the rounds, a whole machine that is not the one that is asked. Prints one line
@@ -10,7 +10,7 @@
 import { parseArgs } from "node:util";
 import OpenAI from "openai";
 import { freshFolder } from "../cli/exo.ts";
-import { type KilledHome, MODEL, oneMachine, severalMachines } from "./killed-home.ts";
+import { type KilledHome, oneMachine, severalMachines } from "./killed-home.ts";
 
 const { values } = parseArgs({
   options: {
@@ -22,6 +22,7 @@ const { values } = parseArgs({
     minutes: { type: "string", default: "Infinity" },
     machines: { type: "string", default: "1" },
     source: { type: "boolean", default: false },
+    model: { type: "string", default: "smollm2" },
   },
 });
 const [streams, together, tokens, seed, minutes, machines] = [
@@ -104,7 +105,7 @@ async function begun(client: OpenAI, asked: Asked): Promise<Asked> {
 async function told(client: OpenAI, asked: Asked, heard: (count: number) => void = () => {}): Promise<Told> {
   const fields = { max_tokens: tokens, ignore_eos: true, return_token_ids: true };
   const options = { stream: true, stream_options: { include_usage: true } };
-  const body = { model: MODEL, ...asked, ...fields, ...options };
+  const body = { model: values.model, ...asked, ...fields, ...options };
   const stream = (await client.completions.create(body as never)) as unknown as AsyncIterable<Chunk>;
   const ids: number[] = [];
   let [text, counted, pauseMs, lastMs] = ["", 0, 0, 0];
@@ -193,7 +194,7 @@ class Tally {
 
   report() {
     return {
-      ...{ together, tokens, seed, of: machines },
+      ...{ together, tokens, seed, of: machines, model: values.model },
       /**
        * `struck`: streams that were under way when something died. `workers` and `machines`: those killed. `wrongTokens`: of those that
        * the same request has without a kill; `different`: streams that have any. `tries`: how often the model was asked for again after
@@ -257,8 +258,8 @@ async function programme(home: KilledHome) {
 using folder = freshFolder();
 await using home =
   machines === 1
-    ? await oneMachine(folder.path)
-    : await severalMachines(folder.path, machines, values.source);
+    ? await oneMachine(folder.path, values.model)
+    : await severalMachines(folder.path, { count: machines, model: values.model, isSource: values.source });
 const result = await programme(home);
 console.log(JSON.stringify(result));
 process.exitCode = result.completed < result.streams || result.different > 0 ? 1 : 0;
