@@ -70,6 +70,9 @@ export const machine = setup({
     mayTryAgain: (): boolean => unbound(),
     /** Of the home, now. */
     says: (_, _state: PlacedInstance["state"]): boolean => unbound(),
+    /** A link that is lost just now, a machine that hears of another leader: no fault of the workers that were to meet. */
+    isElsewhere: ({ event }) =>
+      "error" in event && !["invalid", "internal"].includes(problemBody(event.error).kind),
     isNotAgreed: ({ event }) => "error" in event && event.error instanceof NotAgreed,
   },
   delays: {
@@ -127,6 +130,8 @@ export const machine = setup({
             onDone: "ready",
             onError: [
               { guard: "isNotAgreed", target: "#PlacedInstance.unsure" },
+              // What is loaded stays: a machine that is lost, or a worker that ended, is seen by the looks at them.
+              { guard: "isElsewhere", target: "#PlacedInstance.unsure" },
               {
                 target: "degraded",
                 actions: assign({ problem: ({ event }) => problemBody(event.error), counts: true }),
