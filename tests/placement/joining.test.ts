@@ -4,7 +4,13 @@ import { Problem } from "#protocol/problem";
 import { World } from "./world.ts";
 
 test.each([
-  ["out of reach for a while stay, and meet later", "unavailable", "loading a:0-2 b:2-4", "ready a:0-2 b:2-4", 1],
+  [
+    "out of reach for a while stay, and meet later",
+    "unavailable",
+    "loading a:0-2 b:2-4",
+    "ready a:0-2 b:2-4",
+    1,
+  ],
   ["not made for each other are given up", "invalid", "failed: not now", "failed: not now", 4],
 ] as const)("workers that are %s", async (_, kind, during, after, epoch) => {
   const world = new World("a", "b");

@@ -28,6 +28,8 @@ export class Calibration {
   readonly #ports: CalibrationPorts;
   /** One at a time: two would measure each other. */
   #last: Promise<unknown> = Promise.resolve();
+  #over: Problem | undefined;
+  #abandon = (_: Problem): void => {};
 
   constructor(ports: CalibrationPorts) {
     this.#ports = ports;
@@ -38,6 +40,13 @@ export class Calibration {
     const next = this.#last.then(() => this.#measure(own, settings));
     this.#last = next.catch(() => {}); // Told to who asked.
     return next;
+  }
+
+  /** Resolves when no worker of it is left: what is measured now is given up, and nothing is measured any more. */
+  async stop(): Promise<void> {
+    this.#over ??= new Problem("unavailable", "this machine ends, and measures nothing more");
+    this.#abandon(this.#over);
+    await this.#last;
   }
 
   async #measure({ name, path }: Own, { kvQuant }: PlacementSettings): Promise<MeasuredSpeeds> {
@@ -51,6 +60,7 @@ export class Calibration {
         "this machine computes answers or loads a model: its speed is measured later",
       );
     await prepare();
+    if (this.#over) throw this.#over;
     const pace = await this.#paceOf({ model: name, path, layers: layersToMeasure(model.shape), kvQuant });
     const speeds = book.learn(model, pace);
     if (!speeds) throw new Problem("unavailable", `steps of ${name} took too long to be measured`);
@@ -61,6 +71,7 @@ export class Calibration {
     const { system, startWorker } = this.#ports;
     const self = system.address("calibration");
     const { promise, resolve, reject } = Promise.withResolvers<Pace>();
+    this.#abandon = reject;
     const instance = new Instance(shard, {
       system,
       self,

@@ -48,7 +48,7 @@ export interface OpenPlacement {
   readonly serving: Serving;
   /** Asks every machine that is up how fast it is with that model. */
   measure(model: string): Promise<readonly SpeedAnswer[]>;
-  /** Resolves when no worker holds a part any more. */
+  /** Resolves when no worker holds a part any more, and none measures. */
   stop(): Promise<void>;
 }
 
@@ -73,7 +73,8 @@ export function openPlacement(
   const holder = holderOf(system, stages, cluster, { ...options, shards });
   const serving = new Serving(servingPorts({ system, boss, cluster, sight, holder }, options));
   system.spawn("placement", answerPlacement(coordinator));
-  system.spawn("stages", answerStages(holder, find, new Calibration({ ...options, system })));
+  const calibration = new Calibration({ ...options, system });
+  system.spawn("stages", answerStages(holder, find, calibration));
   const follow = () => {
     sight.look();
     holder.follow();
@@ -95,7 +96,7 @@ export function openPlacement(
       coordinator.stop();
       system.stop(boss);
       system.stop(stages);
-      await holder.stop();
+      await Promise.all([holder.stop(), calibration.stop()]);
       shards.stop();
     },
   };
