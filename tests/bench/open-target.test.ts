@@ -11,7 +11,7 @@ import { fakeDaemon, loadedModel, type Script } from "../cli/fake-daemon.ts";
 
 const placement = { label: "pipeline", wish: { strategy: "pipeline" } } as const;
 
-function sessionOf(home: string, host?: string): Session {
+function sessionOf(home: string, host?: string, said: string[] = []): Session {
   const around = { ...surroundings([]), env: environmentOf(home), userHome: home, folder: home };
   const plain = (_: string, text: string) => text;
   return {
@@ -19,7 +19,7 @@ function sessionOf(home: string, host?: string): Session {
     config: configOf(host === undefined ? {} : { host }, around),
     terminal: {
       out: () => {},
-      err: () => {},
+      err: (text) => void said.push(text),
       inIsTerminal: false,
       outIsTerminal: false,
       errIsTerminal: false,
@@ -43,7 +43,8 @@ async function opened(script: Script) {
   using home = freshFolder();
   await using daemon = fakeDaemon(script);
   const config = readConfig("models: [m]\nscenarios: [{name: s}]\n", "c.yaml");
-  const session = sessionOf(home.path, daemon.url);
+  const said: string[] = [];
+  const session = sessionOf(home.path, daemon.url, said);
   const came = await openTarget(session, config, { model: { id: "m" }, placement, pull: false }).then(
     ({ close, kind }) =>
       close().then(
@@ -53,7 +54,11 @@ async function opened(script: Script) {
     (error: Error) => (error instanceof Unplaced ? `unplaced: ${error.message}` : `failed: ${error.message}`),
   );
   const posted = daemon.asked.filter(({ body }) => body !== undefined);
-  return { came, posted: posted.map(({ path, body }) => [path, body?.model, body?.strategy]) };
+  return {
+    came,
+    posted: posted.map(({ path, body }) => [path, body?.model, body?.strategy]),
+    said: said.join(""),
+  };
 }
 
 const LOAD = ["/exo/v1/load", "m", "pipeline"];
@@ -63,8 +68,18 @@ const NOT_THERE = { status: 404, error: { code: "model_not_found", message: "m i
 test("a model whose load failed before is loaded; one that others hold is left to them", async () => {
   const failed = { ...loadedModel("m"), state: "failed" };
   expect([await opened({ models: [failed] }), await opened({ models: [loadedModel("m")] })]).toEqual([
-    { came: "daemon", posted: [LOAD, STOP] },
-    { came: "unplaced: m is loaded already, as others asked for it", posted: [] },
+    { came: "daemon", posted: [LOAD, STOP], said: "" },
+    { came: "unplaced: m is loaded already, as others asked for it", posted: [], said: "" },
+  ]);
+});
+
+test("a model that others ask by the end stays with them, and that is said", async () => {
+  const used = { ...loadedModel("m"), requests: 1 };
+  const idle = await opened({ loads: [loadedModel("m")] });
+  const kept = await opened({ loads: [used] });
+  expect([idle, kept]).toEqual([
+    { came: "daemon", posted: [LOAD, STOP], said: "" },
+    { came: "daemon", posted: [LOAD], said: "m stays loaded: others ask it\n" },
   ]);
 });
 
@@ -75,9 +90,9 @@ test("a placement that did not come up is taken back, and one that is gone alrea
     await opened({ failures: { "/exo/v1/load": full, "/exo/v1/stop": NOT_THERE } }),
     await opened({ failures: { "/exo/v1/stop": NOT_THERE } }),
   ]).toEqual([
-    { came: "unplaced: no plan fits m", posted: [LOAD, STOP] },
-    { came: "unplaced: no plan fits m", posted: [LOAD, STOP] },
-    { came: "daemon", posted: [LOAD, STOP] },
+    { came: "unplaced: no plan fits m", posted: [LOAD, STOP], said: "" },
+    { came: "unplaced: no plan fits m", posted: [LOAD, STOP], said: "" },
+    { came: "daemon", posted: [LOAD, STOP], said: "" },
   ]);
 });
 

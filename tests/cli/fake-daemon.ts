@@ -14,6 +14,8 @@ export interface Script {
   /** Pieces of every answer; `hang` then waits until the client leaves. */
   readonly pieces?: readonly (string | "hang")[];
   readonly models?: readonly object[];
+  /** What it shows instead once it was asked to load one. */
+  readonly loads?: readonly object[];
   /** Answers chats with this instead. */
   readonly failure?: Failure;
   /** How long it takes to say that it is well. */
@@ -30,6 +32,7 @@ interface Failure {
 export function fakeDaemon({
   pieces = ["The capital of France", " is Paris."],
   models = [],
+  loads = models,
   failure,
   slowMs = 0,
   failures = {},
@@ -54,7 +57,10 @@ export function fakeDaemon({
           headers: { ...headers, "content-type": "text/event-stream" },
         });
       }
-      if (path === "/exo/v1/ps") return Response.json({ models }, { headers });
+      if (path === "/exo/v1/ps") {
+        const isLoaded = asked.some((each) => each.path === "/exo/v1/load");
+        return Response.json({ models: isLoaded ? loads : models }, { headers });
+      }
       return Response.json({ status: "ok" }, { headers });
     },
   });

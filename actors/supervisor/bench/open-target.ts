@@ -73,7 +73,9 @@ async function placedAt(
       throw error;
     });
     const close = async () => {
-      await stopped(daemon, opened.name);
+      if (await isUsed(session, daemon, model))
+        session.terminal.err(`${opened.name} stays loaded: others ask it\n`);
+      else await stopped(daemon, opened.name);
       await opened.close();
     };
     return { ...opened, close, ...(stages && { stages: shownStages(stages) }) };
@@ -92,6 +94,21 @@ async function heldAt(session: Session, daemon: Client, model: string): Promise<
   return models.find(
     ({ model: name, path, state }) => state !== "failed" && (names.includes(name) || path === stored?.path),
   );
+}
+
+/** Answers that the bench gave up count among the requests for a moment. */
+const LOOKS = 10;
+const LOOK_EVERY_MS = 100;
+
+/** Whether others ask it, as far as this exo knows: requests are counted where the last layers are. */
+async function isUsed(session: Session, daemon: Client, model: string): Promise<boolean> {
+  const { signal, clock } = session;
+  for (let look = 0; look < LOOKS && !signal.aborted; look++) {
+    const held = await heldAt(session, daemon, model).catch(() => undefined);
+    if (!held || held.requests === 0) return false;
+    await new Promise<void>((resolve) => void clock.after(LOOK_EVERY_MS, resolve));
+  }
+  return !signal.aborted;
 }
 
 /** Whatever it was asked for by; undefined where it does not lie here, or the exo is one that a URL names, with a disk of its own. */
