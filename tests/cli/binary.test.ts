@@ -9,17 +9,9 @@ test("dist/exo is built: bun run build", () => {
   expect(existsSync(binary)).toBe(true);
 });
 
-/** From the issue: under 30 ms. The quickest of ten, because the machine does other things too. */
-const VERSION_MS_MAX = 30;
-
-test(`exo version takes less than ${VERSION_MS_MAX} ms`, () => {
-  const times = Array.from({ length: 10 }, () => {
-    const start = performance.now();
-    const ran = Bun.spawnSync([binary, "version"]);
-    expect(ran.stdout.toString()).toMatch(/^exo \d+\.\d+\.\d+ \([0-9a-f]{7,}\+?\)\n$/);
-    return performance.now() - start;
-  });
-  expect(Math.min(...times)).toBeLessThan(VERSION_MS_MAX);
+test("exo version names itself, its version and its commit; how soon is measured in tests/e2e/figures.test.ts", () => {
+  const { stdout } = Bun.spawnSync([binary, "version"]);
+  expect(stdout.toString()).toMatch(/^exo \d+\.\d+\.\d+ \([0-9a-f]{7,}\+?\)\n$/);
 });
 
 test("copied to an empty folder, with an empty home, it unpacks its library and finds itself well", async () => {

@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { exo, freshFolder } from "../cli/exo.ts";
 import { type Machine, members, msUntil, type Running, started } from "./processes.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(180_000);
 
 const GGUF = resolve(import.meta.dir, "../../.cache/models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf");
 const QUESTION = ["--seed", "7", "--temp", "1", "--max-tokens", "24", "Tell me of the sea."];

@@ -23,7 +23,12 @@ export async function homeOf<const Names extends readonly string[]>(...names: Na
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(freshFolder());
   const machines = await members(folder.path, names, []);
-  const running = await Promise.all(machines.map(async (each) => stack.use(await started(each))));
+  // Where one does not start, the others end all the same.
+  const starts = await Promise.allSettled(machines.map(async (each) => stack.use(await started(each))));
+  const running = starts.map((start) => {
+    if (start.status === "rejected") throw start.reason;
+    return start.value;
+  });
   await linked(running);
   const all = running.map((each, at) => memberOf(each, machines[at]));
   const kept = stack.move();

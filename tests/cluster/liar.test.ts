@@ -3,7 +3,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { homeOf, type Member } from "./home-of.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(180_000);
 
 const QUESTION = ["--seed", "7", "--temp", "1", "--max-tokens", "16", "Tell me of the sea."];
 const LOOK_EVERY_MS = 10;

@@ -6,7 +6,7 @@ import type { LinkView } from "#protocol/node";
 import { exo, freshFolder } from "../cli/exo.ts";
 import { members, type Running, started } from "./processes.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 interface Seen {
   readonly nodes: readonly NodeView[];
@@ -16,7 +16,8 @@ interface Seen {
 const seenBy = async ({ url }: Running): Promise<Seen> =>
   JSON.parse(await (await fetch(`${url}/exo/v1/cluster`)).text());
 
-const PATIENCE_MS = 20_000;
+/** As in processes.ts. */
+const PATIENCE_MS = 60_000;
 
 async function until(all: readonly Running[], isSo: (seen: Seen) => boolean): Promise<Seen> {
   const endMs = performance.now() + PATIENCE_MS;

@@ -27,9 +27,25 @@ export function memoryGroupOf(pid: number): MemoryGroup {
     },
     [Symbol.dispose]() {
       for (const each of read("cgroup.procs").split("\n")) if (each !== "") moveOut(each);
-      rmdirSync(folder);
+      removed(folder);
     },
   };
+}
+
+/** A process that was moved out and is just ending counts for a moment yet. */
+const ENDING_TRIES = 500;
+
+function removed(folder: string): void {
+  for (let tries = 1; ; tries++) {
+    try {
+      rmdirSync(folder);
+      return;
+    } catch (error) {
+      const isBusy = error instanceof Error && "code" in error && error.code === "EBUSY";
+      if (!isBusy || tries === ENDING_TRIES) throw error;
+      Bun.sleepSync(10);
+    }
+  }
 }
 
 function moveOut(pid: string): void {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { canMakeSegments } from "./namespaces.ts";
 import { type Home, home } from "./segment-home.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 /** What a listener on the switch saw of the words while `run` went on. */
 async function captured(on: readonly string[], words: readonly string[], run: () => Promise<void>) {

@@ -6,7 +6,7 @@ import { environmentOf, exo, freshFolder, fromSource } from "../cli/exo.ts";
 import { until } from "../node/crashes.ts";
 import { msUntil, type Running, started } from "./processes.ts";
 
-const TEST_MS_MAX = 60_000;
+const TEST_MS_MAX = 180_000;
 const folder = freshFolder();
 afterAll(() => folder[Symbol.dispose]());
 

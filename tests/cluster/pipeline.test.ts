@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { World } from "../runtime/relay-world.ts";
 import { Part } from "./worker-group.ts";
 
-const SLOWEST_MS = 120_000;
+const SLOWEST_MS = 240_000;
 const PROMPT = {
   type: "messages" as const,
   messages: [{ role: "user" as const, content: "What is the capital of France?" }],

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { freshFolder } from "../cli/exo.ts";
 import { members, msUntil, started } from "./processes.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 test("a port that is taken is named with its setting, and the machine dials instead of being dialled", async () => {
   using folder = freshFolder();

@@ -90,10 +90,19 @@ function stored({ folder }: { readonly folder: string }, write: (store: SqliteSt
   store.close();
 }
 
+/** Below those that systems give to whoever dials (Linux: from 32768): one of these could be another's before its process has it. */
+const PORTS = { first: 12_000, count: 20_000 };
+
 function freePorts(count: number): number[] {
-  const held = Array.from({ length: count }, () =>
-    Bun.listen({ hostname: "0.0.0.0", port: 0, socket: { data: () => {} } }),
-  );
+  const held: Bun.TCPSocketListener<undefined>[] = [];
+  while (held.length < count) {
+    const port = PORTS.first + Math.floor(Math.random() * PORTS.count);
+    try {
+      held.push(Bun.listen({ hostname: "0.0.0.0", port, socket: { data: () => {} } }));
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "EADDRINUSE")) throw error;
+    }
+  }
   const ports = held.map(({ port }) => port);
   for (const listener of held) listener.stop(true);
   return ports;
@@ -172,7 +181,11 @@ export async function view(running: Pick<Running, "nodes">): Promise<Record<stri
   );
 }
 
-const PATIENCE_MS = 20_000;
+/**
+ * What is promised within seconds comes within this on a machine that does much else too, or not at all: ten times the longest promise
+ * of five seconds (reliability.md 4.2), and some more. That it comes in time is judged where time is virtual, in tests/sim.
+ */
+const PATIENCE_MS = 60_000;
 const LOOK_EVERY_MS = 20;
 
 /** Milliseconds until the views of all of them are so. */

@@ -6,7 +6,7 @@ import { SqliteStore } from "#actors/supervisor/cluster/sqlite-store";
 import { freshFolder } from "../cli/exo.ts";
 import { type Machine, members, msUntil, type Running, started } from "./processes.ts";
 
-const TEST_MS_MAX = 120_000;
+const TEST_MS_MAX = 180_000;
 const folder = freshFolder();
 afterAll(() => folder[Symbol.dispose]());
 

@@ -7,7 +7,7 @@ import { homeOf, type Member } from "./home-of.ts";
 import { type Machine, members, type Running, started } from "./processes.ts";
 import { linked, PAUSE_MS_MAX, streamed } from "./streams.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(180_000);
 
 const QUESTION = ["--seed", "7", "--temp", "1", "--max-tokens", "24", "Tell me of the sea."];
 

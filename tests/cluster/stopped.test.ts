@@ -4,7 +4,7 @@ import { heldAt } from "../e2e/product.ts";
 import { homeOf } from "./home-of.ts";
 import { PAUSE_MS_MAX, streamed } from "./streams.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(180_000);
 
 const STOPPED_AT = 20;
 

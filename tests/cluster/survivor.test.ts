@@ -4,7 +4,7 @@ import { heldAt } from "../e2e/product.ts";
 import { homeOf } from "./home-of.ts";
 import { streamed } from "./streams.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(180_000);
 
 const KILLED_AT = 20;
 

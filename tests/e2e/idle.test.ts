@@ -1,8 +1,7 @@
 /** What a model that is held and not asked costs its machine. */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
 import { freshFolder } from "../cli/exo.ts";
-import { childrenOf, isAlive, type Server, serving, TEST_MS_MAX, until } from "./product.ts";
+import { childrenOf, isAlive, type Server, serving, TEST_MS_MAX, until, usedMs } from "./product.ts";
 
 setDefaultTimeout(TEST_MS_MAX);
 
@@ -10,12 +9,6 @@ setDefaultTimeout(TEST_MS_MAX);
 const LOOKED_MS = 2_000;
 /** Of one processor. */
 const IDLE_MAX = 0.005;
-
-/** Processor time that a process has used so far, of all its threads: proc(5), `/proc/pid/task/tid/schedstat`. */
-const usedMs = (pid: number): number =>
-  readdirSync(`/proc/${pid}/task`)
-    .map((task) => Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, "utf8").split(" ")[0]))
-    .reduce((sum, nanoseconds) => sum + nanoseconds / 1e6, 0);
 
 async function answer({ url, held }: Server): Promise<void> {
   const answered = await fetch(`${url}/v1/completions`, {

@@ -65,13 +65,12 @@ test.each(tiny)(
   },
 );
 
-test("the pieces that attention is cut in grow: no tokens on both sides of that are computed at once", async () => {
+test("up to where the pieces that attention is cut in grow, tokens that are computed again leave the same bits", async () => {
   const made = await recorded("llama");
   const { rows } = alikeIn(made.config as never, mlx.kernels);
-  const [across, upTo] = withWeights(made, mlx, (load) =>
-    [PIECES_CHANGE - rows / 2, PIECES_CHANGE - rows].map((prompt) =>
-      unlike(load().model, { rows, vocabulary: 300, prompt }),
-    ),
+  // On both sides of it bits may differ, by how the kernels of that machine add, and need not.
+  const upTo = withWeights(made, mlx, (load) =>
+    unlike(load().model, { rows, vocabulary: 300, prompt: PIECES_CHANGE - rows }),
   );
-  expect([(across?.length ?? 0) > 0, upTo]).toEqual([mlx.kernels === "exo", []]);
+  expect(upTo).toEqual([]);
 });

@@ -4,9 +4,9 @@ import { ShardWorker } from "#protocol/shard-worker";
 import { Supervisor, SupervisorReply } from "#protocol/supervisor";
 import { TlsNodes } from "./tls-nodes.ts";
 
-/** As often as members say that they live: what a stream of tensors must never hold up. */
-const HEARTBEAT_MS = 250;
 const TENSOR_BYTES = 16 * 1024 * 1024;
+/** Of such a stream, before the answer to a question that is asked meanwhile: the one under way, and one of which most lies in the system. */
+const TENSORS_BEFORE = 2;
 /** What a link keeps waiting at most, beside the frame that crossed the mark. */
 const WAITING_BYTES = 1024 * 1024;
 
@@ -74,7 +74,7 @@ describe("nodes of different versions", () => {
 });
 
 describe("a stream of tensors", () => {
-  test(`holds up no question on the control lane for ${HEARTBEAT_MS} ms`, async () => {
+  test(`holds up no question on the control lane for longer than ${TENSORS_BEFORE} of them take`, async () => {
     const [here, there] = [await nodes.start(), await nodes.start()];
     await nodes.join(here, there);
     const { near, far } = await nodes.link(here, there, "data");
@@ -91,16 +91,19 @@ describe("a stream of tensors", () => {
     };
     near.onDrain = more;
     more();
-    const took: number[] = [];
+    // Measured in tensors, which are slow where the question is.
+    const came: number[] = [];
     while (received < 20 * TENSOR_BYTES) {
-      const startMs = performance.now();
-      await here.system.ask(to, Supervisor.List({}), me, 10_000);
-      took.push(performance.now() - startMs);
+      const before = received;
+      await here.system.ask(to, Supervisor.List({}), me, 60_000);
+      came.push((received - before) / TENSOR_BYTES);
       await turn();
     }
     near.onDrain = () => {};
-    const worst = took.sort((a, b) => b - a)[Math.floor(took.length / 50)] ?? 0;
-    expect({ asked: took.length > 5, inTime: worst < HEARTBEAT_MS }).toEqual({ asked: true, inTime: true });
+    expect({ asked: came.length > 5, most: Math.max(...came) <= TENSORS_BEFORE || came }).toEqual({
+      asked: true,
+      most: true,
+    });
   });
 
   test("to a receiver that is behind costs its sender no more than the mark and a frame, and loses nothing", async () => {
@@ -193,13 +196,15 @@ describe("what fails here while a link is heard", () => {
 });
 
 /** Seconds to the next probe of each end of a connection, as /proc/net/tcp has them (proc(5)); none without keep-alive. */
-async function keptAlive(port: number): Promise<readonly number[]> {
-  const hex = port.toString(16).toUpperCase().padStart(4, "0");
+async function keptAlive(...ports: readonly [number, number]): Promise<readonly number[]> {
+  // Of both ends: a connection of another process may have one of them.
+  const [one, other] = ports.map((port) => `:${port.toString(16).toUpperCase().padStart(4, "0")}`);
+  const pairs = [`${one} ${other}`, `${other} ${one}`];
   const ESTABLISHED = "01";
   const KEEP_ALIVE = "02";
   const lines = (await Bun.file("/proc/net/tcp").text()).split("\n").map((line) => line.trim().split(/\s+/));
   return lines.flatMap(([, local = "", remote = "", state, , timer = ""]) => {
-    const isThis = state === ESTABLISHED && [local, remote].some((each) => each.endsWith(`:${hex}`));
+    const isThis = state === ESTABLISHED && pairs.includes(`${local.slice(-5)} ${remote.slice(-5)}`);
     const [kind, jiffies = ""] = timer.split(":");
     return isThis && kind === KEEP_ALIVE ? [Number.parseInt(jiffies, 16) / 100] : [];
   });
@@ -212,7 +217,8 @@ describe("a link that nothing is said by", () => {
       const [here, there] = [await nodes.start(), await nodes.start()];
       const probesOf = async (lane: "data" | "file" | "control") => {
         const { far } = await nodes.link(here, there, lane);
-        return async () => (await keptAlive(far.remote.port)).map((seconds) => Math.ceil(seconds / 30));
+        return async () =>
+          (await keptAlive(far.remote.port, there.endpoint.port)).map((seconds) => Math.ceil(seconds / 30));
       };
       const [data, file, control] = [
         await probesOf("data"),
