@@ -14,6 +14,7 @@ import { readCheckpoint, readModelShape } from "#actors/shard-worker/weights/che
 import { medianOf } from "#actors/supervisor/bench/statistics";
 import type { NodeId, RequestId } from "#protocol/ids";
 import type { NodeFacts } from "#protocol/node";
+import { watched } from "./figures/surroundings.ts";
 import { modelHere } from "./loading.ts";
 
 const [name = "smollm2", rounds = "5"] = process.argv.slice(2);
@@ -109,32 +110,43 @@ function ran(by: Engine, answers: number): { decode: number; prefill: number } {
   };
 }
 
-const error = (guess: number, true_: number): string => `${((100 * (guess - true_)) / true_).toFixed(1)} %`;
-const all: {
-  guess: Awaited<ReturnType<typeof predicted>>;
-  one: ReturnType<typeof ran>;
-  four: ReturnType<typeof ran>;
-}[] = [];
+interface Round {
+  readonly guess: Awaited<ReturnType<typeof predicted>>;
+  readonly one: ReturnType<typeof ran>;
+  readonly four: ReturnType<typeof ran>;
+}
+
+const disturbances = watched(false);
+const all: Round[] = [];
 for (let round = 0; round < Number(rounds); round++)
   all.push({ guess: await predicted(), one: ran(engine, 1), four: ran(engine, 4) });
-const of = (pick: (each: (typeof all)[number]) => number) => medianOf(all.map(pick));
-const line = (what: string, guess: number, true_: number) =>
+
+const percent = (part: number): string => `${part < 0 ? "" : "+"}${(100 * part).toFixed(1)} %`;
+/** Each prediction is set against what ran in its own round: in another one the machine may have had other work. */
+function told(what: string, guessed: (round: Round) => number, was: (round: Round) => number): void {
+  const errors = all.map((round) => guessed(round) / was(round) - 1);
+  const [least, most] = [Math.min(...errors), Math.max(...errors)].map(percent);
+  const [guess, true_] = [medianOf(all.map(guessed)), medianOf(all.map(was))].map((each) => each.toFixed(1));
   console.log(
-    `${name} ${what}: predicted ${guess.toFixed(1)} tok/s, ran ${true_.toFixed(1)}: ${error(guess, true_)}`,
+    `${name} ${what}: predicted ${guess} tok/s, ran ${true_}: ${percent(medianOf(errors))} (${least} to ${most})`,
   );
-line(
+}
+told(
   "decode",
-  of(({ guess }) => guess.decode),
-  of(({ one }) => one.decode),
+  ({ guess }) => guess.decode,
+  ({ one }) => one.decode,
 );
-line(
+told(
   "decode of 4",
-  of(({ guess }) => guess.together),
-  of(({ four }) => four.decode),
+  ({ guess }) => guess.together,
+  ({ four }) => four.decode,
 );
-line(
+told(
   "prefill",
-  of(({ guess }) => guess.prefill),
-  of(({ one }) => one.prefill),
+  ({ guess }) => guess.prefill,
+  ({ one }) => one.prefill,
 );
-console.log(`calibration: ${of(({ guess }) => guess.tookMs).toFixed(0)} ms, without loading`);
+const tookMs = medianOf(all.map(({ guess }) => guess.tookMs));
+console.log(
+  `calibration: ${tookMs.toFixed(0)} ms, without loading; ${disturbances().join("; ") || "undisturbed"}`,
+);
