@@ -19,14 +19,14 @@ test("the first layers, those between, the last and all of them are timed with o
   if (!first || !middle || !last || !whole) throw new Error("four parts");
   const of = async ({ layers }: typeof first) => told((await measured(layers, ticking(0.1))).steps);
   const steps = (until: string) => [
-    `prompt of 256 until ${until} at 35`,
+    `prompt of 256 until ${until} at 48`,
     // Depths say that the steps before did not count: 8 of 40 single ones, 2 of 7 of each other kind.
     ...(
       [
-        [1, 315],
-        [2, 335],
-        [4, 342],
-        [8, 349],
+        [1, 328],
+        [2, 348],
+        [4, 355],
+        [8, 362],
       ] as const
     ).map(([rows, depth]) => `decode of ${rows} until ${until} at ${depth}`),
   ];
@@ -43,7 +43,7 @@ test("steps that come right after a prompt are not counted, as they are slower t
   if (!whole) throw new Error("one part");
   let nowMs = 0;
   let steps = 0;
-  const cold = { nowMs: () => (nowMs += steps > 9 ? 1 : 20), rest: async () => void steps++ };
+  const cold = { nowMs: () => (nowMs += steps > 15 ? 1 : 20), rest: async () => void steps++ };
   const pace = await measured(whole.layers, cold);
   expect(pace.steps.map(({ kind, rows, ms }) => [kind, rows, ms])).toEqual([
     ["prompt", 256, 20],
@@ -51,6 +51,23 @@ test("steps that come right after a prompt are not counted, as they are slower t
     ["decode", 2, 1],
     ["decode", 4, 1],
     ["decode", 8, 1],
+  ]);
+});
+
+test("where a prompt takes all the time, single steps before it count that are warmed up", async () => {
+  const [whole] = stagesOf([]);
+  if (!whole) throw new Error("one part");
+  let nowMs = 0;
+  let steps = 0;
+  // Eight steps are slow, those that follow are fast, and after the prompt there is no time left.
+  const took = () => (steps < 7 ? 5 : steps < 16 ? 1 : 2_000);
+  const pace = await measured(whole.layers, {
+    nowMs: () => (nowMs += took()),
+    rest: async () => void steps++,
+  });
+  expect(pace.steps.map(({ kind, rows, ms }) => [kind, rows, ms])).toEqual([
+    ["decode", 1, 1],
+    ["prompt", 256, 1],
   ]);
 });
 
