@@ -169,7 +169,7 @@ export class Peers implements Watch {
     const [host, port] = [this.#links.get(from)?.remote.host, endpoints[0]?.port];
     if (host !== undefined && port !== undefined) peer.learn({ host, port });
     this.#ports.located(from, peer.endpoints);
-    // Whoever is linked was told the rest with its link: in a home of twenty, one that links again would else be told of 400 times.
+    // Whoever is linked was told the rest with its link, or by what `#greet` forgets: in a home of twenty, one that links again would else be told of 400 times.
     const hints = hintsOf(peer);
     if (this.#passedOn.get(from) === hints.join()) return;
     this.#passedOn.set(from, hints.join());
@@ -193,6 +193,9 @@ export class Peers implements Watch {
       const peer = other === node ? undefined : this.#peers.get(other);
       if (peer) this.#pass(peer, node, link);
     }
+    // This one is not told of who is away now: all are, once that is back.
+    for (const away of this.#passedOn.keys())
+      if (away !== node && !this.#links.has(away)) this.#passedOn.delete(away);
   }
 
   #beat(): void {

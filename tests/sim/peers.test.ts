@@ -17,8 +17,8 @@ class Home {
   readonly peers = new Map<NodeId, Peers>();
   /** Questions to a kernel of which a packet is lost: a system waits a second before it asks again (RFC 6298). */
   lostProbes = 0;
-  /** Of whom members told each other where they are. */
-  readonly passedOn: string[] = [];
+  /** Of whom members told each other where they are, and who did. */
+  readonly passedOn: { readonly by: NodeId; readonly about: NodeId }[] = [];
   #boots = 0;
 
   constructor(seed: number) {
@@ -69,7 +69,7 @@ class Home {
         peers.located(sender, [endpointOf(sender)]);
         break;
       case "Discovery.Known":
-        this.passedOn.push(message.node);
+        this.passedOn.push({ by: sender, about: message.node });
     }
   }
 
@@ -197,7 +197,7 @@ describe("members of a home", () => {
 
   test("tell the others where a member is once, and not again when it links from the same place", async () => {
     const made = await home();
-    const first = made.passedOn.filter((node) => node === "b").length;
+    const first = made.passedOn.filter(({ about }) => about === "b").length;
     made.wire.kill("b" as NodeId);
     made.peers.get("b" as NodeId)?.stop();
     made.peers.delete("b" as NodeId);
@@ -205,12 +205,31 @@ describe("members of a home", () => {
     made.passedOn.length = 0;
     made.start("b" as NodeId);
     await made.time.pass(4000);
-    const again = made.passedOn.filter((node) => node === "b").length;
+    const again = made.passedOn.filter(({ about }) => about === "b").length;
     expect({ isTold: first > 0, again, after: made.views() }).toEqual({
       isTold: true,
       again: 0,
       after: allUp,
     });
+  });
+
+  test("tell one that was linked while a member was away where that is, once it is back at the same place", async () => {
+    const made = await home();
+    const kill = (name: string) => {
+      made.wire.kill(name as NodeId);
+      made.peers.get(name as NodeId)?.stop();
+      made.peers.delete(name as NodeId);
+    };
+    kill("b");
+    kill("c");
+    await made.time.pass(2000);
+    made.start("c" as NodeId);
+    await made.time.pass(4000);
+    made.passedOn.length = 0;
+    made.start("b" as NodeId);
+    await made.time.pass(4000);
+    const told = new Set(made.passedOn.filter(({ about }) => about === "b").map(({ by }) => by));
+    expect({ told: [...told].sort(), after: made.views() }).toEqual({ told: ["a", "c", "d"], after: allUp });
   });
 
   test("let one go that says goodbye", async () => {
