@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
+import { Problem } from "#protocol/problem";
 import { Supervisor } from "#protocol/supervisor";
+import { keptNames } from "./instance/idle.ts";
 import { house, loads } from "./test/house.ts";
 
 test("models that nobody asks give way to one that needs their memory, not those that are used or kept", async () => {
@@ -49,4 +51,21 @@ test("two who ask for one model at once have no more stopped for it than one", a
   await Promise.all([1, 2].map(() => ask(Supervisor.Acquire({ model: "large" }))));
   const { models } = await ask(Supervisor.List({}));
   expect((models as { model: string }[]).map(({ model }) => model)).toEqual(["n", "large"]);
+});
+
+test("models to keep are known by every name that exo takes, and one that is not there is told", async () => {
+  const told: string[] = [];
+  const kept = await keptNames(["./m.gguf", "m", "org/other"], {
+    async find(name) {
+      if (name !== "org/other") return { name: "m" };
+      throw new Problem("notFound", "org/other is not on this machine");
+    },
+    missing: (why) => told.push(why),
+  });
+  expect({ kept, told }).toEqual({
+    kept: ["./m.gguf", "m", "org/other"],
+    told: [
+      "models.keep in exo.yaml names org/other, which keeps nothing yet: org/other is not on this machine",
+    ],
+  });
 });

@@ -25,7 +25,7 @@ function logitsOf(model: Model, kept: KvQuant, chunk: number, vocabulary: number
   const sequence = new Sequence(mlx, model, model.caches(kept));
   for (let at = 0; at < PROMPT; ) {
     const left = PROMPT - at;
-    // No chunk is shorter than `MANY_TOKENS` (engine/request.ts).
+    // No chunk is shorter than `MANY_TOKENS` (engine/course.ts, which halves the last two instead).
     const count = left > chunk && left < chunk + MANY_TOKENS ? left : Math.min(chunk, left);
     sequence.prefill(tokens.slice(at, at + count));
     at += count;

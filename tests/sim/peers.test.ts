@@ -228,7 +228,7 @@ describe("members of a home", () => {
     made.passedOn.length = 0;
     made.start("b" as NodeId);
     await made.time.pass(4000);
-    const told = new Set(made.passedOn.filter(({ about }) => about === "b").map(({ by }) => by));
+    const told = new Set<string>(made.passedOn.filter(({ about }) => about === "b").map(({ by }) => by));
     expect({ told: [...told].sort(), after: made.views() }).toEqual({ told: ["a", "c", "d"], after: allUp });
   });
 

@@ -12,6 +12,7 @@ import { madeCertificate, ownCertificate } from "../home/api-certificate.ts";
 import { isOwnMachine } from "../home/api-config.ts";
 import { keyBook } from "../home/key-store.ts";
 import { nodeIdentity } from "../home/node-key.ts";
+import { keptNames } from "../instance/idle.ts";
 import type { Session } from "../session.ts";
 import { showFailure } from "../terminal/failure.ts";
 import { listings, modelAt } from "./models.ts";
@@ -50,12 +51,18 @@ export async function openNode(session: Session, { host, port, pull, joins }: Li
     findModel: (name) => modelAt(session, name, false),
     listModels: () => listings(session),
     modelsFolder: config.models.dir,
-    idle: config.models.idle,
+    idle: { ...config.models.idle, kept: await keptOf(session) },
     crashed: (name, { why, cause }) => sayCrashed(session, name, cause ?? new Error(why)),
     ...config.runtime,
     ...(joins && { namespace: config.cluster.namespace, ...(await clusterOptions(session)) }),
   });
 }
+
+const keptOf = (session: Session): Promise<readonly string[]> =>
+  keptNames(session.config.models.idle.kept, {
+    find: (name) => modelAt(session, name, false),
+    missing: (why) => session.progress.milestone(why),
+  });
 
 /** A bug, for whoever reads along; the part is started again. */
 function sayCrashed({ terminal, verbose }: Session, name: string, error: unknown): void {
