@@ -1,5 +1,6 @@
 /** One model on several machines: what the home agrees on of it, and what who leads and the machines say to each other about it. */
 import { type Static, Type as t } from "@sinclair/typebox";
+import { BackendWish, RankWay } from "./collective.ts";
 import { Address, NodeId } from "./ids.ts";
 import { type InboxMessage, inbox } from "./message.ts";
 import { ModelShape } from "./model-shape.ts";
@@ -26,6 +27,8 @@ export const PlacementWish = t.Object({
   minimumNodes: t.Optional(t.Integer({ minimum: 1, maximum: STAGES_MAX })),
   /** Absent: whichever is faster. */
   strategy: t.Optional(t.Union([t.Literal("single"), t.Literal("pipeline"), t.Literal("tensor")])),
+  /** By what ranks add up; any but `auto` asks for ranks. Absent: auto. */
+  backend: t.Optional(BackendWish),
 });
 export type PlacementWish = Static<typeof PlacementWish>;
 
@@ -43,6 +46,8 @@ export const Stage = t.Object({
   layers: LayerRange,
   /** Present: all stages have these layers, each its part of every one as this rank, which is its place among them. */
   rank: t.Optional(t.Integer({ minimum: 0, maximum: STAGES_MAX - 1 })),
+  /** Of a rank: by what it adds up with the others, where that is not exo's own links. */
+  way: t.Optional(RankWay),
   /** `<node>/<worker>`, once all of them are loaded. */
   worker: t.Optional(Address),
 });

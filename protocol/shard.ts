@@ -1,5 +1,6 @@
 /** What a worker is given to hold, and what it says of it once held. */
 import { type Static, Type as t } from "@sinclair/typebox";
+import { GroupWay } from "./collective.ts";
 import { Address } from "./ids.ts";
 
 /** A range of transformer layers: `start` inclusive, `end` exclusive. */
@@ -41,6 +42,8 @@ export const Group = t.Object({
   stage: t.Integer({ minimum: 0, maximum: STAGES_MAX - 1 }),
   /** Present: all of them hold all layers, each its rank's part of every one (`stage` is the rank), and the last samples and drives. */
   split: t.Optional(t.Literal("ranks")),
+  /** Of ranks: by what they add up, where that is not exo's own links. */
+  way: t.Optional(GroupWay),
 });
 export type Group = Static<typeof Group>;
 

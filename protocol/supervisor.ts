@@ -1,5 +1,6 @@
 /** The Supervisor holds the models of this machine: it starts, watches, restarts and stops their workers. */
 import { type Static, Type as t } from "@sinclair/typebox";
+import { Backend } from "./collective.ts";
 import { Address, NodeId, RequestId } from "./ids.ts";
 import { type InboxMessage, inbox } from "./message.ts";
 import { PlacementWish } from "./placement.ts";
@@ -30,6 +31,8 @@ export const ModelState = t.Object({
         name: t.String(),
         layers: LayerRange,
         rank: t.Optional(t.Integer({ minimum: 0 })),
+        /** Of a rank: by what it adds up with the others. */
+        backend: t.Optional(Backend),
       }),
     ),
   ),

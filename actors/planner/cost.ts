@@ -2,6 +2,7 @@
  * How long a step takes. A layer is as slow as the slower of reading its bytes and doing its arithmetic, as in a roofline
  * (https://doi.org/10.1145/1498765.1498785); hops and collectives are latency and transfer.
  */
+import { MESH_MAX } from "#protocol/collective";
 import type { LayerShape, ModelShape } from "#protocol/model-shape";
 import type { Home, Speeds, Way, Wish } from "./home.ts";
 
@@ -96,7 +97,7 @@ function multiple(together: readonly number[], answers: number): number {
   return upper === 0 ? 1 : low + ((high - low) * (answers - from)) / (to - from);
 }
 
-const wayMs = (way: Way | undefined, bytes: number): number =>
+const wayMs = (way: Pick<Way, "latencyMs" | "bytesPerSecond"> | undefined, bytes: number): number =>
   way ? way.latencyMs + (1000 * bytes) / way.bytesPerSecond : Number.POSITIVE_INFINITY;
 
 /** Hidden state of `values` values from one stage to the next: every rank there needs it, the nearest here sends it. */
@@ -119,19 +120,30 @@ export const linkMs = (home: Home, from: readonly number[], to: readonly number[
 /** An all-reduce of `values` values, by the best of a one-shot exchange, recursive doubling and a ring (Thakur et al., 2005). */
 export function collectiveMs(home: Home, machines: readonly number[], values: number): number {
   const ranks = machines.length;
+  const way = sumsBy(home, machines);
   const bytes = values * Math.max(...machines.map((at) => home.machines[at]?.activationBytes ?? 4));
   let latency = 0;
   let perByte = 0;
   for (const from of machines)
     for (const to of machines) {
       if (from === to) continue;
-      const way = home.ways[from]?.[to];
-      latency = Math.max(latency, wayMs(way, 0));
-      perByte = Math.max(perByte, way ? 1000 / way.bytesPerSecond : 0);
+      const by = way(from, to);
+      latency = Math.max(latency, wayMs(by, 0));
+      perByte = Math.max(perByte, by ? 1000 / by.bytesPerSecond : 0);
     }
   return Math.min(
     latency + (ranks - 1) * bytes * perByte,
     Math.ceil(Math.log2(ranks)) * (latency + bytes * perByte),
     2 * (ranks - 1) * latency + (2 * bytes * (ranks - 1) * perByte) / ranks,
   );
+}
+
+/** RDMA carries the sums of a group where it joins each with each and nothing else is asked for; where it is asked for, nothing else does. */
+function sumsBy({ ways, sums = "auto" }: Home, machines: readonly number[]) {
+  const direct = (from: number, to: number) => ways[from]?.[to]?.direct;
+  const isMesh =
+    machines.length <= MESH_MAX &&
+    machines.every((from) => machines.every((to) => from === to || direct(from, to)));
+  if (sums === "jaccl" || (sums === "auto" && isMesh)) return isMesh ? direct : () => undefined;
+  return (from: number, to: number) => ways[from]?.[to];
 }

@@ -1,4 +1,5 @@
 /** What planning knows of the machines: plain numbers, each from the machine that measured it. */
+import type { BackendWish } from "#protocol/collective";
 import type { NodeId } from "#protocol/ids";
 
 /** What one machine computes by itself, measured with a model of the family at hand, or assumed from its facts. */
@@ -34,12 +35,16 @@ export interface Way {
   readonly bytesPerSecond: number;
   /** Absent where nothing was measured and the medium decides. */
   readonly measured: boolean;
+  /** Between the two machines as ranks, where RDMA carries their sums. */
+  readonly direct?: Pick<Way, "latencyMs" | "bytesPerSecond">;
 }
 
 export interface Home {
   readonly machines: readonly Machine[];
   /** `ways[from][to]`, by place in `machines`; undefined where no link is. */
   readonly ways: readonly (readonly (Way | undefined)[])[];
+  /** By what ranks add up; absent: by RDMA where all of them can. */
+  readonly sums?: BackendWish;
 }
 
 /** What is to be placed, and what it is for. */

@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { STRATEGIES } from "#actors/planner/home";
 import { SCOPES } from "#protocol/api-key";
+import { BACKEND_WISHES } from "#protocol/collective";
 import { CONCURRENCY_MAX } from "./bench/bench-config.ts";
 import { benchCommand } from "./bench-command.ts";
 import { FIRST_STEPS, JOIN_EXAMPLES, KEY_EXAMPLES, RUN_EXAMPLES } from "./command-examples.ts";
@@ -66,6 +67,13 @@ export function commandLine(options: CommandLineOptions): Command {
   return program;
 }
 
+/** By what tensor ranks add up. */
+const BACKEND = [
+  "--backend <backend>",
+  `of tensor ranks: ${BACKEND_WISHES.join(", ")}`,
+  oneOf(BACKEND_WISHES),
+] as const;
+
 function modelCommands(make: Make): void {
   const run = make(
     "run [model] [prompt...]",
@@ -86,6 +94,7 @@ function modelCommands(make: Make): void {
     .option("--nodes <list>", "on these machines of the home together, separated by commas", names)
     .option("--min-nodes <n>", "on at least so many machines of the home", whole(1))
     .option("--strategy <strategy>", "single, pipeline, tensor", oneOf(["single", "pipeline", "tensor"]))
+    .option(...BACKEND)
     .option("--no-pull", "do not fetch the model if it is not here")
     .option("--stats", "print counts and speed after the answer, on stderr")
     .option("--plain", "print the answer as the model wrote it, without rendering Markdown")
@@ -118,6 +127,7 @@ function planCommand(make: Make): void {
     .option("--nodes <list>", "these machines only, separated by commas", names)
     .option("--min-nodes <n>", "at least so many machines", whole(1))
     .option("--strategy <strategy>", STRATEGIES.join(", "), oneOf(STRATEGIES))
+    .option(...BACKEND)
     .option(
       "--measure",
       "machines that do not know how fast they are with it measure that first, for seconds",
@@ -146,6 +156,7 @@ function serverCommands(make: Make): void {
     .option("--origins <list>", "web origins allowed to call, separated by commas (EXO_ORIGINS)", split)
     .option("-m, --model <model>", "load this model at once (repeatable)", gathered)
     .option("--ctx <n>", "tokens of context", whole(1))
+    .option(...BACKEND)
     .option("--no-pull", "do not fetch models that are not here")
     .option("--namespace <name>", "see only machines of this namespace (EXO_NAMESPACE)")
     .option(
@@ -189,7 +200,8 @@ function heldCommands(make: Make): void {
   rebalance.command
     .option("--nodes <list>", "to these machines, separated by commas", split)
     .option("--min-nodes <n>", "to at least so many machines", whole(1))
-    .option("--strategy <strategy>", "single, pipeline, tensor", oneOf(["single", "pipeline", "tensor"]));
+    .option("--strategy <strategy>", "single, pipeline, tensor", oneOf(["single", "pipeline", "tensor"]))
+    .option(...BACKEND);
   rebalance.does(async (session, [model], flags) =>
     (await import("./commands/rebalance.ts")).rebalance(session, String(model), flags),
   );

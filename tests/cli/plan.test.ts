@@ -99,3 +99,15 @@ test("what cannot be asked for is said: a machine that is not there, too many of
     long: [0, expect.stringMatching(/ knows no more than 8192 tokens: planned with a context of so many$/)],
   });
 });
+
+test("a backend that these machines or no machines have is refused", async () => {
+  const nodes = [machine("studio", 8), machine("mini", 4)];
+  const jaccl = await planned(nodes, "--backend", "jaccl");
+  const rdma = await planned(nodes, "--backend", "rdma");
+  expect([jaccl.code, jaccl.err, rdma.code, rdma.err.split("\n")[0]]).toEqual([
+    1,
+    "✗ ranks cannot add up by jaccl: studio is no Mac with Apple silicon; mini is no Mac with Apple silicon\n→ leave --backend out: auto takes the fastest that all of them can, ring works on any machines\n",
+    2,
+    expect.stringContaining("auto, ring, jaccl, nccl"),
+  ]);
+});

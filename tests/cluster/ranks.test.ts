@@ -28,7 +28,7 @@ test("three machines that share every layer say what one says, also after one of
     {
       two: [5, expect.stringContaining("tensor over 2: 9 attention heads do not divide by 2")],
       three: [0, true],
-      shown: expect.stringMatching(/\w+ 0–29 part 1\/3 \| \w+ 0–29 part 2\/3 \| \w+ 0–29 part 3\/3/),
+      shown: expect.stringMatching(/\w+ 0–29 part 1\/3 \| \w+ 0–29 part 2\/3 \| \w+ 0–29 part 3\/3 by ring/),
       without: [0, true],
     },
   );

@@ -2,7 +2,7 @@
 import type { Known } from "#actors/planner/home-of";
 import type { NodeView } from "#protocol/cluster";
 import type { Address, NodeId } from "#protocol/ids";
-import type { LinkView } from "#protocol/node";
+import type { LinkView, NodeFacts } from "#protocol/node";
 import type { CheckpointView, HeldStage } from "#protocol/placement";
 import type { ProblemBody } from "#protocol/problem";
 import type { MeasuredSpeeds } from "#protocol/speeds";
@@ -24,6 +24,8 @@ export interface FakeMachine {
   partBytes?: number;
   /** It answers no look at its checkpoints. */
   isDeaf?: boolean;
+  /** What else it tells of itself than a small Linux machine does. */
+  facts?: Partial<NodeFacts>;
   /** What it measured of itself. */
   speeds?: readonly MeasuredSpeeds[];
   /** To whom it said what it holds, and what: it says that again only when one of them is another, as the real ones do. */
@@ -33,11 +35,11 @@ export interface FakeMachine {
 /** All linked with all. */
 export function knownOf(machines: readonly FakeMachine[], leader: string): Known {
   const nodes = machines.map(
-    ({ node, state, silentMs, drained, freeBytes, speeds }): NodeView => ({
+    ({ node, state, silentMs, drained, freeBytes, speeds, facts: more }): NodeView => ({
       ...{ node, name: node, state, drained, leader: node === leader },
       ...(silentMs !== undefined && { silentMs }),
       ...{ voter: true, excluded: false, labels: {}, addresses: [] },
-      facts: { ...nodeFacts(node, freeBytes), ...(speeds && { speeds: [...speeds] }) },
+      facts: { ...nodeFacts(node, freeBytes), ...more, freeBytes, ...(speeds && { speeds: [...speeds] }) },
     }),
   );
   const links = nodes.flatMap(({ node: from }) =>

@@ -183,6 +183,32 @@ test("workers are told of each other by who leads alone, and only of machines of
   ]);
 });
 
+test("a rank is told by what it adds up with the others, in the epoch that it is about", async () => {
+  const room = new Room();
+  const layers = { start: 0, end: 4 };
+  const way = (devices: (string | null)[]) => ({ backend: "jaccl" as const, devices, host: "10.0.0.1" });
+  const ranks = [
+    { node: me, layers, rank: 0, way: way([null, "rdma_en2"]) },
+    { node: other, layers, rank: 1, way: way(["rdma_en3", null]) },
+  ];
+  await room.agree(placed({ stages: ranks }));
+  await room.loads();
+  const workers = [room.workers[0]?.name, "other/worker-1"] as Address[];
+  const first = room.outcome(room.holder.join(me, { instance: "i", epoch: 1, workers }));
+  await room.says(ShardWorkerReply.Joined({ instance: "i", epoch: 1 }));
+  // The same worker goes on, as its part is the same.
+  await room.agree(placed({ stages: ranks.map(({ way: _, ...rank }) => rank), epoch: 2 }));
+  const next = room.outcome(room.holder.join(me, { instance: "i", epoch: 2, workers }));
+  await room.says(ShardWorkerReply.Joined({ instance: "i", epoch: 2 }));
+  expect([await first, await next, ...room.did]).toEqual([
+    "done",
+    "done",
+    "Load 1 whole",
+    'Join 1 1 as 0 of [[null,"rdma_en2"],["rdma_en3",null]] at 10.0.0.1',
+    "Join 1 2",
+  ]);
+});
+
 test("a part that this machine gave up is not begun again in that epoch", async () => {
   const room = await loaded();
   await room.holder.abandon("i");

@@ -7,7 +7,7 @@ import type { Envelope } from "#protocol/codec";
 import type { Address, NodeId } from "#protocol/ids";
 import type { AnyMessage } from "#protocol/message";
 import type { HeldStage, PlacedInstance, Placement } from "#protocol/placement";
-import type { Shard } from "#protocol/shard";
+import type { Group, Shard } from "#protocol/shard";
 import { type ShardWorker, ShardWorkerReply } from "#protocol/shard-worker";
 import { seeded } from "../sim/random.ts";
 import { VirtualTime } from "../sim/time.ts";
@@ -106,7 +106,7 @@ export class Room {
       send: ({ message, from }: Envelope) => {
         boss = from;
         const order = message as Order;
-        const what = order.type === "ShardWorker.Join" ? ` ${order.group.epoch}` : layersOf(order.shard);
+        const what = order.type === "ShardWorker.Join" ? joinedIn(order.group) : layersOf(order.shard);
         this.did.push(`${order.type.slice("ShardWorker.".length)} ${at}${what}`);
         return true;
       },
@@ -128,6 +128,8 @@ export class Room {
   }
 }
 
+const joinedIn = ({ epoch, stage, way }: Group): string =>
+  way ? ` ${epoch} as ${stage} of ${JSON.stringify(way.devices)} at ${way.host}` : ` ${epoch}`;
 const layersOf = ({ layers }: Shard): string => (layers ? ` ${layers.start}-${layers.end}` : " whole");
 const shown = ({ epoch, state, parted, loadedBytes, fetchedBytes, problem, idle }: HeldStage): string =>
   `${epoch}:${parted ? "parted" : state}${idle ? " idle" : ""}${loadedBytes ? `:${loadedBytes}` : ""}${fetchedBytes === undefined ? "" : `:fetched ${fetchedBytes}`}${problem && !parted ? ` (${problem.message})` : ""}`;

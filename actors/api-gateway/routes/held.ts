@@ -9,11 +9,12 @@ const stopBody = bodyOf(t.Object({ model: t.String({ minLength: 1 }), now: t.Opt
 /** With fields of the wish the model is placed on several machines of the home. */
 const loadBody = bodyOf(t.Composite([t.Object({ model: t.String({ minLength: 1 }) }), PlacementWish]));
 
-function wishIn({ nodes, minimumNodes, strategy }: PlacementWish): PlacementWish | undefined {
+function wishIn({ nodes, minimumNodes, strategy, backend }: PlacementWish): PlacementWish | undefined {
   const wish = {
     ...(nodes && { nodes }),
     ...(minimumNodes !== undefined && { minimumNodes }),
     ...(strategy && { strategy }),
+    ...(backend && { backend }),
   };
   return Object.keys(wish).length > 0 ? wish : undefined;
 }

@@ -115,6 +115,37 @@ describe("the table of instances", () => {
     });
   });
 
+  test("ranks that add up by jaccl have each a device to every other, and meet at one place", () => {
+    const way = (devices: (string | null)[], host = "10.0.0.1") => ({
+      backend: "jaccl" as const,
+      devices,
+      host,
+    });
+    const ranks = (...ways: (ReturnType<typeof way> | undefined)[]) =>
+      place({
+        stages: [a, b].map((node, rank) => {
+          const own = ways[rank];
+          return { node, layers: { start: 0, end: 4 }, rank, ...(own && { way: own }) };
+        }),
+      });
+    const [first, second] = [way([null, "rdma_en2"]), way(["rdma_en3", null])];
+    const outcomes = [
+      after(ranks(first, second)),
+      after(ranks(first)),
+      after(ranks(first, way([null, "rdma_en3"]))),
+      after(ranks(first, way(["rdma_en3", null, "rdma_en4"]))),
+      after(ranks(first, way(["rdma_en3", null], "10.0.0.2"))),
+      after(ranks(way([null, "rdma_en2"], "atlas"), way(["rdma_en3", null], "atlas"))),
+    ];
+    expect(
+      outcomes.map(({ table, refused }) => [table[0]?.stages.map((stage) => stage.way), refused]),
+    ).toEqual([
+      [[first, second], []],
+      ...Array.from({ length: 4 }, () => [undefined, ["rank 1 does not have a device to every other rank"]]),
+      [undefined, ["ranks cannot meet at atlas"]],
+    ]);
+  });
+
   test("a model that is ended or has failed is not made ready again, and one that answers is ended before it is forgotten", () => {
     const outcomes = [
       after(place(), about("drain", 10), ready(10), fail(10), about("drain", 10), place({ after: 10 })),

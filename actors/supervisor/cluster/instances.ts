@@ -1,4 +1,5 @@
 /** The table of models that the home holds on several machines, as its log makes it: pure, and the same on every member. */
+import { isIPv4 } from "node:net";
 import { type Static, Type as t } from "@sinclair/typebox";
 import type { Address, NodeId } from "#protocol/ids";
 import { INSTANCES_MAX, type PlacedInstance, PlacedInstance as Schema } from "#protocol/placement";
@@ -111,6 +112,20 @@ function checkRanks(parts: Place["stages"]): void {
         "invalid",
         `rank ${rank} with layers ${layers.start} to ${layers.end} is not part ${at} of all`,
       );
+  if (parts.some(({ way }) => way)) checkWays(parts);
+}
+
+/** Where MLX adds up it does so for all, each of which has a device to every other. */
+function checkWays(parts: Place["stages"]): void {
+  const host = parts[0]?.way?.host ?? "";
+  if (!isIPv4(host)) throw new Problem("invalid", `ranks cannot meet at ${host}`);
+  for (const [at, { rank, way }] of parts.entries()) {
+    const isWhole =
+      way?.devices.length === parts.length &&
+      way.devices.every((device, to) => (device === null) === (to === at));
+    if (!isWhole || way.host !== host)
+      throw new Problem("invalid", `rank ${rank} does not have a device to every other rank`);
+  }
 }
 
 function changed(known: PlacedInstance, command: Exclude<Later, { does: "gone" }>): PlacedInstance {
@@ -134,12 +149,13 @@ function changed(known: PlacedInstance, command: Exclude<Later, { does: "gone" }
 
 const sameStages = ({ stages: before }: PlacedInstance, now: Place["stages"]): boolean =>
   before.length === now.length &&
-  before.every(({ node, layers, rank }, at) => {
+  before.every(({ node, layers, rank, way }, at) => {
     const other = now[at];
     return (
       other?.node === node &&
       other.rank === rank &&
       Bun.deepEquals(other.layers, layers) &&
+      Bun.deepEquals(other.way, way) &&
       isWorkerOf(node, other.worker)
     );
   });

@@ -1,14 +1,18 @@
 /** `exo plan`: where a model could run in this home, how fast, and why not elsewhere. Loads nothing. */
+
+import { pickBackend, requireBackend, strategyFor } from "#actors/planner/backends";
 import { DEFAULT_WISH, type Home, KV_BYTES, type StrategyWish } from "#actors/planner/home";
-import { homeOf } from "#actors/planner/home-of";
+import { homeOf, type Known } from "#actors/planner/home-of";
 import { speedsWith } from "#actors/planner/measured-speeds";
 import type { Prediction } from "#actors/planner/placement/predict";
 import { plan } from "#actors/planner/plan";
+import type { Backend, BackendWish } from "#protocol/collective";
 import type { NodeId } from "#protocol/ids";
 import type { MeasuredSpeeds, SpeedAnswer } from "#protocol/speeds";
 import type { Client } from "../daemon/client.ts";
 import { needDaemon } from "../daemon/daemon.ts";
 import { modelAt } from "../node/models.ts";
+import { membersOf } from "../placement/ranks.ts";
 import { checkNames, leftOutWords, nothingFits, reasonOf } from "../placement/rejections.ts";
 import { printJson, type Session } from "../session.ts";
 import { cell } from "../terminal/node-words.ts";
@@ -21,6 +25,7 @@ export interface PlanFlags {
   readonly nodes?: readonly string[];
   readonly minNodes?: number;
   readonly strategy?: StrategyWish;
+  readonly backend?: BackendWish;
   readonly explain?: boolean;
   /** Every machine that does not know how fast it is with the model measures that now. */
   readonly measure?: boolean;
@@ -36,7 +41,8 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
   checkNames(flags.nodes, known.nodes);
   const measured = flags.measure ? await measuredBy(session, daemon, name) : new Map();
   const speedsOf = speedsWith(measured, { shape, quantisation });
-  const { home, leftOut } = homeOf(known, { speedsOf, ...(flags.nodes && { only: flags.nodes }) });
+  const { home: all, leftOut } = homeOf(known, { speedsOf, ...(flags.nodes && { only: flags.nodes }) });
+  const { strategy, home } = ofRanks(flags, all, known);
   const { contextLength: most = Number.POSITIVE_INFINITY } = shape;
   const { ctx = DEFAULT_WISH.context } = flags;
   const context = Math.min(ctx, most);
@@ -47,11 +53,12 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
     streams: flags.concurrency ?? 1,
     minimumNodes: flags.minNodes ?? 1,
   };
-  const plans = plan(shape, home, wish, flags.strategy);
+  const plans = plan(shape, home, wish, strategy);
   const calibrated = home.machines.every(({ speeds }) => !speeds.assumed);
   if (session.json) {
     const nodes = home.machines.map(({ node, name: called }) => ({ node, name: called }));
-    return printJson(session, "plan", { model: name, context, calibrated, nodes, leftOut, ...plans });
+    const ranked = plans.ranked.map((each) => ({ ...each, backend: backendOf(each, home, known) }));
+    return printJson(session, "plan", { model: name, context, calibrated, nodes, leftOut, ...plans, ranked });
   }
   const isFew = plans.rejected.some(({ type }) => type === "fewMachines");
   const reasons = plans.rejected.filter(({ type }) => !isFew || type !== "home");
@@ -61,7 +68,7 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
     throw nothingFits(name, context, { rejected, isFew, ...(closest && { closest }) });
   }
   const width = session.terminal.outIsTerminal ? { width: session.terminal.columns() } : {};
-  session.terminal.out(table(HEADERS, plans.ranked.slice(0, SHOWN_MAX).map(rowOf(home)), width));
+  session.terminal.out(table(HEADERS, plans.ranked.slice(0, SHOWN_MAX).map(rowOf(home, known)), width));
   if (flags.explain) session.terminal.out(rejected.map((line) => `–  ${line}\n`).join(""));
   const gap = plans.exact
     ? ""
@@ -69,6 +76,25 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
   if (flags.ctx !== undefined && ctx > most)
     session.terminal.out(`${name} knows no more than ${most} tokens: planned with a context of so many\n`);
   if (!calibrated) session.terminal.out(`${assumedWords(home)}${gap}\n`);
+}
+
+/** The home as its ranks would add up; throws Problem where they cannot as they are asked to. */
+function ofRanks(
+  { strategy, backend, nodes, minNodes = 1 }: PlanFlags,
+  home: Home,
+  known: Known,
+): { readonly home: Home; readonly strategy?: StrategyWish } {
+  const all = nodes !== undefined && minNodes >= nodes.length;
+  requireBackend(backend, membersOf(home.machines, known), { all });
+  const wanted = strategyFor(strategy, backend);
+  return { home: { ...home, ...(backend && { sums: backend }) }, ...(wanted && { strategy: wanted }) };
+}
+
+/** By what the ranks of a plan would add up; undefined where it has none. */
+function backendOf({ placement }: Prediction, { machines, sums }: Home, known: Known): Backend | undefined {
+  const ranks = placement.find((stage) => stage.machines.length > 1)?.machines;
+  const members = ranks?.flatMap((at) => machines[at] ?? []);
+  return members && pickBackend(sums, membersOf(members, known)).backend;
 }
 
 /** Those that could are told of by their speeds, the others with their reason. */
@@ -101,12 +127,13 @@ const SHOWN_MAX = 10;
 const HEADERS = ["#", "nodes", "split", "memory", "prefill", "decode", "in all"];
 
 const rowOf =
-  (home: Home) =>
+  (home: Home, known: Known) =>
   (prediction: Prediction, at: number): string[] => {
     const { placement, loads, prefillTokensPerSecond, decodeTokensPerSecond, totalTokensPerSecond } =
       prediction;
+    const by = backendOf(prediction, home, known);
     const stages = placement.map(({ start, end, machines }) => {
-      const ranks = machines.length > 1 ? ` over ${machines.length}` : "";
+      const ranks = machines.length > 1 ? ` over ${machines.length} by ${by}` : "";
       return `${start}–${end - 1}${ranks}`;
     });
     return [

@@ -9,12 +9,13 @@ export interface RebalanceFlags {
   readonly nodes?: string[];
   readonly minNodes?: number;
   readonly strategy?: NonNullable<PlacementWish["strategy"]>;
+  readonly backend?: NonNullable<PlacementWish["backend"]>;
 }
 
 export async function rebalance(
   session: Session,
   model: string,
-  { nodes, minNodes, strategy }: RebalanceFlags,
+  { nodes, minNodes, strategy, backend }: RebalanceFlags,
 ): Promise<void> {
   const { signal, progress } = session;
   const daemon = await needDaemon(session);
@@ -22,6 +23,7 @@ export async function rebalance(
     ...(nodes && { nodes }),
     ...(minNodes !== undefined && { minimumNodes: minNodes }),
     ...(strategy && { strategy }),
+    ...(backend && { backend }),
   };
   progress.status("looking for a faster placement");
   const asked = daemon.post<Rebalanced>(

@@ -27,6 +27,7 @@ export interface RunFlags {
   readonly nodes?: readonly string[];
   readonly minNodes?: number;
   readonly strategy?: NonNullable<PlacementWish["strategy"]>;
+  readonly backend?: NonNullable<PlacementWish["backend"]>;
 }
 
 export async function run(session: Session, flags: RunFlags): Promise<void> {
@@ -57,11 +58,12 @@ export async function run(session: Session, flags: RunFlags): Promise<void> {
 }
 
 /** Undefined where nothing is said of machines: then this one alone holds the model, if it can. */
-function wishOf({ nodes, minNodes, strategy }: RunFlags): PlacementWish | undefined {
+function wishOf({ nodes, minNodes, strategy, backend }: RunFlags): PlacementWish | undefined {
   const wish = {
     ...(nodes && { nodes: [...nodes] }),
     ...(minNodes !== undefined && { minimumNodes: minNodes }),
     ...(strategy && { strategy }),
+    ...(backend && { backend }),
   };
   return Object.keys(wish).length > 0 ? wish : undefined;
 }

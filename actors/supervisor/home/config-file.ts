@@ -1,4 +1,6 @@
 /** exo.yaml: what may stand in it, and what is wrong with what does. */
+
+import { BACKEND_WISHES, type BackendWish } from "#protocol/collective";
 import { Problem } from "#protocol/problem";
 import type { KvQuant } from "#protocol/shard";
 import { nearest } from "../nearest.ts";
@@ -32,6 +34,8 @@ export interface ConfigFile {
     readonly context?: number;
     /** How keys and values are kept: f32, f16, bf16 or q8. */
     readonly kv_quant?: KvQuant;
+    /** By what tensor ranks add up where nobody says: auto, ring, jaccl or nccl. */
+    readonly backend?: BackendWish;
   };
   readonly cluster?: {
     readonly name?: string;
@@ -72,6 +76,9 @@ const names: Check = (value) =>
 const kvQuant: Check = (value) =>
   typeof value === "string" && /^(f32|f16|bf16|q8)$/.test(value) ? undefined : "must be f32, f16, bf16 or q8";
 
+const backend: Check = (value) =>
+  BACKEND_WISHES.some((each) => each === value) ? undefined : `must be one of ${BACKEND_WISHES.join(", ")}`;
+
 const SCHEMA: Readonly<Record<string, Readonly<Record<string, Check>>>> = {
   api: {
     port: whole(0, 65_535),
@@ -92,7 +99,7 @@ const SCHEMA: Readonly<Record<string, Readonly<Record<string, Check>>>> = {
     idle_seconds: whole(1, 365 * 86_400),
     keep: texts,
   },
-  runtime: { context: whole(1, 1 << 30), kv_quant: kvQuant },
+  runtime: { context: whole(1, 1 << 30), kv_quant: kvQuant, backend },
   cluster: {
     name: text,
     namespace: text,

@@ -130,6 +130,12 @@ const faults: readonly (readonly [string, string, string, string])[] = [
     `${USER}: api.port must be a whole number from 0 to 65535`,
   ],
   [
+    "a backend that is none",
+    USER,
+    "runtime: { backend: rdma }",
+    `${USER}: runtime.backend must be one of auto, ring, jaccl, nccl`,
+  ],
+  [
     "a secret in the file",
     USER,
     "api: { key: abc }",

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import type { BackendWish } from "#protocol/collective";
 import { Problem } from "#protocol/problem";
 import type { KvQuant } from "#protocol/shard";
 import type { IdleRule } from "../instance/idle.ts";
@@ -44,7 +45,11 @@ export interface Config {
     /** XDG_CACHE_HOME or ~/.cache. */
     readonly userCache: string;
   };
-  readonly runtime: { readonly contextLength?: number; readonly kvQuant?: KvQuant };
+  readonly runtime: {
+    readonly contextLength?: number;
+    readonly kvQuant?: KvQuant;
+    readonly backend?: BackendWish;
+  };
   readonly cluster: ClusterConfig;
   readonly terminal: {
     /** Absent: decided by whether the stream is a terminal. */
@@ -67,6 +72,7 @@ export interface ConfigFlags extends ApiFlags, ClusterFlags {
   readonly color?: boolean;
   /** Tokens of context. */
   readonly ctx?: number;
+  readonly backend?: BackendWish;
 }
 
 /** Where the flags' values meet the machine's; a test gives its own. */
@@ -142,6 +148,7 @@ export function configOf(
     runtime: {
       ...optional("contextLength", flags.ctx ?? file.runtime?.context),
       ...optional("kvQuant", file.runtime?.kv_quant),
+      ...optional("backend", flags.backend ?? file.runtime?.backend),
     },
     cluster: clusterConfig(flags, env, file.cluster),
     terminal: {

@@ -48,6 +48,7 @@ export interface NodeOptions extends ApiGatewayOptions {
   readonly modelsFolder: string;
   readonly contextLength?: number;
   readonly kvQuant?: KvQuant;
+  readonly backend?: PlacementWish["backend"];
   /** When a model gives way to another. */
   readonly idle: IdleRule;
   /** Who this node is among others; absent for one that lives as long as a command. */
@@ -242,7 +243,7 @@ const shardOptions = ({ contextLength, kvQuant }: NodeOptions): Pick<Shard, "con
 
 /** What placing models over machines has to know of this one. */
 const placing = (options: NodeOptions) => ({
-  find: options.findModel,
+  ...{ find: options.findModel, backend: options.backend },
   // Where nobody says: what a CPU keeps by itself. Left open, each machine would take what its device likes best.
   settings: { kvQuant: "f16", ...shardOptions(options) } as const,
 });

@@ -6,12 +6,13 @@ import { type ShardSize, shardBytes } from "#actors/planner/memory-estimate";
 import { balanced } from "#actors/planner/placement/balance";
 import type { Placement } from "#actors/planner/placement/placement";
 import { type Prediction, predict, shortfalls } from "#actors/planner/placement/predict";
-import { type Plans, plan, type Rejection } from "#actors/planner/plan";
+import { type Plans, plan } from "#actors/planner/plan";
 import type { NodeId } from "#protocol/ids";
 import type { CheckpointView, PlacementSettings, PlacementWish, Stage } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 import type { MeasuredSpeeds } from "#protocol/speeds";
-import { checkNames, leftOutWords, nothingFits, reasonOf } from "./rejections.ts";
+import { wishOfRanks, withWays } from "./ranks.ts";
+import { checkNames, leftOutWords, noPlan } from "./rejections.ts";
 
 /** What a machine answered to who asked for a checkpoint: its view of it, or why it has none. */
 export type Looked = CheckpointView | Without;
@@ -54,9 +55,11 @@ export interface Choice {
 }
 
 /** Throws Problem: `notFound` where no machine has the model or one is named that is none, `doesNotFit` with all reasons else. */
-export function choose(question: Question): Choice {
-  const { model, wish, known, looked, asker, again } = question;
-  checkNames(wish.nodes, known.nodes);
+export function choose(asked: Question): Choice {
+  const { model, known, looked, asker, again } = asked;
+  checkNames(asked.wish.nodes, known.nodes);
+  const wish = wishOfRanks(asked);
+  const question = { ...asked, wish };
   const reference = referenceOf(looked, asker);
   if (!reference) throw nowhere(question);
   const speedsOf = speedsWith(question.measured, reference);
@@ -68,25 +71,27 @@ export function choose(question: Question): Choice {
   const considered = (mayFetch: boolean) => {
     const able = all.machines.map((machine) => unable(machine, question, { reference, mayFetch }));
     const unfit = able.flatMap((why, at) => (why === undefined ? [] : [`${all.machines[at]?.name} ${why}`]));
-    return { home: among(all, able, question.freed), notes: [...unfit, ...without] };
+    const home = among(all, able, question.freed);
+    return { home: { ...home, ...(wish.backend && { sums: wish.backend }) }, notes: [...unfit, ...without] };
   };
   // What has to be fetched first is the slower one.
   for (const mayFetch of [false, true]) {
     const { home, notes } = considered(mayFetch);
     for (const each of tries(wish, again)) {
       const found = placed(reference, home, question, each);
-      if (found) return { ...found, digest, bytes: bytesOf(found.stages, reference), notes };
+      if (!found) continue;
+      const { stages, said } = withWays(found.stages, question);
+      return { ...found, stages, digest, bytes: bytesOf(stages, reference), notes: [...notes, ...said] };
     }
   }
   const { home, notes } = considered(true);
-  const [asked] = tries(wish, false).slice(-1);
-  throw nothing({
+  const [last] = tries(wish, false).slice(-1);
+  throw noPlan({
     model,
-    plans: asked ? plansFor(reference, home, question, asked) : [],
+    context: contextOf(reference.shape, question.settings),
+    plans: last ? plansFor(reference, home, question, last) : [],
     home,
     notes,
-    reference,
-    settings: question.settings,
     others: all.machines.filter(({ node }) => isOther(looked.get(node), digest)).map(({ name }) => name),
   });
 }
@@ -268,31 +273,3 @@ const bytesOf = (stages: readonly Stage[], { shape }: CheckpointView): ReadonlyM
       return [stage.node, weights + work];
     }),
   );
-
-interface Nothing {
-  readonly model: string;
-  readonly reference: CheckpointView;
-  readonly settings: PlacementSettings;
-  readonly plans: readonly Plans[];
-  readonly home: Home;
-  readonly notes: readonly string[];
-  /** Machines that were left out for their copy. */
-  readonly others: readonly string[];
-}
-
-function nothing({ model, reference, settings, plans, home, notes, others }: Nothing): Problem {
-  // Where machines are too few, memory need not be.
-  const isShort = (each: Rejection) => each.type !== "home" || each.shortBytes > 0;
-  const reasons = plans.flatMap(({ rejected }) =>
-    rejected.filter(isShort).map((each) => reasonOf(each, home)),
-  );
-  const closest = plans.find((each) => each.closest)?.closest;
-  const rejected = [...new Set([...reasons, ...notes])];
-  return nothingFits(model, contextOf(reference.shape, settings), {
-    rejected,
-    others,
-    ...(closest && { closest }),
-    less: (context) =>
-      `exo serve --ctx ${context} on the machine that is asked, or runtime.context in its exo.yaml`,
-  });
-}

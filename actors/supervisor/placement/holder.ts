@@ -1,5 +1,6 @@
 /** This machine's parts of models that several machines hold: what to hold it reads in the log, and tells who leads how it goes. */
 import type { ActorSystem } from "#actors/runtime/system";
+import type { GroupWay } from "#protocol/collective";
 import type { Address, NodeId } from "#protocol/ids";
 import {
   type HeldStage,
@@ -117,7 +118,7 @@ export class Holder {
       record.stages.length === workers.length &&
       record.stages.every(({ node }, at) => isWorkerOf(node, workers[at]));
     if (!isAgreed) throw new Problem("invalid", "these are not the machines of that placement");
-    await holding.join(workers);
+    await holding.join(workers, wayOf(record));
   }
 
   /** Says what it holds, to who leads; also if that was said before. */
@@ -250,6 +251,13 @@ function isSamePart(one: PlacedInstance, other: PlacedInstance, self: NodeId): b
     return { model, digest, settings, layers, rank, ranks, isWhole: stages.length === 1 };
   };
   return Bun.deepEquals(partOf(one), partOf(other));
+}
+
+/** By what its ranks add up, if not by exo's own links. */
+function wayOf({ stages }: PlacedInstance): GroupWay | undefined {
+  const ways = stages.flatMap(({ way }) => way ?? []);
+  const [first] = ways;
+  return first && { backend: first.backend, host: first.host, devices: ways.map(({ devices }) => devices) };
 }
 
 /** Whether the log gives this machine a part in that epoch. */

@@ -132,7 +132,7 @@ export class Holding {
   }
 
   /** Tells the worker of its group; throws Problem where it does not take it. */
-  async join(workers: readonly Address[]): Promise<void> {
+  async join(workers: readonly Address[], way?: Group["way"]): Promise<void> {
     const { system, self, instance, split } = this.#ports;
     const stage = this.#ready ? workers.indexOf(this.#ready.worker) : -1;
     if (!this.#ready || stage < 0)
@@ -142,7 +142,11 @@ export class Holding {
     const cancel = system.clock.after(JOIN_MS, () =>
       reject(new Problem("unavailable", "the worker did not join its group in time")),
     );
-    const group = { instance, epoch: this.#epoch, stages: [...workers], stage, ...(split && { split }) };
+    const group = {
+      ...{ instance, epoch: this.#epoch, stages: [...workers], stage },
+      ...(split && { split }),
+      ...(way && { way }),
+    };
     system.send(this.#ready.worker, ShardWorker.Join({ group, replyTo: self }), self);
     await promise.finally(cancel);
   }

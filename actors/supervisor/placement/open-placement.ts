@@ -1,6 +1,7 @@
 /** This node's part in models on several machines: two actors, wired to its cluster, its links and its disk. */
 import type { ActorSystem, Behaviour } from "#actors/runtime/system";
 import { watchedAnew } from "#actors/runtime/watches";
+import type { BackendWish } from "#protocol/collective";
 import type { Address, NodeId } from "#protocol/ids";
 import type { LinkView } from "#protocol/node";
 import {
@@ -8,6 +9,7 @@ import {
   type PlacementMessage,
   PlacementReply,
   type PlacementSettings,
+  type PlacementWish,
 } from "#protocol/placement";
 import { problemBody } from "#protocol/problem";
 import type { SpeedAnswer } from "#protocol/speeds";
@@ -32,6 +34,8 @@ export interface PlacementOptions extends Pick<InstancePorts, "startWorker" | "m
   readonly find: (model: string) => Promise<Own>;
   /** Of models that are asked for here; each is then computed so by all of its machines. */
   readonly settings: PlacementSettings;
+  /** By what ranks add up where who asks does not say. */
+  readonly backend?: BackendWish | undefined;
   readonly modelsFolder: string;
   readonly prepare: () => Promise<void>;
   readonly book: SpeedBook;
@@ -144,9 +148,11 @@ interface Around {
 
 function servingPorts(
   { system, boss, cluster, sight, holder }: Around,
-  { find, lost, settings }: PlacementOptions,
+  { find, lost, settings, backend }: PlacementOptions,
 ): ServingPorts {
   const { self } = cluster;
+  const whole = (wish: PlacementWish) =>
+    wish.strategy === "tensor" && backend ? { backend, ...wish } : wish;
   const ask = (leader: NodeId, question: PlacementMessage, ms: number) =>
     system.ask<PlacementReply>(`${leader}/placement` as Address, question, boss, ms);
   return {
@@ -160,10 +166,11 @@ function servingPorts(
     nameOf: sight.nameOf,
     own: (model) => find(model).catch(ifNotHere),
     fits: fitsHere,
-    place: (leader, model, wish) => ask(leader, Placement.Place({ model, wish, settings }), PLACE_MS),
+    place: (leader, model, wish) =>
+      ask(leader, Placement.Place({ model, wish: whole(wish), settings }), PLACE_MS),
     release: (leader, model, now) => ask(leader, Placement.Release({ model, now }), RELEASE_MS),
     rebalance: (leader, model, wish) =>
-      ask(leader, Placement.Rebalance({ model, ...(wish && { wish }) }), PLACE_MS),
+      ask(leader, Placement.Rebalance({ model, ...(wish && { wish: whole(wish) }) }), PLACE_MS),
     stateOf: (instance) => holder.stateOf(instance),
     abandon: (instance) => holder.abandon(instance),
     // Its deltas do not come by the lane for tensors: that is between the stages.

@@ -73,7 +73,8 @@ export async function rebalanced(ports: CoordinatorPorts, asked: ToRebalance) {
 
 const areSame = (some: readonly Stage[], others: readonly Stage[]): boolean =>
   some.length === others.length &&
-  some.every(({ node, layers, rank }, at) => {
+  some.every(({ node, layers, rank, way }, at) => {
     const other = others[at];
-    return node === other?.node && rank === other.rank && Bun.deepEquals(layers, other.layers);
+    const isPlace = node === other?.node && rank === other.rank && Bun.deepEquals(layers, other.layers);
+    return isPlace && Bun.deepEquals(way, other.way);
   });

@@ -86,3 +86,30 @@ export function nothingFits(
   const why = rejected.length > 0 ? `: ${rejected.join("; ")}` : "";
   return new Problem("doesNotFit", `no plan fits ${model} with a context of ${context}${why}`, { remedy });
 }
+
+interface NoPlan {
+  readonly model: string;
+  readonly context: number;
+  readonly plans: readonly Plans[];
+  readonly home: Home;
+  readonly notes: readonly string[];
+  /** Machines that were left out for their copy. */
+  readonly others: readonly string[];
+}
+
+/** The same for who asked a running exo, of all that was tried. */
+export function noPlan({ model, context, plans, home, notes, others }: NoPlan): Problem {
+  // Where machines are too few, memory need not be.
+  const isShort = (each: Rejection) => each.type !== "home" || each.shortBytes > 0;
+  const reasons = plans.flatMap(({ rejected }) =>
+    rejected.filter(isShort).map((each) => reasonOf(each, home)),
+  );
+  const closest = plans.find((each) => each.closest)?.closest;
+  return nothingFits(model, context, {
+    rejected: [...new Set([...reasons, ...notes])],
+    others,
+    ...(closest && { closest }),
+    less: (shorter) =>
+      `exo serve --ctx ${shorter} on the machine that is asked, or runtime.context in its exo.yaml`,
+  });
+}

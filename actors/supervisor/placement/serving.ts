@@ -141,7 +141,11 @@ export class Serving {
         ...(worker && { worker }),
         ...(facts && { facts }),
         ...(problem && { problem }),
-        stages: stages.map(({ worker: _, ...stage }) => ({ ...stage, name: nameOf(stage.node) })),
+        stages: stages.map(({ worker: _, way, ...stage }) => ({
+          ...stage,
+          name: nameOf(stage.node),
+          ...(stage.rank !== undefined && { backend: way?.backend ?? "ring" }),
+        })),
       };
     });
   }

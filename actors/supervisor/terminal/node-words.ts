@@ -64,8 +64,9 @@ export function shownLink(there: LinkView | undefined, back: LinkView | undefine
 /** `ada 0–14 | bob 15–29`, in the order of the layers. */
 export const shownStages = (stages: NonNullable<ModelState["stages"]>): string =>
   stages
-    .map(({ name, layers, rank }) => {
-      const part = rank === undefined ? "" : ` part ${rank + 1}/${stages.length}`;
+    .map(({ name, layers, rank, backend }) => {
+      const by = rank === stages.length - 1 && backend ? ` by ${backend}` : "";
+      const part = rank === undefined ? "" : ` part ${rank + 1}/${stages.length}${by}`;
       return `${cell(name)} ${layers.start}–${layers.end - 1}${part}`;
     })
     .join(" | ");
