@@ -18,13 +18,13 @@ const isForTests = (path: string) => /(^tests\/|\/test\/|\.test\.ts$)/.test(path
 const wordsOf = (text: string): readonly string[] => text.match(WORD) ?? [];
 const textOf = (path: string): string => readFileSync(join(root, path), "utf8");
 
-/** Names that only tests declare. */
+/** Names that only tests declare, and that somebody else could import: others may stand by chance in what the program was bundled from. */
 function hooks(): readonly string[] {
   const files = filesOf("{actors,ffi,protocol,tests}/**/*.ts");
   const product = new Set(files.filter((path) => !isForTests(path)).flatMap((path) => wordsOf(textOf(path))));
   const declared = files
     .filter(isForTests)
-    .flatMap((path) => [...textOf(path).matchAll(/^(?:export )?(?:async )?(?:class|const|function) (\w+)/gm)])
+    .flatMap((path) => [...textOf(path).matchAll(/^export (?:async )?(?:class|const|function) (\w+)/gm)])
     .map(([, name = ""]) => name);
   return [...new Set(declared)].filter((name) => DISTINCT.test(name) && !product.has(name));
 }
@@ -36,7 +36,7 @@ test("T49 the program has nothing of the tests in it, no word that makes it fail
   const told = new Set(textOf("README.md").match(/EXO_[A-Z_]+/g));
   const names = hooks();
   expect({
-    searched: names.length > 100 && there.has("ClusterNode"),
+    searched: names.length > 50 && there.has("ClusterNode"),
     hooks: names.filter((name) => there.has(name)),
     triggers: triggers.filter((words) => whole.includes(words)),
     settings: [...new Set(whole.match(/\bEXO_[A-Z_]{3,}/g))].filter((name) => !told.has(name)),
