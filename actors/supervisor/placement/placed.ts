@@ -14,6 +14,7 @@ import type { Claims } from "./claims.ts";
 import { Crashes } from "./crashes.ts";
 import { machine, NotAgreed, type PlacementEvent } from "./machine.ts";
 import type { CoordinatorPorts } from "./ports.ts";
+import { because } from "./refusals.ts";
 import { decided, type Wanted } from "./survey.ts";
 import { heldOf, type Sights, type Trouble, troubleIn } from "./trouble.ts";
 
@@ -222,10 +223,19 @@ export class Placed {
     await this.#agree({ does: "ready", epoch, stages, ...(facts && { facts }) }, signal);
   }
 
+  /** Of wherever it is: a placement that was on its way when its end was wanted may come into force before. */
   async #drain(signal: AbortSignal): Promise<void> {
-    const record = this.#record;
-    const isAgreed = !record || (record.epoch === this.#epoch && record.state === "draining");
-    if (!isAgreed) await this.#agree({ does: "drain", epoch: this.#epoch }, signal);
+    for (;;) {
+      const record = this.#record;
+      if (record) this.#actOn(record.epoch);
+      if (!record || record.state === "draining") return;
+      try {
+        await this.#agree({ does: "drain", epoch: record.epoch }, signal);
+        return;
+      } catch (error) {
+        if (signal.aborted || this.#record?.epoch === record.epoch) throw error;
+      }
+    }
   }
 
   /** The last stage drives: while it ends what it does, it needs the others. */
@@ -283,14 +293,3 @@ const isTaken = (held: HeldStage | undefined): boolean =>
 
 const moved = (): NotAgreed =>
   new NotAgreed(new Problem("unavailable", "the model was placed or stopped by another meanwhile"));
-
-/** Why it cannot be placed again, after what broke it. */
-function because(broken: ProblemBody, error: unknown): unknown {
-  if (!(error instanceof Problem)) return error;
-  const { kind, message, param, remedy } = error;
-  return new Problem(kind, `${broken.message}; ${message}`, {
-    ...(param !== undefined && { param }),
-    ...(remedy !== undefined && { remedy }),
-    cause: error,
-  });
-}

@@ -1,5 +1,5 @@
 /** What who leads, or the way to it, says no with, as those who asked are to hear it. */
-import { Problem } from "#protocol/problem";
+import { Problem, type ProblemBody } from "#protocol/problem";
 import type { Agreed } from "../cluster/agreed.ts";
 import { notLeading } from "../cluster/replica.ts";
 
@@ -30,3 +30,14 @@ export const stillThere = (model: string): Problem =>
   new Problem("unavailable", `${model} was to be stopped, and the home has not agreed to it`, {
     remedy: `exo ps shows how it is; if it stays: exo stop ${model}`,
   });
+
+/** Why it cannot be placed again, after what broke it. */
+export function because(broken: ProblemBody, error: unknown): unknown {
+  if (!(error instanceof Problem)) return error;
+  const { kind, message, param, remedy } = error;
+  return new Problem(kind, `${broken.message}; ${message}`, {
+    ...(param !== undefined && { param }),
+    ...(remedy !== undefined && { remedy }),
+    cause: error,
+  });
+}
