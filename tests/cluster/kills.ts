@@ -157,7 +157,9 @@ async function round(home: KilledHome, all: readonly Asked[]) {
   return { outcomes, killed, killAt, struck, loadMs, tries, broken };
 }
 
-const clientOf = (url: string): OpenAI => new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
+// Each request on a connection of its own: one that was kept may end, idle for long, in the moment in which it is used again.
+const clientOf = (url: string): OpenAI =>
+  new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0, fetchOptions: { keepalive: false } });
 
 const isSame = (got: Told, wanted: Told): boolean => wrongIn(got, wanted) === 0 && got.text === wanted.text;
 
