@@ -26,7 +26,7 @@ export async function pairedMemory(
   const most = () => Math.max(residentMB(host.pid), residentMB(guest.pid));
   await Bun.sleep(SETTLE_MS);
   const unpaired = most();
-  const inviting = Bun.spawn([...compiled, "invite", "--json", "--ttl", "60s"], {
+  await using inviting = Bun.spawn([...compiled, "invite", "--json", "--ttl", "60s"], {
     env: environmentOf(studio.home),
     cwd: studio.home,
     stdout: "pipe",

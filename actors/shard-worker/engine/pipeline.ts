@@ -172,9 +172,16 @@ interface StagedPorts {
   readonly say: (op: SequenceOperation) => void;
 }
 
+/** What a sequence begins with. */
+interface Begun {
+  readonly tokens?: readonly number[];
+  readonly strides?: Strides;
+  readonly slides?: boolean;
+}
+
 /** A sequence whose keys and values lie on several machines. */
 export class StagedSequence implements TokenSequence {
-  strides = new Strides();
+  readonly strides: Strides;
   id: number;
   life = 0;
   readonly #ports: StagedPorts;
@@ -182,9 +189,10 @@ export class StagedSequence implements TokenSequence {
   /** A window has begun to slide, and with it went what lies before it: as cache/rotating.ts has it. */
   #slides: boolean;
 
-  constructor(ports: StagedPorts, tokens: readonly number[] = [], slides = false) {
+  constructor(ports: StagedPorts, { tokens = [], strides = new Strides(), slides = false }: Begun = {}) {
     this.#ports = ports;
     this.#tokens = [...tokens];
+    this.strides = strides;
     this.#slides = slides;
     this.id = ports.freshId();
   }
@@ -218,8 +226,11 @@ export class StagedSequence implements TokenSequence {
   }
 
   fork(length: number): StagedSequence {
-    const copy = new StagedSequence(this.#ports, this.#tokens.slice(0, length), this.#slides);
-    copy.strides = this.strides.first(length);
+    const copy = new StagedSequence(this.#ports, {
+      tokens: this.#tokens.slice(0, length),
+      strides: this.strides.first(length),
+      slides: this.#slides,
+    });
     this.#ports.say({ type: "fork", from: this.id, sequence: copy.id, length });
     return copy;
   }
