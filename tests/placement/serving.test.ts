@@ -1,11 +1,10 @@
 /** What a machine does when its gateway asks for a model: alone, with others, and when they are gone. */
 import { expect, test } from "bun:test";
-import { notLeading } from "#actors/supervisor/cluster/replica";
 import type { Address } from "#protocol/ids";
 import type { PlacedInstance } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 import { House, loading, ready, WORKER } from "./house.ts";
-import { facts, me, other } from "./model.ts";
+import { facts, other } from "./model.ts";
 
 test("what one machine holds or can hold asks nobody, alone not even its own disk", async () => {
   const alone = new House({ others: 0 });
@@ -138,57 +137,6 @@ test("a worker that goes on in the next placement is named at once to those who 
   expect(answers).toEqual([undefined, WORKER, undefined, WORKER]);
 });
 
-test("who leads no more is not the last to be asked, a refusal of who leads is", async () => {
-  const [changing, refusing] = [new House({ fits: false }), new House({ fits: false })];
-  changing.refusals = [notLeading(), notLeading()];
-  refusing.refusals = [new Problem("doesNotFit", "m takes too much")];
-  const asked = [changing.acquire(), refusing.acquire()];
-  await Promise.all([changing.pass(500), refusing.pass(500)]);
-  changing.instances = [ready];
-  await changing.pass(500);
-  expect([await Promise.all(asked), changing.did.length, refusing.did.length]).toEqual([
-    [WORKER, "m takes too much"],
-    4,
-    2,
-  ]);
-});
-
-test("who leads no more when it has decided, after however long, is not the last to be asked", async () => {
-  const house = new House({ fits: false });
-  house.takesMs = 15_000;
-  house.refusals = [notLeading(), notLeading(), notLeading()];
-  const asked = house.acquire();
-  for (const next of [other, me, other]) {
-    await house.pass(14_000);
-    house.isLedBy(undefined);
-    await house.pass(3_000);
-    house.isLedBy(next);
-  }
-  await house.pass(15_000);
-  house.instances = [ready];
-  await house.pass(500);
-  expect([await asked, house.did.filter((line) => line.includes("place"))]).toEqual([
-    WORKER,
-    ["me", "other", "me", "other"].map((leader) => `asks ${leader} to place it`),
-  ]);
-});
-
-test("who goes on being named as leader and says that it is not is asked for ten seconds", async () => {
-  const house = new House({ fits: false });
-  house.refusals = Array.from({ length: 1_000 }, notLeading);
-  const asked = house.acquire();
-  await house.pass(9_000);
-  const before = house.refusals.length;
-  await house.pass(2_000);
-  const after = house.refusals.length;
-  await house.pass(2_000);
-  expect([await asked, before > after, house.refusals.length]).toEqual([
-    "this machine does not lead the cluster now",
-    true,
-    after,
-  ]);
-});
-
 test("a model that stands after it was to be stopped is told of", async () => {
   const [agreed, refused] = [new House({ instances: [ready] }), new House({ instances: [ready] })];
   agreed.refusals = [new Problem("unavailable", "the link broke")];
@@ -254,22 +202,6 @@ test("what finds no room in the home is held by this machine alone, where models
     outcomes.push(await asked);
   }
   expect(outcomes).toEqual(["m takes too much", "by itself"]);
-});
-
-test("who asked a leader that answers nothing asks the next one as soon as there is one", async () => {
-  const house = new House({ fits: false });
-  house.isDeaf = true;
-  const asked = house.acquire();
-  await house.pass(200);
-  house.isDeaf = false;
-  house.isLedBy(other);
-  await house.pass(200);
-  house.instances = [ready];
-  await house.pass(200);
-  expect([await asked, house.did.filter((line) => line.includes("place"))]).toEqual([
-    WORKER,
-    ["asks me to place it", "asks other to place it"],
-  ]);
 });
 
 test("only the machine with the last stage, to which requests come, says that a model is idle", () => {

@@ -34,7 +34,7 @@ export class Leaders {
 
   /**
    * Asks who leads, and asks again where that changes meanwhile: a question may be asked twice. To decide may take longer than to
-   * elect, so that the patience with whoever leads no more begins with that answer, and anew in each term. Throws Problem.
+   * elect, so that the patience with whoever leads no more begins with that answer, anew for each term in which it was asked. Throws Problem.
    */
   async answer(ask: (leader: NodeId) => Promise<PlacementReply>): Promise<PlacementReply> {
     const { clock, agreed } = this.#ports;
@@ -42,12 +42,13 @@ export class Leaders {
     let refused = { term: Number.NaN, untilMs };
     for (;;) {
       const leader = await this.#found();
+      const { term } = agreed();
       const isDeposed = () => ![leader, undefined].includes(agreed().leader);
       const answer = (await unless(this.#ports, ask(leader).catch(unreached), isDeposed)) ?? notLeading();
       if (!(answer instanceof Problem) && answer.type !== "PlacementReply.Refused") return answer;
       const problem = answer instanceof Problem ? answer : problemOf(answer.problem);
       if (problem !== answer && !isNotLeading(problem)) throw problem;
-      const [nowMs, { term }] = [clock.nowMs(), agreed()];
+      const nowMs = clock.nowMs();
       if (term !== refused.term) refused = { term, untilMs: Math.min(nowMs + LEADER_MS, untilMs) };
       if (nowMs > refused.untilMs) throw problem;
       await change(this.#ports);
