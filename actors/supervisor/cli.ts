@@ -1,4 +1,5 @@
 /** The first thing that runs: the shortest ways out before anything heavy is loaded. */
+import { calmAllocator } from "#actors/runtime/machine/allocator";
 import type { BuildFacts } from "./home/build-facts.ts";
 import { STEP_ROLE, WORKER_ROLE } from "./node/role.ts";
 
@@ -11,6 +12,8 @@ export async function cli(build: BuildFacts): Promise<void> {
   }
   if (argv[0] === WORKER_ROLE) return await work(argv.slice(1));
   if (argv[0] === STEP_ROLE) return await step();
+  // What runs for weeks; the runtime of a source tree is started with more words than these.
+  if (argv.includes("serve") && build.sourceTree === undefined) calmAllocator(argv);
   const { run } = await import("./program.ts");
   process.exit(await run(build, argv));
 }
