@@ -48,6 +48,7 @@ function lastRank({ count: fails, after }: Failing, before?: Joined) {
     engine: (computer, alone) => new Engine({ ...layers, text: letters, clock, computer, alone }),
     window: undefined,
     waitFor: () => false,
+    meshOf: () => expect.unreachable(),
     rest: () => {},
     facts: {} as Loaded["facts"],
   };

@@ -102,11 +102,13 @@ class WorkerHost implements Host {
   }
 
   /** With these ranks sums are made from now on. */
-  #meet(group: Group, { ranks, waitFor }: Loaded): void {
+  #meet(group: Group, { ranks, waitFor, meshOf }: Loaded): void {
     const { clock, rankLink } = this.#ports;
     if (!ranks) return;
     if (!rankLink) throw new Problem("internal", "this worker has no way to other ranks");
     const take = (withinMs: number) => rankLink.take(withinMs, waitFor);
+    ranks.part();
+    if (group.way) ranks.mesh = meshOf(group.way);
     ranks.exchange = new Exchange(group, { tell: this.#tell, take, nowMs: () => clock.nowMs() });
     rankLink.exchange = ranks.exchange;
   }

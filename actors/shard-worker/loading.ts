@@ -6,6 +6,7 @@ import { weightsOf } from "#ffi/cursor";
 import { openLibrary } from "#ffi/library";
 import { createMlx, type NativeMlx } from "#ffi/native";
 import type { TensorSource } from "#ffi/weights";
+import type { GroupWay } from "#protocol/collective";
 import type { RequestId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { KvQuant, Shard, ShardFacts } from "#protocol/shard";
@@ -19,6 +20,8 @@ import { checkFit } from "./models/fit.ts";
 import { buildModel } from "./models/registry.ts";
 import { alikeIn } from "./models/rows-alike.ts";
 import { windowsOf } from "./models/windows.ts";
+import { PATIENCE_MS } from "./ranks/exchange.ts";
+import { Mesh } from "./ranks/mesh.ts";
 import { RankCollective } from "./ranks/rank-collective.ts";
 import { nativePasses } from "./sampling/native-passes.ts";
 import { openText } from "./text/text-port.ts";
@@ -36,6 +39,8 @@ export interface Loaded {
   readonly engine: MakesEngine | undefined;
   /** This rank among those who have parts of the same layers; undefined where the layers are whole. */
   readonly ranks: RankCollective | undefined;
+  /** What adds up for it where MLX does. */
+  readonly meshOf: (way: GroupWay) => Mesh;
   /** Blocks until a descriptor can be read, or written to if that is wanted: for who waits for other ranks. */
   readonly waitFor: (fd: number, write: boolean, ms: number) => boolean;
   /** The least tokens that a layer of the whole model attends to; undefined where all of them see everything. */
@@ -74,6 +79,7 @@ export function loadShard(shard: Shard, libraryFolder: string, clock: Clock, pro
   return {
     layers,
     ranks: collective,
+    meshOf: (way) => new Mesh({ mlx, way, rank: { rank, world }, patienceMs: PATIENCE_MS }),
     waitFor: (fd, write, ms) => mlx.native.exo_wait_for(fd, write, ms) > 0,
     engine: model.range.end === model.layers ? tokenLoop(shard, checkpoint, layers, clock) : undefined,
     window: leastOf(windowsOf(config)),

@@ -42,6 +42,9 @@ export function stagesOf(
       window,
       ranks: undefined,
       waitFor: () => false,
+      meshOf: () => {
+        throw new Error("these ranks add up by their links");
+      },
       rest: () => {},
       facts: {} as Loaded["facts"],
     };

@@ -1,5 +1,5 @@
 // Written by ffi/generate.ts from the headers of mlx-c and mlx-c/shim. Do not edit: bun ffi/generate.ts
-// 649 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
+// 652 functions. Left out: headers error.h, export.h, graph_utils.h, half.h, io.h, io_types.h, mlx.h, optional.h; structs over 8 bytes by value: mlx_map_string_to_array_iterator_new, mlx_map_string_to_array_iterator_free, mlx_map_string_to_array_iterator_next, mlx_map_string_to_string_iterator_new, mlx_map_string_to_string_iterator_free, mlx_map_string_to_string_iterator_next.
 import type { CallState, Handle, Optional, Raw, Text, Words } from "../call.ts";
 
 export type exo_file = Handle<"exo_file">;
@@ -643,6 +643,9 @@ export const signatures = {
   exo_file_open: { args: ["ptr", "cstring"], returns: "i32" },
   exo_file_free: { args: ["ptr"], returns: "i32" },
   exo_file_array: { args: ["ptr", "ptr", "ptr", "ptr", "ptr", "ptr", "ptr", "i32"], returns: "i32" },
+  exo_set_variable: { args: ["cstring", "cstring"], returns: "i32" },
+  exo_forget_groups: { args: [], returns: "i32" },
+  exo_deadline: { args: ["i32", "cstring"], returns: "i32" },
   exo_abi: { args: [], returns: "i32" },
   exo_versions: { args: [], returns: "cstring" },
   exo_last_error: { args: [], returns: "cstring" },
@@ -1298,6 +1301,9 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_file_open,
     exo_file_free,
     exo_file_array,
+    exo_set_variable,
+    exo_forget_groups,
+    exo_deadline,
     exo_abi,
     exo_versions,
     exo_last_error,
@@ -1949,6 +1955,9 @@ export function bind(raw: Raw<typeof signatures>, state: CallState) {
     exo_file_open: (path: Text): exo_file => (exo_file_open(out, path) === 0 ? took() as exo_file : failed("exo_file_open", [])),
     exo_file_free: (file: exo_file): void => (exo_file_free(file) === 0 ? undefined : failed("exo_file_free", [])),
     exo_file_array: (files: Words | null, files_num: number, spans: Words | null, spans_num: number, shape: Words | null, shape_num: number, dtype: number): mlx_array => (exo_file_array(out, files, files_num, spans, spans_num, shape, shape_num, dtype) === 0 ? took() as mlx_array : failed("exo_file_array", [])),
+    exo_set_variable: (name: Text, value: Text): void => (exo_set_variable(name, value) === 0 ? undefined : failed("exo_set_variable", [])),
+    exo_forget_groups: (): void => (exo_forget_groups() === 0 ? undefined : failed("exo_forget_groups", [])),
+    exo_deadline: (milliseconds: number, why: Text): void => (exo_deadline(milliseconds, why) === 0 ? undefined : failed("exo_deadline", [])),
     exo_abi: (): number => exo_abi(),
     exo_versions: (): string | null => exo_versions(),
     exo_last_error: (): string | null => exo_last_error(),

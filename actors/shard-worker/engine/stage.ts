@@ -86,11 +86,19 @@ export class Stage {
       return row ? [row] : [];
     });
     const taken = this.#agreed(pass.number, rows, lost);
-    const values = this.#compute(taken, pass.wanted, lost);
-    this.#ports.ranks?.rest();
+    const values = this.#together(() => this.#compute(taken, pass.wanted, lost));
     return values
       ? { feeds: taken.map(({ feed }) => feed), lost, values }
       : { feeds: [], lost, values: NOTHING };
+  }
+
+  /** Also where it fails no rank waits for another after that. */
+  #together<T>(work: () => T): T {
+    try {
+      return work();
+    } finally {
+      this.#ports.ranks?.rest();
+    }
   }
 
   /** Values of a row of the input; none where tokens go in. */

@@ -24,7 +24,7 @@ export interface ExchangePorts {
  * A rank whose part does not come in so long ends the epoch. A machine that is gone, or a worker that was stopped, is known of within
  * some ten seconds; this is for what nobody notices. Half a layer over a chunk of a prompt takes seconds on one slow core.
  */
-const PATIENCE_MS = 30_000;
+export const PATIENCE_MS = 30_000;
 /** Each wait ends so early that a clock is looked at. */
 const LOOK_MS = 100;
 /** A part travels in pieces of this size: two of each rank lie in what a link takes before it refuses (child.ts). */

@@ -7,6 +7,7 @@ import { LostSequence } from "#protocol/pass";
 import { Problem } from "#protocol/problem";
 import { hiddenTypeOf, packHidden, unpackHidden } from "../engine/hidden.ts";
 import type { Exchange } from "./exchange.ts";
+import type { Mesh } from "./mesh.ts";
 
 /** Which of how many. */
 export interface Rank {
@@ -15,7 +16,12 @@ export interface Rank {
 }
 
 /** What ranks tell each other before they compute a pass. */
-const Intent = t.Object({ number: t.Integer(), lost: t.Array(LostSequence) });
+const Intent = t.Object({
+  number: t.Integer(),
+  lost: t.Array(LostSequence),
+  /** Of the first rank of a mesh that has not met yet: where it will. */
+  port: t.Optional(t.Integer({ minimum: 1, maximum: 65_535 })),
+});
 type Intent = Static<typeof Intent>;
 
 export class RankCollective implements Collective {
@@ -23,6 +29,8 @@ export class RankCollective implements Collective {
   readonly world: number;
   /** With whom; until then nothing is computed, and only shapes are asked for. */
   exchange: Exchange | undefined;
+  /** By what parts are added up where that is not the exchange, which then only says what all are about to compute. */
+  mesh: Mesh | undefined;
   readonly #mlx: Mlx;
   readonly #dtype: Dtype;
 
@@ -35,6 +43,7 @@ export class RankCollective implements Collective {
 
   sum(part: MxArray): MxArray {
     if (!this.exchange) return part;
+    if (this.mesh) return this.mesh.sum(part);
     const [first = NOTHING, ...others] = this.#swapped(this.exchange, part);
     const sum = first.slice();
     for (const other of others) for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (other[i] ?? 0);
@@ -47,6 +56,7 @@ export class RankCollective implements Collective {
         Array.from({ length: this.world - 1 }, () => part),
         -1,
       );
+    if (this.mesh) return this.mesh.gather(part);
     const parts = this.#swapped(this.exchange, part);
     const width = part.shape.at(-1) ?? 1;
     const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
@@ -60,15 +70,25 @@ export class RankCollective implements Collective {
   agree(intent: Intent): readonly LostSequence[] {
     if (!this.exchange) throw new Error("a rank computes nothing without the others");
     this.exchange.isNeeded = true;
-    const told = this.exchange.swap(new TextEncoder().encode(JSON.stringify(intent)));
+    const port = this.mesh?.freePort();
+    const own: Intent = { ...intent, ...(port !== undefined && { port }) };
+    const told = this.exchange.swap(new TextEncoder().encode(JSON.stringify(own)));
     const intents = told.map(intentIn);
     const astray = intents.findIndex(({ number }) => number !== intent.number);
     if (astray >= 0)
       throw new Problem("unavailable", `rank ${astray} is at another pass than rank ${this.rank}`);
+    this.mesh?.begin(intents[0]?.port);
     return intents.flatMap(({ lost }) => lost);
   }
 
+  /** Its group is over. */
+  part(): void {
+    this.mesh?.close();
+    this.mesh = undefined;
+  }
+
   rest(): void {
+    this.mesh?.rest();
     if (this.exchange) this.exchange.isNeeded = false;
   }
 
