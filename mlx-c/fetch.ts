@@ -78,12 +78,27 @@ export async function unzip(file: string, sha256: string, to: string): Promise<v
   await run(["python3", "-m", "zipfile", "-e", file, to]);
 }
 
-/** mlx-c's sources, from the crate that carries them. cargo checks the crate against the hash in the lock file. */
-export async function fetchMlxC(): Promise<string> {
-  const { crate, version, sha256, source } = mlxC;
+export interface Crate {
+  readonly crate: string;
+  readonly version: string;
+  readonly sha256: string;
+  /** The folder in it that is used. */
+  readonly source: string;
+  /** What it says of itself. */
+  readonly what: string;
+  /** What the crate needs to build itself in Rust. We never do, so these are replaced by empty crates and not fetched. */
+  readonly unused: Readonly<Record<string, string>>;
+}
+
+/** mlx-c's sources, from the crate that carries them. */
+export const fetchMlxC = (): Promise<string> => fetchCrate({ ...mlxC, what: "C bindings of MLX" });
+
+/** The folder of sources that a crate carries. cargo checks the crate against the hash in the lock file. */
+export async function fetchCrate(pin: Crate): Promise<string> {
+  const { crate, version, sha256, source, what } = pin;
   const folder = await once(join(cache, "unpacked", `${crate}-${version}-${sha256.slice(0, 12)}`), (to) =>
-    step(`fetch ${crate} ${version} (C bindings of MLX)`, async () => {
-      writeManifest(to);
+    step(`fetch ${crate} ${version} (${what})`, async () => {
+      writeManifest(pin, to);
       await run(["cargo", "vendor", "--quiet", "--locked", "vendor"], {
         cwd: to,
         missing: "cargo is not installed: it fetches the C bindings of MLX (Rust 1.68 or newer)",
@@ -97,8 +112,7 @@ export async function fetchMlxC(): Promise<string> {
 }
 
 /** A manifest that depends on the crate alone: what the crate itself would pull in is patched to empty crates. */
-function writeManifest(folder: string): void {
-  const { crate, version, sha256, unused } = mlxC;
+function writeManifest({ crate, version, sha256, unused }: Crate, folder: string): void {
   const write = (path: string, text: string) => {
     mkdirSync(join(folder, path, ".."), { recursive: true });
     writeFileSync(join(folder, path), text);
