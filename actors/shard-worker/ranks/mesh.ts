@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { MxArray } from "#ffi/array";
-import { MlxGroup, setDeadline } from "#ffi/collectives";
+import { hasBackend, MlxGroup, setDeadline } from "#ffi/collectives";
 import type { NativeMlx } from "#ffi/native";
 import type { GroupWay } from "#protocol/collective";
 import { Problem } from "#protocol/problem";
@@ -40,10 +40,16 @@ export class Mesh {
     this.#ports = ports;
   }
 
+  /** Whether this MLX was built with that backend, and finds on this machine what it needs. */
+  get isThere(): boolean {
+    const { mlx, way, made } = this.#ports;
+    return made !== undefined || hasBackend(mlx, way.backend);
+  }
+
   /** On the first rank, before it has met the others: a port that is free there. Throws Problem. */
   freePort(): number | undefined {
     const { way, rank } = this.#ports;
-    if (this.#group || rank.rank > 0) return undefined;
+    if (this.#group || rank.rank > 0 || !this.isThere) return undefined;
     try {
       const listener = Bun.listen({ hostname: way.host, port: 0, socket: { data() {} } });
       const { port } = listener;

@@ -19,6 +19,8 @@ export interface Rank {
 const Intent = t.Object({
   number: t.Integer(),
   lost: t.Array(LostSequence),
+  /** Whether this rank's MLX has what is to add up; where one has not, exo's own links carry the parts for all. */
+  mesh: t.Optional(t.Boolean()),
   /** Of the first rank of a mesh that has not met yet: where it will. */
   port: t.Optional(t.Integer({ minimum: 1, maximum: 65_535 })),
 });
@@ -71,12 +73,14 @@ export class RankCollective implements Collective {
     if (!this.exchange) throw new Error("a rank computes nothing without the others");
     this.exchange.isNeeded = true;
     const port = this.mesh?.freePort();
-    const own: Intent = { ...intent, ...(port !== undefined && { port }) };
+    const mesh = this.mesh && { mesh: this.mesh.isThere };
+    const own: Intent = { ...intent, ...mesh, ...(port !== undefined && { port }) };
     const told = this.exchange.swap(new TextEncoder().encode(JSON.stringify(own)));
     const intents = told.map(intentIn);
     const astray = intents.findIndex(({ number }) => number !== intent.number);
     if (astray >= 0)
       throw new Problem("unavailable", `rank ${astray} is at another pass than rank ${this.rank}`);
+    if (intents.some(({ mesh }) => mesh === false)) this.part();
     this.mesh?.begin(intents[0]?.port);
     return intents.flatMap(({ lost }) => lost);
   }
