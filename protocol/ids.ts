@@ -11,6 +11,13 @@ const id = <const Of extends string>(of: Of): TUnsafe<Id<Of>> =>
 export const RequestId = id("RequestId");
 export type RequestId = Id<"RequestId">;
 
+/** Of the same request, asked again of another worker or epoch: what is still said to the try before is told apart. */
+export const tryOf = (request: RequestId, tries: number): RequestId =>
+  tries === 1 ? request : (`${request}~${tries}` as RequestId);
+
+/** The request that a try is of. */
+export const requestOf = (tried: RequestId): RequestId => tried.replace(/~\d+$/, "") as RequestId;
+
 /** Where an actor can be reached: `node/actor`. */
 export const Address = id("Address");
 export type Address = Id<"Address">;

@@ -6,7 +6,7 @@ import { createActor } from "xstate";
 import { traceChart } from "#actors/runtime/chart";
 import type { ActorSystem } from "#actors/runtime/system";
 import type { Delta, Generation } from "#protocol/generation";
-import type { Address, RequestId } from "#protocol/ids";
+import { type Address, type RequestId, tryOf } from "#protocol/ids";
 import { ProtocolError } from "#protocol/message";
 import { type Problem, type ProblemBody, problemBody, problemOf } from "#protocol/problem";
 import type { EndKind } from "#protocol/runtime";
@@ -194,7 +194,7 @@ export class Request {
   #handOver(worker: Address): void {
     this.#tries += 1;
     const { id } = this.#generation;
-    const tried = this.#tries === 1 ? id : (`${id}~${this.#tries}` as RequestId);
+    const tried = tryOf(id, this.#tries);
     this.#ports.hear(tried, this);
     // Out of reach for a while, it still computes the answer for nobody.
     if (this.#before?.worker === worker) this.#tellToCancel(this.#before);

@@ -1,7 +1,7 @@
 /** What one request's failing costs a group whose layers are shared by ranks. */
 import { expect, test } from "bun:test";
 import type { Tell } from "#actors/runtime/telling";
-import type { Address, RequestId } from "#protocol/ids";
+import { type Address, type RequestId, tryOf } from "#protocol/ids";
 import { Problem, type ProblemBody, problemBody } from "#protocol/problem";
 import { ShardWorker } from "#protocol/shard-worker";
 import type { Cache } from "./cache/cache.ts";
@@ -119,10 +119,10 @@ test("whose fault it was that several answers together could not go on is found 
     ["good", "bad", "late"],
     ["good", "bad", "late", "new"],
     ["good", "late", "new"],
-  ].map((ids) => {
+  ].map((ids, times) => {
     const epoch = lastRank(bad, before);
     before = epoch.joined;
-    const heard = ids.map((id) => epoch.ask(id, id === "bad" ? 14 : 5));
+    const heard = ids.map((id) => epoch.ask(tryOf(id as RequestId, times + 1), id === "bad" ? 14 : 5));
     epoch.run();
     return [heard.flat().join(" "), Math.max(0, ...epoch.decoded)];
   });

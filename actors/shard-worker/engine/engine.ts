@@ -4,7 +4,7 @@
  * machines a unit is begun here and completed later, and others are begun meanwhile, so that none of them is idle.
  */
 import type { Generation } from "#protocol/generation";
-import type { RequestId } from "#protocol/ids";
+import { type RequestId, requestOf } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { Wanted } from "../models/model.ts";
 import { hostPasses } from "../sampling/passes.ts";
@@ -63,10 +63,10 @@ export class Engine {
     return { active: this.#active.length, queued: this.#queued.length, prefixBytes: this.#prefixes.nbytes };
   }
 
-  /** Requests that decode by themselves, as a pass failed in which they were with others. */
+  /** Requests, by any try of them, that decode by themselves, as a pass failed in which they were with others. */
   get alone(): readonly RequestId[] {
     return [...this.#active, ...this.#queued].flatMap(({ alone, generation }) =>
-      alone ? generation.id : [],
+      alone ? requestOf(generation.id) : [],
     );
   }
 
@@ -84,7 +84,7 @@ export class Engine {
     }
     const plan = planOf(generation, this.#ports.text, this.#bounds);
     const request = new Request(generation, sink, plan, this.#requestPorts);
-    request.alone = this.#ports.alone?.includes(generation.id) ?? false;
+    request.alone = this.#ports.alone?.includes(requestOf(generation.id)) ?? false;
     this.#queued.push(request);
     this.#admit();
   }
