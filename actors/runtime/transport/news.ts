@@ -1,8 +1,9 @@
 /** What is said on a connection that becomes no link: why not, and, where the one that says so has missed something, what. */
 import type { Socket } from "bun";
-import { NOTICE_BYTES_MAX } from "#protocol/cluster";
+import { NOTICE_BYTES_MAX, type Notice } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import { decodeNotice } from "#protocol/notice";
+import { Problem } from "#protocol/problem";
 import { noticeFrame } from "./asking.ts";
 import type { Connection } from "./connection.ts";
 import { FrameKind } from "./framing.ts";
@@ -38,16 +39,26 @@ interface HeedingPorts {
   readonly end: (closing?: "closing") => void;
 }
 
-/** Takes what the other side says instead of hello. Throws ProtocolError for what is no notice. */
+/** Takes what the other side says instead of hello, and answers what is newer where it can. Throws ProtocolError for what is no notice. */
 export function heedNews(socket: TlsSocket, node: NodeId, payload: Uint8Array, ports: HeedingPorts): void {
   const { trust, crashed, end } = ports;
   const notice = decodeNotice(payload);
-  const newer = trust.newer?.(node, notice);
   socket.data.reader.onFrame = () => {};
   trust.noticed?.(notice);
-  if (newer !== undefined)
-    newer.then((own) => say(socket, noticeFrame(own), () => end("closing"))).catch(crashed);
-  else end();
+  // After that: what was news here is not older than what is known here any more.
+  const newer = trust.newer?.(node, notice);
+  if (newer === undefined) end();
+  else answer(newer, socket, end).catch(crashed);
+}
+
+/** What cannot be told now is told when it dials again. */
+async function answer(newer: Promise<Notice>, socket: TlsSocket, end: HeedingPorts["end"]): Promise<void> {
+  try {
+    say(socket, noticeFrame(await newer), () => end("closing"));
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    end();
+  }
 }
 
 /** What the socket does not take at once goes out when it has drained. */
