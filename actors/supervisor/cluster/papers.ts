@@ -15,6 +15,7 @@ import type { Trust } from "#actors/runtime/transport/trust";
 import type { Authority, MemberList, Notice } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
+import { MadeCertificates } from "./made-certificates.ts";
 import { authorityOf, type ClusterRecord, recordedAuthority } from "./record.ts";
 import { unsealedKey } from "./sealed-key.ts";
 import type { ClusterState } from "./state.ts";
@@ -56,6 +57,7 @@ const TWO_HOMES =
 export class Papers {
   readonly #ports: PapersPorts;
   readonly #opened = new WeakMap<Uint8Array, { readonly key: Identity | undefined }>();
+  readonly #made = new MadeCertificates();
   #followed: string;
   #own: { readonly nodePem: string; readonly by: string; readonly isRight: boolean } | undefined;
   #sinceMs = Number.NEGATIVE_INFINITY;
@@ -144,8 +146,11 @@ export class Papers {
     const member = this.#ports.list().members.find((each) => each.node === node);
     if (!clusterKey) throw new Problem("forbidden", "this machine does not hold the cluster's key");
     if (!member) throw new Problem("notFound", `${node.slice(0, 8)} is no machine of this home`);
-    const { steps } = this.#ports;
-    return await nodeCertificate({ node, publicKey: member.key }, clusterKey, authority.pem, steps);
+    const { steps, list } = this.#ports;
+    this.#made.keep(list());
+    return await this.#made.of(node, authority.pem, () =>
+      nodeCertificate({ node, publicKey: member.key }, clusterKey, authority.pem, steps),
+    );
   }
 
   /**
@@ -215,9 +220,11 @@ export class Papers {
   }
 
   /** One that was away while this node was let in, and all that it knows are gone, learns of it by nobody else. */
-  #newer(node: NodeId, { list }: Notice): Promise<Notice> | undefined {
-    const own = this.#ports.list();
-    return list.cluster === own.cluster && list.version < own.version ? this.#notice(node) : undefined;
+  #newer(node: NodeId, { authority: { pem }, list }: Notice): Promise<Notice> | undefined {
+    const [own, { authority }] = [this.#ports.list(), this];
+    if (list.cluster !== own.cluster || list.version >= own.version) return undefined;
+    // Of the key that it knows it has a certificate already, or asks for one.
+    return pem === authority.pem ? Promise.resolve({ authority, list: own }) : this.#notice(node);
   }
 
   /** Looked at whenever anything changes: the same two papers are compared once. */
