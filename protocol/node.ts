@@ -81,6 +81,8 @@ export const NodeFacts = t.Object({
   interfaces: t.Array(Interface, { maxItems: 32 }),
   rdma: RdmaState,
   thunderbolt: t.Optional(t.Array(ThunderboltPort, { maxItems: 16 })),
+  /** MLX's own ways to add up that its build of exo has, by name; absent: none, as of every build so far. */
+  collectives: t.Optional(t.Array(name(16), { maxItems: 8 })),
   /** Part of the processors' time that was busy since the facts before, 0 to 1. */
   busy: t.Optional(t.Number({ minimum: 0, maximum: 1 })),
   power: t.Optional(t.Union([t.Literal("mains"), t.Literal("battery")])),

@@ -50,7 +50,7 @@ function withoutJaccl(members: readonly Member[]): readonly string[] {
   return [`${first.name} has no IPv4 address at which the others could meet it`];
 }
 
-function whyNoRdma({ os, arch, rdma }: NodeFacts): string | undefined {
+function whyNoRdma({ os, arch, rdma, collectives = [] }: NodeFacts): string | undefined {
   const [, major, minor = "0"] = /^macOS (\d+)(?:\.(\d+))?/.exec(os) ?? [];
   if (major === undefined || arch !== "arm64") return "is no Mac with Apple silicon";
   const [least, then] = MACOS_MIN;
@@ -58,6 +58,7 @@ function whyNoRdma({ os, arch, rdma }: NodeFacts): string | undefined {
     return `has macOS ${major}.${minor}: RDMA over Thunderbolt needs ${MACOS_MIN.join(".")}`;
   if (rdma === "none") return "has no RDMA over Thunderbolt, which needs Thunderbolt 5";
   if (rdma === "disabled") return "has RDMA switched off: `rdma_ctl enable` in Recovery switches it on";
+  if (!collectives.includes("jaccl")) return "has a build of exo without it, as all are so far";
   return undefined;
 }
 

@@ -93,6 +93,7 @@ test("what is missing is named: the pair, the port, the machine", () => {
     changed(two, 0, { os: "macOS 15", rdma: "none" }),
     changed(two, 1, { rdma: "disabled" }),
     changed(two, 1, { rdma: "none" }),
+    changed(two, 1, { collectives: [] }),
     changed(two, 0, { os: "Debian GNU/Linux 12", arch: "x64" }),
     macs(
       Array.from({ length: 9 }, (_, at) => `m${at}`),
@@ -109,6 +110,7 @@ test("what is missing is named: the pair, the port, the machine", () => {
       "ada has macOS 15.0: RDMA over Thunderbolt needs 26.2",
       "bob has RDMA switched off: `rdma_ctl enable` in Recovery switches it on",
       "bob has no RDMA over Thunderbolt, which needs Thunderbolt 5",
+      "bob has a build of exo without it, as all are so far",
       "ada is no Mac with Apple silicon",
       "its mesh joins 8 machines at most, these are 9",
     ].map((reason) => [reason, undefined]),

@@ -33,7 +33,7 @@ function factsOf(names: readonly string[], at: number, cables: readonly Cable[])
   ];
   return {
     ...{ name, version: "1", os: "macOS 26.2", arch: "arm64", chip: "Apple M3 Ultra", cores: 28 },
-    ...{ memoryBytes: 96e9, freeBytes: 80e9, interfaces, rdma: "ready", thunderbolt },
+    ...{ memoryBytes: 96e9, freeBytes: 80e9, interfaces, rdma: "ready", thunderbolt, collectives: ["jaccl"] },
     accelerators: [{ kind: "metal", name: "Apple M3 Ultra", memoryBytes: 96e9 }],
   };
 }
