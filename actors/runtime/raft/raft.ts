@@ -110,6 +110,8 @@ export class Raft {
   }
 
   receive(from: NodeId, message: RaftMessage): void {
+    // Of who has no vote: nobody asked for it, and it may not end this node's term.
+    if (message.type === "Raft.VoteReply" && !this.config.voters.includes(from)) return;
     if (message.term > this.#term && !isQuestion(message)) this.#become("follower", message.term, undefined);
     if (message.type === "Raft.Vote") this.#onVote(from, message);
     else if (message.type === "Raft.VoteReply") this.#onVoteReply(from, message);
@@ -138,7 +140,7 @@ export class Raft {
     const awaited = pre
       ? this.#role === "asking" && term === this.#term + 1
       : this.#role === "candidate" && term === this.#term;
-    if (!granted || !awaited || !this.config.voters.includes(from)) return;
+    if (!granted || !awaited) return;
     this.#votes.add(from);
     this.#countVotes();
   }

@@ -9,17 +9,29 @@ import { decodeState } from "./state.ts";
 
 /** More takeovers and elections than a home sees in its life, little enough that nobody can use up the terms there are. */
 const STEP_MAX = 1000 * TAKEOVER;
+/**
+ * Who does not vote, as a worker, knows a later term only of who leads then, of whom this node hears as well. More elections than there
+ * are between two of its answers, and no flood of them uses up the terms.
+ */
+const STEP_OF_LEARNER_MAX = 1000;
 
 interface Known {
   /** Whose signature counts here. */
   readonly authority: Authority;
   readonly term: number;
   readonly lastIndex: number;
+  /** Whether who says it votes. */
+  readonly votes: boolean;
 }
 
 /** Why the message is passed over; undefined for one that may be right. */
-export function lieIn(message: RaftMessage, { authority, term, lastIndex }: Known): string | undefined {
-  if (message.term > term + STEP_MAX) return `term ${message.term} is beyond any that follows ${term}`;
+export function lieIn(
+  message: RaftMessage,
+  { authority, term, lastIndex, votes }: Known,
+): string | undefined {
+  const isAnswer = message.type === "Raft.AppendReply" && !votes;
+  if (message.term > term + (isAnswer ? STEP_OF_LEARNER_MAX : STEP_MAX))
+    return `term ${message.term} is beyond any that follows ${term}`;
   if (message.type !== "Raft.Install") return undefined;
   const { index, state } = message.snapshot;
   if (index > lastIndex + STEP_MAX) return `entry ${index} is beyond any that follows ${lastIndex}`;

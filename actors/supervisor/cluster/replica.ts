@@ -124,8 +124,9 @@ export class Replica {
   receive(from: NodeId, message: RaftMessage): void {
     if (this.#hasFailed) return;
     const { authority, lied } = this.#ports;
-    const { term, committed } = this.raft;
-    const why = lieIn(message, { authority: authority(), term, lastIndex: committed });
+    const { term, committed, config } = this.raft;
+    const votes = config.voters.includes(from);
+    const why = lieIn(message, { authority: authority(), term, lastIndex: committed, votes });
     if (why === undefined) this.#guarded(() => this.raft.receive(from, message));
     else lied(from, `${message.type}: ${why}`);
   }
