@@ -19,6 +19,8 @@ export type CourseLimits = Pick<
 /** Scoring a prompt needs the logits of every position at once; this bounds their memory (64 x 150,000 x 4 B = 38 MB). */
 const SCORED_CHUNK = 64;
 
+const FRESH = { tokens: 0, tokenMs: Number.POSITIVE_INFINITY };
+
 /** The next tokens. */
 export interface Next {
   readonly count: number;
@@ -43,8 +45,8 @@ export class Course {
   #strides: Strides | undefined;
   /** What the last chunk took, per token. */
   #tokenMs = Number.POSITIVE_INFINITY;
-  /** What went one at a time and went again. */
-  #replayed = { ms: 0, tokens: 0 };
+  /** What went one at a time and went again: how many, and what one took at the quickest. */
+  #replayed = FRESH;
 
   /** `prompt`: all tokens of it. */
   constructor(prompt: number, limits: CourseLimits) {
@@ -92,22 +94,23 @@ export class Course {
   /** The rest goes sooner, whatever bits it leaves. */
   get #isLate(): boolean {
     const { replayTokens, replayMs, replayMsMax } = this.#limits;
-    const { tokens, ms } = this.#replayed;
+    const { tokens, tokenMs } = this.#replayed;
+    const ms = tokens > 0 ? tokens * tokenMs : 0;
     return ms >= replayMsMax || (tokens >= replayTokens && ms >= replayMs);
   }
 
   /** So many tokens went through the model. */
   took({ count, isReplay }: Next, ms: number): void {
     if (count > 0) this.#tokenMs = ms / count;
-    if (!isReplay) return;
-    // Waiting does not count: for other requests' turns, or for machines that have just loaded their layers.
-    this.#replayed.ms += ms;
-    this.#replayed.tokens += count;
+    if (!isReplay || count === 0) return;
+    // Waiting does not count: for other requests' turns, for machines that have just loaded their layers, or for one that stood still.
+    const { tokens, tokenMs } = this.#replayed;
+    this.#replayed = { tokens: tokens + count, tokenMs: Math.min(tokenMs, ms / count) };
   }
 
   /** All of it goes once more. */
   restart(): void {
-    this.#replayed = { ms: 0, tokens: 0 };
+    this.#replayed = FRESH;
   }
 
   /** Of so many left as many as `unitMs` allows at the pace of the chunk before, the fewest while that is unknown. */

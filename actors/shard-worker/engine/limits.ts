@@ -21,7 +21,7 @@ export interface Limits {
   readonly replayRows: number;
   /** So many of them are, unless they take `replayMsMax`. */
   readonly replayTokens: number;
-  /** After so much computing the rest of them is computed like a prompt: sooner, but maybe with other last bits. */
+  /** After so much computing, at the pace of the quickest of them, the rest is computed like a prompt: sooner, but maybe with other last bits. */
   readonly replayMs: number;
   /** After so much also where they are few: a reader of a slow model waits for minutes else, and sees nothing. */
   readonly replayMsMax: number;

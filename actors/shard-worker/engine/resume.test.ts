@@ -110,11 +110,13 @@ test("an answer cut between the halves of a character goes on with the whole of 
   ]);
 });
 
+type Slow = Partial<Limits> & { waitMs?: number; stallMs?: number };
+
 test("the answer so far goes through the model in tokens that are computed alike, and after much computing like a prompt", () => {
-  const runsOf = (tokenMs: number, { waitMs = 0, ...more }: Partial<Limits> & { waitMs?: number } = {}) => {
+  const runsOf = (tokenMs: number, { waitMs = 0, stallMs = 0, ...more }: Slow = {}) => {
     let now = 0;
     const onRun = (tokens: number) => {
-      now += tokens * tokenMs;
+      now += tokens * tokenMs + (runs.length === 4 ? stallMs : 0);
     };
     const { mlx, model, runs } = fakeModel({ next: rule, onRun });
     const clock = { nowMs: () => now };
@@ -143,12 +145,15 @@ test("the answer so far goes through the model in tokens that are computed alike
     runsOf(12, { replayTokens: 1000 }),
     // Not for ever, however few they were.
     runsOf(12, { replayTokens: 1000, replayMsMax: 50 }),
+    // A machine that stood still for once is none that is slow.
+    runsOf(1, { replayTokens: 1000, replayMsMax: 50, stallMs: 1000 }),
   ]).toEqual([
     `8 hidden, 3 hidden, ${threes(6)}2 hidden, 1 last`,
     `8 hidden, 3 hidden, ${threes(6)}2 hidden, 1 last`,
     `8 hidden, 3 hidden, ${threes(3)}8 hidden, 3 hidden, 1 last`,
     `8 hidden, 3 hidden, ${threes(6)}2 hidden, 1 last`,
     `8 hidden, 3 hidden, ${threes(2)}8 hidden, 6 hidden, 1 last`,
+    `8 hidden, 3 hidden, ${threes(6)}2 hidden, 1 last`,
   ]);
 });
 
