@@ -8,6 +8,7 @@ import type { NodeState } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import { Arrivals } from "./arrivals.ts";
+import { Crossing } from "./crossing.ts";
 import { KernelQuestion } from "./kernel-question.ts";
 import { type PeerEffects, peerMachine } from "./peer-machine.ts";
 import { Twins } from "./twins.ts";
@@ -57,6 +58,7 @@ export class Peer {
   #linkedMs = Number.NEGATIVE_INFINITY;
   #arrivals: Arrivals;
   readonly #twins = new Twins();
+  readonly #crossing: Crossing;
   readonly #kernel = new KernelQuestion();
   #dialling: AbortController | undefined;
   #pauseMs = DIAL_FIRST_MS;
@@ -68,6 +70,7 @@ export class Peer {
   constructor(node: NodeId, ports: PeerPorts) {
     this.node = node;
     this.#ports = ports;
+    this.#crossing = new Crossing(ports.self);
     this.sinceMs = ports.clock.nowMs();
     this.#arrivals = new Arrivals(BEAT_MS, ports.clock.nowMs());
     this.#chart = createActor(peerMachine, { clock: chartClock(ports.clock), input: this.#effects() });
@@ -105,7 +108,7 @@ export class Peer {
     this.#where.hint(endpoint);
   }
 
-  /** A control link is open, dialled by either side. Of two the smaller id's stays, as both ends agree on that. */
+  /** A control link is open, dialled by either side. */
   join(link: Link): void {
     // A dial may succeed in the moment in which its member is forgotten.
     if (this.#chart.getSnapshot().status === "stopped") {
@@ -115,9 +118,7 @@ export class Peer {
     const nowMs = this.#ports.clock.nowMs();
     // Both ends of a silent link may differ in whether it lives: then the newer is right, as nobody dials who has one.
     const isRecent = nowMs - this.#linkedMs < ATTEMPT_MS && this.state === "up";
-    const crossed = isRecent && this.#link?.dialled !== link.dialled; // Two of one side did not cross.
-    const preferred = link.dialled === this.#ports.self < this.node || !crossed;
-    if (this.#link && this.#link.peer.boot === link.peer.boot && !preferred) {
+    if (this.#crossing.turnsAway(link, this.#link, isRecent)) {
       link.close();
       return;
     }
