@@ -1,24 +1,27 @@
 /** A machine that has less memory than it says, as processes: whatever loads a part there is killed, as systems do that run out. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
+import { WORKER_ROLE } from "#actors/supervisor/node/role";
 import { expectIn, homeOf, type Member } from "./home-of.ts";
 
-setDefaultTimeout(180_000);
+setDefaultTimeout(300_000);
 
 const QUESTION = ["--seed", "7", "--temp", "1", "--max-tokens", "16", "Tell me of the sea."];
 const LOOK_EVERY_MS = 10;
 
-/** As proc(5) lists them; a process that ends meanwhile has none. */
-function childrenOf(pid: number): number[] {
-  const tasks = `/proc/${pid}/task`;
-  const lists = readdirSync(tasks).map((task) => {
-    try {
-      return readFileSync(`${tasks}/${task}/children`, "utf8");
-    } catch {
-      return "";
-    }
-  });
-  return lists.join(" ").split(" ").filter(Boolean).map(Number);
+/** Not those that work out a certificate or seal a key. As proc(5) lists them; a process that ends meanwhile is none. */
+const workersOf = (pid: number): number[] =>
+  readdirSync(`/proc/${pid}/task`)
+    .flatMap((task) => read(`/proc/${pid}/task/${task}/children`).split(" ").filter(Boolean))
+    .map(Number)
+    .filter((child) => read(`/proc/${child}/cmdline`).split("\0").includes(WORKER_ROLE));
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
 }
 
 /** Whichever of these starts a worker first runs out of memory then and ever after. */
@@ -26,8 +29,8 @@ function outOfMemory(all: readonly Member[]) {
   let liar: Member | undefined;
   let kills = 0;
   const timer = setInterval(() => {
-    liar ??= all.find(({ pid }) => childrenOf(pid).length > 0);
-    for (const worker of liar ? childrenOf(liar.pid) : []) {
+    liar ??= all.find(({ pid }) => workersOf(pid).length > 0);
+    for (const worker of liar ? workersOf(liar.pid) : []) {
       kills++;
       process.kill(worker, "SIGKILL");
     }
