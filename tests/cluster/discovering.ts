@@ -15,8 +15,8 @@ export interface Discovered {
   readonly receivedBytesPerSecond: number;
 }
 
-/** Tenfold what is promised of three (`bun run segment` says what it was): the machine may do much else meanwhile. */
-const PATIENCE_MS = 30_000;
+/** Twentyfold what is promised of three (`bun run segment` says what it was): the machine may do much else meanwhile. */
+const PATIENCE_MS = 60_000;
 
 export async function discovering(
   nodes: number,

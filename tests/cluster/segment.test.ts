@@ -2,9 +2,24 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { discovering } from "./discovering.ts";
 import { canMakeSegments } from "./namespaces.ts";
-import { home } from "./segment-home.ts";
+import { type Home, home } from "./segment-home.ts";
 
 setDefaultTimeout(180_000);
+
+async function near(homes: Home, ...words: readonly string[]) {
+  const said = await homes.says(1, "serve", "--list-peers", "--json", ...words);
+  const [, line = said] = /^(\{.*\})$/m.exec(said) ?? [];
+  const { peers }: { readonly peers: readonly Readonly<Record<string, unknown>>[] } = JSON.parse(line);
+  return peers;
+}
+
+/** Looks until somebody answers within the time of one look, as nobody on a busy machine need; the test's own limit ends it. */
+async function someNear(homes: Home, ...words: readonly string[]) {
+  for (;;) {
+    const peers = await near(homes, ...words);
+    if (peers.length > 0) return peers;
+  }
+}
 
 describe.if(await canMakeSegments())("in a segment", () => {
   test("three list each other (20 machines, and how soon: bun run segment)", async () => {
@@ -68,20 +83,15 @@ describe.if(await canMakeSegments())("in a segment", () => {
     await using two = await home(2);
     await two.serve(0, { namespace: "lab" });
     await two.serve(1);
-    const listed = async (namespace: string) => {
-      const said = await two.says(1, "serve", "--list-peers", "--json", "--namespace", namespace);
-      const [, line = said] = /^(\{.*\})$/m.exec(said) ?? [];
-      return JSON.parse(line).peers.map(({ name }: { readonly name: string }) => name);
-    };
-    expect([await listed("lab"), await listed("default")]).toEqual([["node0"], []]);
+    const lab = await someNear(two, "--namespace", "lab");
+    const own = await near(two, "--namespace", "default");
+    expect([lab.map(({ name }) => name), own]).toEqual([["node0"], []]);
   });
 
   test("who is near is listed without serving", async () => {
     await using two = await home(2);
     await two.serve(0);
-    const listed = await two.says(1, "serve", "--list-peers", "--json");
-    const [, line = listed] = /^(\{.*\})$/m.exec(listed) ?? [];
-    const { peers } = JSON.parse(line);
+    const peers = await someNear(two);
     expect(peers).toEqual([
       {
         node: expect.stringMatching(/^[a-z2-7]{52}$/),
