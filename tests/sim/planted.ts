@@ -192,7 +192,7 @@ export const PLANTED: readonly Planted[] = [
   ),
   home(
     "bytes that do not match their checksum are read",
-    "actors/supervisor/cluster/sqlite-store.ts",
+    "actors/supervisor/cluster/tallied-rows.ts",
     "if (checksum(bytes) !== expected)",
     "if (expected === undefined)",
   ),
