@@ -1,5 +1,6 @@
 /** How this machine comes into another's home, from the dial to the adopted record. Effects are named here only. */
 import { fromPromise, setup } from "xstate";
+import { STEP_ANSWER_MS, STEP_MS } from "#actors/runtime/security/steps";
 import type { Host } from "#protocol/pairing";
 
 export type ApplicantEvent = Host | { readonly type: "Lost"; readonly why: string };
@@ -8,9 +9,10 @@ const unbound = (): never => {
   throw new Error("the chart was started without effects");
 };
 
-const STEP_MS = 10_000;
-/** A majority of the home's machines must agree, and the record is written there first. */
-const ADMIT_MS = 20_000;
+/** Each side works its part of the proof out, one after the other. */
+const PROVE_MS = STEP_MS + STEP_ANSWER_MS;
+/** A majority of the home's machines must agree, a certificate is made, and the record is written there first. */
+const ADMIT_MS = 20_000 + STEP_MS;
 
 export const applicantMachine = setup({
   types: { events: {} as ApplicantEvent },
@@ -45,11 +47,11 @@ export const applicantMachine = setup({
           { target: "failed", actions: "note" },
         ],
       },
-      after: { [STEP_MS]: { target: "failed", actions: "late" } },
+      after: { [PROVE_MS]: { target: "failed", actions: "late" } },
     },
     proving: {
       on: { "Host.Welcome": { target: "welcomed", actions: "note" } },
-      after: { [STEP_MS]: { target: "failed", actions: "late" } },
+      after: { [STEP_ANSWER_MS]: { target: "failed", actions: "late" } },
     },
     welcomed: {
       on: { "Host.Admitted": { target: "adopting", actions: "note" } },

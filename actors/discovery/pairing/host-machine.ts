@@ -1,5 +1,6 @@
 /** How one machine is let in, from its first word to its last. Effects are named here only. */
 import { fromPromise, setup } from "xstate";
+import { STEP_ANSWER_MS, STEP_MS } from "#actors/runtime/security/steps";
 import type { Applicant } from "#protocol/pairing";
 
 export type HostEvent = Applicant | { readonly type: "Lost"; readonly why: string };
@@ -8,10 +9,12 @@ const unbound = (): never => {
   throw new Error("the chart was started without effects");
 };
 
-/** A step that only the other program has to take. */
-const STEP_MS = 10_000;
-/** A majority of the home's machines must agree. */
-const ADMIT_MS = 15_000;
+/** The other side has proved the code, and has nothing more to work out. */
+const APPLY_MS = 10_000;
+/** Each side works its part of the proof out, one after the other. */
+const PROVE_MS = STEP_MS + STEP_ANSWER_MS;
+/** A majority of the home's machines must agree, and a certificate is made. */
+const ADMIT_MS = 15_000 + STEP_MS;
 /** Adopting means writing to disk and opening a port. */
 const ADOPT_MS = 15_000;
 
@@ -49,7 +52,7 @@ export const hostMachine = setup({
           { target: "failed", actions: "refuse" },
         ],
       },
-      after: { [STEP_MS]: "failed" },
+      after: { [STEP_ANSWER_MS]: "failed" },
     },
     challenged: {
       on: {
@@ -58,7 +61,7 @@ export const hostMachine = setup({
           { target: "failed", actions: "refuse" },
         ],
       },
-      after: { [STEP_MS]: "failed" },
+      after: { [PROVE_MS]: "failed" },
     },
     proven: {
       on: {
@@ -67,7 +70,7 @@ export const hostMachine = setup({
           { target: "failed", actions: "refuse" },
         ],
       },
-      after: { [STEP_MS]: "failed" },
+      after: { [APPLY_MS]: "failed" },
     },
     admitting: {
       invoke: {

@@ -1,10 +1,8 @@
 /** Steps in processes of their own, which give back with their end what the packages take. */
 import { Problem } from "#protocol/problem";
-import { type Done, type Step, type Steps, stepHere } from "./steps.ts";
+import { type Done, STEP_MS, type Step, type Steps, stepHere } from "./steps.ts";
 
-/** A program starts and does it within a quarter of a second; on a machine with eighty times too much to do in time all the same. */
-const STEP_MS = 20_000;
-/** One after the other, so that whoever asks for much cannot fill the machine with processes; the last of these is done in time too. */
+/** One after the other, so that whoever asks for much cannot fill the machine with processes; some seconds' work where nothing else is done. */
 const WAITING_MAX = 32;
 
 interface Asked {

@@ -14,6 +14,11 @@ export type Done = { readonly values?: readonly string[] } | { readonly fault: s
 
 export type Steps = (step: Step, words: readonly string[]) => Promise<Done>;
 
+/** A program starts and does a step within a quarter of a second; on a machine with eighty times too much to do in time all the same. */
+export const STEP_MS = 20_000;
+/** For who waits for another machine that has to do one first: longer, so that its answer is heard, also that it could not. */
+export const STEP_ANSWER_MS = STEP_MS + 5000;
+
 /** One kind of steps, as its module does them. */
 export type StepsOf<Name extends string> = Record<Name, (words: readonly string[]) => Done | Promise<Done>>;
 

@@ -4,8 +4,9 @@ import type { ClusterId, NodeId } from "#protocol/ids";
 import { systemClock } from "../clock.ts";
 import { successor } from "../security/authority.ts";
 import { clusterCertificate, nodeCertificate } from "../security/certificate.ts";
-import { freshIdentity } from "../security/identity.ts";
+import { freshIdentity, type Identity } from "../security/identity.ts";
 import { signMemberList } from "../security/member-list.ts";
+import { STEP_MS } from "../security/steps.ts";
 import type { Endpoint } from "./network.ts";
 import { TlsNetwork } from "./tls.ts";
 
@@ -167,4 +168,61 @@ test("a member that was away, and knows the dialling machine not yet, hears from
   ]);
   link.close();
   await before.close();
+});
+
+test("a machine that asks hears the answer also where its certificate took as long as one may", async () => {
+  const cluster = "home" as ClusterId;
+  const [oldKey, newKey, host, guest] = [freshIdentity(), freshIdentity(), freshIdentity(), freshIdentity()];
+  const [oldPem, newPem] = await Promise.all([
+    clusterCertificate(oldKey, cluster),
+    clusterCertificate(newKey, cluster, 2),
+  ]);
+  const authority = successor({ number: 1, pem: oldPem, before: [] }, newPem, oldKey);
+  const list = signMemberList({ cluster, version: 2, minimumMinor: 0, members: [] }, newKey);
+  const waits: { ms: number; run: () => void }[] = [];
+  const after: typeof systemClock.after = (ms, run) => {
+    const wait = { ms, run };
+    waits.push(wait);
+    return () => void (waits.includes(wait) && waits.splice(waits.indexOf(wait), 1));
+  };
+  const asked = Promise.withResolvers<void>();
+  const made = Promise.withResolvers<void>();
+  const told: number[] = [];
+  const networkOf = async (identity: Identity, key: Identity, pem: string, listen: readonly Endpoint[]) =>
+    new TlsNetwork({
+      boot: "0".repeat(32),
+      capabilities: [],
+      clock: { ...systemClock, after },
+      refused: () => {},
+      crashed: (error) => asked.reject(error),
+      identity,
+      listen,
+      trust: {
+        clusterPem: pem,
+        formerPems: [oldPem],
+        nodePem: await nodeCertificate(identity, key, pem),
+        minimumMinor: 0,
+        isMember: () => true,
+        notice: async () => {
+          asked.resolve();
+          await made.promise;
+          return { authority, list };
+        },
+        noticed: (notice) => told.push(notice.list.version),
+      },
+    });
+  const network = await networkOf(host, newKey, newPem, [{ host: "127.0.0.1", port: 0 }]);
+  const dialler = await networkOf(guest, oldKey, oldPem, []);
+  const [endpoint = { host: "", port: 0 }] = network.endpoints;
+  const { signal } = new AbortController();
+  const dial = dialler.dial(endpoint, { expect: host.node, lane: "control", signal }).catch(() => {}); // What it is told counts.
+  await asked.promise;
+  for (const { ms, run } of waits.splice(0)) {
+    if (ms <= STEP_MS) run();
+    else waits.push({ ms, run });
+  }
+  made.resolve();
+  await dial;
+  await network.close();
+  expect(told).toEqual([2]);
 });

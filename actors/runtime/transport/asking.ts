@@ -10,13 +10,14 @@ import { Problem } from "#protocol/problem";
 import type { Clock } from "../clock.ts";
 import { keyOf } from "../security/certificate.ts";
 import { type Identity, nodeIdOf } from "../security/identity.ts";
+import { STEP_ANSWER_MS } from "../security/steps.ts";
 import { FrameKind, FrameReader, frame } from "./framing.ts";
 import type { Endpoint } from "./network.ts";
 import { tlsSettings } from "./tls-settings.ts";
 import type { Trust } from "./trust.ts";
 
-/** Making a certificate takes the other side some milliseconds, and the first time somewhat longer. */
-const ANSWER_MS = 3000;
+/** The other side makes a certificate first. */
+const ANSWER_MS = STEP_ANSWER_MS;
 
 export interface AskingOptions {
   readonly identity: Identity;

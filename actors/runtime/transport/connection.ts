@@ -6,6 +6,7 @@ import { ProtocolError } from "#protocol/message";
 import type { Problem } from "#protocol/problem";
 import type { Clock } from "../clock.ts";
 import type { Identity } from "../security/identity.ts";
+import { STEP_ANSWER_MS } from "../security/steps.ts";
 import { FrameReader } from "./framing.ts";
 import type { Endpoint, Lane, Link } from "./network.ts";
 import type { StreamLink } from "./tls-link.ts";
@@ -40,8 +41,22 @@ export interface Connection {
   link?: StreamLink;
   problem?: Problem;
   settle: () => void;
+  /** It becomes no link: it hears why, once that is made. */
+  isTold?: boolean;
   /** Says what the socket did not take yet of a notice. */
   sayRest?: (() => void) | undefined;
+}
+
+/** TLS and both hellos; a machine under load answers within it. */
+const GREETING_MS = 5000;
+
+/** Until it is a link it has a deadline; `late` hears of it. Who is to be told what it missed is kept until that can be made. */
+export function limit(connection: Connection, clock: Clock, late: (why: string) => void): void {
+  let cancel = clock.after(GREETING_MS, () => {
+    if (!connection.isTold) late(`no hello within ${GREETING_MS} ms`);
+    else cancel = clock.after(STEP_ANSWER_MS, () => late(`what it is told took over ${STEP_ANSWER_MS} ms`));
+  });
+  connection.settle = () => cancel();
 }
 
 export const connectionOf = (start: Omit<Connection, "reader" | "settle">): Connection => ({

@@ -22,6 +22,7 @@ export async function tellNews(socket: TlsSocket, node: NodeId, ports: TellingPo
   const { trust, refuse } = ports;
   const { data } = socket;
   data.reader.limit = NOTICE_BYTES_MAX;
+  data.isTold = true;
   data.reader.onFrame = (kind, bytes, from, to) => {
     if (kind !== FrameKind.notice) return; // It said hello before it heard anything.
     data.reader.onFrame = () => {};

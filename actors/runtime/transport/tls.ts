@@ -11,7 +11,7 @@ import { Problem } from "#protocol/problem";
 import { keyOf, serverName } from "../security/certificate.ts";
 import { nodeIdOf } from "../security/identity.ts";
 import { CERTIFICATE, isTold, NEWS } from "./asking.ts";
-import { type Connection, connectionOf, type TlsOptions } from "./connection.ts";
+import { type Connection, connectionOf, limit, type TlsOptions } from "./connection.ts";
 import { endpointText as at } from "./endpoint.ts";
 import { FrameKind } from "./framing.ts";
 import { HandshakeLimits } from "./handshake-limits.ts";
@@ -23,8 +23,6 @@ import { codeOf, reason } from "./thrown.ts";
 import { helloFrame, StreamLink } from "./tls-link.ts";
 import { KEEP_ALIVE_MS, PROTOCOL, tlsSettings } from "./tls-settings.ts";
 
-/** TLS and both hellos; a machine under load answers within it. */
-const GREETING_MS = 5000;
 type DialOptions = Parameters<Network["dial"]>[1];
 type TlsSocket = Socket<Connection>;
 
@@ -137,10 +135,7 @@ export class TlsNetwork implements Network {
   #await(socket: TlsSocket, connection: Connection): void {
     if (connection.problem) socket.terminate();
     if (connection.link || connection.problem) return;
-    const cancel = this.#options.clock.after(GREETING_MS, () =>
-      this.#refuse(socket, `no hello within ${GREETING_MS} ms`),
-    );
-    connection.settle = cancel;
+    limit(connection, this.#options.clock, (why) => this.#refuse(socket, why));
   }
 
   #handlers() {

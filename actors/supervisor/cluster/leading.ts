@@ -1,7 +1,8 @@
 /** A change finds whoever leads: this node or another, also when they change in the middle. */
 import type { Epoch } from "#actors/runtime/raft/proposals";
+import { STEP_ANSWER_MS, STEP_MS } from "#actors/runtime/security/steps";
 import type { ActorSystem } from "#actors/runtime/system";
-import { Cluster, type ClusterMessage, ClusterReply } from "#protocol/cluster";
+import { Cluster, type ClusterMessage, ClusterReply, type MemberChange } from "#protocol/cluster";
 import type { Address, NodeId } from "#protocol/ids";
 import { Problem, problemBody, problemOf } from "#protocol/problem";
 import { cutOff, noMajority, type Votes } from "./reach.ts";
@@ -11,6 +12,8 @@ import { isNotLeading, type Replica } from "./replica.ts";
 const PATIENCE_MS = 10_000;
 /** Above the log's own wait, so that its answer is the one that is told. */
 const ANSWER_MS = 12_000;
+/** Of these some take the cluster's key from somebody, and the next one is made first. */
+const KEYED: readonly MemberChange["type"][] = ["forget", "role", "rotate"];
 const LOOK_EVERY_MS = 100;
 
 export interface LeadingPorts {
@@ -53,7 +56,9 @@ async function asked(
   message: ClusterMessage,
 ): Promise<Epoch> {
   const to = `${leader}/cluster` as Address;
-  const answer = await system.ask<ClusterReply>(to, message, self, ANSWER_MS);
+  const isKeyed = message.type === "Cluster.Change" && KEYED.includes(message.change.type);
+  const answerMs = isKeyed ? STEP_MS + ANSWER_MS : ANSWER_MS;
+  const answer = await system.ask<ClusterReply>(to, message, self, answerMs);
   if (answer.type === "ClusterReply.Refused") throw problemOf(answer.problem);
   if (answer.type === "ClusterReply.Done") return answer.epoch;
   throw new Problem("internal", `${leader.slice(0, 8)} answered a change with ${answer.type}`);
@@ -66,13 +71,10 @@ export const answered = (made: Promise<Epoch>): Promise<ClusterReply> =>
     (error: unknown) => ClusterReply.Refused({ problem: problemBody(error) }),
   );
 
-/** Making a certificate takes some milliseconds. */
-const CERTIFY_MS = 5000;
-
 /** This node's certificate by the cluster's newest key, from a member that holds it. Throws Problem. */
 export async function certificateFrom(system: ActorSystem, node: NodeId): Promise<string> {
   const [to, from] = [`${node}/cluster` as Address, system.address("cluster")];
-  const answer = await system.ask<ClusterReply>(to, Cluster.Certify({}), from, CERTIFY_MS);
+  const answer = await system.ask<ClusterReply>(to, Cluster.Certify({}), from, STEP_ANSWER_MS);
   if (answer.type === "ClusterReply.Refused") throw problemOf(answer.problem);
   if (answer.type === "ClusterReply.Certificate") return answer.pem;
   throw new Problem("internal", `${node.slice(0, 8)} answered with ${answer.type}`);
