@@ -36,3 +36,19 @@ test("a machine that is lost while workers cannot meet is done without", async (
   await world.settle(5_000);
   expect([before, world.shown]).toEqual(["loading a:0-2 b:2-4", "ready a:0-2 c:2-4"]);
 });
+
+test("workers that do not meet for minutes are placed anew, and then given up with the reason", async () => {
+  const world = new World("a", "b");
+  world.joining = Promise.reject(new Problem("unavailable", "not now"));
+  world.joining.catch(() => {});
+  await world.place({ nodes: ["a", "b"], minimumNodes: 2 });
+  await world.settle(100_000);
+  const before = [world.shown, world.instances[0]?.epoch];
+  await world.settle(9 * 60_000);
+  const met = (each: string) => each.includes("cannot meet yet: not now");
+  expect([before, world.shown, world.said.filter(met).length]).toEqual([
+    ["loading a:0-2 b:2-4", 1],
+    "failed: not now",
+    3,
+  ]);
+});

@@ -1,5 +1,5 @@
 /** The life of a model on several machines, as who leads sees it: all of its stages, or none. Effects are named here only. */
-import { assign, fromPromise, setup } from "xstate";
+import { and, assign, fromPromise, setup } from "xstate";
 import type { PlacedInstance } from "#protocol/placement";
 import { type Problem, type ProblemBody, problemBody } from "#protocol/problem";
 
@@ -62,12 +62,18 @@ export const machine = setup({
     look: unbound,
     /** For the log: what was wrong. */
     say: (_, _problem: ProblemBody) => unbound(),
+    /** For the log: why its workers are told of each other again. */
+    sayUnmet: (_, _problem: ProblemBody) => unbound(),
     /** Who wanted its end is told that the home did not agree. */
     refuse: (_, _problem: ProblemBody) => unbound(),
   },
   guards: {
     /** The budget still has one; asking spends it. */
     mayTryAgain: (): boolean => unbound(),
+    /** Its workers may be told of each other again where they are. */
+    mayMeetLater: (): boolean => unbound(),
+    /** They did not meet for long, and may be placed anew; asking spends it. */
+    mayMeetElsewhere: (): boolean => unbound(),
     /** Of the home, now. */
     says: (_, _state: PlacedInstance["state"]): boolean => unbound(),
     /** A link that is lost just now, a machine that hears of another leader: no fault of the workers that were to meet. */
@@ -131,7 +137,21 @@ export const machine = setup({
             onError: [
               { guard: "isNotAgreed", target: "#PlacedInstance.unsure" },
               // What is loaded stays: a machine that is lost, or a worker that ended, is seen by the looks at them.
-              { guard: "isElsewhere", target: "#PlacedInstance.unsure" },
+              {
+                guard: and(["isElsewhere", "mayMeetLater"]),
+                target: "#PlacedInstance.unsure",
+                actions: { type: "sayUnmet", params: ({ event }) => problemBody(event.error) },
+              },
+              {
+                guard: and(["isElsewhere", "mayMeetElsewhere"]),
+                target: "degraded",
+                actions: assign({ problem: ({ event }) => problemBody(event.error), counts: false }),
+              },
+              {
+                guard: "isElsewhere",
+                target: "#PlacedInstance.failing",
+                actions: assign({ problem: ({ event }) => problemBody(event.error) }),
+              },
               {
                 target: "degraded",
                 actions: assign({ problem: ({ event }) => problemBody(event.error), counts: true }),

@@ -13,10 +13,11 @@ import type { Choice } from "./choose.ts";
 import type { Claims } from "./claims.ts";
 import { Crashes } from "./crashes.ts";
 import { machine, NotAgreed, type PlacementEvent } from "./machine.ts";
+import { Meetings } from "./meetings.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 import { because } from "./refusals.ts";
 import { decided, type Wanted } from "./survey.ts";
-import { heldOf, type Sights, type Trouble, troubleIn } from "./trouble.ts";
+import { heldOf, isTaken, type Sights, type Trouble, troubleIn } from "./trouble.ts";
 
 /** A model whose workers die more often than this is broken (reliability.md 4.5). */
 export const RESTARTS = { restarts: 3, withinMs: 60_000 };
@@ -51,6 +52,7 @@ export class Placed {
   #epoch: number;
   #sinceMs = 0;
   readonly #crashes: Crashes;
+  readonly #meetings: Meetings;
   #wanting: PromiseWithResolvers<void>[] = [];
 
   constructor({ id, epoch, model }: PlacedInstance, ports: PlacedPorts) {
@@ -59,6 +61,7 @@ export class Placed {
     this.#ports = ports;
     const { clock, trace, troubled, budget } = ports;
     this.#crashes = new Crashes(clock);
+    this.#meetings = new Meetings(model, ports);
     const effects = machine.provide({
       actors: {
         place: fromPromise(({ input, signal }) => this.#place(input, signal)),
@@ -75,10 +78,13 @@ export class Placed {
         // The snapshot still shows the state before.
         look: () => queueMicrotask(() => this.look()),
         say: (_, { message }) => troubled(`${model} is placed anew: ${message}`),
+        sayUnmet: (_, { message }) => this.#meetings.say(message),
         refuse: (_, problem) => this.#refuse(problemOf(problem)),
       },
       guards: {
         mayTryAgain: () => budget.spend(),
+        mayMeetLater: () => this.#meetings.mayTryLater(this.#epoch),
+        mayMeetElsewhere: () => this.#meetings.mayTryElsewhere(),
         says: (_, state) => this.#record?.state === state,
       },
       delays: { pause: () => PAUSES_MS[Math.min(budget.spent, PAUSES_MS.length) - 1] ?? 0 },
@@ -186,9 +192,9 @@ export class Placed {
     this.#actOn(index);
   }
 
-  /** Not where its workers end again and again, unless it fits nowhere else: the fault may be of what they are asked. */
+  /** Not where its workers end again and again, or do not meet, unless it fits nowhere else: the fault may be of what they are asked. */
   async #elsewhere(wanted: Wanted): Promise<Choice> {
-    const shaky = this.#crashes.now;
+    const shaky = new Map([...this.#crashes.now, ...this.#meetings.now]);
     if (shaky.size === 0) return await decided(this.#ports, wanted);
     const barred = new Map([...shaky, ...wanted.barred]);
     try {
@@ -215,8 +221,9 @@ export class Placed {
       return { ...stage, worker };
     });
     const workers: Address[] = stages.map(({ worker }) => worker);
-    if (stages.length > 1)
-      await Promise.all(stages.map(({ node }) => join(node, { instance: id, epoch, workers })));
+    const joined = (node: NodeId) => this.#meetings.of(node, join(node, { instance: id, epoch, workers }));
+    if (stages.length > 1) await Promise.all(stages.map(({ node }) => joined(node)));
+    this.#meetings.met();
     const last = record.stages.at(-1);
     const facts = last && this.#held(record, last)?.facts;
     for (const { node } of stages) bars.clear(node);
@@ -286,10 +293,6 @@ export class Placed {
     this.#ports.crashed(error);
   }
 }
-
-/** Its worker has the weights in memory. */
-const isTaken = (held: HeldStage | undefined): boolean =>
-  held !== undefined && (held.state === "loaded" || held.parted === true);
 
 const moved = (): NotAgreed =>
   new NotAgreed(new Problem("unavailable", "the model was placed or stopped by another meanwhile"));

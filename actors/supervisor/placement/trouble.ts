@@ -82,6 +82,10 @@ export function heldOf(
   return reportOf(node)?.stages.find((each) => each.instance === id && each.epoch === epoch);
 }
 
+/** Its worker has the weights in memory. */
+export const isTaken = (held: HeldStage | undefined): boolean =>
+  held !== undefined && (held.state === "loaded" || held.parted === true);
+
 function lossOf({ state }: PlacedInstance, { node }: Stage, { lost }: Sights): Trouble | undefined {
   const loss = lost(node);
   if (!loss) return undefined;
