@@ -5,6 +5,7 @@ import { base32, freshIdentity, type Identity } from "#actors/runtime/security/i
 import { signMemberList } from "#actors/runtime/security/member-list";
 import type { Steps } from "#actors/runtime/security/steps";
 import type { ClusterId } from "#protocol/ids";
+import { Problem } from "#protocol/problem";
 import type { RaftSnapshot } from "#protocol/raft";
 import { authorityOf, type ClusterRecord } from "./record.ts";
 import { ownSealedKey } from "./sealed-key.ts";
@@ -15,7 +16,7 @@ const SECRET_BYTES = 32;
 
 interface Founding {
   readonly clusterKey?: Identity;
-  /** Absent: certificates are made in this process. */
+  /** Absent, or where these fail: certificates are made in this process. */
   readonly steps?: Steps | undefined;
 }
 
@@ -27,7 +28,12 @@ export async function freshCluster(
   { clusterKey = freshIdentity(), steps }: Founding = {},
 ): Promise<ClusterRecord> {
   const cluster = base32(randomBytes(16)) as ClusterId;
-  const papers = await foundingCertificates(clusterKey, cluster, identity, steps);
+  const found = (by?: Steps) => foundingCertificates(clusterKey, cluster, identity, by);
+  const papers = await found(steps).catch((error: unknown) => {
+    if (!(error instanceof Problem)) throw error;
+    // Without a home this machine would stay alone until its next start: that is worth the memory.
+    return found();
+  });
   const { node, publicKey: key } = identity;
   const self = { node, key, name, joinedAt: nowSeconds, labels: {}, drained: false, excluded: false };
   return {
