@@ -25,6 +25,9 @@ function cut(text, share) {
 }
 
 over { next }
+# What some services fold; it stands before a file's name there.
+{ sub(/^::group::/, "") }
+/^::endgroup::$/ { next }
 /^[0-9]+ tests? failed:$/ || /^ --seed=/ { over = 1; next }
 /\.test\.ts:$/ && !/^ / { file = $0; sub(/:$/, "", file); forget(); next }
 /^# Unhandled error between tests/ { forget(); open = 1 }
