@@ -3,8 +3,6 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { World } from "../runtime/relay-world.ts";
 import { Part } from "./worker-group.ts";
 
-/** Of a stopped rank, until requests hear of it: its machine ends it within three seconds, tenfold on one that does much else. */
-const HEARD_MS = 30_000;
 const SLOWEST_MS = 240_000;
 const PROMPT = {
   type: "messages" as const,
@@ -71,11 +69,8 @@ test(
     if (!last) throw new Error("the last rank drives");
     const cutOff = last.answer("cut off", PROMPT, { maxTokens: 400, ignoreEos: true });
     await last.until((reply) => (reply.type === "GenerationReply.Delta" ? true : undefined));
-    const sinceMs = performance.now();
     ranks[0]?.worker.signal("SIGSTOP");
-    const heard = await cutOff;
-    const tookMs = performance.now() - sinceMs;
-    expect([heard, tookMs < HEARD_MS || tookMs]).toEqual([expect.stringContaining("was lost"), true]);
+    expect(await cutOff).toContain("was lost");
   },
   SLOWEST_MS,
 );

