@@ -62,7 +62,7 @@ test("keys are made, shown once, listed, used by a server that runs, and revoked
     after: [401, 200],
     table: expect.stringMatching(/^ID +NAME +SCOPES +MADE\nID +wide +models.read cluster.read metrics +\S/i),
   });
-}, 30_000);
+}, 120_000);
 
 test("T15: keys on disk are hashes in files of their owner alone, and refused where others can read them", async () => {
   using folder = freshFolder();
@@ -103,7 +103,7 @@ test("T15: keys on disk are hashes in files of their owner alone, and refused wh
     damaged: [1, `✗ ${path} is damaged\n→ exo key revoke ${name.slice(0, 8)}, and make another\n`],
     gone: [0, []],
   });
-}, 30_000);
+}, 120_000);
 
 test("T15: no secret reaches the environment of children, by whatever name it came", () => {
   using folder = freshFolder();
@@ -146,7 +146,7 @@ test("wrong uses of exo key say what to write", async () => {
     → use up to 64 letters, digits, spaces and . _ - @
     "
   `);
-}, 30_000);
+}, 120_000);
 
 /** Where a process listens: `address:port` in hexadecimal by proc(5), without the port. */
 function listening(pid: number): string[] {

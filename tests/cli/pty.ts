@@ -20,7 +20,7 @@ export interface TypistOptions {
 }
 
 /** What is waited for must come within this, or the test fails with what was shown. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 
 export function typist(
   args: readonly string[],

@@ -53,7 +53,7 @@ test("in the network the API speaks TLS by a certificate that stays, which clien
     same: true,
     again: "https://",
   });
-}, 30_000);
+}, 120_000);
 
 test("plain HTTP in the network is had only by its flag, and warned of; a certificate of one's own is used", async () => {
   using folder = freshFolder();
@@ -91,7 +91,7 @@ test("plain HTTP in the network is had only by its flag, and warned of; a certif
       "1 ✗ HOME/x.pem could not be read: ENOENT: no such file or directory, open 'HOME/x.pem'\n→ see --tls-cert and --tls-key, or api.tls_cert in exo.yaml\n" +
       "7 ✗ HOME/exo/api/key.pem can be read by others on this machine (mode 640)\n→ chmod 600 'HOME/exo/api/key.pem'\n",
   });
-}, 30_000);
+}, 120_000);
 
 test("the certificate names this machine", async () => {
   using folder = freshFolder();
@@ -104,4 +104,4 @@ test("the certificate names this machine", async () => {
     ["localhost", "exo.example", hostname(), "127.0.0.1"].every((name) => subjectAltName?.includes(name)),
     ca,
   ]).toEqual([true, false]);
-}, 30_000);
+}, 120_000);

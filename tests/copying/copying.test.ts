@@ -9,7 +9,7 @@ import { counting, MIB, type Way, written } from "./two-machines.ts";
 const { home, model: MODEL, weights: WEIGHTS, fresh, tried, end } = await homes();
 afterAll(end);
 // Each writes and hashes some hundred megabytes.
-setDefaultTimeout(30_000);
+setDefaultTimeout(120_000);
 
 test("who holds some layers gets those and no others, at their places", async () => {
   const read = new Set<number>();

@@ -23,7 +23,7 @@ const {
 } = await homes();
 afterAll(end);
 // Each writes and hashes some hundred megabytes.
-setDefaultTimeout(30_000);
+setDefaultTimeout(120_000);
 
 test("a source cannot name files outside of the model's folder, nor give another model than was asked for", async () => {
   const named = (name: string) =>

@@ -55,8 +55,8 @@ export const nodeOptions = (folder: string, crashed: (name: string) => void): No
   crashed,
 });
 
-/** Tenfold what any of it takes on a machine that does nothing else. */
-const PATIENCE_MS = 30_000;
+/** Twentyfold what any of it takes on a machine that does nothing else. */
+const PATIENCE_MS = 60_000;
 
 /** Looks again and again, and says what it saw last when it never came to be. */
 export async function until<T>(look: () => T | Promise<T>, isSo: (seen: T) => boolean): Promise<T> {

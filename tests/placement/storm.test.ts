@@ -6,7 +6,7 @@ import { seeded } from "../sim/random.ts";
 import { MODEL } from "./model.ts";
 import { World } from "./world.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(300_000);
 
 const SEEDS = 30;
 const EVENTS = 40;

@@ -8,7 +8,7 @@ import type { Address } from "#protocol/ids";
 import { bytes } from "./ear.ts";
 import { pass } from "./relay-world.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 /** A process with this program, and what its link ends with. */
 function child(command: readonly string[], stays: boolean) {

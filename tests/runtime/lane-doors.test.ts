@@ -5,7 +5,7 @@ import { ShardWorker } from "#protocol/shard-worker";
 import { bytes, digest, ear } from "./ear.ts";
 import { type Machine, pass, turn, World } from "./relay-world.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 let world: World;
 beforeEach(() => {

@@ -1,8 +1,10 @@
 /** Links between nodes of different versions, and under load: real TLS on loopback. */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { ShardWorker } from "#protocol/shard-worker";
 import { Supervisor, SupervisorReply } from "#protocol/supervisor";
 import { TlsNodes } from "./tls-nodes.ts";
+
+setDefaultTimeout(180_000);
 
 const TENSOR_BYTES = 16 * 1024 * 1024;
 /** Of such a stream, before the answer to a question that is asked meanwhile: the one under way, and one of which most lies in the system. */

@@ -10,7 +10,7 @@ import type { Address, NodeId } from "#protocol/ids";
 import { ShardWorker } from "#protocol/shard-worker";
 import { type TlsNode, TlsNodes } from "./tls-nodes.ts";
 
-const DIAL_MS = 10_000;
+const DIAL_MS = 60_000;
 
 export interface Worker {
   readonly address: Address;

