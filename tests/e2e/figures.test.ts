@@ -4,22 +4,21 @@ import { binary, childrenOf, median, run, serving, TEST_MS_MAX, until, usedMs } 
 
 setDefaultTimeout(TEST_MS_MAX);
 
-const HEALTHY_MS_MAX = 150;
-const VERSION_MS_MAX = 30;
 /**
- * Those are promised of a machine that does nothing else. How long a process waits for a processor is others' doing, so that what it uses
- * is judged: at most so many processors at once while it starts, each half as fast where its other half is busy too.
+ * Milliseconds of processor: of 150 and 30 by the clock, promised of a machine that does nothing else, at most two processors' while it
+ * starts, each half as fast where its other half is busy too. How long a process waits for a processor is others' doing, so that what it
+ * uses is judged, and what passes by the clock is told alone.
  */
-const USED_AT_MOST = 2 * 2;
+const HEALTHY_USED_MS_MAX = 2 * 2 * 150;
+const VERSION_USED_MS_MAX = 2 * 2 * 30;
 const RESIDENT_BYTES_MAX = 90e6;
 /** The look after 10 s, and what it gives back is gone: with room for a busy machine. */
 const SMALL_AFTER_MS = 30_000;
 /** Two and a half seconds, and tenfold where other processes have most of the machine. */
 const FIRST_TOKEN_MS_MAX = 25_000;
 
-test(`serve answers /healthz within ${HEALTHY_MS_MAX} ms of its start, small and without a worker`, async () => {
+test(`serve answers /healthz after less than ${HEALTHY_USED_MS_MAX} ms of processor, and without a worker`, async () => {
   const seen: { ms: number; used: number; status: number; workers: number }[] = [];
-  const bytes: number[] = [];
   for (let i = 0; i < 5; i++) {
     using home = freshFolder();
     const start = performance.now();
@@ -27,14 +26,11 @@ test(`serve answers /healthz within ${HEALTHY_MS_MAX} ms of its start, small and
     const { status } = await fetch(`${server.url}/healthz`);
     const [ms, used] = [performance.now() - start, usedMs(server.pid)];
     seen.push({ ms, used, status, workers: childrenOf(server.pid).length });
-    bytes.push(await smallBytes(server.pid));
   }
   const healthyMs = median(seen.map(({ ms }) => ms));
-  console.info(
-    `/healthz after ${healthyMs.toFixed(0)} ms (median of 5), at most ${Math.max(...bytes) / 1e6} MB resident`,
-  );
+  console.info(`/healthz after ${healthyMs.toFixed(0)} ms (median of 5)`);
   expect(seen.map(({ status, workers }) => [status, workers])).toEqual(Array(5).fill([200, 0]));
-  expect(Math.min(...seen.map(({ used }) => used))).toBeLessThan(USED_AT_MOST * HEALTHY_MS_MAX);
+  expect(Math.min(...seen.map(({ used }) => used))).toBeLessThan(HEALTHY_USED_MS_MAX);
 });
 
 test("a node stays small after it listed models, refused requests and answered ps, none of which loads one", async () => {
@@ -43,11 +39,11 @@ test("a node stays small after it listed models, refused requests and answered p
   for (const path of ["/v1/models", "/exo/v1/ps", "/nothing", "/healthz"])
     await (await fetch(`${server.url}${path}`)).text();
   await (await fetch(`${server.url}/v1/chat/completions`, { method: "POST", body: "{" })).text();
-  await smallBytes(server.pid);
+  console.info(`a node has ${(await smallBytes(server.pid)) / 1e6} MB resident`);
   expect(childrenOf(server.pid)).toEqual([]);
 });
 
-test(`exo version takes less than ${VERSION_MS_MAX} ms of a machine that does nothing else`, () => {
+test(`exo version takes less than ${VERSION_USED_MS_MAX} ms of processor`, () => {
   const path = binary();
   const times = Array.from({ length: 9 }, () => {
     const start = performance.now();
@@ -56,7 +52,7 @@ test(`exo version takes less than ${VERSION_MS_MAX} ms of a machine that does no
     return { ms: performance.now() - start, used: Number(resourceUsage.cpuTime.total) / 1000 };
   });
   console.info(`exo version takes ${median(times.map(({ ms }) => ms)).toFixed(1)} ms (median of 9)`);
-  expect(Math.min(...times.map(({ used }) => used))).toBeLessThan(USED_AT_MOST * VERSION_MS_MAX);
+  expect(Math.min(...times.map(({ used }) => used))).toBeLessThan(VERSION_USED_MS_MAX);
 });
 
 test(`a cold exo run has loaded the model and said its first token within ${FIRST_TOKEN_MS_MAX} ms`, async () => {
