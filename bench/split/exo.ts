@@ -5,7 +5,7 @@ import { type Answer, requireWhole } from "../peers-side.ts";
 import { type CoreHome, coreHome } from "./core-home.ts";
 import type { Cut, SplitSide, Strategy } from "./side.ts";
 
-/** All at once: the file has a name for each, as a home places a model once. The cut is the pipeline's. */
+/** All at once: the file has a name for each, as a home places a model once. The cut is of the first strategy: ranks have none. */
 export async function exoSides(
   stack: AsyncDisposableStack,
   path: string,
@@ -19,7 +19,8 @@ export async function exoSides(
   const { models }: { readonly models: readonly ModelState[] } = JSON.parse(
     await (await home.ask("/exo/v1/ps")).text(),
   );
-  const [first, last] = models.find((each) => each.model === model("pipeline"))?.stages ?? [];
+  const [wanted = "pipeline"] = strategies;
+  const [first, last] = models.find((each) => each.model === model(wanted))?.stages ?? [];
   if (!first || !last) throw new Error(`${path} was not placed on two machines`);
   const sides = strategies.map((strategy) => sideOf(home, strategy, model(strategy)));
   return { sides, cut: first.layers.end, layers: last.layers.end };

@@ -1,7 +1,8 @@
 // llama.cpp as one side of bench/figures/split.ts: a client of its library that has other machines' RPC servers compute layers.
 //   llama-rpc MODEL.gguf CONTEXT FLASH MODE AWAY SHARE ENDPOINT...
 // FLASH: 0 or 1. MODE: layer or tensor. AWAY: how many layers, counted from the last and with the head as one of them, the servers
-// hold; the rest is computed here. SHARE: how many of these the first server has where there are two, else 0.
+// hold; the rest is computed here. SHARE: how many of these the first server has where there are two; 0 where there is one, and
+// for the same part of every tensor on each.
 // A line of JSON in is one run: {"prompts":[[ids]],"output":n}; a line out its answer, each token with its time in ms. Greedy.
 #include "ggml-backend.h"
 #include "ggml-rpc.h"

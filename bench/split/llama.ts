@@ -33,7 +33,10 @@ const LIBRARIES = [
     (file) => `ggml/src/${file}`,
   ),
 ];
-/** The layers as exo has them, and in halves by number as it halves them itself; others gave less or the same, measured with SmolLM2. */
+/**
+ * The layers as exo has them, and in halves by number as it halves them itself; others gave less or the same, measured with SmolLM2. Of
+ * tensors it gives each server the same part where nothing is asked for: a share is one of every tensor there, not of layers.
+ */
 const SETTINGS = [
   { strategy: "pipeline", servers: 1, flash: true, halves: false },
   { strategy: "pipeline", servers: 1, flash: false, halves: false },
@@ -77,7 +80,8 @@ async function sideOf(
   const endpoints = await Promise.all(cores.map((core) => serverOn(stack, built, core)));
   const cut = halves ? Math.ceil(layers / 2) : given;
   // The head counts as one more layer, and is where the last one is, as with exo.
-  const [away, share] = servers === 1 ? [layers - cut + 1, 0] : [layers + 1, cut];
+  const away = servers === 1 ? layers - cut + 1 : layers + 1;
+  const share = servers === 1 || strategy === "tensor" ? 0 : cut;
   const parts = strategy === "tensor" ? "ranks" : `layers ${cut} and ${layers - cut}`;
   const setting = `${parts}, ${servers === 1 ? "client and server" : "two servers"}, flash ${flash ? "on" : "off"}`;
   const mode = strategy === "tensor" ? "tensor" : "layer";
