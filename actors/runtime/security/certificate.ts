@@ -59,7 +59,8 @@ export async function oneTimeCertificate(
   return pem;
 }
 
-const nameOf = (cluster: ClusterId, number: number): string =>
+/** Of a cluster in its certificate: each of its keys has another. */
+export const nameOf = (cluster: ClusterId, number: number): string =>
   number === 1 ? cluster : `${cluster} ${number}`;
 
 function named({ node, publicKey }: Named): string {

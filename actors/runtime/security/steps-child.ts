@@ -67,6 +67,7 @@ const WORKED_OUT: Partial<Record<Step, string>> = {
   certifyOnce: "a certificate",
   certifyServer: "a certificate",
   seal: "a sealed key",
+  succeed: "the next key of this home",
 };
 
 /** What such a process does: one step from its input to its output. */

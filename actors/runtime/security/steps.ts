@@ -6,8 +6,9 @@ import { Problem } from "#protocol/problem";
 import type { BoxStep } from "./box-steps.ts";
 import type { CertificateStep } from "./certificate-steps.ts";
 import type { PakeStep } from "./pake-steps.ts";
+import type { SuccessionStep } from "./succession-steps.ts";
 
-export type Step = PakeStep | CertificateStep | BoxStep;
+export type Step = PakeStep | CertificateStep | BoxStep | SuccessionStep;
 
 /** `fault`: what the other side said cannot be understood. No values: what was asked for there cannot be. */
 export type Done = { readonly values?: readonly string[] } | { readonly fault: string };
@@ -44,6 +45,8 @@ const doneHere: Steps = async (step, words) => {
       return await (await import("./certificate-steps.ts")).certificateSteps[step](words);
     case "seal":
       return await (await import("./box-steps.ts")).boxSteps[step](words);
+    case "succeed":
+      return await (await import("./succession-steps.ts")).successionSteps[step](words);
     default:
       return await (await (await import("./pake-steps.ts")).pakeSteps())[step](words);
   }

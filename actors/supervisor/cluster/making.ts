@@ -3,10 +3,10 @@ import type { Seen } from "#actors/discovery/ports";
 import type { Clock } from "#actors/runtime/clock";
 import type { Epoch } from "#actors/runtime/raft/proposals";
 import { successor } from "#actors/runtime/security/authority";
-import { clusterCertificate } from "#actors/runtime/security/certificate";
 import { freshIdentity, type Identity } from "#actors/runtime/security/identity";
 import { signMemberList } from "#actors/runtime/security/member-list";
 import type { Steps } from "#actors/runtime/security/steps";
+import { succeeded } from "#actors/runtime/security/succession";
 import type { Authority, ClusterMessage, Member, MemberChange, MemberList } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
@@ -14,7 +14,7 @@ import { freshDiscoveryKey } from "./genesis.ts";
 import { changed } from "./member-changes.ts";
 import { unlessCut, type Votes } from "./reach.ts";
 import { notLeading, type Replica } from "./replica.ts";
-import { sealedKey, signedBoxes } from "./sealed-key.ts";
+import { about, sealedKey, signedBoxes } from "./sealed-key.ts";
 import { type ClusterCommand, type ClusterState, encodeCommand, isOvertaken } from "./state.ts";
 
 /** Attempts at a list that another's change came before. */
@@ -167,9 +167,11 @@ export class Making {
     const number = state.authority.number + 1;
     const { cluster } = list;
     const { steps, identity } = this.#ports;
-    const pem = await clusterCertificate(next, cluster, number, steps);
-    const seal = ({ key: to }: Member) => sealedKey(to, next, cluster, steps);
-    const boxes = await boxesFor(heirs(list.members, state, identity), seal);
+    const { ranked, count } = heirs(list.members, state, identity);
+    const keys = ranked.map((member) => member.key);
+    const asked = { cluster, number, about: about(cluster), heirs: keys, count };
+    const { pem, boxes: made } = await succeeded(next, asked, steps);
+    const boxes = Object.fromEntries(ranked.flatMap(({ node }, i) => (made[i] ? [[node, made[i]]] : [])));
     return {
       type: "authority",
       authority: successor(state.authority, pem, key),
@@ -208,20 +210,6 @@ function heirs(members: readonly Member[], { boxes }: ClusterState, self: Identi
   const ranked = members.filter(({ role }) => role !== "worker").toSorted((a, b) => rank(a) - rank(b));
   const held = ranked.filter((member) => rank(member) < 2).length;
   return { ranked, count: Math.min(HEIRS_MAX, Math.max(HEIRS, held)) };
-}
-
-/** In the place of one whose key cannot be sealed to comes the next. */
-async function boxesFor(
-  { ranked, count }: Heirs,
-  seal: (member: Member) => Promise<Uint8Array | undefined>,
-): Promise<Record<string, Uint8Array>> {
-  const boxes: Record<string, Uint8Array> = {};
-  for (const member of ranked) {
-    if (Object.keys(boxes).length >= count) break;
-    const box = await seal(member);
-    if (box) boxes[member.node] = box;
-  }
-  return boxes;
 }
 
 /** Without its only vote a home of several would decide nothing any more, and hear of nobody whom to ask. */

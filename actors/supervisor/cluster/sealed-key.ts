@@ -13,7 +13,8 @@ import type { ClusterId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { ClusterRecord, ClusterStore } from "./record.ts";
 
-const about = (cluster: ClusterId): string => `cluster key ${cluster}`;
+/** What boxes with the key of this cluster are about. */
+export const about = (cluster: ClusterId): string => `cluster key ${cluster}`;
 
 const contentOf = ({ pem }: Pick<Identity, "pem">, cluster: ClusterId): Content => ({
   bytes: new TextEncoder().encode(pem),
