@@ -93,7 +93,8 @@ function stored({ folder }: { readonly folder: string }, write: (store: SqliteSt
 /** Below those that systems give to whoever dials (Linux: from 32768): one of these could be another's before its process has it. */
 const PORTS = { first: 12_000, count: 20_000 };
 
-function freePorts(count: number): number[] {
+/** All of them others, on every address of this machine; held by nobody until somebody listens there. */
+export function freePorts(count: number): number[] {
   const held: Bun.TCPSocketListener<undefined>[] = [];
   while (held.length < count) {
     const port = PORTS.first + Math.floor(Math.random() * PORTS.count);

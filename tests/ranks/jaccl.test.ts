@@ -7,10 +7,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { jacclOf } from "#actors/planner/backends";
+import { freePorts } from "../cluster/processes.ts";
 import { type Cable, FOUR, macs, THREE, TWO } from "../planner/macs.ts";
 import { isBuilt, jacclEnvironment, jacclFolder } from "./jaccl/build.ts";
 import type { RankArguments } from "./rank-process.ts";
-import { freePort, type RankEnd, startRanks } from "./ranks.ts";
+import { type RankEnd, startRanks } from "./ranks.ts";
 
 const SLOWEST_MS = 120_000;
 const NAMES = ["ada", "bob", "cleo", "dan"];
@@ -35,7 +36,7 @@ async function mesh<T>(
     ? found.map((row) => row.map((device) => device && found[1]?.[0]) as (string | null)[])
     : found;
   const shared = mkdtempSync(join(tmpdir(), "exo-verbs-"));
-  const port = freePort();
+  const [port = 0] = freePorts(1);
   const started = home.flatMap(({ facts: { thunderbolt = [] } }, rank) => {
     const own = thunderbolt.map(({ rdmaDevice }, at) => `${rdmaDevice}=${cableAt(cables, rank, at)}`);
     const way = { backend: "jaccl" as const, devices, host: "127.0.0.1" };

@@ -7,14 +7,6 @@ export interface RankEnd {
   readonly lastWords: string;
 }
 
-/** A port of this machine that was free a moment ago. */
-export function freePort(): number {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = listener;
-  listener.stop(true);
-  return port;
-}
-
 /** One rank each; `env` besides this process's own. */
 export function startRanks(all: readonly RankArguments[], env: Readonly<Record<string, string>> = {}) {
   return all.map((each) => {

@@ -3,8 +3,9 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePorts } from "../cluster/processes.ts";
 import type { RankArguments } from "./rank-process.ts";
-import { freePort, startRanks } from "./ranks.ts";
+import { startRanks } from "./ranks.ts";
 
 /** Processes that open the library on a machine that has much else to do. */
 const SLOWEST_MS = 120_000;
@@ -14,7 +15,7 @@ async function ring<T>(
   work: (all: RankArguments[]) => Promise<T>,
 ) {
   const folder = mkdtempSync(join(tmpdir(), "exo-ring-"));
-  const hosts = change.map(() => [`127.0.0.1:${freePort()}`]);
+  const hosts = freePorts(change.length).map((port) => [`127.0.0.1:${port}`]);
   const file = join(folder, "hosts.json");
   writeFileSync(file, JSON.stringify(hosts));
   const way = { backend: "jaccl" as const, devices: [], host: "127.0.0.1" };
