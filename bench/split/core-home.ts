@@ -13,7 +13,9 @@ export interface CoreHome extends AsyncDisposable {
 
 /** On every machine is the model's file, under each of these names. */
 export async function coreHome(cores: number, path: string, models = [basename(path)]): Promise<CoreHome> {
+  await using starting = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), "exo-cores-"));
+  starting.defer(() => rmSync(folder, { recursive: true }));
   const names = Array.from({ length: cores }, (_, at) => `core${at}`);
   const machines = await members(folder, names, []);
   for (const each of machines) {
@@ -21,11 +23,16 @@ export async function coreHome(cores: number, path: string, models = [basename(p
     for (const model of models) symlinkSync(path, join(each.folder, "exo", "models", model));
   }
   const nodes = await Promise.all(
-    machines.map((each, at) => started(each, { prefix: ["taskset", "-c", String(at)], watched: false })),
+    machines.map(async (each, at) => {
+      const node = await started(each, { prefix: ["taskset", "-c", String(at)], watched: false });
+      starting.defer(async () => void (await node.kill("SIGTERM")));
+      return node;
+    }),
   );
   const isLinked = (view: Readonly<Record<string, string>>) =>
     Object.values(view).filter((state) => /^(self|up)/.test(state)).length === cores;
   await msUntil(nodes, isLinked);
+  const running = starting.move();
   return {
     names,
     async ask(path, body) {
@@ -34,9 +41,6 @@ export async function coreHome(cores: number, path: string, models = [basename(p
       if (!answer.ok) throw new Error(await answer.text());
       return answer;
     },
-    async [Symbol.asyncDispose]() {
-      await Promise.all(nodes.map((node) => node.kill("SIGTERM")));
-      rmSync(folder, { recursive: true });
-    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
