@@ -20,6 +20,7 @@ export class Meetings {
   #epoch: number | undefined;
   #sinceMs = 0;
   #placements = 0;
+  #isSaid = false;
 
   constructor(model: string, ports: MeetingsPorts) {
     this.#model = model;
@@ -45,7 +46,7 @@ export class Meetings {
   /** Those of this epoch may be told of each other again. */
   mayTryLater(epoch: number): boolean {
     const nowMs = this.#ports.clock.nowMs();
-    if (epoch !== this.#epoch) [this.#epoch, this.#sinceMs] = [epoch, nowMs];
+    if (epoch !== this.#epoch) [this.#epoch, this.#sinceMs, this.#isSaid] = [epoch, nowMs, false];
     return nowMs - this.#sinceMs < MEET_MS;
   }
 
@@ -57,8 +58,9 @@ export class Meetings {
 
   /** Once for each placement. */
   say(why: string): void {
-    const { clock, troubled } = this.#ports;
-    if (clock.nowMs() === this.#sinceMs) troubled(`the workers of ${this.#model} cannot meet yet: ${why}`);
+    if (this.#isSaid) return;
+    this.#isSaid = true;
+    this.#ports.troubled(`the workers of ${this.#model} cannot meet yet: ${why}`);
   }
 
   met(): void {
