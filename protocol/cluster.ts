@@ -133,8 +133,8 @@ export type NodeOrder =
 export const Cluster = inbox("Cluster", {
   /** Only who leads takes it: a command of the replicated state, as bytes. Answered by `Done` or `Refused`. */
   Propose: { command: t.Uint8Array({ maxByteLength: COMMAND_BYTES_MAX }) },
-  /** Only who leads takes it. Answered by `Done` or `Refused`. */
-  Change: { change: MemberChange },
+  /** Only who leads takes it; `seen`: the version of the list that who asks knows. Answered by `Done` or `Refused`. */
+  Change: { change: MemberChange, seen: t.Optional(t.Integer({ minimum: 0 })) },
   /** Asks a machine that holds the cluster's key for a certificate of the sender, signed by it. Answered by `Certificate` or `Refused`. */
   Certify: {},
   /** To a machine that is on the list no more, the list being the proof; the link ends after it. */

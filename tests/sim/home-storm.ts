@@ -173,7 +173,6 @@ class HomeStorm {
     this.#harm.mend();
     this.#harm.hostile = undefined;
     for (const name of this.#names) if (!home.machine(name).node) await this.#start(name);
-    this.#rebirths.step();
     const wait = this.#rebirths.isUnderWay ? 3 * REST_MS : 0;
     for (let ms = 0; ms < wait && this.#rebirths.isUnderWay; ms += 1000) {
       this.#rebirths.step();

@@ -28,8 +28,6 @@ export class Rebirths {
   readonly #home: SimulatedHome;
   readonly #account: Account;
   readonly #verdicts: Verdicts;
-  /** Identities that are no more, and whose they were. */
-  readonly #gone = new Map<NodeId, string>();
   #under: Rebirth | undefined;
 
   constructor(home: SimulatedHome, account: Account, verdicts: Verdicts) {
@@ -62,14 +60,11 @@ export class Rebirths {
 
   begin(name: string): void {
     const before = this.#home.id(name);
-    if (!this.#home.wipe(name)) return;
-    this.#gone.set(before, name);
-    this.#under = { name, before, stage: "alone", askedMs: 0 };
+    if (this.#home.wipe(name)) this.#under = { name, before, stage: "alone", askedMs: 0 };
   }
 
   /** What its user does next; to be called once a second. */
   step(): void {
-    this.#under ??= this.#returned();
     const under = this.#under;
     const node = under && this.#home.machine(under.name).node;
     if (!under || !node) return;
@@ -123,16 +118,6 @@ export class Rebirths {
     this.#verdicts.cameIn(under.name);
     under.stage = "in";
     if (under.before === this.#home.id(under.name)) this.#end();
-  }
-
-  /**
-   * Whoever asks for a change and hears nothing may find it done later: the question was on a link that stood still, of a machine which
-   * others heard. Where a machine was let in like that which is no more, its user sees it on the list, and takes it off once more.
-   */
-  #returned(): Rebirth | undefined {
-    for (const [before, name] of this.#gone)
-      if (this.#keeper(name)?.node?.isMember(before)) return { name, before, stage: "in", askedMs: 0 };
-    return undefined;
   }
 
   #end(): void {

@@ -6,7 +6,7 @@ import { Cluster, type ClusterMessage, ClusterReply, type MemberChange } from "#
 import type { Address, NodeId } from "#protocol/ids";
 import { Problem, problemBody, problemOf } from "#protocol/problem";
 import { cutOff, noMajority, type Votes } from "./reach.ts";
-import { isNotLeading, type Replica } from "./replica.ts";
+import { isNotLeading, isOutdated, notLeading, type Replica } from "./replica.ts";
 
 /** Two elections: by then a majority is not there. */
 const PATIENCE_MS = 10_000;
@@ -29,25 +29,37 @@ export interface LeadingPorts {
 }
 
 /** Resolves when a majority holds what the message asks for; throws Problem, as soon as none can come to hold it. */
-export async function led(
-  { system, self, replica, reaches, votes, make }: LeadingPorts,
-  message: ClusterMessage,
-): Promise<Epoch> {
-  const { clock } = system;
+export async function led(ports: LeadingPorts, message: ClusterMessage): Promise<Epoch> {
+  const { clock } = ports.system;
   const untilMs = clock.nowMs() + PATIENCE_MS;
-  const isCut = cutOff(clock, votes);
+  const isCut = cutOff(clock, ports.votes);
   for (;;) {
-    try {
-      const { raft, leads } = replica();
-      if (leads) return await make(message);
-      if (raft.leader && reaches(raft.leader)) return await asked(system, self, raft.leader, message);
-    } catch (error) {
-      if (!isNotLeading(error)) throw error;
-    }
-    if (isCut() || clock.nowMs() > untilMs) throw noMajority();
+    const problem = await tried(ports, message);
+    if (!(problem instanceof Problem)) return problem;
+    if (isCut() || clock.nowMs() > untilMs) throw isOutdated(problem) ? problem : noMajority();
     await new Promise<void>((resolve) => void clock.after(LOOK_EVERY_MS, resolve));
   }
 }
+
+/** Why it is to be asked again; throws any other Problem. */
+async function tried(
+  { system, self, replica, reaches, make }: LeadingPorts,
+  message: ClusterMessage,
+): Promise<Epoch | Problem> {
+  const { raft, leads, state } = replica();
+  try {
+    if (leads) return await make(message);
+    if (raft.leader && reaches(raft.leader))
+      return await asked(system, self, raft.leader, withSeen(message, state?.list.version));
+    return notLeading();
+  } catch (error) {
+    if (error instanceof Problem && (isNotLeading(error) || isOutdated(error))) return error;
+    throw error;
+  }
+}
+
+const withSeen = (message: ClusterMessage, seen: number | undefined): ClusterMessage =>
+  message.type === "Cluster.Change" && seen !== undefined ? { ...message, seen } : message;
 
 async function asked(
   system: ActorSystem,

@@ -3,7 +3,7 @@ import type { Seen } from "#actors/discovery/ports";
 import type { Clock } from "#actors/runtime/clock";
 import type { Epoch } from "#actors/runtime/raft/proposals";
 import { successor } from "#actors/runtime/security/authority";
-import { freshIdentity, type Identity } from "#actors/runtime/security/identity";
+import { freshIdentity, type Identity, nodeIdOf } from "#actors/runtime/security/identity";
 import { signMemberList } from "#actors/runtime/security/member-list";
 import type { Steps } from "#actors/runtime/security/steps";
 import { succeeded } from "#actors/runtime/security/succession";
@@ -13,7 +13,7 @@ import { Problem } from "#protocol/problem";
 import { freshDiscoveryKey } from "./genesis.ts";
 import { changed } from "./member-changes.ts";
 import { unlessCut, type Votes } from "./reach.ts";
-import { notLeading, type Replica } from "./replica.ts";
+import { notLeading, outdated, type Replica } from "./replica.ts";
 import { about, sealedKey, signedBoxes } from "./sealed-key.ts";
 import { type ClusterCommand, type ClusterState, encodeCommand, isOvertaken } from "./state.ts";
 
@@ -70,7 +70,7 @@ export class Making {
     if (message.type === "Cluster.Propose") return this.#ports.replica.propose(message.command);
     if (message.type !== "Cluster.Change")
       return Promise.reject(new Problem("invalid", `${message.type} is no change`));
-    const made = this.#last.then(() => this.#relist(message.change));
+    const made = this.#last.then(() => this.#relist(message));
     this.#last = made.catch(() => {}); // Told to who asked; the next change does not depend on it.
     return made;
   }
@@ -105,11 +105,12 @@ export class Making {
     await this.#ports.propose(encodeCommand({ type: "entrust", node, number, box, proof }));
   }
 
-  async #relist(change: MemberChange): Promise<Epoch> {
+  async #relist({ change, seen }: Change): Promise<Epoch> {
     const { replica, unseat } = this.#ports;
     for (let tries = 1; ; tries++) {
       // Who was replaced and does not know would say of a machine that was forgotten meanwhile that it is a member already.
       const epoch = await replica.confirm();
+      if (tries === 1 && change.type === "admit" && this.#isLate(change, seen)) throw outdated();
       if (takesVote(change) && this.#changed(change)) await unseat(change.node);
       // After that: who votes in its place was given the key, and is to have the next one too.
       const prepared = this.#prepare(change);
@@ -120,6 +121,16 @@ export class Making {
         if (!isOvertaken(error) || tries >= TRIES) throw error;
       }
     }
+  }
+
+  /**
+   * Whether the list changed since who asks saw it, and the machine is not on it. A question that lay on a slow link may come after the
+   * machine was let in by another and forgotten: who still waits asks again, knowing that.
+   */
+  #isLate({ key }: Admit, seen: number | undefined): boolean {
+    const list = this.#ports.replica.state?.list;
+    if (!list || seen === undefined || seen >= list.version) return false;
+    return !list.members.some(({ node }) => node === nodeIdOf(key));
   }
 
   /** Undefined when the change changes nothing; throws Problem also where another is to make it. */
@@ -182,6 +193,8 @@ export class Making {
   }
 }
 
+type Change = Extract<ClusterMessage, { type: "Cluster.Change" }>;
+type Admit = Extract<MemberChange, { type: "admit" }>;
 type Taking = Extract<MemberChange, { type: "forget" | "role" }>;
 
 const takesVote = (change: MemberChange): change is Taking =>

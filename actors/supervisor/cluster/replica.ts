@@ -178,8 +178,13 @@ export class Replica {
   }
 }
 
-const NOT_LEADING = "leader";
+const [NOT_LEADING, OUTDATED] = ["leader", "seen"];
 export const notLeading = (): Problem =>
   new Problem("unavailable", "this machine does not lead the cluster now", { param: NOT_LEADING });
+/** The list of machines is another than who asks knows. */
+export const outdated = (): Problem =>
+  new Problem("unavailable", "the home's list of machines changed meanwhile", { param: OUTDATED });
+export const isOutdated = (error: unknown): boolean =>
+  error instanceof Problem && error.kind === "unavailable" && error.param === OUTDATED;
 export const isNotLeading = (error: unknown): boolean =>
   error instanceof Problem && error.kind === "unavailable" && error.param === NOT_LEADING;
