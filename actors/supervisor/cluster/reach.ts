@@ -24,7 +24,8 @@ export function cutOff(clock: Clock, votes: () => Votes): () => boolean {
     const { self, voters, seen } = votes();
     const isGone = (node: NodeId) => seen.some((each) => each.node === node && GONE.includes(each.state));
     const left = voters.filter((node) => !isGone(node));
-    if (left.length * 2 > voters.length) {
+    // Who just came in has not heard yet who votes.
+    if (voters.length === 0 || left.length * 2 > voters.length) {
       sinceMs = undefined;
       return false;
     }
