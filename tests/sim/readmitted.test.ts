@@ -46,3 +46,23 @@ test("who votes in the place of a forgotten machine holds the key that the other
     ["e", true],
   ]);
 });
+
+test("a machine whose vote is needed is forgotten once another that votes is back", async () => {
+  const home = await calmHome("a", "b", "c");
+  home.kill("b");
+  await home.time.pass(3300);
+  const forgotten = () =>
+    home.settled(home.node("a").change({ type: "forget", node: home.id("c") })).then(
+      () => "forgotten",
+      (error: Error) => error.message,
+    );
+  const [first] = [await forgotten(), await home.start("b")];
+  await home.time.pass(3000);
+  const second = await forgotten();
+  await home.time.pass(5000);
+  expect([first, second, await home.view("a")]).toEqual([
+    "without it too few would be left of those that vote, as another is away or has just come in: nothing could be changed any more",
+    "forgotten",
+    { a: "self*+", b: "up" },
+  ]);
+});

@@ -36,8 +36,10 @@ export class Rebirths {
     this.#verdicts = verdicts;
   }
 
+  /** Who alone may change the home by now is sent away by nobody. */
   get isUnderWay(): boolean {
-    return this.#under !== undefined;
+    const under = this.#under;
+    return under !== undefined && (under.stage !== "leaving" || this.#keeper(under.name) !== undefined);
   }
 
   /** One disk at a time, and only while a majority of the others is whole: what then is lost was promised to nobody. */

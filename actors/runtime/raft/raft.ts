@@ -56,9 +56,9 @@ export class Raft {
     return this.#final.index;
   }
 
-  /** Whether that node holds what was final when this one, which leads, spoke to it last. */
-  hasTaught(node: NodeId): boolean {
-    return this.#replication?.hasTaught(node) ?? false;
+  /** Whether this node leads and that one holds the entry, or else what was final when this one spoke to it last. */
+  hasTaught(node: NodeId, index?: number): boolean {
+    return this.#replication?.hasTaught(node, index) ?? false;
   }
 
   start(): void {

@@ -66,10 +66,10 @@ export class Replication {
     return follower.next <= this.#log.lastIndex;
   }
 
-  /** Whether the node holds what was final when it was spoken to last. */
-  hasTaught(node: NodeId): boolean {
+  /** Whether the node holds that entry, or else what was final when it was spoken to last. */
+  hasTaught(node: NodeId, index?: number): boolean {
     const { match, told } = this.#of(node);
-    return match >= told;
+    return match >= (index ?? told);
   }
 
   /** The highest entry that a majority of `voters` holds, `self` all of its log. */

@@ -24,6 +24,10 @@ const HEIRS = 3;
 /** Who voted once keeps the key; of many some are enough, and their boxes fit into one entry of the log. */
 const HEIRS_MAX = 8;
 
+/** Who leads speaks to all four times a second, and a log that is lost is sent anew within two seconds. */
+const OTHERS_MS = 3000;
+const LOOK_EVERY_MS = 100;
+
 export interface MakingPorts {
   readonly identity: Identity;
   readonly clock: Clock;
@@ -111,7 +115,10 @@ export class Making {
       // Who was replaced and does not know would say of a machine that was forgotten meanwhile that it is a member already.
       const epoch = await replica.confirm();
       if (tries === 1 && change.type === "admit" && this.#isLate(change, seen)) throw outdated();
-      if (takesVote(change) && this.#changed(change)) await unseat(change.node);
+      if (takesVote(change) && this.#changed(change)) {
+        await unseat(change.node);
+        await this.#othersHold(change, epoch);
+      }
       // After that: who votes in its place was given the key, and is to have the next one too.
       const prepared = this.#prepare(change);
       if (!prepared) return epoch;
@@ -120,6 +127,26 @@ export class Making {
       } catch (error) {
         if (!isOvertaken(error) || tries >= TRIES) throw error;
       }
+    }
+  }
+
+  /**
+   * Who is forgotten gives no vote from then on, also while its seat is kept, as nobody could take it: those that are left must be able to
+   * agree without it. One that lost its disk, and gives no vote until it was taught again, does not count. Throws Problem.
+   */
+  async #othersHold({ type, node }: Taking, { index }: Epoch): Promise<void> {
+    const { clock, identity, replica } = this.#ports;
+    const self = identity.node;
+    // Whoever leads after this node asks that of it.
+    if (type !== "forget" || node === self) return;
+    const untilMs = clock.nowMs() + OTHERS_MS;
+    const holds = (each: NodeId) => each !== node && (each === self || replica.raft.hasTaught(each, index));
+    for (;;) {
+      const { voters } = replica.raft.config;
+      if (!voters.includes(node) || voters.filter(holds).length * 2 > voters.length) return;
+      if (!replica.leads) throw notLeading();
+      if (clock.nowMs() >= untilMs) throw fewLeft();
+      await new Promise<void>((resolve) => void clock.after(LOOK_EVERY_MS, resolve));
     }
   }
 
@@ -233,6 +260,16 @@ const heirless = (): Problem =>
     {
       remedy:
         "start another one that is no worker and try again in a moment, or, if it is gone for good, forget it first: exo node NAME forget",
+    },
+  );
+
+const fewLeft = (): Problem =>
+  new Problem(
+    "unavailable",
+    "without it too few would be left of those that vote, as another is away or has just come in: nothing could be changed any more",
+    {
+      remedy:
+        "start the others and try again in a moment, or forget those first that are gone for good: exo node NAME forget",
     },
   );
 
