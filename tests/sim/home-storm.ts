@@ -18,6 +18,11 @@ const STEP_MS = 100;
 const HEAL_MS = 5000;
 /** One that begins anew, or was killed late, is let in by then. */
 const REST_MS = 20_000;
+/**
+ * A change is asked for anew for 10 s, and one that takes the home's key from somebody is waited for 32 s each time, also where its question
+ * was lost with a link: nobody who asked in the storm waits longer.
+ */
+const ASKED_MS = 42_000;
 const SPARES = 2;
 /** Between two storms: as long on average, no shorter than that, no longer than that. */
 const CALM_SECONDS = 8 * 60;
@@ -185,6 +190,7 @@ class HomeStorm {
     const early = (await this.#disagreements()).filter((why) => !why.endsWith(SEATED));
     await home.time.pass(REST_MS);
     const late = await this.#disagreements();
+    await home.time.pass(ASKED_MS - HEAL_MS - REST_MS);
     this.#account.checkRest();
     this.#account.blame(
       ...(late.length > 0 ? late : early.map((why) => `${why}, ${HEAL_MS} ms after healing`)),
