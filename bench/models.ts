@@ -1,7 +1,14 @@
 /** The models that figures are measured on: the real one that the build fetches, and random ones written here. */
 import { existsSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { EXPERTS, type ModelShape, ONE_BILLION, type Packing, randomModel } from "./peers-weights.ts";
+import {
+  EXPERTS,
+  type ModelShape,
+  ONE_BILLION,
+  type Packing,
+  randomModel,
+  SEVEN_BILLION,
+} from "./peers-weights.ts";
 
 export const root = resolve(import.meta.dir, "..");
 export const benchCache = join(root, ".cache", "bench");
@@ -9,6 +16,7 @@ export const benchCache = join(root, ".cache", "bench");
 const RANDOM: Readonly<Record<string, { readonly shape: ModelShape; readonly packing: Packing }>> = {
   "1b-q4_0": { shape: ONE_BILLION, packing: "Q4_0" },
   "1b-q4_1": { shape: ONE_BILLION, packing: "Q4_1" },
+  "7b-q4_0": { shape: SEVEN_BILLION, packing: "Q4_0" },
   "moe-q4_0": { shape: EXPERTS, packing: "Q4_0" },
 };
 

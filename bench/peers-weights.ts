@@ -29,6 +29,17 @@ export const ONE_BILLION: ModelShape = {
   context: 16_384,
 };
 
+/** The shape of Mistral 7B: what sharing each layer between machines is for. */
+export const SEVEN_BILLION: ModelShape = {
+  layers: 32,
+  hidden: 4096,
+  feedForward: 14_336,
+  heads: 32,
+  kvHeads: 8,
+  vocabulary: 32_000,
+  context: 16_384,
+};
+
 /** 1.3 billion weights, of which a token reads some 230 million: experts decide, not the caches. */
 export const EXPERTS: ModelShape = {
   layers: 16,
