@@ -66,6 +66,8 @@ export async function oneMachine(folder: string, model: string): Promise<KilledH
 const LINKED_MS = 180_000;
 /** A machine that is busy counts as dead for a while, and comes back; not time after time. */
 const BROKEN_MAX = 5;
+/** Between looks at a model that lacks a part: an idle machine answers each within milliseconds, and a home needs a second to see what it lost. */
+const BROKEN_LOOK_MS = 1500;
 /** A machine dies in one round of four; it takes long to start it again. */
 const MACHINE_SHARE = 0.25;
 const NAMES = ["ada", "bob", "cyd", "dan", "eve", "fay", "gus", "hal"];
@@ -113,6 +115,7 @@ export async function severalMachines(
       broken.push(JSON.stringify(held.map((part, i) => ({ of: machines[i]?.name, ...part }))));
       if (broken.length === BROKEN_MAX)
         throw new Error(`the model does not stay whole: ${broken.join("; ")}`);
+      await Bun.sleep(BROKEN_LOOK_MS);
       await mend();
     }
   }
