@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { randomNumbers } from "../weights/refusal.ts";
-import { float32, safetensors } from "../weights/safetensors-writer.ts";
+import { float32, safetensors, type TensorToWrite } from "../weights/safetensors-writer.ts";
 
 /** The recorded tokenizer has ids below this. */
 const VOCABULARY = 512;
@@ -27,29 +27,48 @@ export const tinyConfig = {
 /** The bytes of its one file of weights. */
 export function tinyWeights(): Uint8Array {
   const random = randomNumbers(7);
-  const tensor = (...shape: readonly number[]) =>
-    float32(
-      shape,
-      Array.from(
-        { length: shape.reduce((size, each) => size * each, 1) },
-        () => (random() / 2 ** 32 - 0.5) / 4,
-      ),
-    );
-  const layer = "model.layers.0.";
-  return safetensors({
-    "model.embed_tokens.weight": tensor(VOCABULARY, HIDDEN),
-    "model.norm.weight": tensor(HIDDEN),
-    [`${layer}input_layernorm.weight`]: tensor(HIDDEN),
-    [`${layer}post_attention_layernorm.weight`]: tensor(HIDDEN),
-    [`${layer}self_attn.q_proj.weight`]: tensor(HIDDEN, HIDDEN),
-    [`${layer}self_attn.k_proj.weight`]: tensor(HIDDEN / 2, HIDDEN),
-    [`${layer}self_attn.v_proj.weight`]: tensor(HIDDEN / 2, HIDDEN),
-    [`${layer}self_attn.o_proj.weight`]: tensor(HIDDEN, HIDDEN),
-    [`${layer}mlp.gate_proj.weight`]: tensor(FEED_FORWARD, HIDDEN),
-    [`${layer}mlp.up_proj.weight`]: tensor(FEED_FORWARD, HIDDEN),
-    [`${layer}mlp.down_proj.weight`]: tensor(HIDDEN, FEED_FORWARD),
-  });
+  const drawn = (shape: readonly number[]) => filled(shape, () => (random() / 2 ** 32 - 0.5) / 4);
+  return llamaWeights(tinyConfig, { matrix: drawn, norm: drawn });
 }
+
+interface Made {
+  readonly matrix: (shape: readonly number[]) => TensorToWrite;
+  readonly norm: (shape: readonly number[]) => TensorToWrite;
+}
+
+/** The one file of a llama with tied embeddings; each tensor made in the order in which it is named here. */
+export function llamaWeights(config: typeof tinyConfig, { matrix, norm }: Made): Uint8Array {
+  const {
+    hidden_size: hidden,
+    intermediate_size: forward,
+    num_key_value_heads,
+    num_attention_heads,
+  } = config;
+  const shared = (hidden * num_key_value_heads) / num_attention_heads;
+  const tensors: Record<string, TensorToWrite> = {
+    "model.embed_tokens.weight": matrix([config.vocab_size, hidden]),
+    "model.norm.weight": norm([hidden]),
+  };
+  for (let at = 0; at < config.num_hidden_layers; at++) {
+    const layer = {
+      input_layernorm: norm([hidden]),
+      post_attention_layernorm: norm([hidden]),
+      "self_attn.q_proj": matrix([hidden, hidden]),
+      "self_attn.k_proj": matrix([shared, hidden]),
+      "self_attn.v_proj": matrix([shared, hidden]),
+      "self_attn.o_proj": matrix([hidden, hidden]),
+      "mlp.gate_proj": matrix([forward, hidden]),
+      "mlp.up_proj": matrix([forward, hidden]),
+      "mlp.down_proj": matrix([hidden, forward]),
+    };
+    for (const [name, tensor] of Object.entries(layer)) tensors[`model.layers.${at}.${name}.weight`] = tensor;
+  }
+  return safetensors(tensors);
+}
+
+/** Of float32, each number asked for. */
+export const filled = (shape: readonly number[], next: () => number): TensorToWrite =>
+  float32(shape, Array.from({ length: shape.reduce((size, each) => size * each, 1) }, next));
 
 /** A byte-level tokenizer recorded for tests of the text room. */
 const { tokenizer }: { readonly tokenizer: object } = await Bun.file(
