@@ -86,12 +86,26 @@ export const HeldStage = t.Object({
   parted: t.Optional(t.Boolean()),
   /** Of one that is loaded: nobody asked it anything for so long that its machine would give its room to another model. */
   idle: t.Optional(t.Boolean()),
+  /** Of one that is idle: since its last question, when this was said. */
+  idleMs: t.Optional(t.Number({ minimum: 0 })),
   loadedBytes: t.Optional(t.Number({ minimum: 0 })),
   totalBytes: t.Optional(t.Number({ minimum: 0 })),
   /** While it is fetched from another machine: on the disk, not in memory. Told so that a long fetch is not taken for silence. */
   fetchedBytes: t.Optional(t.Number({ minimum: 0 })),
 });
 export type HeldStage = Static<typeof HeldStage>;
+
+/** A model that one machine holds by itself. */
+export const AloneModel = t.Object({
+  model,
+  /** Of its weights. */
+  bytes: t.Number({ minimum: 0 }),
+  /** Since its last question, where that is so long ago that its machine would give its room to another model. */
+  idleMs: t.Optional(t.Number({ minimum: 0 })),
+});
+export type AloneModel = Static<typeof AloneModel>;
+/** As many as one machine holds at once. */
+export const ALONE_MAX = 64;
 
 /** The actor `<NodeId>/placement` of each member; only that of who leads does something. */
 export const Placement = inbox("Placement", {
@@ -138,6 +152,10 @@ export const Stages = inbox("Stages", {
   Join: { instance: id, epoch, workers: t.Array(Address, { minItems: 1, maxItems: STAGES_MAX }) },
   /** Answers under way may end first, unless `now`. Answered by `Ended`. */
   End: { instance: id, epoch, now: t.Boolean() },
+  /** What this machine holds by itself. Answered by `Alone`. */
+  Alone: {},
+  /** A model that this machine holds by itself has to make room for another, if it is idle still. Answered by `Ended` or `Refused`. */
+  GiveWay: { model, to: model },
 });
 export type StagesMessage = InboxMessage<typeof Stages>;
 
@@ -159,6 +177,7 @@ export const StagesReply = inbox("StagesReply", {
   Measured: { speeds: MeasuredSpeeds },
   Joined: {},
   Ended: {},
+  Alone: { models: t.Array(AloneModel, { maxItems: ALONE_MAX }) },
   Refused: { problem: ProblemBody },
 });
 export type StagesReply = InboxMessage<typeof StagesReply>;

@@ -21,6 +21,8 @@ export const ModelState = t.Object({
   totalBytes: t.Optional(t.Number()),
   /** Nobody asked it anything for so long that another model may have its room; of one on several machines only the last stage's says so. */
   idle: t.Optional(t.Boolean()),
+  /** Of an idle one that this machine holds by itself: since its last question. */
+  idleMs: t.Optional(t.Number({ minimum: 0 })),
   /** These bytes are on their way from another machine's disk; loading comes after. */
   fetching: t.Optional(t.Boolean()),
   /** Of a model that the home placed: which layers are where, or a part of each of them by rank; absent: all on this machine. */
@@ -61,6 +63,8 @@ export const Supervisor = inbox("Supervisor", {
   Withdraw: { question: RequestId },
   /** Answered by `Stopped` or `Refused`; answers under way end first, unless `now`. */
   Stop: { model: t.String(), now: t.Optional(t.Boolean()) },
+  /** A model that this machine holds by itself makes room for another, if it is idle still. Answered by `Stopped` or `Refused`. */
+  GiveWay: { model: t.String() },
   /** Answered by `Models`. */
   List: {},
 });

@@ -53,6 +53,24 @@ test("two who ask for one model at once have no more stopped for it than one", a
   expect((models as { model: string }[]).map(({ model }) => model)).toEqual(["n", "large"]);
 });
 
+test("a model that nobody asks makes room for another machine's sake, one that is used or kept does not", async () => {
+  const { ask, busy, later } = house(loads);
+  for (const model of ["m", "kept"]) await ask(Supervisor.Acquire({ model }));
+  const answers = [await ask(Supervisor.GiveWay({ model: "m" }))];
+  busy.idleMs = 700_000;
+  later.ms = 650_000;
+  for (const model of ["kept", "m", "m"]) answers.push(await ask(Supervisor.GiveWay({ model })));
+  const { models } = await ask(Supervisor.List({}));
+  const notIdle = (model: string) => ({
+    type: "SupervisorReply.Refused",
+    problem: { kind: "unavailable", message: `${model} is not idle here any more` },
+  });
+  expect([answers, (models as { model: string }[]).map(({ model }) => model)]).toEqual([
+    [notIdle("m"), notIdle("kept"), { type: "SupervisorReply.Stopped", model: "m" }, notIdle("m")],
+    ["kept"],
+  ]);
+});
+
 test("models to keep are known by every name that exo takes, and one that is not there is told", async () => {
   const told: string[] = [];
   const kept = await keptNames(["./m.gguf", "m", "org/other"], {

@@ -66,6 +66,10 @@ export function supervisor(ports: SupervisorPorts): Behaviour<SupervisorMessage 
         return open.get(message.question)?.abort();
       case "Supervisor.Stop":
         return answer(stop(message.model, message.now ?? false));
+      case "Supervisor.GiveWay": {
+        const { model } = message;
+        return answer(held.giveWay(model).then(() => SupervisorReply.Stopped({ model })));
+      }
       case "Supervisor.List":
         return reply(
           SupervisorReply.Models({ models: [...held.states, ...(ports.across?.serving?.states() ?? [])] }),

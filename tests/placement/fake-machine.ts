@@ -3,8 +3,8 @@ import type { Known } from "#actors/planner/home-of";
 import type { NodeView } from "#protocol/cluster";
 import type { Address, NodeId } from "#protocol/ids";
 import type { LinkView, NodeFacts } from "#protocol/node";
-import type { CheckpointView, HeldStage } from "#protocol/placement";
-import type { ProblemBody } from "#protocol/problem";
+import type { AloneModel, CheckpointView, HeldStage } from "#protocol/placement";
+import { Problem, type ProblemBody } from "#protocol/problem";
 import type { MeasuredSpeeds } from "#protocol/speeds";
 import { facts, nodeFacts } from "./model.ts";
 
@@ -22,6 +22,10 @@ export interface FakeMachine {
   readonly held: HeldStage[];
   /** What it has more of memory when a part ends. */
   partBytes?: number;
+  /** What it holds by itself; what of it gives way is free then. */
+  alone?: AloneModel[];
+  /** Before one of these gives way. */
+  givesWay?: () => Promise<void>;
   /** It answers no look at its checkpoints. */
   isDeaf?: boolean;
   /** What else it tells of itself than a small Linux machine does. */
@@ -55,3 +59,18 @@ export const ended = (node: string, outcome: "loaded" | ProblemBody, epoch: numb
   outcome === "loaded"
     ? ({ state: "loaded", worker: `${node}/worker-${epoch}` as Address, facts } as const)
     : ({ state: "failed", problem: outcome } as const);
+
+export function endPart(machine: FakeMachine, instance: string): void {
+  const { held } = machine;
+  held.splice(0, held.length, ...held.filter((each) => each.instance !== instance));
+  machine.freeBytes += machine.partBytes ?? 0;
+}
+
+/** As `HeldModels` of production, with the memory free at once. */
+export async function giveWay(machine: FakeMachine, model: string): Promise<void> {
+  await machine.givesWay?.();
+  const held = machine.alone?.find((each) => each.model === model);
+  if (held?.idleMs === undefined) throw new Problem("unavailable", `${model} is not idle here any more`);
+  machine.alone = machine.alone?.filter((each) => each !== held) ?? [];
+  machine.freeBytes += held.bytes;
+}

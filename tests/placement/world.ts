@@ -9,7 +9,7 @@ import type { HeldStage, PlacedInstance } from "#protocol/placement";
 import { Problem, type ProblemBody } from "#protocol/problem";
 import { seeded } from "../sim/random.ts";
 import { VirtualTime } from "../sim/time.ts";
-import { ended, type FakeMachine, knownOf } from "./fake-machine.ts";
+import { ended, endPart, type FakeMachine, giveWay, knownOf } from "./fake-machine.ts";
 import { checkpoint, MODEL } from "./model.ts";
 
 export class World {
@@ -33,6 +33,7 @@ export class World {
   /** What the home says to a command instead of agreeing to it. */
   disagrees: (command: InstanceCommand) => Problem | undefined = () => undefined;
   coordinator: Coordinator;
+  #lives = 0;
 
   constructor(...names: readonly string[]) {
     for (const name of names)
@@ -196,8 +197,10 @@ export class World {
   }
 
   #made(): Coordinator {
+    this.#lives += 1;
     return new Coordinator("a" as NodeId, {
-      clock: this.time.clock(seeded(1)),
+      // No two lives give an instance the same id.
+      clock: this.time.clock(seeded(this.#lives)),
       trace: undefined,
       agreed: () => ({
         leader: this.leader as NodeId,
@@ -234,8 +237,10 @@ export class World {
       end: async (node, { instance }) => {
         this.said.push(`${node} ends`);
         await this.ending;
-        this.#end(this.machine(node), instance);
+        endPart(this.machine(node), instance);
       },
+      alone: async (node) => this.machine(node).alone ?? [],
+      giveWay: async (node, { model }) => await giveWay(this.machine(node), model),
       tell: (node) => {
         this.machine(node).told = "";
         this.#tell(this.machine(node));
@@ -248,12 +253,6 @@ export class World {
   async #late(ms: number): Promise<never> {
     await new Promise<void>((resolve) => void this.time.after(ms, resolve));
     throw new Problem("unavailable", "it did not answer");
-  }
-
-  #end(machine: FakeMachine, instance: string): void {
-    const { held } = machine;
-    held.splice(0, held.length, ...held.filter((each) => each.instance !== instance));
-    machine.freeBytes += machine.partBytes ?? 0;
   }
 
   agreeNow(command: InstanceCommand) {

@@ -106,6 +106,8 @@ test("T28 a worker of the home computes and tells of itself, and has no say in w
       "Stages.Tell",
       "Stages.Join",
       "Stages.End",
+      "Stages.Alone",
+      "Stages.GiveWay",
     ],
     why: "Cluster.Change is not for a worker to send",
     answer: "in",

@@ -59,6 +59,7 @@ export const DOORS: Readonly<Record<string, Door>> = {
     "Placement.Held",
   ),
   ...doors("stages", FULL, "Stages.Look", "Stages.Measure", "Stages.Tell", "Stages.Join", "Stages.End"),
+  ...doors("stages", FULL, "Stages.Alone", "Stages.GiveWay"),
 };
 
 const WORKER = "worker-";
@@ -98,6 +99,7 @@ export const ANSWERS: ReadonlySet<string> = new Set([
   "StagesReply.Measured",
   "StagesReply.Joined",
   "StagesReply.Ended",
+  "StagesReply.Alone",
   "StagesReply.Refused",
 ]);
 

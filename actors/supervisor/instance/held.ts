@@ -61,6 +61,13 @@ export class HeldModels {
     return this.all.filter(({ isIdle }) => isIdle).reduce((sum, each) => sum + bytesOf(each), 0);
   }
 
+  /** As another needs its memory, and if nobody asks it anything still; resolves when its worker is gone. Throws Problem. */
+  async giveWay(model: string): Promise<void> {
+    const held = this.byName(model);
+    if (!held?.isIdle) throw new Problem("unavailable", `${model} is not idle here any more`);
+    await held.stop(false);
+  }
+
   /** Resolves when its worker is gone; throws Problem. */
   async stop(model: string, now: boolean): Promise<void> {
     const path = async () => (await this.#ports.locate(model).catch(ifUnknown)) ?? "";

@@ -206,7 +206,7 @@ export class Instance {
       requests: this.#process?.requests() ?? 0,
       ...(this.#worker && { worker: this.#worker }),
       ...(this.#process && { pid: this.#process.pid }),
-      ...(this.isIdle && { idle: true }),
+      ...(this.isIdle && { idle: true, idleMs: this.idleMs }),
       ...(context.facts && { facts: context.facts }),
       ...(context.problem && { problem: context.problem }),
       ...(this.#progress && {

@@ -9,14 +9,9 @@ import { ApiGateway } from "#protocol/api-gateway";
 import type { NodeOrder, NodeView } from "#protocol/cluster";
 import type { Address } from "#protocol/ids";
 import type { PlacementWish } from "#protocol/placement";
-import { Problem, problemOf } from "#protocol/problem";
+import { Problem } from "#protocol/problem";
 import type { KvQuant, Shard } from "#protocol/shard";
-import {
-  type ModelState,
-  Supervisor,
-  type SupervisorMessage,
-  type SupervisorReply,
-} from "#protocol/supervisor";
+import type { ModelState } from "#protocol/supervisor";
 import type { ClusterOptions } from "../cluster/cluster.ts";
 import { type SupervisorPorts, supervisor } from "../index.ts";
 import type { IdleRule } from "../instance/idle.ts";
@@ -27,6 +22,7 @@ import type { SpeedBook } from "../placement/speed-book.ts";
 import type { Home } from "./home.ts";
 import { keepRunning } from "./keeping.ts";
 import { listeners } from "./listeners.ts";
+import { orders } from "./orders.ts";
 import { OwnWorkers } from "./own-workers.ts";
 
 export interface NodeOptions extends ApiGatewayOptions {
@@ -72,13 +68,8 @@ export interface Node {
   stop(): Promise<void>;
 }
 
-/** Loading may read hundreds of gigabytes from a slow disk. */
-const LOAD_MS = 30 * 60_000;
-const LIST_MS = 2_000;
 /** Answers under way end first, then a worker that does not go is killed. */
 const STOP_MS = DRAIN_MS + 10_000;
-/** Several machines end their parts one after the other, and the home agrees to it: above what who leads is given for that. */
-const RELEASE_MS = 150_000;
 
 export async function startNode(options: NodeOptions): Promise<Node> {
   const { clock } = options;
@@ -95,7 +86,7 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
     system.address("command"),
   ];
   const watchers = listeners();
-  const { loaded, busy, load, stop } = orders(system, boss, me);
+  const { loaded, busy, load, stop, alone } = orders(system, boss, me);
   let home: Home | undefined;
   let part: Part | undefined = cluster ? "notNow" : "alone";
   const around = { clock: options.clock, changed: watchers.add };
@@ -137,7 +128,7 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
     home: {
       async start() {
         if (!cluster) return watchers.tell();
-        const placement = { ...workers, changed: watchers.tell, ...placing(options) };
+        const placement = { ...workers, alone, changed: watchers.tell, ...placing(options) };
         // Read once the port answers, and never by a node that lives as long as a command.
         const { openHome } = await import("./home.ts");
         const around = { cluster, modelsFolder, busy, crashed, computedBy: computing(options) };
@@ -247,34 +238,6 @@ const placing = (options: NodeOptions) => ({
   // Where nobody says: what a CPU keeps by itself. Left open, each machine would take what its device likes best.
   settings: { kvQuant: "f16", ...shardOptions(options) } as const,
 });
-
-/** What may be asked of the Supervisor `boss`, each in words of its own. */
-function orders(system: ActorSystem, boss: Address, me: Address) {
-  async function ask(question: SupervisorMessage, timeoutMs: number): Promise<SupervisorReply> {
-    const answer = await system.ask<SupervisorReply>(boss, question, me, timeoutMs);
-    if (answer.type === "SupervisorReply.Refused") throw problemOf(answer.problem);
-    return answer;
-  }
-
-  async function loaded(): Promise<readonly ModelState[]> {
-    const answer = await ask(Supervisor.List({}), LIST_MS);
-    return answer.type === "SupervisorReply.Models" ? answer.models : [];
-  }
-
-  async function stop(model: string, now: boolean): Promise<void> {
-    const names = model === "all" ? new Set((await loaded()).map((held) => held.model)) : [model];
-    await Promise.all([...names].map((name) => ask(Supervisor.Stop({ model: name, now }), RELEASE_MS)));
-  }
-
-  async function load(model: string, wish?: PlacementWish): Promise<readonly string[]> {
-    const answer = await ask(Supervisor.Acquire({ model, ...(wish && { wish }) }), LOAD_MS);
-    return (answer.type === "SupervisorReply.Acquired" && answer.notes) || [];
-  }
-
-  const busy = async () =>
-    (await loaded()).some(({ state, requests }) => requests > 0 || state === "loading");
-  return { loaded, busy, load, stop };
-}
 
 /** What the disk holds, with what is known of the models in memory; of these also the ones that lie elsewhere. */
 function withHeld(listings: readonly ModelListing[], held: readonly ModelState[]): readonly ModelListing[] {

@@ -13,7 +13,7 @@ const END_MS = DRAIN_MS + 10_000;
 export function machinePorts(
   system: ActorSystem,
   me: Address,
-): Pick<CoordinatorPorts, "look" | "measure" | "join" | "end" | "tell"> {
+): Pick<CoordinatorPorts, "look" | "measure" | "join" | "end" | "tell" | "alone" | "giveWay"> {
   async function ask<Type extends StagesReply["type"]>(
     node: NodeId,
     question: StagesMessage,
@@ -36,6 +36,9 @@ export function machinePorts(
       void (await ask(node, Stages.Join(joining), { type: "StagesReply.Joined", ms: JOIN_MS })),
     end: async (node, ending) =>
       void (await ask(node, Stages.End(ending), { type: "StagesReply.Ended", ms: END_MS })),
+    alone: async (node, ms) => (await ask(node, Stages.Alone({}), { type: "StagesReply.Alone", ms })).models,
+    giveWay: async (node, giving) =>
+      void (await ask(node, Stages.GiveWay(giving), { type: "StagesReply.Ended", ms: END_MS })),
     tell: (node) => void system.send(`${node}/stages` as Address, Stages.Tell({}), me),
   };
 }

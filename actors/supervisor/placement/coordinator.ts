@@ -11,15 +11,14 @@ import { Problem } from "#protocol/problem";
 import { isWorkerOf } from "../cluster/instances.ts";
 import { notLeading } from "../cluster/replica.ts";
 import { Bars } from "./bars.ts";
-import type { Choice } from "./choose.ts";
 import { Claims } from "./claims.ts";
+import { IdleRoom } from "./idle-room.ts";
 import { LOOK_EVERY_MS, Lookout } from "./lookout.ts";
 import { Placed, RESTARTS } from "./placed.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 import { rebalanced } from "./rebalance.ts";
 import { asLeader } from "./refusals.ts";
-import { afterStopping, decided, NeedsIdle, type Wanted } from "./survey.ts";
-import { idleSince, type Report, saidOf } from "./trouble.ts";
+import { type Report, saidOf } from "./trouble.ts";
 import { remembering } from "./views.ts";
 
 type Of<Type extends PlacementMessage["type"]> = Extract<PlacementMessage, { type: Type }>;
@@ -39,6 +38,7 @@ export class Coordinator {
   readonly #deciding = new Map<string, Deciding>();
   readonly #lookout: Lookout;
   readonly #claims = new Claims();
+  readonly #room: IdleRoom;
   /** By instance. */
   readonly #budgets = new Map<string, RestartBudget>();
   /** When a machine was asked last what it holds, as it had not said so. */
@@ -50,6 +50,12 @@ export class Coordinator {
     this.#self = self;
     this.#ports = { ...ports, look: remembering(ports.look) };
     this.#bars = new Bars(ports.clock);
+    this.#room = new IdleRoom({
+      ...this.#ports,
+      claims: this.#claims,
+      sights: () => this.#sights,
+      release: async (model) => void (await this.release({ model, now: false })),
+    });
     this.#lookout = new Lookout({
       ...ports,
       looked: () => this.#look(),
@@ -106,12 +112,15 @@ export class Coordinator {
         remedy: `exo run ${model} --nodes A,B places it; \`exo ps\` lists what is loaded`,
       });
     const claimed = () => this.#claims.beside(record.id, this.#instances, this.#sights);
-    return await rebalanced(this.#ports, {
-      ...{ record, wish, asker, claimed },
-      barred: this.#bars.now,
-      claims: this.#claims,
-      lost: (node) => this.#lookout.lossOf(node) !== undefined,
-    });
+    return await rebalanced(
+      { ...this.#ports, room: this.#room },
+      {
+        ...{ record, wish, asker, claimed },
+        barred: this.#bars.now,
+        claims: this.#claims,
+        lost: (node) => this.#lookout.lossOf(node) !== undefined,
+      },
+    );
   }
 
   /** What a machine says of all that it holds; who does not lead has no use for it. */
@@ -159,19 +168,13 @@ export class Coordinator {
   ): Promise<Answer<"PlacementReply.Placed">> {
     const { agreed, clock } = this.#ports;
     const id = failed?.id ?? clock.freshId();
-    const { stages, digest, notes } = await this.#decided({
+    const { stages, digest, notes } = await this.#room.decided(id, {
       ...asked,
       asker,
       barred: this.#bars.now,
       again: false,
       claimed: () => this.#claims.beside(id, this.#instances, this.#sights),
       claim: (bytes) => this.#claims.make(id, bytes),
-      others: () =>
-        this.#instances.map((each) => ({
-          model: each.model,
-          bytes: this.#claims.takenBy(each, this.#sights),
-          idleSinceMs: idleSince(each, this.#sights),
-        })),
     });
     const place = { type: "instance", does: "place", id, digest, ...asked } as const;
     try {
@@ -185,37 +188,6 @@ export class Coordinator {
       if (known) return standing(known, asked.wish);
       throw error;
     }
-  }
-
-  /** Models that nobody asks anything are stopped where that makes room, and who asked is told. Throws Problem. */
-  async #decided(wanted: Wanted): Promise<Choice> {
-    try {
-      return await decided(this.#ports, wanted);
-    } catch (error) {
-      if (!(error instanceof NeedsIdle)) throw error;
-      const stopped = await this.#stopIdle(error.models);
-      // Their memory is told as free a moment later.
-      const choice = await decided(this.#ports, { ...wanted, isEnding: true }).catch((failed) => {
-        throw afterStopping(stopped, failed);
-      });
-      const notes = stopped.map((model) => `${model} was stopped for it, as nobody asked it anything`);
-      return { ...choice, notes: [...notes, ...choice.notes] };
-    }
-  }
-
-  /** Answers which it stopped: the end of each takes a while, in which others end too, or are used again and stay. Throws Problem. */
-  async #stopIdle(models: readonly string[]): Promise<readonly string[]> {
-    const stopped: string[] = [];
-    for (const model of models) {
-      this.#requireLead();
-      const record = this.#instances.find((each) => each.model === model);
-      if (!record || record.state === "failed") continue;
-      // Without its room the rest would be stopped for nothing.
-      if (record.state !== "draining" && idleSince(record, this.#sights) === undefined) break;
-      await this.release({ model, now: false }).catch(ifGone);
-      stopped.push(model);
-    }
-    return stopped;
   }
 
   /** Nobody but who leads knows; what machines said may be old when this node leads again. */
@@ -236,6 +208,7 @@ export class Coordinator {
       self: this.#self,
       bars: this.#bars,
       claims: this.#claims,
+      room: this.#room,
       budget: this.#budgetOf(record.id),
       reportOf: (node) => this.#reports.get(node),
       lost: (node) => this.#lookout.lossOf(node),
@@ -274,10 +247,6 @@ export class Coordinator {
       tell(node);
     }
   }
-}
-
-function ifGone(error: unknown): void {
-  if (!(error instanceof Problem && error.kind === "notFound")) throw error;
 }
 
 const isMet = (wish: PlacementWish, had: PlacementWish): boolean =>

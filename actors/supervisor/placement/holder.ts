@@ -226,7 +226,7 @@ export class Holder {
     }
     const parts: HeldStage[] = [...this.#held.values()].map(({ holding }) => holding.held);
     // That nothing is held of an epoch says something only once the epoch is known here.
-    const what = JSON.stringify([parts, epochs]);
+    const what = JSON.stringify([parts.map(({ idleMs: _, ...part }) => part), epochs]);
     const before = this.#told;
     const isTold = before?.leader === leader && before.term === term && before.link === link;
     if (isTold && before.what === what) return;

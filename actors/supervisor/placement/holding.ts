@@ -87,7 +87,7 @@ export class Holding {
     const epoch = this.#epoch;
     const parted = this.#isParted && { parted: true };
     if (this.#problem) return { instance, epoch, state: "failed", problem: this.#problem, ...parted };
-    const idle = this.#isIdle && { idle: true };
+    const idle = this.#isIdle && { idle: true, idleMs: this.#instance?.idleMs ?? 0 };
     if (this.#ready) return { instance, epoch, state: "loaded", ...this.#ready, ...idle };
     return { instance, epoch, state: "loading", ...this.#progress };
   }

@@ -25,7 +25,7 @@ import { type Own, Serving, type ServingPorts } from "./serving.ts";
 import { ifNotHere, Shards } from "./shards.ts";
 import { type Sight, sightOf } from "./sight.ts";
 import type { SpeedBook } from "./speed-book.ts";
-import { answerStages } from "./stages.ts";
+import { type AloneHere, answerStages } from "./stages.ts";
 import { DECIDE_MS } from "./survey.ts";
 
 export interface PlacementOptions extends Pick<InstancePorts, "startWorker" | "measured" | "idle"> {
@@ -38,6 +38,7 @@ export interface PlacementOptions extends Pick<InstancePorts, "startWorker" | "m
   readonly backend?: BackendWish | undefined;
   readonly modelsFolder: string;
   readonly prepare: () => Promise<void>;
+  readonly alone: AloneHere;
   readonly book: SpeedBook;
   /** Whether a model computes or is being loaded here. */
   readonly busy: () => Promise<boolean>;
@@ -69,7 +70,7 @@ export function openPlacement(
   cluster: Cluster,
   options: PlacementOptions,
 ): OpenPlacement {
-  const { changed, find } = options;
+  const { changed } = options;
   const [boss, stages] = [system.address("placement"), system.address("stages")];
   const sight = sightOf(cluster, system.clock);
   const coordinator = coordinatorOf(system, boss, cluster, options);
@@ -78,7 +79,8 @@ export function openPlacement(
   const serving = new Serving(servingPorts({ system, boss, cluster, sight, holder }, options));
   system.spawn("placement", answerPlacement(coordinator));
   const calibration = new Calibration({ ...options, system });
-  system.spawn("stages", answerStages(holder, find, calibration));
+  const leader = () => cluster.agreed.leader;
+  system.spawn("stages", answerStages({ ...options, holder, calibration, leader }));
   const follow = () => {
     sight.look();
     holder.follow();

@@ -8,16 +8,16 @@ import type { HeldStage, PlacedInstance, Stage } from "#protocol/placement";
 import { Problem, type ProblemBody, problemBody, problemOf } from "#protocol/problem";
 import type { InstanceCommand } from "../cluster/instances.ts";
 import { notLeading } from "../cluster/replica.ts";
+import { placedAnew } from "./anew.ts";
 import type { Bars } from "./bars.ts";
-import type { Choice } from "./choose.ts";
 import type { Claims } from "./claims.ts";
 import { Crashes } from "./crashes.ts";
+import type { IdleRoom } from "./idle-room.ts";
 import { machine, NotAgreed, type PlacementEvent } from "./machine.ts";
 import { Meetings } from "./meetings.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 import { because } from "./refusals.ts";
-import { decided, type Wanted } from "./survey.ts";
-import { heldOf, isTaken, type Sights, type Trouble, troubleIn } from "./trouble.ts";
+import { heldOf, type Sights, type Trouble, troubleIn } from "./trouble.ts";
 
 /** A model whose workers die more often than this is broken (reliability.md 4.5). */
 export const RESTARTS = { restarts: 3, withinMs: 60_000 };
@@ -29,6 +29,7 @@ export interface PlacedPorts extends CoordinatorPorts, Pick<Sights, "reportOf" |
   readonly self: NodeId;
   readonly bars: Bars;
   readonly claims: Claims;
+  readonly room: IdleRoom;
   /** What is left of its restarts is kept beyond a failure: who asks for it again and again gets one try each. */
   readonly budget: RestartBudget;
   /** A mistake in what looks after it. */
@@ -164,21 +165,11 @@ export class Placed {
   async #place({ problem }: { problem: ProblemBody }, signal: AbortSignal): Promise<void> {
     const before = this.#record;
     if (signal.aborted || before?.epoch !== this.#epoch) throw moved();
-    const { self: asker, bars, claims, lost } = this.#ports;
-    const barred = bars.now;
     const { id, model, wish, settings, epoch: after } = before;
-    const held = before.stages.filter((stage) => isTaken(this.#held(before, stage)));
-    const wanted: Wanted = {
-      ...{ model, wish, settings, asker, again: before.wasReady === true, held },
-      barred,
-      current: before.stages,
-      claimed: () => claims.beside(id, this.#ports.agreed().instances, this.#sights),
-      claim: (bytes: ReadonlyMap<NodeId, number>) => claims.make(id, bytes),
-      isEnding: before.stages.some(
-        (stage) => !held.includes(stage) && !lost(stage.node) && !barred.has(stage.node),
-      ),
-    };
-    const { digest, stages } = await this.#elsewhere(wanted).catch((error: unknown) => {
+    const { claims } = this.#ports;
+    const shaky = new Map([...this.#crashes.now, ...this.#meetings.now]);
+    const anew = { ...this.#ports, sights: () => this.#sights, shaky };
+    const { digest, stages } = await placedAnew(before, anew).catch((error: unknown) => {
       throw because(problem, error);
     });
     const place = { does: "place", model, wish, settings, after } as const;
@@ -190,19 +181,6 @@ export class Placed {
     );
     claims.agreed(id, index);
     this.#actOn(index);
-  }
-
-  /** Not where its workers end again and again, or do not meet, unless it fits nowhere else: the fault may be of what they are asked. */
-  async #elsewhere(wanted: Wanted): Promise<Choice> {
-    const shaky = new Map([...this.#crashes.now, ...this.#meetings.now]);
-    if (shaky.size === 0) return await decided(this.#ports, wanted);
-    const barred = new Map([...shaky, ...wanted.barred]);
-    try {
-      return await decided(this.#ports, { ...wanted, barred, isEnding: false });
-    } catch (error) {
-      if (!(error instanceof Problem) || error.kind !== "doesNotFit") throw error;
-      return await decided(this.#ports, wanted);
-    }
   }
 
   #actOn(epoch: number): void {

@@ -3,7 +3,7 @@ import type { Known } from "#actors/planner/home-of";
 import type { Clock } from "#actors/runtime/clock";
 import type { Trace } from "#actors/runtime/trace";
 import type { NodeId } from "#protocol/ids";
-import type { CheckpointView, PlacementSettings, StagesMessage } from "#protocol/placement";
+import type { AloneModel, CheckpointView, PlacementSettings, StagesMessage } from "#protocol/placement";
 import type { MeasuredSpeeds } from "#protocol/speeds";
 import type { Agreed } from "../cluster/agreed.ts";
 
@@ -34,6 +34,10 @@ export interface CoordinatorPorts {
   ) => Promise<MeasuredSpeeds>;
   readonly join: (node: NodeId, joining: Fields<"Stages.Join">) => Promise<void>;
   readonly end: (node: NodeId, ending: Fields<"Stages.End">) => Promise<void>;
+  /** What that machine holds by itself. */
+  readonly alone: (node: NodeId, ms: number) => Promise<readonly AloneModel[]>;
+  /** An idle one of these makes room. */
+  readonly giveWay: (node: NodeId, giving: Fields<"Stages.GiveWay">) => Promise<void>;
   /** That machine is to say again what it holds. */
   readonly tell: (node: NodeId) => void;
   readonly trace: Trace | undefined;

@@ -3,8 +3,9 @@ import type { NodeId } from "#protocol/ids";
 import { type PlacedInstance, PlacementReply, type PlacementWish, type Stage } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 import type { Claims } from "./claims.ts";
+import type { IdleRoom } from "./idle-room.ts";
 import type { CoordinatorPorts } from "./ports.ts";
-import { decided, type Wanted } from "./survey.ts";
+import type { Wanted } from "./survey.ts";
 
 export interface ToRebalance extends Pick<Wanted, "asker" | "barred" | "claimed"> {
   readonly record: PlacedInstance;
@@ -15,11 +16,15 @@ export interface ToRebalance extends Pick<Wanted, "asker" | "barred" | "claimed"
   readonly lost: (node: NodeId) => boolean;
 }
 
+export interface RebalancePorts extends Pick<CoordinatorPorts, "agreed"> {
+  readonly room: IdleRoom;
+}
+
 /** Who asks for a machine to be used wants it; by itself a model moves for no less, as answers pause meanwhile. */
 const GAIN_MIN = 0.1;
 
 /** Throws Problem. What is there goes on while it is decided, and where nothing is gained it stays. */
-export async function rebalanced(ports: CoordinatorPorts, asked: ToRebalance) {
+export async function rebalanced({ agreed, room }: RebalancePorts, asked: ToRebalance) {
   const { record, wish = record.wish, claims, lost, ...rest } = asked;
   const { id, epoch, model, settings, stages: current } = record;
   if (record.state !== "ready")
@@ -39,7 +44,7 @@ export async function rebalanced(ports: CoordinatorPorts, asked: ToRebalance) {
     claims.agreed(id, epoch);
   };
   const wanted = { ...rest, model, wish, settings, again: false, held: current, current, claim };
-  const { stages, digest, notes, speeds } = await decided(ports, wanted);
+  const { stages, digest, notes, speeds } = await room.decided(id, wanted);
   const now = speeds.chosen;
   const was = speeds.current === undefined ? {} : { before: speeds.current };
   const moved = !areSame(stages, current);
@@ -62,7 +67,7 @@ export async function rebalanced(ports: CoordinatorPorts, asked: ToRebalance) {
   }
   const place = { type: "instance", does: "place", id, model, wish, settings, digest, after: epoch } as const;
   try {
-    const { index } = await ports.agreed().propose({ ...place, stages: [...stages] });
+    const { index } = await agreed().propose({ ...place, stages: [...stages] });
     claims.agreed(id, index);
     return PlacementReply.Rebalanced({ id, epoch: index, moved, ...was, now, notes: [...notes] });
   } catch (error) {

@@ -1,10 +1,15 @@
 import { expect, test } from "bun:test";
-import type { Address } from "#protocol/ids";
+import type { Address, NodeId } from "#protocol/ids";
 import type { AnyMessage } from "#protocol/message";
 import { Stages, type StagesReply } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 import type { Holder } from "./holder.ts";
 import { answerStages } from "./stages.ts";
+
+const nobody = async (): Promise<never> => {
+  throw new Problem("notFound", "not here");
+};
+const nothing = { models: async () => [], giveWay: async () => {} };
 
 test("other machines ask for models by name: files elsewhere on this disk are not looked for", async () => {
   const looked: string[] = [];
@@ -12,10 +17,10 @@ test("other machines ask for models by name: files elsewhere on this disk are no
     looked.push(model);
     throw new Problem("notFound", "not here");
   };
-  const measure = async () => {
-    throw new Problem("notFound", "not here");
-  };
-  const behaviour = answerStages({} as Holder, find, { measure });
+  const behaviour = answerStages({
+    ...{ holder: {} as Holder, find, calibration: { measure: nobody }, alone: nothing },
+    ...{ leader: () => undefined, troubled: () => {} },
+  });
   const names = ["/etc", "~/x", "./m", "a/../../m", "C:\\m", "\\\\host\\m", "smollm2", "owner/name:q4"];
   const kinds = names.map(async (model) => {
     const { promise, resolve } = Promise.withResolvers<StagesReply>();
@@ -27,5 +32,30 @@ test("other machines ask for models by name: files elsewhere on this disk are no
   expect([await Promise.all(kinds), looked]).toEqual([
     names.map(() => "StagesReply.Refused"),
     ["smollm2", "owner/name:q4"],
+  ]);
+});
+
+test("a model that this machine holds by itself makes room for who leads alone, and the log says so", async () => {
+  const did: string[] = [];
+  const behaviour = answerStages({
+    ...{
+      holder: {} as Holder,
+      find: nobody,
+      calibration: { measure: nobody },
+      leader: () => "lead" as NodeId,
+    },
+    alone: { models: async () => [], giveWay: async (model) => void did.push(`stops ${model}`) },
+    troubled: (why) => did.push(why),
+  });
+  const answers = ["other", "lead"].map(async (node) => {
+    const { promise, resolve } = Promise.withResolvers<AnyMessage>();
+    const message = Stages.GiveWay({ model: "sea", to: "m" });
+    const delivery = { message, from: `${node}/placement` as Address, reply: resolve };
+    behaviour(delivery as unknown as Parameters<typeof behaviour>[0]);
+    return (await promise).type;
+  });
+  expect([await Promise.all(answers), did]).toEqual([
+    ["StagesReply.Refused", "StagesReply.Ended"],
+    ["stops sea", "sea, which this machine held by itself and nobody asked anything, was stopped for m"],
   ]);
 });

@@ -2,7 +2,7 @@
 import type { Behaviour } from "#actors/runtime/system";
 import { viewCheckpoint } from "#actors/shard-worker/weights/checkpoint-view";
 import type { Address, NodeId } from "#protocol/ids";
-import { type CheckpointView, type StagesMessage, StagesReply } from "#protocol/placement";
+import { type AloneModel, type CheckpointView, type StagesMessage, StagesReply } from "#protocol/placement";
 import { Problem, problemBody } from "#protocol/problem";
 import type { ShardWorkerReply } from "#protocol/shard-worker";
 import type { Calibration } from "./calibration.ts";
@@ -24,12 +24,27 @@ export function findNamed(find: (model: string) => Promise<Own>): (model: string
   };
 }
 
-/** `find`: a model on this machine's disk; throws Problem. */
-export function answerStages(
-  holder: Holder,
-  find: (model: string) => Promise<Own>,
-  calibration: Pick<Calibration, "measure">,
-): Behaviour<StagesMessage | ShardWorkerReply> {
+/** The models that this machine holds by itself. */
+export interface AloneHere {
+  models(): Promise<readonly AloneModel[]>;
+  /** Resolves when its memory is free; throws Problem where it is not idle any more. */
+  giveWay(model: string): Promise<void>;
+}
+
+export interface StagesPorts {
+  readonly holder: Pick<Holder, "tell" | "join" | "end" | "heard">;
+  /** A model on this machine's disk; throws Problem. */
+  readonly find: (model: string) => Promise<Own>;
+  readonly calibration: Pick<Calibration, "measure">;
+  readonly alone: AloneHere;
+  /** Undefined while nobody does. */
+  readonly leader: () => NodeId | undefined;
+  /** For the log. */
+  readonly troubled: (why: string) => void;
+}
+
+export function answerStages(ports: StagesPorts): Behaviour<StagesMessage | ShardWorkerReply> {
+  const { holder, find, calibration, alone } = ports;
   const named = findNamed(find);
   return ({ message, from, reply }) => {
     const answer = (work: Promise<StagesReply>) =>
@@ -55,10 +70,24 @@ export function answerStages(
         const { instance, epoch, now } = message;
         return answer(holder.end(instance, epoch, now).then(() => StagesReply.Ended({})));
       }
+      case "Stages.Alone":
+        return answer(alone.models().then((models) => StagesReply.Alone({ models: [...models] })));
+      case "Stages.GiveWay":
+        return answer(gaveWay(nodeOf(from), message, ports).then(() => StagesReply.Ended({})));
       default:
         holder.heard(from, message);
     }
   };
+}
+
+async function gaveWay(
+  from: NodeId,
+  { model, to }: Extract<StagesMessage, { type: "Stages.GiveWay" }>,
+  { alone, leader, troubled }: StagesPorts,
+): Promise<void> {
+  if (from !== leader()) throw new Problem("forbidden", "only who leads has models make room");
+  await alone.giveWay(model);
+  troubled(`${model}, which this machine held by itself and nobody asked anything, was stopped for ${to}`);
 }
 
 /** What lies elsewhere on this disk than models do is nobody's business. */

@@ -8,25 +8,9 @@ import type { NodeId } from "#protocol/ids";
 import type { PlacementSettings, PlacementWish, Stage } from "#protocol/placement";
 import { Problem, problemBody } from "#protocol/problem";
 import { type Choice, choose, type Looked, sizeOf, type Without } from "./choose.ts";
+import { type Other, withRoom } from "./giving-way.ts";
 import { MEASURE_MS, type MeasuredBy, measuredBy } from "./measuring.ts";
 import type { CoordinatorPorts } from "./ports.ts";
-
-interface Other {
-  readonly model: string;
-  readonly bytes: ReadonlyMap<NodeId, number>;
-  /** Since when all of its machines say that nobody asks it anything; undefined while one does not. */
-  readonly idleSinceMs: number | undefined;
-}
-
-/** It would fit if these idle models were stopped. */
-export class NeedsIdle extends Problem {
-  readonly models: readonly string[];
-
-  constructor({ kind, message, remedy }: Problem, models: readonly string[]) {
-    super(kind, message, remedy === undefined ? {} : { remedy });
-    this.models = models;
-  }
-}
 
 export interface Wanted {
   readonly model: string;
@@ -43,8 +27,8 @@ export interface Wanted {
   readonly isEnding?: boolean;
   /** What other models are about to take, now. */
   readonly claimed: () => ReadonlyMap<NodeId, number>;
-  /** Models that could be stopped for it, with what each has of machines' memory, now. */
-  readonly others?: () => readonly Other[];
+  /** Models in the memory of those machines, some of which could be stopped for it; asked where it does not fit otherwise. */
+  readonly others?: (nodes: readonly NodeView[]) => Promise<readonly Other[]>;
   /** What this one is about to take, once that is decided. */
   readonly claim: (bytes: Choice["bytes"]) => void;
 }
@@ -91,39 +75,28 @@ export async function decided(ports: CoordinatorPorts, wanted: Wanted): Promise<
       const isEarly = wanted.isEnding || !isSettled(home, wish);
       const mayPass = error instanceof Problem && error.kind === "doesNotFit" && isEarly;
       if (!mayPass || clock.nowMs() > untilMs)
-        throw withRoom(error, wanted, (stopped) => chosen(new Map(), stopped));
+        throw await roomFor(error, {
+          wanted,
+          nodes: home.nodes,
+          fits: (stopped) => chosen(new Map(), stopped),
+        });
     }
     await new Promise<void>((resolve) => void clock.after(LOOK_EVERY_MS, resolve));
   }
 }
 
-/** What does not fit beside idle models asks for their room; where they are used, only a user knows which is wanted more. */
-function withRoom(error: unknown, wanted: Wanted, tried: (stopped: readonly Other[]) => unknown): unknown {
-  if (!(error instanceof Problem) || error.kind !== "doesNotFit") return error;
-  const { kind, message } = error;
-  const others = wanted.others?.() ?? [];
-  const isEnough = (stopped: readonly Other[]) => {
-    try {
-      return stopped.length > 0 && tried(stopped) !== undefined;
-    } catch {
-      // Not enough either.
-      return false;
-    }
-  };
-  const idle = others
-    .filter(({ idleSinceMs }) => idleSinceMs !== undefined)
-    .toSorted((a, b) => (a.idleSinceMs ?? 0) - (b.idleSinceMs ?? 0));
-  const firstOnes = idle.map((_, at) => idle.slice(0, at + 1));
-  const given = [...idle.map((each) => [each]), ...firstOnes].find(isEnough);
-  if (given)
-    return new NeedsIdle(
-      error,
-      given.map(({ model }) => model),
-    );
-  const enough = others.find((other) => isEnough([other]));
-  if (!enough) return error;
-  const { model } = enough;
-  return new Problem(kind, message, { remedy: `it fits once ${model} is stopped: exo stop ${model}` });
+interface RoomFor {
+  readonly wanted: Wanted;
+  readonly nodes: readonly NodeView[];
+  readonly fits: (stopped: readonly Other[]) => unknown;
+}
+
+/** What to throw: where memory is short, other models may make room. */
+async function roomFor(error: unknown, { wanted, nodes, fits }: RoomFor): Promise<unknown> {
+  if (!(error instanceof Problem) || error.kind !== "doesNotFit" || !wanted.others) return error;
+  const { wish, barred } = wanted;
+  const able = nodes.filter((view) => isUp(view) && isNamed(view, wish) && !barred.has(view.node));
+  return withRoom(error, await wanted.others(able), fits);
 }
 
 const isUp = ({ state }: NodeView): boolean => state === "self" || state === "up";
@@ -211,16 +184,4 @@ function freedBy(
     freed.set(node, Math.min(weights, taken) + (freed.get(node) ?? 0));
   }
   return freed;
-}
-
-/** Who asked for a model that is not there after all hears what is there no more. */
-export function afterStopping(stopped: readonly string[], error: unknown): unknown {
-  if (!(error instanceof Problem) || stopped.length === 0) return error;
-  const { kind, message, param, remedy } = error;
-  const about = {
-    ...(param !== undefined && { param }),
-    ...(remedy !== undefined && { remedy }),
-    cause: error,
-  };
-  return new Problem(kind, `${message}; ${stopped.join(", ")} had been stopped for it`, about);
 }

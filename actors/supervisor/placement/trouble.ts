@@ -7,7 +7,7 @@ import type { Loss } from "./lookout.ts";
 /** What a machine said last of one part, and since when it says so. */
 export interface Said extends HeldStage {
   readonly sinceMs: number;
-  /** Since when it is idle, where it is. */
+  /** When it was asked last, where it is idle. */
   readonly idleSinceMs?: number | undefined;
 }
 
@@ -46,15 +46,15 @@ const LOADING_SILENT_MS = 6 * 60_000;
 
 /** Since when it is so, as far as this leader heard it. Whether it is used says nothing of that. */
 export function saidOf(stage: HeldStage, before: readonly Said[], nowMs: number): Said {
-  const { idle, ...now } = stage;
-  const known = before.find(({ sinceMs: _, idleSinceMs: __, idle: ___, ...same }) =>
+  const { idle, idleMs = 0, ...now } = stage;
+  const known = before.find(({ sinceMs: _, idleSinceMs: __, idle: ___, idleMs: ____, ...same }) =>
     Bun.deepEquals(same, now),
   );
-  const idleSinceMs = idle ? (known?.idleSinceMs ?? nowMs) : undefined;
+  const idleSinceMs = idle ? (known?.idleSinceMs ?? nowMs - idleMs) : undefined;
   return { ...stage, sinceMs: known?.sinceMs ?? nowMs, idleSinceMs };
 }
 
-/** Since when all of its machines say that nobody asks it anything; undefined while one does not. */
+/** When it was asked last, where all of its machines say that this is long ago; undefined while one does not. */
 export function idleSince(record: PlacedInstance, sights: Pick<Sights, "reportOf">): number | undefined {
   const held = record.stages.map((stage) => heldOf(record, stage, sights));
   const isIdle = record.state === "ready" && held.every((each) => each?.idleSinceMs !== undefined);

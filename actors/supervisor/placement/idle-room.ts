@@ -1,0 +1,136 @@
+/** Memory for what the home places: idle models give way to it, those that the home placed and those that one machine holds by itself. */
+import type { NodeView } from "#protocol/cluster";
+import type { NodeId } from "#protocol/ids";
+import type { PlacedInstance } from "#protocol/placement";
+import { Problem } from "#protocol/problem";
+import type { Choice } from "./choose.ts";
+import type { Claims } from "./claims.ts";
+import { afterStopping, NeedsIdle, nameOf, type Other } from "./giving-way.ts";
+import type { CoordinatorPorts } from "./ports.ts";
+import { decided, type Wanted } from "./survey.ts";
+import { idleSince, type Sights } from "./trouble.ts";
+
+/** A machine that says nothing until then keeps what it holds. */
+const ALONE_MS = 2_000;
+
+export interface IdleRoomPorts extends CoordinatorPorts {
+  readonly claims: Claims;
+  readonly sights: () => Pick<Sights, "nowMs" | "reportOf">;
+  /** Ends a model that the home placed, once answers under way have ended. Throws Problem. */
+  readonly release: (model: string) => Promise<void>;
+}
+
+/** All but what the room itself knows. */
+export type ToPlace = Omit<Wanted, "others">;
+
+export class IdleRoom {
+  readonly #ports: IdleRoomPorts;
+  /** Instances whose places are being decided: two that come at once do not stop each other. */
+  readonly #deciding = new Set<string>();
+
+  constructor(ports: IdleRoomPorts) {
+    this.#ports = ports;
+  }
+
+  /** Where that instance is to go; what does not fit otherwise has idle models stopped first, those that were asked longest ago. Throws Problem. */
+  async decided(instance: string, asked: ToPlace): Promise<Choice> {
+    const isFirst = !this.#deciding.has(instance);
+    this.#deciding.add(instance);
+    try {
+      return await this.#decided({ ...asked, others: (nodes) => this.#others(nodes) });
+    } finally {
+      if (isFirst) this.#deciding.delete(instance);
+    }
+  }
+
+  async #decided(wanted: Wanted): Promise<Choice> {
+    try {
+      return await decided(this.#ports, wanted);
+    } catch (error) {
+      if (!(error instanceof NeedsIdle)) throw error;
+      const stopped = await this.#stop(error.models, wanted.model);
+      // Their memory is told as free a moment later.
+      const choice = await decided(this.#ports, {
+        ...wanted,
+        isEnding: wanted.isEnding || stopped.length > 0,
+      }).catch((failed) => {
+        throw afterStopping(stopped, failed);
+      });
+      const notes = stopped.map((each) => `${nameOf(each)} was stopped for it, as nobody asked it anything`);
+      return { ...choice, notes: [...notes, ...choice.notes] };
+    }
+  }
+
+  /** Answers which it stopped: the end of each takes a while, in which others end too, or are used again and stay. Throws Problem. */
+  async #stop(models: readonly Other[], to: string): Promise<readonly Other[]> {
+    const stopped: Other[] = [];
+    for (const each of models) {
+      const isGone = await (each.alone
+        ? this.#stopAlone(each.alone.node, each.model, to)
+        : this.#stopPlaced(each.model));
+      // Without its room the rest would be stopped for nothing.
+      if (isGone === "used") break;
+      if (isGone === "stopped") {
+        this.#ports.troubled(`${nameOf(each)} was stopped for ${to}, as nobody asked it anything`);
+        stopped.push(each);
+      }
+    }
+    return stopped;
+  }
+
+  async #stopPlaced(model: string): Promise<"stopped" | "gone" | "used"> {
+    const { agreed, sights, release } = this.#ports;
+    const record = agreed().instances.find((known) => known.model === model);
+    if (!record || record.state === "failed") return "gone";
+    if (record.state !== "draining" && !this.#isIdle(record, sights())) return "used";
+    await release(model).catch(ifGone);
+    return "stopped";
+  }
+
+  async #stopAlone(node: NodeId, model: string, to: string): Promise<"stopped" | "used"> {
+    try {
+      await this.#ports.giveWay(node, { model, to });
+      return "stopped";
+    } catch (error) {
+      // It is used again, or not heard of: what others have may be enough by now, and whoever asked hears if it is not.
+      if (error instanceof Problem) return "used";
+      throw error;
+    }
+  }
+
+  #isIdle(record: PlacedInstance, sights: Pick<Sights, "reportOf">): boolean {
+    return !this.#deciding.has(record.id) && idleSince(record, sights) !== undefined;
+  }
+
+  async #others(nodes: readonly NodeView[]): Promise<readonly Other[]> {
+    const { agreed, claims, sights } = this.#ports;
+    const alone = await Promise.all(nodes.map((view) => this.#alone(view)));
+    const now = sights();
+    const placed = agreed()
+      .instances.filter(({ id }) => !this.#deciding.has(id))
+      .map((each) => ({
+        model: each.model,
+        bytes: claims.takenBy(each, now),
+        idleSinceMs: idleSince(each, now),
+      }));
+    return [...placed, ...alone.flat()];
+  }
+
+  async #alone({ node, name }: NodeView): Promise<readonly Other[]> {
+    const { alone, clock } = this.#ports;
+    const models = await alone(node, ALONE_MS).catch((error: unknown) => {
+      if (error instanceof Problem) return [];
+      throw error;
+    });
+    return models.map(({ model, bytes, idleMs }) => ({
+      model,
+      bytes: new Map([[node, bytes]]),
+      idleSinceMs: idleMs === undefined ? undefined : clock.nowMs() - idleMs,
+      alone: { node, name },
+    }));
+  }
+}
+
+function ifGone(error: unknown): void {
+  if (!(error instanceof Problem && error.kind === "notFound")) throw error;
+}
