@@ -4,11 +4,12 @@ import type { Generation } from "#protocol/generation";
 import type { RequestId } from "#protocol/ids";
 import { Engine } from "./engine.ts";
 import { type FakeOptions, fakeModel, idOf, letters } from "./fake-model.ts";
+import type { Limits } from "./limits.ts";
 
-function world(fake: FakeOptions) {
+function world(fake: FakeOptions, limits: Partial<Limits> = {}) {
   const { mlx, model, runs } = fakeModel(fake);
   const clock = { nowMs: () => 0 };
-  const engine = new Engine({ mlx, model, text: letters, clock, defaults: { temperature: 0 } });
+  const engine = new Engine({ mlx, model, text: letters, clock, defaults: { temperature: 0 }, limits });
   const ask = (id: string, text: string, more: Partial<Generation> = {}, then?: () => void) => {
     const heard: string[] = [];
     const generation: Generation = {
@@ -84,4 +85,23 @@ test("a row without numbers ends its own request only", () => {
   const [bad, good] = [ask("bad", "a"), ask("good", "w")];
   run();
   expect([bad.slice(0, 2), bad[2]?.startsWith("!"), good.join("")]).toEqual([["b", "c"], true, "xyz/stop"]);
+});
+
+test("a request waits for what another computes of its prompt no longer than there is more of it to take", () => {
+  const until: unknown[] = [];
+  // Chunks that leave traces are taken over whole or not at all; of those that leave none too little of the second prompt would remain.
+  for (const [chunksAlike, own] of [
+    [false, 40],
+    [true, 4],
+  ] as const) {
+    const { engine, ask, runs } = world(alphabet, { prefillChunk: 64, chunksAlike });
+    ask("long", "a".repeat(100) + "b".repeat(900), { maxTokens: 1 });
+    engine.step();
+    const heard: number[] = [];
+    ask("short", "a".repeat(100) + "c".repeat(own), { maxTokens: 1 }, () => heard.push(runs.length));
+    while (heard.length === 0 && engine.step());
+    until.push(...heard);
+  }
+  // Two chunks of the long one, then in turns, of three chunks of its own at most and its token.
+  expect(until).toEqual([7, 5]);
 });

@@ -110,9 +110,12 @@ export class Request {
     return this.#tokens.at(-1) ?? 0;
   }
 
-  /** How much of `prompt` this one will have computed when its own prefill is done. */
+  /** How much of `prompt` this one will have computed, while it goes through that; what of it nobody can take over later is not waited for. */
   willHold(prompt: readonly number[]): number {
-    return this.sequence && this.prefillLeft > 0 ? reusableLength(prompt, this.#tokens.slice(0, -1)) : 0;
+    const { sequence } = this;
+    if (!sequence || this.prefillLeft <= 0) return 0;
+    const common = reusableLength(prompt, this.#tokens.slice(0, -1));
+    return sequence.tokens.length < common ? common : 0;
   }
 
   /** Begins, on a sequence that holds a beginning of the prompt (or nothing). */
