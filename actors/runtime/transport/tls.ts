@@ -11,6 +11,7 @@ import { Problem } from "#protocol/problem";
 import { keyOf, serverName } from "../security/certificate.ts";
 import { nodeIdOf } from "../security/identity.ts";
 import { CERTIFICATE, isTold, NEWS } from "./asking.ts";
+import { giveBack } from "./bulk.ts";
 import { type Connection, connectionOf, limit, type TlsOptions } from "./connection.ts";
 import { endpointText as at } from "./endpoint.ts";
 import { FrameKind } from "./framing.ts";
@@ -257,6 +258,7 @@ export class TlsNetwork implements Network {
     try {
       // Hello may come with frames behind it: what is left goes to the link's reader.
       data.reader.push(bytes);
+      giveBack(bytes);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.#refuse(socket, error.message);
