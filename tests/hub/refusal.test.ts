@@ -39,10 +39,25 @@ test("a hub that stays in trouble is given up after six attempts", async () => {
   });
 });
 
-test("a hub that is not there is a network problem", async () => {
-  const { refusal, hub } = await start({});
-  const said = await refusal("org/x", { hub: { endpoint: "http://127.0.0.1:1", offline: false } });
-  expect([said.startsWith("network: 127.0.0.1:1 could not be used:"), hub.seen]).toEqual([true, []]);
+test("a hub that is not there is a network problem that says what failed", async () => {
+  const { refusal, hub, options } = await start({});
+  const noName = async () => {
+    throw Object.assign(new TypeError("getaddrinfo EAI_AGAIN hub.example"), { code: "EAI_AGAIN" });
+  };
+  const told = (host: string, why: string) =>
+    `network: ${host} could not be used: ${why} (6 attempts) | Check the connection and run the same command again: it goes on where it stopped.`;
+  expect({
+    closed: await refusal("org/x", { hub: { endpoint: "http://127.0.0.1:1", offline: false } }),
+    noName: await refusal("org/x", {
+      hub: { endpoint: "https://hub.example", offline: false },
+      ports: { ...options.ports, fetch: noName },
+    }),
+    asked: hub.seen,
+  }).toEqual({
+    closed: told("127.0.0.1:1", "it takes no connection (ECONNREFUSED)"),
+    noName: told("hub.example", "nobody here could say where that name is (EAI_AGAIN)"),
+    asked: [],
+  });
 });
 
 test("refusals say what to do", async () => {

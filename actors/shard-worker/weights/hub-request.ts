@@ -135,7 +135,11 @@ export async function askOnce(hub: HubSettings, ports: HubPorts, request: HubReq
     request.signal?.removeEventListener("abort", onAbort);
     abort.abort();
   };
-  const stopWatch = ports.clock.after(STALL_MS, close);
+  let silent = false;
+  const stopWatch = ports.clock.after(STALL_MS, () => {
+    silent = true;
+    close();
+  });
   try {
     const answer = await follow(hub, ports, request, abort.signal);
     await refuseOrRetry(answer.response, request, hub, ports.clock);
@@ -144,7 +148,7 @@ export async function askOnce(hub: HubSettings, ports: HubPorts, request: HubReq
     close();
     if (request.signal?.aborted) throw cancelled();
     if (error instanceof Problem || error instanceof Passing) throw error;
-    throw new Passing(abort.signal.aborted ? `no answer within ${STALL_MS / 1000} s` : reasonOf(error));
+    throw new Passing(silent ? `no answer within ${STALL_MS / 1000} s` : reasonOf(error));
   } finally {
     stopWatch();
   }
@@ -239,8 +243,21 @@ function retryAfterMs(headers: Headers, clock: Clock): number | undefined {
 
 const capped = (seconds: number): number => Math.min(Math.max(seconds, 0) * 1000, MAX_RATE_WAIT_MS);
 
+/** What a connection failed of, by the code that the system or the resolver gives it: getaddrinfo(3), connect(2). */
+const FAILURES: ReadonlyMap<string, string> = new Map([
+  ["EAI_AGAIN", "nobody here could say where that name is"],
+  ["ENOTFOUND", "nobody knows that name"],
+  ["ECONNREFUSED", "it takes no connection"],
+  ["ECONNRESET", "it ended the connection"],
+  ["EHOSTUNREACH", "no way leads there"],
+  ["ENETUNREACH", "no way leads there"],
+  ["ETIMEDOUT", "it did not take the connection in time"],
+]);
+
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const code = "code" in error && typeof error.code === "string" ? error.code : error.name;
+  const known = FAILURES.get(code);
+  if (known !== undefined) return `${known} (${code})`;
   return `${code}: ${error.message}`.replace(/\s*For more information, pass `verbose.*$/s, "").slice(0, 200);
 }
