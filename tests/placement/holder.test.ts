@@ -129,6 +129,22 @@ test("other layers, another model or a worker that died are loaded anew", async 
   ]);
 });
 
+test("a part that gives way to other layers says nothing of the new epoch before these are begun", async () => {
+  const room = await loaded();
+  room.told.splice(0);
+  await room.agree(
+    placed({
+      epoch: 5,
+      stages: [
+        { node: me, layers: { start: 0, end: 3 } },
+        { node: other, layers: { start: 3, end: 4 } },
+      ],
+    }),
+  );
+  await room.loads();
+  expect(room.told.filter((each) => each.startsWith("5: "))).toEqual(["5: 5:loading", "5: 5:loaded"]);
+});
+
 test("a worker that dies while it loads or later is told of, with why", async () => {
   const [early, late] = [new Room(), await loaded()];
   await early.agree(placed());

@@ -62,8 +62,14 @@ export class Holder {
   /** Run when the log is another. */
   readonly #looks = new Set<() => void>();
 
-  /** Of the log: what came since is not acted on here yet, and nothing is said about it. */
-  #followed: { readonly heard: number; readonly epochs: readonly number[] } = { heard: 0, epochs: [] };
+  /**
+   * Of the log: what came since is not acted on here yet, and nothing is said about it. Undefined while it is acted on: what ends
+   * then says so at once, and who leads would take what has yet to begin for lost.
+   */
+  #followed: { readonly heard: number; readonly epochs: readonly number[] } | undefined = {
+    heard: 0,
+    epochs: [],
+  };
 
   constructor(ports: HolderPorts) {
     this.#ports = ports;
@@ -74,7 +80,7 @@ export class Holder {
   follow(): void {
     const { self, agreed } = this.#ports;
     const { instances, heard } = agreed();
-    this.#followed = { heard, epochs: instances.map(({ epoch }) => epoch) };
+    this.#followed = undefined;
     for (const id of this.#ended.keys())
       if (!instances.some((each) => each.id === id)) this.#ended.delete(id);
     for (const [id, { holding }] of this.#held) {
@@ -87,6 +93,7 @@ export class Holder {
       // Who leads has what was ready placed anew where a part of it is gone; what is ending is not begun.
       if (stage && record.state === "loading") this.#hold(record, stage);
     }
+    this.#followed = { heard, epochs: instances.map(({ epoch }) => epoch) };
     for (const look of this.#looks) look();
     this.#tell();
   }
@@ -215,6 +222,7 @@ export class Holder {
 
   /** To who leads now; nothing that it was told over this link already. */
   #tell(): void {
+    if (!this.#followed) return;
     const { agreed, linkTo, stages } = this.#ports;
     const { leader, term } = agreed();
     const { heard, epochs } = this.#followed;
