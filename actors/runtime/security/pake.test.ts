@@ -44,5 +44,5 @@ test("a code is proved to who made it, in this process and in others alike, and 
 
 test("a step that cannot be done is told as this machine's failure", async () => {
   const failed = await keepCode(CODE, stepsBy([process.execPath, "-e", "process.exit(1)"])).catch(String);
-  expect(failed).toContain("could not be worked out in time");
+  expect(failed).toContain("the proof of the code could not be worked out: it ended with status 1");
 });

@@ -30,8 +30,11 @@ export function stepsBy(command: readonly string[]): Steps {
 
 async function doneBy(command: readonly string[], asked: Asked): Promise<Done> {
   const child = started(command, JSON.stringify(asked));
-  const text = await child.stdout.text();
-  if ((await child.exited) !== 0 || text === "") throw failed(asked.step);
+  const [text, said] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  const code = await child.exited;
+  const what = WORKED_OUT[asked.step] ?? "the proof of the code";
+  if (child.signalCode !== null) throw late(what);
+  if (code !== 0 || text === "") throw failed(what, reasonIn(said) ?? `it ended with status ${code}`);
   const done: Done = JSON.parse(text);
   return done;
 }
@@ -41,7 +44,7 @@ function started([program = "", ...words]: readonly string[], input: string) {
     return Bun.spawn([program, ...words], {
       stdin: new TextEncoder().encode(input),
       stdout: "pipe",
-      stderr: "ignore",
+      stderr: "pipe",
       timeout: STEP_MS,
       killSignal: "SIGKILL",
     });
@@ -51,14 +54,24 @@ function started([program = "", ...words]: readonly string[], input: string) {
   }
 }
 
-const failed = (step: Step): Problem =>
-  new Problem(
-    "unavailable",
-    `${WORKED_OUT[step] ?? "the proof of the code"} could not be worked out in time`,
-    {
-      remedy: "try again in a moment: this machine may have too much to do",
-    },
-  );
+/** Ended by the timer, or by a system that has no memory left. */
+const late = (what: string): Problem =>
+  new Problem("unavailable", `${what} could not be worked out in time`, {
+    remedy: "try again in a moment: this machine may have too much to do",
+  });
+
+/** An update puts another program where this one was, while this one runs. */
+const failed = (what: string, why: string): Problem =>
+  new Problem("unavailable", `${what} could not be worked out: ${why}`, {
+    remedy: "the program may have been moved or replaced since exo started: start exo again",
+  });
+
+/** More of a message is no help. */
+const REASON_CHARS_MAX = 200;
+
+/** What a program says of its error, without the place in its source. */
+const reasonIn = (said: string): string | undefined =>
+  /^(?:✗ |\w*error: )(.+)$/im.exec(said)?.[1]?.slice(0, REASON_CHARS_MAX);
 
 const WORKED_OUT: Partial<Record<Step, string>> = {
   found: "the certificates of this home",

@@ -50,6 +50,8 @@ test("keys go to the other process unseen: neither its arguments nor its environ
   expect([shown.includes(process.execPath), shown.includes(secret)]).toEqual([true, false]);
 });
 
+const ANEW = "the program may have been moved or replaced since exo started: start exo again";
+
 test("what cannot be made is told with what to do, and the next can be made", async () => {
   const told = async (command: readonly string[]) => {
     const failed = await oneTimeCertificate(freshIdentity(), stepsBy(command)).catch(
@@ -60,7 +62,9 @@ test("what cannot be made is told with what to do, and the next can be made", as
   const once = stepsBy([process.execPath, "-e", "process.exit(1)"]);
   const twice = await Promise.allSettled([1, 2].map(() => once("seal", [])));
   expect([
+    await told([process.execPath, "-e", "process.kill(process.pid, 'SIGKILL')"]),
     await told([process.execPath, "-e", "process.exit(1)"]),
+    await told([process.execPath, "-e", "throw new TypeError('no such step')"]),
     await told(["/nowhere/exo", "__step"]),
     twice.map(({ status }) => status),
   ]).toEqual([
@@ -69,11 +73,9 @@ test("what cannot be made is told with what to do, and the next can be made", as
       "a certificate could not be worked out in time",
       "try again in a moment: this machine may have too much to do",
     ],
-    [
-      "unavailable",
-      "/nowhere/exo could not be started",
-      "the program may have been moved or replaced since exo started: start exo again",
-    ],
+    ["unavailable", "a certificate could not be worked out: it ended with status 1", ANEW],
+    ["unavailable", "a certificate could not be worked out: no such step", ANEW],
+    ["unavailable", "/nowhere/exo could not be started", ANEW],
     ["rejected", "rejected"],
   ]);
 });
