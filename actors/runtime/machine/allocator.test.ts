@@ -2,16 +2,17 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 
 const program = `
-  import { calmAllocator } from ${JSON.stringify(join(import.meta.dir, "allocator.ts"))};
+  import { calmAllocator, environmentOfChildren } from ${JSON.stringify(join(import.meta.dir, "allocator.ts"))};
   import { readFileSync } from "node:fs";
   calmAllocator(["-e", process.env.PROGRAM]);
   const set = (text) => text.split("\\0").filter((each) => each.startsWith("MIMALLOC_")).length;
-  const kept = Object.entries(process.env).map((each) => each.join("="));
+  const env = environmentOfChildren();
+  const child = Bun.spawn(["env", "-0"], { env });
   console.log(JSON.stringify({
     pid: process.pid,
     said: await Bun.stdin.text(),
     begunWith: set(readFileSync("/proc/self/environ", "utf8")),
-    handedOn: set(kept.join("\\0")),
+    handedOn: set(await child.stdout.text()),
     own: process.env.OWN,
   }));
 `;

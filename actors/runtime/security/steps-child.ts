@@ -1,5 +1,6 @@
 /** Steps in processes of their own, which give back with their end what the packages take. */
 import { Problem } from "#protocol/problem";
+import { environmentOfChildren } from "../machine/allocator.ts";
 import { type Done, STEP_MS, type Step, type Steps, stepHere } from "./steps.ts";
 
 /** One after the other, so that whoever asks for much cannot fill the machine with processes; some seconds' work where nothing else is done. */
@@ -42,6 +43,7 @@ async function doneBy(command: readonly string[], asked: Asked): Promise<Done> {
 function started([program = "", ...words]: readonly string[], input: string) {
   try {
     return Bun.spawn([program, ...words], {
+      env: environmentOfChildren(),
       stdin: new TextEncoder().encode(input),
       stdout: "pipe",
       stderr: "pipe",

@@ -1,4 +1,5 @@
 /** Runs a command of the system for what it prints. Nothing it does or leaves undone is a failure here: the fact is left out. */
+import { environmentOfChildren } from "#actors/runtime/machine/allocator";
 
 /** `system_profiler` needs some seconds on a machine with many devices. */
 const DEADLINE_MS = 15_000;
@@ -16,6 +17,7 @@ export async function runCommand(
   if (path === null) return undefined;
   try {
     const child = Bun.spawn([path, ...args], {
+      env: environmentOfChildren(),
       stdin: "ignore",
       stdout: "pipe",
       stderr: "ignore",
