@@ -11,7 +11,12 @@ import { fakeDaemon, loadedModel, type Script } from "../cli/fake-daemon.ts";
 
 const placement = { label: "pipeline", wish: { strategy: "pipeline" } } as const;
 
-function sessionOf(home: string, host?: string, said: string[] = []): Session {
+function sessionOf(
+  home: string,
+  host?: string,
+  said: string[] = [],
+  { signal } = new AbortController(),
+): Session {
   const around = { ...surroundings([]), env: environmentOf(home), userHome: home, folder: home };
   const plain = (_: string, text: string) => text;
   return {
@@ -30,7 +35,7 @@ function sessionOf(home: string, host?: string, said: string[] = []): Session {
     },
     progress: { milestone: () => {}, bar: () => {}, status: () => {}, end: () => {} },
     clock: systemClock,
-    signal: new AbortController().signal,
+    signal,
     json: false,
     quiet: false,
     verbose: false,
@@ -39,18 +44,21 @@ function sessionOf(home: string, host?: string, said: string[] = []): Session {
 }
 
 /** What came of opening it and giving it back, and what the exo was asked to do for that. */
-async function opened(script: Script) {
+async function opened(script: Script, isInterrupted = false) {
   using home = freshFolder();
   await using daemon = fakeDaemon(script);
   const config = readConfig("models: [m]\nscenarios: [{name: s}]\n", "c.yaml");
   const said: string[] = [];
-  const session = sessionOf(home.path, daemon.url, said);
+  const controller = new AbortController();
+  const session = sessionOf(home.path, daemon.url, said, controller);
   const came = await openTarget(session, config, { model: { id: "m" }, placement, pull: false }).then(
-    ({ close, kind }) =>
-      close().then(
+    ({ close, kind }) => {
+      if (isInterrupted) controller.abort();
+      return close().then(
         () => kind,
         (error: Error) => `not given back: ${error.message}`,
-      ),
+      );
+    },
     (error: Error) => (error instanceof Unplaced ? `unplaced: ${error.message}` : `failed: ${error.message}`),
   );
   const posted = daemon.asked.filter(({ body }) => body !== undefined);
@@ -76,11 +84,21 @@ test("a model whose load failed before is loaded; one that others hold is left t
 test("a model that others ask by the end stays with them, and that is said", async () => {
   const used = { ...loadedModel("m"), requests: 1 };
   const idle = await opened({ loads: [loadedModel("m")] });
-  const kept = await opened({ loads: [used] });
-  expect([idle, kept]).toEqual([
+  const left = { came: "daemon", posted: [LOAD], said: "m stays loaded: others ask it\n" };
+  expect([idle, await opened({ loads: [used] }), await opened({ loads: [used] }, true)]).toEqual([
     { came: "daemon", posted: [LOAD, STOP], said: "" },
-    { came: "daemon", posted: [LOAD], said: "m stays loaded: others ask it\n" },
+    left,
+    left,
   ]);
+});
+
+test("a model that another loaded while its placement did not come up is left to that one", async () => {
+  const full = { status: 503, error: { code: "no_capacity", message: "no plan fits m" } };
+  expect(await opened({ failures: { "/exo/v1/load": full }, loads: [loadedModel("m")] })).toEqual({
+    came: "unplaced: no plan fits m",
+    posted: [LOAD],
+    said: "",
+  });
 });
 
 test("a placement that did not come up is taken back, and one that is gone already counts as given back", async () => {

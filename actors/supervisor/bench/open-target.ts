@@ -64,12 +64,14 @@ async function placedAt(
         remedy: `stop it first: exo stop ${model}`,
       });
     const { wish } = placement;
+    let isOpen = false;
     const opening = async () => {
       const opened = await openModel(session, model, { pull, ...(wish && { wish }) });
+      isOpen = true;
       return { opened, stages: (await heldAt(session, daemon, model))?.stages };
     };
     const { opened, stages } = await opening().catch(async (error: unknown) => {
-      await dropped(session, daemon, model);
+      await dropped(session, daemon, { model, isOpen });
       throw error;
     });
     const close = async () => {
@@ -87,8 +89,13 @@ async function placedAt(
 }
 
 /** One that failed is shown only to say why: it is in nobody's memory. */
-async function heldAt(session: Session, daemon: Client, model: string): Promise<ModelState | undefined> {
-  const { models } = await daemon.get<{ models: readonly ModelState[] }>("/exo/v1/ps", session.signal);
+async function heldAt(
+  session: Session,
+  daemon: Client,
+  model: string,
+  signal = session.signal,
+): Promise<ModelState | undefined> {
+  const { models } = await daemon.get<{ models: readonly ModelState[] }>("/exo/v1/ps", signal);
   const stored = await storedHere(session, model);
   const names = [namedIn(session, model), stored?.name];
   return models.find(
@@ -100,15 +107,14 @@ async function heldAt(session: Session, daemon: Client, model: string): Promise<
 const LOOKS = 10;
 const LOOK_EVERY_MS = 100;
 
-/** Whether others ask it, as far as this exo knows: requests are counted where the last layers are. */
+/** Whether others ask it, as far as this exo knows: requests are counted where the last layers are. Looks after Ctrl-C as well. */
 async function isUsed(session: Session, daemon: Client, model: string): Promise<boolean> {
-  const { signal, clock } = session;
-  for (let look = 0; look < LOOKS && !signal.aborted; look++) {
-    const held = await heldAt(session, daemon, model).catch(() => undefined);
+  for (let look = 0; look < LOOKS; look++) {
+    const held = await heldAt(session, daemon, model, AbortSignal.timeout(LEAVE_MS)).catch(() => undefined);
     if (!held || held.requests === 0) return false;
-    await new Promise<void>((resolve) => void clock.after(LOOK_EVERY_MS, resolve));
+    await new Promise<void>((resolve) => void session.clock.after(LOOK_EVERY_MS, resolve));
   }
-  return !signal.aborted;
+  return true;
 }
 
 /** Whatever it was asked for by; undefined where it does not lie here, or the exo is one that a URL names, with a disk of its own. */
@@ -132,13 +138,22 @@ async function stopped(daemon: Client, model: string, signal?: AbortSignal): Pro
 }
 
 /** Whoever leaves does not wait for a placement that is being decided; the exo goes on with it. */
-const DROP_MS = 2_000;
+const LEAVE_MS = 2_000;
 
-/** What was asked for and did not come, or was not waited for. Never throws: why it did not come is told. */
-async function dropped(session: Session, daemon: Client, model: string): Promise<void> {
+/** What was asked for and did not come, or was not waited for; what came by others' asking stays. Never throws: why it did not come is told. */
+async function dropped(
+  session: Session,
+  daemon: Client,
+  { model, isOpen }: { readonly model: string; readonly isOpen: boolean },
+): Promise<void> {
+  const signal = AbortSignal.timeout(LEAVE_MS);
   try {
+    const held = await heldAt(session, daemon, model, signal).catch(() => undefined);
+    // One that was waited for to its failure is not ready by that.
+    const isOthers = held?.state === "ready" && !isOpen && !session.signal.aborted;
+    if (isOthers || (held && held.requests > 0)) return;
     const name = (await storedHere(session, model))?.reference ?? namedIn(session, model);
-    await stopped(daemon, name, AbortSignal.timeout(DROP_MS));
+    await stopped(daemon, name, signal);
   } catch {
     // The exo may be gone, which is then why it did not come.
   }
