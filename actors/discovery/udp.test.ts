@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import type { Clock } from "#actors/runtime/clock";
 import { systemClock } from "#actors/runtime/clock";
 import type { LocalAddress } from "./ports.ts";
-import { openUdp } from "./udp.ts";
+import { openUdp, unsent } from "./udp.ts";
 
 const CABLE: LocalAddress = {
   interface: "lo",
@@ -57,6 +57,19 @@ test("a name without an address and an interface that is not there are told once
     expect.stringMatching(
       /^no address is known for ada\.\.lan \(E\w+\): look at how its name is spelt, or name it by its address \(--peers 192\.168\.1\.7:52416\)$/,
     ),
+  ]);
+});
+
+test("a name is called misspelt only where the name service knows none like it", () => {
+  const told = (code: string) => unsent("ada.lan", Object.assign(new Error(`getaddrinfo ${code}`), { code }));
+  const unknown = (code: string) =>
+    `no address is known for ada.lan (${code}): look at how its name is spelt, or name it by its address (--peers 192.168.1.7:52416)`;
+  expect(["ENOTFOUND", "EAI_NONAME", "DNS_ENODATA", "EAI_AGAIN", "ENETUNREACH"].map(told)).toEqual([
+    unknown("ENOTFOUND"),
+    unknown("EAI_NONAME"),
+    unknown("DNS_ENODATA"),
+    "ada.lan: no name service answers yet (EAI_AGAIN); it is asked again",
+    "ada.lan: getaddrinfo ENETUNREACH",
   ]);
 });
 

@@ -284,8 +284,10 @@ function broadcastOf(address: string, netmask: string): string {
 }
 
 /** Names come from whoever wrote them after --peers; the system's words for one that is unknown say nothing to do about it. */
-function unsent(host: string, error: unknown): string {
+export function unsent(host: string, error: unknown): string {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  // As at boot: each later word asks anew.
+  if (code === "EAI_AGAIN") return `${host}: no name service answers yet (${code}); it is asked again`;
   return /^(E|DNS_E)(NOTFOUND|AI_|NODATA|NONAME)/.test(code)
     ? `no address is known for ${host} (${code}): look at how its name is spelt, or name it by its address (--peers 192.168.1.7:52416)`
     : `${host}: ${reason(error)}`;
