@@ -23,7 +23,7 @@ export async function serve(session: Session, { model = [], pull }: ServeFlags):
   const mayPull = pull && config.models.autoPull !== false;
   const node = await listen(session, pull && config.models.autoPull === true);
   const endSmall = keepSmall({ ...thisProcess, clock: session.clock, busy: node.busy });
-  const unregister = await registerDaemon(config, {
+  const unregister = await registerDaemon(session, {
     url: node.url,
     pid: process.pid,
     version: build.version,

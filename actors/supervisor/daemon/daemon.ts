@@ -16,8 +16,12 @@ export interface DaemonFile {
 
 /** An exo that is known to be there answers a health check within this, or it hangs: its machine may have far too much to do. */
 const KNOWN_MS = 10_000;
+/** Who waits for longer wants to know for what. */
+const TOLD_MS = 1_000;
 /** Whoever has the usual port, where no exo of this home is known: another user's exo, or another program that may say nothing at all. */
 const UNKNOWN_MS = 1_000;
+
+type Waiting = Pick<Session, "config" | "clock" | "progress">;
 
 const fileOf = ({ home }: Config): string => join(home, "run", "daemon.json");
 
@@ -27,7 +31,7 @@ export async function findDaemon(session: Session): Promise<Client | undefined> 
   const { key } = config.api;
   if (config.host !== undefined) {
     const named = clientOf(config.host, key);
-    if (await named.isExo(KNOWN_MS)) return named;
+    if (await answers(session, named, `no answer yet from ${config.host}`)) return named;
     const trust = config.host.startsWith("https:")
       ? ", or trust its certificate (NODE_EXTRA_CA_CERTS=FILE)"
       : "";
@@ -37,12 +41,29 @@ export async function findDaemon(session: Session): Promise<Client | undefined> 
   const registered = await readDaemonFile(config);
   if (registered) {
     const client = clientOf(registered.url, key);
-    if (await client.isExo(KNOWN_MS)) return client;
+    if (await answers(session, client, silent(registered))) return client;
   }
   if (config.api.port === 0) return undefined;
   const usual = clientOf(`http://127.0.0.1:${config.api.port}`, key);
   return (await usual.isExo(UNKNOWN_MS)) ? usual : undefined;
 }
+
+/** Whoever waits for one that is slow is told so. */
+async function answers({ clock, progress }: Waiting, client: Client, silence: string): Promise<boolean> {
+  let isTold = false;
+  const cancel = clock.after(TOLD_MS, () => {
+    isTold = true;
+    progress.status(`${silence}: waiting for it`);
+  });
+  try {
+    return await client.isExo(KNOWN_MS);
+  } finally {
+    cancel();
+    if (isTold) progress.end();
+  }
+}
+
+const silent = ({ pid }: DaemonFile): string => `no answer yet from the exo that runs here (process ${pid})`;
 
 /** As findDaemon; throws Problem (exit code 3) when there is none. */
 export async function needDaemon(session: Session): Promise<Client> {
@@ -78,9 +99,10 @@ export function isAlive(pid: number): boolean {
  * Registers this process; the returned function takes it back. A living other one keeps its place. Throws Problem: home
  * unwritable or full.
  */
-export async function registerDaemon(config: Config, daemon: DaemonFile): Promise<() => Promise<void>> {
+export async function registerDaemon(session: Waiting, daemon: DaemonFile): Promise<() => Promise<void>> {
+  const { config } = session;
   const other = await readDaemonFile(config);
-  if (other && (await clientOf(other.url, undefined).isExo(KNOWN_MS))) return async () => {};
+  if (other && (await answers(session, clientOf(other.url, undefined), silent(other)))) return async () => {};
   const path = fileOf(config);
   try {
     await mkdir(join(config.home, "run"), { recursive: true, mode: 0o700 });
