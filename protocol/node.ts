@@ -66,6 +66,9 @@ export const ThunderboltPort = t.Object({
 });
 export type ThunderboltPort = Static<typeof ThunderboltPort>;
 
+/** Ways of sharing a model that were added later than others, as this build knows them: stages of a pipeline that ranks share. */
+export const PLACEMENTS = ["sharedStages"] as const;
+
 /** Facts about a node, measured by itself. Bytes and counts are whole numbers; a fact the system does not tell is left out. */
 export const NodeFacts = t.Object({
   name: name(64),
@@ -83,6 +86,8 @@ export const NodeFacts = t.Object({
   thunderbolt: t.Optional(t.Array(ThunderboltPort, { maxItems: 16 })),
   /** MLX's own ways to add up that its build of exo has, by name; absent: none, as of every build so far. */
   collectives: t.Optional(t.Array(name(16), { maxItems: 8 })),
+  /** PLACEMENTS of its build: all machines of a home have to know what its log names. */
+  placements: t.Optional(t.Array(name(16), { maxItems: 8 })),
   /** Part of the processors' time that was busy since the facts before, 0 to 1. */
   busy: t.Optional(t.Number({ minimum: 0, maximum: 1 })),
   power: t.Optional(t.Union([t.Literal("mains"), t.Literal("battery")])),

@@ -27,6 +27,11 @@ export const PlacementWish = t.Object({
   minimumNodes: t.Optional(t.Integer({ minimum: 1, maximum: STAGES_MAX })),
   /** Absent: whichever is faster. */
   strategy: t.Optional(t.Union([t.Literal("single"), t.Literal("pipeline"), t.Literal("tensor")])),
+  /**
+   * Of a pipeline: at least one of its stages is shared by several machines as ranks. A field of its own, as machines that know no such
+   * stages read the wish too.
+   */
+  sharedStages: t.Optional(t.Literal(true)),
   /** By what ranks add up; any but `auto` asks for ranks. Absent: auto. */
   backend: t.Optional(BackendWish),
 });
@@ -40,11 +45,11 @@ export const PlacementSettings = t.Object({
 });
 export type PlacementSettings = Static<typeof PlacementSettings>;
 
-/** Layers of the model on one machine. */
+/** Layers of the model on one machine, or its part of them. */
 export const Stage = t.Object({
   node: NodeId,
   layers: LayerRange,
-  /** Present: all stages have these layers, each its part of every one as this rank, which is its place among them. */
+  /** Present: it shares these layers with those beside it that have the same, each its part of every one as this rank, its place among them. */
   rank: t.Optional(t.Integer({ minimum: 0, maximum: STAGES_MAX - 1 })),
   /** Of a rank: by what it adds up with the others, where that is not exo's own links. */
   way: t.Optional(RankWay),

@@ -32,7 +32,7 @@ export type Shard = Static<typeof Shard>;
 /** More machines than this would pass a token on for longer than they compute. */
 const STAGES_MAX = 64;
 
-/** The workers that compute one model together, each its layers, and which of them the one is that is told. */
+/** The workers that compute one model together, each its layers or its part of them, and which of them the one is that is told. */
 export const Group = t.Object({
   instance: t.String({ minLength: 1, maxLength: 256 }),
   /** Rises with each placement of the instance; whatever comes from an older one is refused. */
@@ -40,9 +40,14 @@ export const Group = t.Object({
   /** In the order of their layers: the first embeds, the last samples and drives. */
   stages: t.Array(Address, { minItems: 1, maxItems: STAGES_MAX }),
   stage: t.Integer({ minimum: 0, maximum: STAGES_MAX - 1 }),
-  /** Present: all of them hold all layers, each its rank's part of every one (`stage` is the rank), and the last samples and drives. */
-  split: t.Optional(t.Literal("ranks")),
-  /** Of ranks: by what they add up, where that is not exo's own links. */
+  /**
+   * Of each stage, how many of `stages` share its layers, each its rank's part of every one: they follow each other in the order of
+   * their ranks, and `stage` counts them all. Absent: one each.
+   */
+  ranks: t.Optional(
+    t.Array(t.Integer({ minimum: 1, maximum: STAGES_MAX }), { minItems: 1, maxItems: STAGES_MAX }),
+  ),
+  /** Of the ranks of this one's stage: by what they add up, where that is not exo's own links. */
   way: t.Optional(GroupWay),
 });
 export type Group = Static<typeof Group>;

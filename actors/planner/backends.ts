@@ -179,7 +179,7 @@ export function strategyFor<Strategy extends string>(
   strategy: Strategy | undefined,
   backend: BackendWish | undefined,
 ): Strategy | "tensor" | undefined {
-  if (backend === undefined || backend === "auto") return strategy;
+  if (backend === undefined || backend === "auto" || strategy === "mixed") return strategy;
   if (strategy === undefined || strategy === "auto" || strategy === "tensor") return "tensor";
   throw new Problem("invalid", `--backend ${backend} is for ranks, and --strategy ${strategy} has none`, {
     param: "backend",

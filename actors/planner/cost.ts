@@ -100,18 +100,27 @@ function multiple(together: readonly number[], answers: number): number {
 const wayMs = (way: Pick<Way, "latencyMs" | "bytesPerSecond"> | undefined, bytes: number): number =>
   way ? way.latencyMs + (1000 * bytes) / way.bytesPerSecond : Number.POSITIVE_INFINITY;
 
-/** Hidden state of `values` values from one stage to the next: every rank there needs it, the nearest here sends it. */
-export function hopMs(home: Home, from: readonly number[], to: readonly number[], values: number): number {
-  return Math.max(
-    ...to.map((target) =>
-      Math.min(
-        ...from.map((source) =>
-          wayMs(home.ways[source]?.[target], values * (home.machines[source]?.activationBytes ?? 4)),
-        ),
-      ),
-    ),
-  );
+/** Hidden state of `values` values from one stage to the next: the first rank here sends it to every rank there, one after the other. */
+export function hopMs(
+  home: Home,
+  [source = 0]: readonly number[],
+  to: readonly number[],
+  values: number,
+): number {
+  const bytes = values * (home.machines[source]?.activationBytes ?? 4);
+  let [latencyMs, transferMs] = [0, 0];
+  for (const target of to) {
+    const way = home.ways[source]?.[target];
+    if (!way) return Number.POSITIVE_INFINITY;
+    latencyMs = Math.max(latencyMs, way.latencyMs);
+    transferMs += (1000 * bytes) / way.bytesPerSecond;
+  }
+  return latencyMs + transferMs;
 }
+
+/** The next token, from the last rank of the last stage to all that embed it. */
+export const backMs = (home: Home, from: readonly number[], to: readonly number[]): number =>
+  hopMs(home, from.slice(-1), to, 0);
 
 /** How long a hop keeps its link busy: what limits several steps in flight. */
 export const linkMs = (home: Home, from: readonly number[], to: readonly number[], values: number): number =>

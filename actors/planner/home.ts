@@ -79,6 +79,6 @@ export const DEFAULT_WISH: Wish = {
 /** Bytes of one kept value; q8 has two bytes of scale for each 32 values. */
 export const KV_BYTES = { f32: 4, f16: 2, bf16: 2, q8: 34 / 32 } as const;
 
-/** `auto` tries all but `ring`, the first exo's rule. */
-export const STRATEGIES = ["auto", "single", "pipeline", "tensor", "ring"] as const;
+/** `mixed`: a pipeline of which a tensor group computes at least one stage. `auto` tries all but `ring`, the first exo's rule. */
+export const STRATEGIES = ["auto", "single", "pipeline", "tensor", "mixed", "ring"] as const;
 export type StrategyWish = (typeof STRATEGIES)[number];

@@ -52,13 +52,16 @@ const ALLOWED: Readonly<Record<Exclude<StrategyWish, "ring">, Omit<Options, "sla
   single: { alone: true, stages: false, groups: false },
   pipeline: { alone: false, stages: true, groups: false },
   tensor: { alone: false, stages: false, groups: true },
+  mixed: { alone: false, stages: true, groups: true, mixed: true },
 };
+
+/** A mixed placement has a group, and another stage. */
+const LEAST_MACHINES = { auto: 1, single: 1, pipeline: 2, tensor: 2, mixed: 3 } as const;
 
 function bySearch(model: ModelShape, home: Home, wish: Wish, strategy: Exclude<StrategyWish, "ring">): Plans {
   const slack = home.machines.length <= LISTED_MAX ? LISTED : 1;
   const allowed = ALLOWED[strategy];
-  const least =
-    strategy === "pipeline" || strategy === "tensor" ? Math.max(2, wish.minimumNodes) : wish.minimumNodes;
+  const least = Math.max(LEAST_MACHINES[strategy], wish.minimumNodes);
   const wanted = { ...wish, minimumNodes: least };
   const { found, exact, gap } = search(model, home, wanted, { ...allowed, slack });
   const rejected: Rejection[] = [];

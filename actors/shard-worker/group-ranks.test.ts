@@ -58,7 +58,7 @@ function lastRank({ count: fails, after }: Failing, before?: Joined) {
     told.push(`${type} to ${to}`);
     return "taken";
   };
-  const group = { instance: "model", epoch: 1, stages, stage: 1, split: "ranks" as const };
+  const group = { instance: "model", epoch: 1, stages, stage: 1, ranks: [2] };
   const joined = new Joined(group, loaded, {
     clock,
     tell,

@@ -12,6 +12,7 @@ import type { Loaded } from "./loading.ts";
 import { type Arrived, Member, type PassFailed } from "./member.ts";
 import type { Model } from "./models/model.ts";
 import type { Rank } from "./ranks/rank-collective.ts";
+import { seatOf } from "./seat.ts";
 
 export interface JoinedPorts {
   readonly clock: Clock;
@@ -54,10 +55,10 @@ export class Joined {
     });
     if (!engine || group.stage < group.stages.length - 1) return;
     const { range } = layers.model;
-    const times = ranks?.world ?? layers.model.layers / (range.end - range.start);
+    const times = ((ranks?.world ?? 1) * layers.model.layers) / (range.end - range.start);
     this.#pipeline = new Pipeline({
       // Ranks are at the same pass all the time, as one machine is.
-      stages: ranks ? 1 : group.stages.length,
+      stages: seatOf(group).stages,
       rowsMax: hiddenRowsMax(layers.model.hiddenSize),
       window,
       nbytesOf: (sequence) => this.#stage.nbytesOf(sequence) * times,
@@ -128,6 +129,7 @@ export class Joined {
     if (this.#over) return;
     const ended = problem.kind === "internal" ? new Problem("unavailable", problem.message) : problem;
     this.#over = ended;
+    this.#member.release(ended);
     const isFound = problem !== ended && number !== undefined && this.#pipeline?.failed(number, problem);
     if (isFound) this.#alone = [];
     this.leave(ended);
@@ -159,21 +161,20 @@ export class Joined {
 type Layers = Pick<Model, "range" | "layers">;
 
 function requireFitting(
-  { stages, stage, split }: Group,
+  group: Group,
   { range: { start, end }, layers }: Layers,
-  ranks: Rank | undefined,
+  { rank = 0, world = 1 }: Partial<Rank> = {},
 ): void {
-  const { rank = 0, world = 1 } = ranks ?? {};
-  if (split === "ranks" ? rank !== stage || world !== stages.length : world > 1)
-    throw new Problem("invalid", `rank ${rank} of ${world} is not that of a group of ${stages.length}`, {
+  const { stage, stages, team, rank: place } = seatOf(group);
+  if (rank !== place || world !== team.length)
+    throw new Problem("invalid", `rank ${rank} of ${world} is not rank ${place} of ${team.length}`, {
       param: "rank",
     });
-  if (split === "ranks") return;
-  const isLast = stage === stages.length - 1;
-  if (stage < stages.length && (stage === 0) === (start === 0) && isLast === (end === layers)) return;
+  const isLast = stage === stages - 1;
+  if ((stage === 0) === (start === 0) && isLast === (end === layers)) return;
   throw new Problem(
     "invalid",
-    `layers ${start} to ${end} of ${layers} are not those of stage ${stage} of ${stages.length}`,
+    `layers ${start} to ${end} of ${layers} are not those of stage ${stage} of ${stages}`,
     { param: "stage" },
   );
 }

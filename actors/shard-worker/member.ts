@@ -13,6 +13,7 @@ import { hiddenTypeOf, packHidden } from "./engine/hidden.ts";
 import type { PassOrder } from "./engine/pipeline.ts";
 import type { Ran, Stage } from "./engine/stage.ts";
 import { unitsMax } from "./engine/traffic.ts";
+import { type Seat, seatOf } from "./seat.ts";
 
 export type PassMessage = ReturnType<typeof ShardWorker.Pass>;
 export type PassFailed = ReturnType<typeof ShardWorker.PassFailed>;
@@ -50,6 +51,7 @@ const waitingMax = (stages: number): number => unitsMax(stages) + 1;
 
 export class Member {
   readonly group: Group;
+  readonly #seat: Seat;
   readonly #ports: MemberPorts;
   readonly #dtype: Parameters<typeof hiddenTypeOf>[0];
   /** Due, and not computed yet. */
@@ -61,6 +63,7 @@ export class Member {
 
   constructor(group: Group, dtype: Parameters<typeof hiddenTypeOf>[0], ports: MemberPorts) {
     this.group = group;
+    this.#seat = seatOf(group);
     this.#dtype = dtype;
     this.#ports = ports;
   }
@@ -69,16 +72,13 @@ export class Member {
     return this.group.stage === this.group.stages.length - 1;
   }
 
-  /** From the last stage to the first, or from the last rank to all: a pass begins. */
+  /** From who drives to the first stage, to each of its ranks: a pass begins. */
   start(order: PassOrder): void {
-    const { instance, epoch, stages } = this.group;
+    const { instance, epoch } = this.group;
+    const { first, driver } = this.#seat;
     const pass = ShardWorker.Pass({ instance, epoch, ...order });
-    if (!this.#isRank) {
-      this.#send(this.#at(0), pass);
-      return;
-    }
-    for (const other of stages.slice(0, -1)) this.#send(other, pass);
-    this.arrived({ pass, body: undefined, from: this.#last });
+    for (const other of first) if (other !== driver) this.#send(other, pass);
+    if (first.includes(driver)) this.arrived({ pass, body: undefined, from: driver });
   }
 
   /** Passes that wait to be computed. */
@@ -94,8 +94,7 @@ export class Member {
       return;
     }
     // The one before in the row, and nobody else, has passes for this one; what came before came twice.
-    const before = this.#isRank ? this.#last : this.#at(this.group.stage - 1);
-    if (from !== before || pass.number < this.#due) return;
+    if (from !== this.#seat.before || pass.number < this.#due) return;
     const most = waitingMax(this.group.stages.length);
     if (pass.number > this.#due)
       this.#refuse(this.#last, pass, `pass ${this.#due} is due, and a pass in between was lost`);
@@ -137,7 +136,17 @@ export class Member {
     if (this.isLast) {
       const isNothingLost = message.lane && this.#ports.underWay() === 0;
       if (!isNothingLost) this.#ports.parted(problemOf(message.problem), message.number);
-    } else if (!this.#isRank) this.#ports.tell(this.#last, message);
+      // A rank that refuses a pass tells who drives by itself.
+    } else if (!this.#isRank || !this.#seat.team.includes(from)) this.#ports.tell(this.#last, message);
+  }
+
+  /** The epoch is over, by who drives: ranks of any stage may wait for each other's part of a pass that does not come to all of them. */
+  release(problem: Problem): void {
+    const { instance, epoch, stages, ranks } = this.group;
+    // Where there is one stage, whoever could not go on has told all of it.
+    if (!ranks || this.#seat.stages === 1) return;
+    const failed = ShardWorker.PassFailed({ instance, epoch, number: 0, problem: problemBody(problem) });
+    for (const other of stages.slice(0, -1)) this.#ports.tell(other, failed);
   }
 
   #run(pass: PassMessage, body: Uint8Array | undefined): void {
@@ -148,7 +157,7 @@ export class Member {
       completed(pass.number, ran, clock.nowMs() - startedMs);
       return;
     }
-    if (this.#isRank) return;
+    if (this.#seat.next.length === 0) return;
     const { feeds, lost, values } = ran;
     const hiddenType = hiddenTypeOf(this.#dtype);
     const { hiddenType: _, lost: __, ...same } = pass;
@@ -159,7 +168,8 @@ export class Member {
       hiddenType,
       ...(lost.length > 0 && { lost: [...lost] }),
     });
-    this.#send(this.#at(this.group.stage + 1), next, packHidden(values, hiddenType));
+    const packed = packHidden(values, hiddenType);
+    for (const to of this.#seat.next) this.#send(to, next, packed);
   }
 
   #send(to: Address, pass: PassMessage, body?: Uint8Array): void {
@@ -203,8 +213,8 @@ export class Member {
     );
     const failed = ShardWorker.PassFailed({ instance, epoch, number, problem });
     // The other ranks wait for this one's part.
-    const hearers = new Set(this.#isRank ? [...this.group.stages, to] : [to]);
-    hearers.delete(this.#at(this.group.stage));
+    const hearers = new Set(this.#isRank ? [...this.#seat.team, to] : [to]);
+    hearers.delete(this.#seat.team[this.#seat.rank] ?? to);
     for (const hearer of hearers) this.#ports.tell(hearer, failed);
     if (this.isLast && to === this.#last) this.#ports.parted(problemOf(problem), number);
   }
@@ -214,18 +224,10 @@ export class Member {
   }
 
   get #isRank(): boolean {
-    return this.group.split === "ranks";
+    return this.#seat.team.length > 1;
   }
 
   get #last(): Address {
-    return this.#at(-1);
-  }
-
-  /** The first is before none but the last. */
-  #at(stage: number): Address {
-    const address = this.group.stages.at(stage);
-    if (address === undefined)
-      throw new Error(`a group of ${this.group.stages.length} has no stage ${stage}`);
-    return address;
+    return this.#seat.driver;
   }
 }

@@ -22,6 +22,8 @@ export interface Carried {
 
 export interface GroupOptions {
   readonly epoch?: number;
+  /** How many of the workers share each stage's layers; absent: one each. */
+  readonly ranks?: readonly number[];
   /** What arrives of what is sent: absent, just that. */
   readonly link?: (carried: Carried) => readonly Carried[];
   /** What becomes of what is sent; absent: all of it is taken. */
@@ -55,23 +57,28 @@ function withOwnBodies(all: readonly Carried[]): readonly Carried[] {
 }
 
 export function memoryGroup(stages: readonly Loaded[], options: GroupOptions = {}): MemoryGroup {
-  const { epoch = 1, link = (carried) => [carried], way = () => "taken", after = () => () => {} } = options;
+  const { epoch = 1, ranks, link = (carried) => [carried], way = () => "taken" } = options;
+  const { after = () => () => {} } = options;
   const addresses = stages.map((_, stage) => `node-${stage}/worker-1` as Address);
   const parted: Problem[] = [];
   const inboxes: Carried[][] = stages.map(() => []);
   let nowMs = 0;
+  const bodies = new Set<Uint8Array>();
   const clock = { nowMs: () => nowMs++, epochSeconds: () => 0, after, freshId: () => "id" };
   const members = stages.map((loaded, stage) => {
     const tell: Tell = (address, message, body) => {
       const from = addresses[stage] ?? address;
       const { message: said } = decode(encode({ to: address, from, message }));
-      const sent = { to: addresses.indexOf(address), from: stage, message: said, body };
+      // To each rank of the next stage the same bytes are told: each has its own, as they are spoilt once they were heard.
+      const own = body && bodies.has(body) ? body.slice() : body;
+      if (body) bodies.add(body);
+      const sent = { to: addresses.indexOf(address), from: stage, message: said, body: own };
       const became = way(sent);
       if (became !== "taken") return became;
       for (const carried of withOwnBodies(link(sent))) inboxes[carried.to]?.push(carried);
       return "taken";
     };
-    const group = { instance: "model", epoch, stages: addresses, stage };
+    const group = { instance: "model", epoch, stages: addresses, stage, ...(ranks && { ranks: [...ranks] }) };
     return new Joined(group, loaded, { clock, tell, parted: (problem) => parted.push(problem) });
   });
   const engine = members.at(-1)?.engine;

@@ -11,6 +11,7 @@ import type { Limits } from "./engine/limits.ts";
 import { tinyModel } from "./engine/tiny-model.ts";
 import type { Loaded } from "./loading.ts";
 import { type GroupOptions, memoryGroup } from "./memory-group.ts";
+import { RankCollective } from "./ranks/rank-collective.ts";
 
 export const mlx = builtMlx();
 export const LAYERS = 4;
@@ -21,26 +22,32 @@ export interface Options {
   readonly dtype?: Dtype;
   readonly limits?: Partial<Limits>;
   readonly freeBytes?: readonly (() => number)[];
+  /** How many share each stage's layers: each computes all of them, as if it had heard the others' parts. */
+  readonly ranks?: readonly number[];
 }
 
 /** The tiny model cut before these layers. */
 export function stagesOf(
   cuts: readonly number[],
-  { window, dtype = "float32", limits = {}, freeBytes = [] }: Options = {},
+  { window, dtype = "float32", limits = {}, freeBytes = [], ranks = [] }: Options = {},
 ): Loaded[] {
   const ends = [...cuts, LAYERS];
-  return ends.map((end, stage) => {
+  const places = ends.flatMap((end, stage) =>
+    Array.from({ length: ranks[stage] ?? 1 }, (_, rank) => ({ end, stage, rank, world: ranks[stage] ?? 1 })),
+  );
+  return places.map(({ end, stage, rank, world }, place) => {
     const range = { start: ends[stage - 1] ?? 0, end };
     const model = tinyModel(mlx, { layers: LAYERS, range, dtype, ...(window && { window }) });
-    const free = freeBytes[stage];
-    const layers = { mlx, model, ...(free && { freeBytes: free }) };
+    const free = freeBytes[place];
+    const agreeing = { agree: () => [], rest: () => {} };
+    const layers = { mlx, model, ...(free && { freeBytes: free }), ...(world > 1 && { ranks: agreeing }) };
     const engine = (computer?: Computer) =>
       new Engine({ ...layers, text: letters, clock, limits, ...(computer && { computer }) });
     return {
       layers,
       engine: end === LAYERS ? engine : undefined,
       window,
-      ranks: undefined,
+      ranks: world > 1 ? new RankCollective(mlx, dtype, { rank, world }) : undefined,
       waitFor: () => false,
       meshOf: () => {
         throw new Error("these ranks add up by their links");
@@ -80,7 +87,8 @@ const NO_TIME = { queueMs: 0, prefillMs: 0, decodeMs: 0 };
 /** What a number of requests hear, of one machine (no cuts) or a group. */
 export function world(cuts: readonly number[] | undefined, options: Options = {}, group: GroupOptions = {}) {
   if (cuts) {
-    const made = memoryGroup(stagesOf(cuts, options), group);
+    const { ranks } = options;
+    const made = memoryGroup(stagesOf(cuts, options), { ...(ranks && { ranks }), ...group });
     return { ...made, ask: asker(made.engine) };
   }
   const { window, dtype = "float32", limits = {} } = options;

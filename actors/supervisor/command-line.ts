@@ -7,6 +7,7 @@ import { CONCURRENCY_MAX } from "./bench/bench-config.ts";
 import { benchCommand } from "./bench-command.ts";
 import { FIRST_STEPS, JOIN_EXAMPLES, KEY_EXAMPLES, RUN_EXAMPLES } from "./command-examples.ts";
 import type { Act, Argument, CommandFlags, Made, Make } from "./command-maker.ts";
+import { SPLITS } from "./commands/wish.ts";
 import { duration, gathered, gatheredLists, names, number, oneOf, split, whole } from "./flag-values.ts";
 import type { ConfigFlags } from "./home/config.ts";
 import type { Session } from "./session.ts";
@@ -93,7 +94,7 @@ function modelCommands(make: Make): void {
     .option("--ctx <n>", "tokens of context", whole(1))
     .option("--nodes <list>", "on these machines of the home together, separated by commas", names)
     .option("--min-nodes <n>", "on at least so many machines of the home", whole(1))
-    .option("--strategy <strategy>", "single, pipeline, tensor", oneOf(["single", "pipeline", "tensor"]))
+    .option("--strategy <strategy>", SPLITS.join(", "), oneOf(SPLITS))
     .option(...BACKEND)
     .option("--no-pull", "do not fetch the model if it is not here")
     .option("--stats", "print counts and speed after the answer, on stderr")
@@ -200,7 +201,7 @@ function heldCommands(make: Make): void {
   rebalance.command
     .option("--nodes <list>", "to these machines, separated by commas", split)
     .option("--min-nodes <n>", "to at least so many machines", whole(1))
-    .option("--strategy <strategy>", "single, pipeline, tensor", oneOf(["single", "pipeline", "tensor"]))
+    .option("--strategy <strategy>", SPLITS.join(", "), oneOf(SPLITS))
     .option(...BACKEND);
   rebalance.does(async (session, [model], flags) =>
     (await import("./commands/rebalance.ts")).rebalance(session, String(model), flags),

@@ -2,7 +2,7 @@
 
 import type { Clock } from "#actors/runtime/clock";
 import { crashOf } from "#actors/runtime/part";
-import type { NodeFacts } from "#protocol/node";
+import { type NodeFacts, PLACEMENTS } from "#protocol/node";
 import type { MeasuredSpeeds } from "#protocol/speeds";
 import { boundedFacts } from "./bounded-facts.ts";
 import { linuxProbe } from "./probes/linux.ts";
@@ -120,6 +120,7 @@ export class Sensors {
       accelerators: [],
       interfaces: [],
       rdma: "none",
+      placements: [...PLACEMENTS],
       ...(measured.length > 0 && { speeds: [...measured] }),
       ...Object.assign({}, ...this.#parts.values()),
     });

@@ -23,8 +23,9 @@ export const STORY = {
 export const PAUSE_MS_MAX = 80_000;
 
 /** The text of a streamed answer, how long it paused at most, and what it was ended by if not by itself. */
-export async function streamed(url: string, onPiece: (count: number) => void) {
-  const answer = await fetch(`${url}/v1/chat/completions`, { method: "POST", body: JSON.stringify(STORY) });
+export async function streamed(url: string, onPiece: (count: number) => void, more: object = {}) {
+  const body = JSON.stringify({ ...STORY, ...more });
+  const answer = await fetch(`${url}/v1/chat/completions`, { method: "POST", body });
   let [text, rest, problem] = ["", "", ""];
   let [pieces, pauseMs, lastMs] = [0, 0, performance.now()];
   for await (const chunk of answer.body ?? []) {

@@ -38,11 +38,11 @@ test(
     const whole = await Part.loaded(await world.machine(), "worker-whole");
     const alone = await whole.answer("alone", PROMPT);
     const ranks = await ranksOn(machines);
-    await Part.join(ranks, 5, "ranks");
+    await Part.join(ranks, 5, [RANKS]);
     const [, , last] = ranks;
     if (!last) throw new Error("the last rank drives");
     const together = await last.answer("together", PROMPT);
-    await Part.join(ranks, 6, "ranks");
+    await Part.join(ranks, 6, [RANKS]);
     const several = await Promise.all(["one", "two", "three"].map((id) => last.answer(id, PROMPT)));
     const cutOff = last.answer("cut off", PROMPT, { maxTokens: 400, ignoreEos: true });
     ranks[0]?.worker.signal("SIGKILL");
@@ -64,7 +64,7 @@ test(
   async () => {
     const machines = await three();
     const ranks = await ranksOn(machines);
-    await Part.join(ranks, 1, "ranks");
+    await Part.join(ranks, 1, [RANKS]);
     const last = ranks.at(-1);
     if (!last) throw new Error("the last rank drives");
     const cutOff = last.answer("cut off", PROMPT, { maxTokens: 400, ignoreEos: true });

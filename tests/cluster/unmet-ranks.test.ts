@@ -31,7 +31,7 @@ test("a group whose ranks cannot be met is not joined: who asks is refused, and 
     told,
     new AbortController().signal,
   );
-  const group = { instance: "m", epoch: 1, stages, stage: 2, split: "ranks" as const };
+  const group = { instance: "m", epoch: 1, stages, stage: 2, ranks: [3] };
   const asked = {
     id: "r" as RequestId,
     model: "m",

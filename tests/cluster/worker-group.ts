@@ -52,11 +52,11 @@ export class Part {
     return part;
   }
 
-  /** All of a group join, in order; `split`: they are ranks. */
-  static async join(parts: readonly Part[], epoch: number, split?: "ranks"): Promise<void> {
+  /** All of a group join, in order; `ranks`: so many of them share the layers of each stage. */
+  static async join(parts: readonly Part[], epoch: number, ranks?: number[]): Promise<void> {
     const stages = parts.map(({ worker }) => worker.address);
     for (const [stage, part] of parts.entries()) {
-      const group = { instance: "tested", epoch, stages, stage, ...(split && { split }) };
+      const group = { instance: "tested", epoch, stages, stage, ...(ranks && { ranks }) };
       part.#say(ShardWorker.Join({ group, replyTo: part.#self }));
       await part.until((reply) =>
         reply.type === "ShardWorkerReply.Joined" && reply.epoch === epoch ? true : undefined,

@@ -56,6 +56,7 @@ export const nodeFacts = (name: string, freeBytes: number): NodeFacts => ({
   accelerators: [],
   interfaces: [],
   rdma: "none",
+  placements: ["sharedStages"],
 });
 
 /** Two machines, the first of which looks at the home. */

@@ -3,6 +3,7 @@
  * together so that every cut can be tried), and the first exo's rule against the planner over whole models.
  */
 import type { Wish } from "#actors/planner/home";
+import { type Placement, strategyOf } from "#actors/planner/placement/placement";
 import { predict } from "#actors/planner/placement/predict";
 import { ringPlacement } from "#actors/planner/placement/ring";
 import { search } from "#actors/planner/placement/search";
@@ -12,12 +13,19 @@ import { type Random, randomFrom, randomHome, randomModel, wishOf } from "./home
 export const EVERYTHING = { alone: true, stages: true, groups: true, slack: 1 } as const;
 
 /** How many times slower the planner is than the optimum: 1 is the optimum, Infinity a home that it wrongly refuses. */
-export function againstExhaustive(random: Random, most: number, streams: number): number | undefined {
+export function againstExhaustive(
+  random: Random,
+  most: number,
+  streams: number,
+  strategy: "mixed" | "auto" = "auto",
+): number | undefined {
   const home = randomHome(random, 2 + Math.floor(random() * (most - 1)), random() < 0.5);
   const model = randomModel(random, 4);
   const wish: Wish = { ...wishOf(random), streams };
-  const optimum = exhaustive(model, home, wish);
-  const [found] = search(model, home, wish, EVERYTHING).found;
+  const isMixed = strategy === "mixed";
+  const counts = (placement: Placement) => !isMixed || strategyOf(placement) === "tensor in pipeline";
+  const optimum = exhaustive(model, home, wish, counts);
+  const [found] = search(model, home, wish, { ...EVERYTHING, mixed: isMixed }).found;
   if (!optimum) return found ? 0 : undefined;
   return (found?.stepMs ?? Number.POSITIVE_INFINITY) / optimum.stepMs;
 }

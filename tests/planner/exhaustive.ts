@@ -12,11 +12,18 @@ export interface Optimum {
   readonly stepMs: number;
 }
 
-export function exhaustive(model: ModelShape, home: Home, wish: Wish): Optimum | undefined {
+/** Of those that `counts` is true of; absent: of all. */
+export function exhaustive(
+  model: ModelShape,
+  home: Home,
+  wish: Wish,
+  counts: (placement: Placement) => boolean = () => true,
+): Optimum | undefined {
   const units = [...home.machines.map((_, at) => [at]), ...everyGroup(model, home)];
   let best: Optimum | undefined;
   const fits = memoryCheck(model, home, wish);
   const offer = (placement: Placement) => {
+    if (!counts(placement)) return;
     const { stepMs } = predict(model, home, wish, placement);
     if (Number.isFinite(stepMs) && stepMs < (best?.stepMs ?? Number.POSITIVE_INFINITY))
       best = { placement, stepMs };

@@ -101,3 +101,20 @@ test.each([1, 4])(
     expect(ratios.filter((ratio) => !(ratio > 0.999 && ratio < 1.01))).toEqual([]);
   },
 );
+
+test("a mixed plan is a pipeline of which a group computes a stage, and none of these is better", () => {
+  const random = randomFrom(5);
+  const ratios: number[] = [];
+  while (ratios.length < 40) {
+    const ratio = againstExhaustive(random, 4, ratios.length % 2 === 0 ? 1 : 4, "mixed");
+    if (ratio !== undefined) ratios.push(ratio);
+  }
+  const drawn = Array.from({ length: 20 }, () => ({
+    home: randomHome(random, 5, true),
+    model: randomModel(random),
+    wish: wishOf(random),
+  }));
+  const strategies = drawn.flatMap(({ model, home, wish }) => plan(model, home, wish, "mixed").ranked);
+  expect(new Set(strategies.map(({ strategy }) => strategy))).toEqual(new Set(["tensor in pipeline"]));
+  expect(ratios.filter((ratio) => !(ratio > 0.999 && ratio < 1.01))).toEqual([]);
+});

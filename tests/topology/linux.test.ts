@@ -134,6 +134,7 @@ test("a laptop's files and its accelerators become its facts", async () => {
       { name: "veth12", medium: "unknown", addresses: ["10.0.4.2"] },
     ],
     rdma: "ready",
+    placements: ["sharedStages"],
     busy: 0.25,
     power: "battery",
     thermal: "serious",

@@ -153,6 +153,7 @@ test("a Mac's commands become its facts", async () => {
       { name: "utun4", medium: "tunnel", addresses: ["100.64.0.2"] },
     ],
     rdma: "ready",
+    placements: ["sharedStages"],
     thunderbolt: [
       {
         name: "Thunderbolt 1",

@@ -9,11 +9,13 @@ const stopBody = bodyOf(t.Object({ model: t.String({ minLength: 1 }), now: t.Opt
 /** With fields of the wish the model is placed on several machines of the home. */
 const loadBody = bodyOf(t.Composite([t.Object({ model: t.String({ minLength: 1 }) }), PlacementWish]));
 
-function wishIn({ nodes, minimumNodes, strategy, backend }: PlacementWish): PlacementWish | undefined {
+function wishIn(body: PlacementWish): PlacementWish | undefined {
+  const { nodes, minimumNodes, strategy, sharedStages, backend } = body;
   const wish = {
     ...(nodes && { nodes }),
     ...(minimumNodes !== undefined && { minimumNodes }),
     ...(strategy && { strategy }),
+    ...(sharedStages && { sharedStages }),
     ...(backend && { backend }),
   };
   return Object.keys(wish).length > 0 ? wish : undefined;

@@ -5,7 +5,7 @@
  * slides with its last, so that no pair of cuts is ever tried.
  */
 import { countBits, type Placement } from "./placement.ts";
-import { type Prepared, prepare, type Search, type Unit } from "./search-space.ts";
+import { GROUPED, type Prepared, prepare, type Search, type Unit } from "./search-space.ts";
 import { at } from "./window.ts";
 
 export interface Found {
@@ -16,6 +16,7 @@ export interface Found {
 /** A partial plan: `times[l]` is the least with `l` layers placed and `unit` last, Infinity where that is of no interest. */
 interface State {
   readonly unit: number;
+  /** Machines, and GROUPED where that matters and a group is among the units. */
   readonly used: number;
   readonly times: Float64Array;
   /** Where the last stage starts, and which of `others` came before it, for each `l`. */
@@ -38,15 +39,15 @@ export function fastestPipelines(search: Search): readonly Found[] {
 }
 
 function fromFirst(first: number, search: Prepared, best: Best): void {
-  const { units, layers, bits, earliest, wholeFits, work } = search;
-  const used = at(bits, first);
+  const { units, layers, marks, earliest, wholeFits, work } = search;
+  const used = at(marks, first);
   work.times.fill(Number.POSITIVE_INFINITY);
   work.starts.fill(0);
   work.by.fill(0);
   for (let end = 1; end <= layers; end++)
     if (at(earliest[first], end) === 0) work.times[end] = at(units[first]?.times, end);
   if (wholeFits[first]) work.times[layers] = at(units[first]?.times, layers);
-  const whole = at(work.times, layers);
+  const whole = search.mixed ? Number.POSITIVE_INFINITY : at(work.times, layers);
   const state = stateOf(first, used, [], { search, limit: best.limit, whole });
   if (!state) return;
   best.offer(state, whole);
@@ -80,18 +81,17 @@ interface Extending {
 
 /** Puts each unit that shares no machine after the states of one set. */
 function extend(group: readonly State[], { first, search, best, put }: Extending): void {
-  const { units, layers, bits, backs, work } = search;
+  const { units, layers, bits, marks, backs, work } = search;
   const used = group[0]?.used ?? 0;
   const live = group.filter(({ bound }) => bound < best.limit);
   if (live.length === 0) return;
   for (const next of units.keys()) {
-    const own = at(bits, next);
-    if ((own & used) !== 0) continue;
+    if ((at(bits, next) & used) !== 0) continue;
     const [from, to] = reach(live, next, search);
     if (from > to) continue;
     place(next, [from, to], search);
     const whole = at(work.times, layers) + at(backs[next], first);
-    const state = stateOf(next, used | own, live, { search, limit: best.limit, whole });
+    const state = stateOf(next, used | at(marks, next), live, { search, limit: best.limit, whole });
     if (!state) continue;
     best.offer(state, whole);
     put(state);
@@ -187,9 +187,10 @@ class Best {
   }
 
   offer(state: State, ms: number): void {
-    const { pinned, minimumNodes, slack, layers } = this.#search;
-    if (!(ms < this.limit) || (state.used & pinned) !== pinned || countBits(state.used) < minimumNodes)
-      return;
+    const { minimumNodes, slack, layers, mixed } = this.#search;
+    const pinned = this.#search.pinned | (mixed ? GROUPED : 0);
+    const count = countBits(state.used & ~GROUPED);
+    if (!(ms < this.limit) || (state.used & pinned) !== pinned || count < minimumNodes) return;
     if ((state.times[layers] ?? 0) === Number.POSITIVE_INFINITY) return;
     const known = this.#found.get(state.used);
     if (known && known.ms <= ms) return;

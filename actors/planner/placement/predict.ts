@@ -1,6 +1,6 @@
 /** What a placement will take and give, stage by stage: recomputed from the placement alone, however it was found. */
 import type { ModelShape } from "#protocol/model-shape";
-import { hopMs, layerTimes, linkMs, type Step } from "../cost.ts";
+import { backMs, hopMs, layerTimes, linkMs, type Step } from "../cost.ts";
 import type { Home, Wish } from "../home.ts";
 import { type ShardBytes, shardBytes, usableBytes } from "../memory-estimate.ts";
 import { type Placement, type Strategy, strategyOf } from "./placement.ts";
@@ -86,7 +86,7 @@ export function stepOf(
     slowestMs = Math.max(slowestMs, ms, next ? linkMs(home, machines, next.machines, values) : 0);
   }
   const [first, last] = [placement[0], placement.at(-1)];
-  if (first && last && first !== last) totalMs += hopMs(home, last.machines, first.machines, 0);
+  if (first && last && first !== last) totalMs += backMs(home, last.machines, first.machines);
   return { totalMs, slowestMs };
 }
 

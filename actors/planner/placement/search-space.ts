@@ -27,14 +27,21 @@ export interface Search {
   readonly withinMs: number;
   readonly pinned: number;
   readonly minimumNodes: number;
+  /** Nothing but several stages, at least one of them a group. */
+  readonly mixed: boolean;
   /** Partial plans kept for each number of machines; Infinity makes the search exact. */
   readonly beam: number;
   /** Plans up to so many times slower than the best are found too; 1: the best alone; 0: any one that is within. */
   readonly slack: number;
 }
 
+/** Beside the bits of machines, of which fewer take part in a search: a group is among those used. */
+export const GROUPED = 1 << 30;
+
 export interface Prepared extends Search {
   readonly bits: Int32Array;
+  /** The same, with GROUPED of groups where one has to be there: plans with and without are then kept apart. */
+  readonly marks: Int32Array;
   readonly hops: readonly Float64Array[];
   readonly backs: readonly Float64Array[];
   /** The earliest first layer of a stage of each unit that ends at each layer. */
@@ -57,7 +64,7 @@ interface Work {
 }
 
 export function prepare(search: Search): Prepared {
-  const { units, layers, hop, back, stageMs } = search;
+  const { units, layers, hop, back, stageMs, mixed } = search;
   const bits = Int32Array.from(units, ({ machines }) => bitsOf(machines));
   const earliest = units.map((unit) => earliestStarts(unit, layers, stageMs));
   const table = (cost: Search["hop"]) =>
@@ -65,6 +72,7 @@ export function prepare(search: Search): Prepared {
   return {
     ...search,
     bits,
+    marks: bits.map((own, at) => (mixed && (units[at]?.machines.length ?? 0) > 1 ? own | GROUPED : own)),
     hops: table(hop),
     backs: table(back),
     earliest,

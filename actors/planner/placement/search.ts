@@ -1,6 +1,6 @@
 /** The best placements for a wish, over all strategies that are allowed: exact for small homes, with a stated gap for large ones. */
 import type { ModelShape } from "#protocol/model-shape";
-import { hopMs, linkMs } from "../cost.ts";
+import { backMs, hopMs, linkMs } from "../cost.ts";
 import type { Home, Wish } from "../home.ts";
 import { lowerBoundMs, sharedMs } from "./bound.ts";
 import { type Found, fastestPipelines } from "./pipeline.ts";
@@ -15,6 +15,8 @@ export interface Options {
   readonly alone: boolean;
   readonly stages: boolean;
   readonly groups: boolean;
+  /** Nothing but several stages, at least one of them a group. */
+  readonly mixed?: boolean;
   /** Placements up to so many times slower than the best are listed too; 1: the best alone. */
   readonly slack: number;
 }
@@ -63,7 +65,7 @@ export function search(model: ModelShape, all: Home, wanted: Wish, options: Opti
   };
   // Without groups first: what that finds spares most of the search with them.
   const few = { ...asked, candidates: singles };
-  const quick = singles.length > 0 && groups.length > 0;
+  const quick = singles.length > 0 && groups.length > 0 && !options.mixed;
   if (quick) tryFlight(few, 1, keep, () => leastOf(plans));
   for (const inFlight of flights(wish.streams)) tryFlight(asked, inFlight, keep, () => leastOf(plans));
   const found = [...plans.values()].sort((a, b) => a.stepMs - b.stepMs);
@@ -147,11 +149,12 @@ function pipelines(
     units,
     layers: model.layers.length,
     hop,
-    back: (from, to) => hopMs(home, from.machines, to.machines, 0),
+    back: (from, to) => backMs(home, from.machines, to.machines),
     stageMs,
     withinMs,
     pinned: bitsOf(wish.pinned),
     minimumNodes: wish.minimumNodes,
+    mixed: options.mixed ?? false,
     beam: exact || (small && stageMs === never) ? never : small ? FLIGHT_BEAM : BEAM,
     slack,
   });

@@ -14,7 +14,7 @@ function middle(next: (rank: Exchange) => void) {
   const told: string[] = [];
   const waits: number[] = [];
   const exchange: Exchange = new Exchange(
-    { instance: "i", epoch: 3, stages, stage: MIDDLE, split: "ranks" },
+    { instance: "i", epoch: 3, stages, stage: MIDDLE, ranks: [3] },
     {
       tell(to, message, body) {
         told.push(`${to} ${(message as ShareMessage).number} ${body?.length}`);

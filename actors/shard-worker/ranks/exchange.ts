@@ -7,6 +7,7 @@ import type { Address } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { Group } from "#protocol/shard";
 import { ShardWorker } from "#protocol/shard-worker";
+import { type Seat, seatOf } from "../seat.ts";
 
 export type ShareMessage = ReturnType<typeof ShardWorker.Share>;
 
@@ -35,6 +36,7 @@ const NOTHING = new Uint8Array(0);
 
 export class Exchange {
   readonly #group: Group;
+  readonly #seat: Seat;
   readonly #ports: ExchangePorts;
   readonly #came: Uint8Array[][];
   /** Of pieces. */
@@ -46,9 +48,10 @@ export class Exchange {
 
   constructor(group: Group, ports: ExchangePorts) {
     this.#group = group;
+    this.#seat = seatOf(group);
     this.#ports = ports;
-    this.#came = group.stages.map(() => []);
-    this.#heard = group.stages.map(() => 0);
+    this.#came = this.#seat.team.map(() => []);
+    this.#heard = this.#seat.team.map(() => 0);
   }
 
   /**
@@ -59,20 +62,26 @@ export class Exchange {
     const rounds: (readonly Uint8Array[])[] = [];
     for (let from = 0; from < own.length; from += PIECE_BYTES)
       rounds.push(this.#round(own.subarray(from, from + PIECE_BYTES)));
-    return this.#group.stages.map((_, rank) => joined(rounds.map((pieces) => pieces[rank] ?? NOTHING)));
+    return this.#seat.team.map((_, rank) => joined(rounds.map((pieces) => pieces[rank] ?? NOTHING)));
   }
 
   isOf({ instance, epoch }: { readonly instance: string; readonly epoch: number }): boolean {
     return instance === this.#group.instance && epoch === this.#group.epoch;
   }
 
+  /** Whether parts come from there. */
   has(address: Address): boolean {
+    return this.#seat.team.includes(address);
+  }
+
+  /** Whether that is one without which nothing of the model is computed. */
+  needs(address: Address): boolean {
     return this.#group.stages.includes(address);
   }
 
   /** The body is kept. */
   arrived(message: ShareMessage, from: Address, body: Uint8Array | undefined): void {
-    const rank = this.#group.stages.indexOf(from);
+    const rank = this.#seat.team.indexOf(from);
     if (!this.isOf(message) || rank < 0) return;
     const { instance, number } = message;
     const came = this.#came[rank];
@@ -91,11 +100,12 @@ export class Exchange {
 
   /** One piece of each rank. */
   #round(piece: Uint8Array): readonly Uint8Array[] {
-    const { stages, stage, instance, epoch } = this.#group;
+    const { instance, epoch } = this.#group;
+    const { team, rank: own } = this.#seat;
     const deadlineMs = this.#ports.nowMs() + PATIENCE_MS;
     const message = ShardWorker.Share({ instance, epoch, number: this.#sent++ });
-    for (const [rank, to] of stages.entries()) {
-      if (rank === stage) continue;
+    for (const [rank, to] of team.entries()) {
+      if (rank === own) continue;
       for (let sent = this.#ports.tell(to, message, piece); sent !== "taken"; ) {
         if (sent === "gone") this.broke(new Problem("unavailable", `${to} cannot be reached`));
         this.#wait(deadlineMs, rank);
@@ -105,8 +115,8 @@ export class Exchange {
     // On a machine of one core the process that carries the piece has to have it before this one goes on with parts that are there
     // already. Else the piece lies until this one waits, the other rank waits for it, and the two compute in turns, not at once.
     this.#ports.take(0);
-    return stages.map((_, rank) => {
-      if (rank === stage) return piece;
+    return team.map((_, rank) => {
+      if (rank === own) return piece;
       while (this.#came[rank]?.length === 0) this.#wait(deadlineMs, rank);
       return this.#came[rank]?.shift() ?? NOTHING;
     });
@@ -115,8 +125,7 @@ export class Exchange {
   #wait(deadlineMs: number, rank: number): void {
     if (this.#broken) throw this.#broken;
     if (this.#ports.nowMs() > deadlineMs) {
-      const { instance, stages } = this.#group;
-      const waited = `rank ${rank} of ${stages.length} of ${instance} sent nothing for ${PATIENCE_MS / 1000} s`;
+      const waited = `rank ${rank} of ${this.#seat.team.length} of ${this.#group.instance} sent nothing for ${PATIENCE_MS / 1000} s`;
       this.#broken = new Problem("unavailable", waited, { remedy: "ask again: the model is placed anew" });
       throw this.#broken;
     }

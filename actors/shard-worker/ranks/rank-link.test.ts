@@ -14,9 +14,9 @@ test("a group's ranks alone can say that its pass failed", () => {
   const rankLink = new RankLink(link);
   rankLink.onReceive = () => {};
   const [rank, stranger] = ["a/worker-0", "x/worker-0"] as [Address, Address];
-  const exchange: Pick<Exchange, "isOf" | "has" | "broke"> = {
+  const exchange: Pick<Exchange, "isOf" | "needs" | "broke"> = {
     isOf: () => true,
-    has: (address) => address === rank,
+    needs: (address) => address === rank,
     broke: ({ message }) => broke.push(message),
   };
   rankLink.exchange = exchange as Exchange;

@@ -2,6 +2,7 @@
 import type { ChildLink } from "#actors/runtime/transport/child";
 import type { Transport } from "#actors/runtime/transport/transport";
 import type { Envelope } from "#protocol/codec";
+import type { Address } from "#protocol/ids";
 import { Problem, problemOf } from "#protocol/problem";
 import type { RuntimeMessage } from "#protocol/runtime";
 import type { ShardWorkerMessage } from "#protocol/shard-worker";
@@ -53,17 +54,24 @@ export class RankLink implements Transport {
         this.exchange?.arrived(message, from, body && new Uint8Array(body));
         return true;
       case "ShardWorker.PassFailed":
-        if (this.exchange?.isOf(message) && this.exchange.has(from))
+        if (this.exchange?.isOf(message) && this.#ends(from, message.lane))
           this.exchange.broke(problemOf(message.problem));
         return false;
       case "Runtime.Down":
-        if (this.exchange?.has(message.actor) && (!message.lane || this.exchange.isNeeded))
-          this.exchange.broke(
+        if (this.#ends(message.actor, message.lane))
+          this.exchange?.broke(
             new Problem("unavailable", `a machine that computes this model was lost: ${message.why}`),
           );
         return false;
       default:
         return false;
     }
+  }
+
+  /** Whether nothing is computed any more without that one; or, where only a way for tensors broke, just now. */
+  #ends(one: Address, lane: boolean | undefined): boolean {
+    const { exchange } = this;
+    if (!exchange) return false;
+    return lane ? exchange.has(one) && exchange.isNeeded : exchange.needs(one);
   }
 }

@@ -115,6 +115,39 @@ describe("the table of instances", () => {
     });
   });
 
+  test("several may share a stage as ranks of the same layers, in their order and each once", () => {
+    const part = (node: string, start: number, end: number, rank?: number) => ({
+      node: node as NodeId,
+      layers: { start, end },
+      ...(rank !== undefined && { rank }),
+    });
+    const shared = [
+      part("a", 0, 1, 0),
+      part("b", 0, 1, 1),
+      part("c", 1, 3),
+      part("d", 3, 4, 0),
+      part("e", 3, 4, 1),
+    ];
+    const wrong = [
+      [part("a", 0, 2, 0), part("b", 2, 4)],
+      [part("a", 0, 2), part("b", 0, 2, 1), part("c", 2, 4)],
+      [part("a", 0, 2, 0), part("b", 0, 3, 1), part("c", 2, 4)],
+      [part("a", 0, 2, 0), part("b", 0, 2, 2), part("c", 2, 4)],
+      [part("a", 0, 2, 1), part("b", 0, 2, 0), part("c", 2, 4)],
+      [part("a", 0, 2, 0), part("b", 0, 2, 1), part("c", 3, 4)],
+    ];
+    const outcomes = [shared, ...wrong].map((stages) => after(place({ stages })));
+    expect(outcomes.map(({ table, refused }) => [table[0]?.stages, refused[0]])).toEqual([
+      [shared, undefined],
+      [undefined, "rank 0 with layers 0 to 2 is not part 0 of 1"],
+      [undefined, "rank undefined with layers 0 to 2 is not part 0 of 2"],
+      [undefined, "rank 1 with layers 0 to 3 is not part 1 of 2"],
+      [undefined, "rank 2 with layers 0 to 2 is not part 1 of 2"],
+      [undefined, "rank 1 with layers 0 to 2 is not part 0 of 1"],
+      [undefined, "layers 3 to 4 do not follow layer 2"],
+    ]);
+  });
+
   test("ranks that add up by jaccl have each a device to every other, and meet at one place", () => {
     const way = (devices: (string | null)[], host = "10.0.0.1") => ({
       backend: "jaccl" as const,

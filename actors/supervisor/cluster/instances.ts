@@ -2,7 +2,12 @@
 import { isIPv4 } from "node:net";
 import { type Static, Type as t } from "@sinclair/typebox";
 import type { Address, NodeId } from "#protocol/ids";
-import { INSTANCES_MAX, type PlacedInstance, PlacedInstance as Schema } from "#protocol/placement";
+import {
+  INSTANCES_MAX,
+  type PlacedInstance,
+  PlacedInstance as Schema,
+  type Stage,
+} from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 
 const { id, model, digest, wish, settings, epoch, stages, facts, problem } = Schema.properties;
@@ -85,38 +90,47 @@ function withoutOldestFailure(table: Table): Table {
   return table.filter((each) => each !== oldest);
 }
 
-/** Each machine once. */
+/** Each machine once, and each layer once and in order. */
 function checkParts(parts: Place["stages"]): void {
   if (new Set(parts.map(({ node }) => node)).size !== parts.length)
     throw new Problem("invalid", "a machine has two stages of one model");
-  if (parts.some(({ rank }) => rank !== undefined)) checkRanks(parts);
-  else checkRow(parts);
-}
-
-/** Each layer once and in order. */
-function checkRow(parts: Place["stages"]): void {
   let next = 0;
-  for (const { layers } of parts) {
+  for (const team of teamsOf(parts)) {
+    const { layers = { start: 0, end: 0 }, rank } = team[0] ?? {};
+    if (team.length > 1 || rank !== undefined) checkRanks(team);
     if (layers.start !== next || layers.end <= layers.start)
       throw new Problem("invalid", `layers ${layers.start} to ${layers.end} do not follow layer ${next}`);
     next = layers.end;
   }
 }
 
-/** All of them all layers, and each machine once. */
-function checkRanks(parts: Place["stages"]): void {
-  const [first] = parts;
-  for (const [at, { layers, rank }] of parts.entries())
-    if (rank !== at || layers.start !== 0 || layers.end !== first?.layers.end || parts.length < 2)
+/** Parts by the stage that they are of: of one machine, or of all those from a rank 0 to the next. */
+export function teamsOf<Part extends Pick<Stage, "rank">>(
+  parts: readonly Part[],
+): readonly (readonly Part[])[] {
+  const teams: Part[][] = [];
+  for (const part of parts) {
+    const team = teams.at(-1);
+    if (team && part.rank) team.push(part);
+    else teams.push([part]);
+  }
+  return teams;
+}
+
+/** All of them the same layers, each as another rank. */
+function checkRanks(team: readonly Stage[]): void {
+  const [first] = team;
+  for (const [at, { layers, rank }] of team.entries())
+    if (rank !== at || !Bun.deepEquals(layers, first?.layers) || team.length < 2)
       throw new Problem(
         "invalid",
-        `rank ${rank} with layers ${layers.start} to ${layers.end} is not part ${at} of all`,
+        `rank ${rank} with layers ${layers.start} to ${layers.end} is not part ${at} of ${team.length}`,
       );
-  if (parts.some(({ way }) => way)) checkWays(parts);
+  if (team.some(({ way }) => way)) checkWays(team);
 }
 
 /** Where MLX adds up it does so for all, each of which has a device to every other. */
-function checkWays(parts: Place["stages"]): void {
+function checkWays(parts: readonly Stage[]): void {
   const host = parts[0]?.way?.host ?? "";
   if (!isIPv4(host)) throw new Problem("invalid", `ranks cannot meet at ${host}`);
   for (const [at, { rank, way }] of parts.entries()) {

@@ -1,30 +1,15 @@
 /** `exo rebalance`: moves a model of several machines to where it would be faster now, or to others that are named. */
-import type { PlacementWish, Rebalanced } from "#protocol/placement";
+import type { Rebalanced } from "#protocol/placement";
 import { needDaemon } from "../daemon/daemon.ts";
 import { watched } from "../daemon/open-model.ts";
 import { namedIn } from "../node/models.ts";
 import { printJson, type Session } from "../session.ts";
+import { type PlacementFlags, wishOf } from "./wish.ts";
 
-export interface RebalanceFlags {
-  readonly nodes?: string[];
-  readonly minNodes?: number;
-  readonly strategy?: NonNullable<PlacementWish["strategy"]>;
-  readonly backend?: NonNullable<PlacementWish["backend"]>;
-}
-
-export async function rebalance(
-  session: Session,
-  model: string,
-  { nodes, minNodes, strategy, backend }: RebalanceFlags,
-): Promise<void> {
+export async function rebalance(session: Session, model: string, flags: PlacementFlags): Promise<void> {
   const { signal, progress } = session;
   const daemon = await needDaemon(session);
-  const wish = {
-    ...(nodes && { nodes }),
-    ...(minNodes !== undefined && { minimumNodes: minNodes }),
-    ...(strategy && { strategy }),
-    ...(backend && { backend }),
-  };
+  const wish = wishOf(flags);
   progress.status("looking for a faster placement");
   const asked = daemon.post<Rebalanced>(
     "/exo/v1/rebalance",
@@ -38,7 +23,7 @@ export async function rebalance(
     await watched(session, daemon, { name: found.model, loading });
   }
   if (session.json) return printJson(session, "rebalance", found);
-  session.progress.milestone(words(found, Object.keys(wish).length > 0));
+  session.progress.milestone(words(found, wish !== undefined));
 }
 
 function words({ model, moved, before, now }: Rebalanced, isWished: boolean): string {

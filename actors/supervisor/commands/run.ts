@@ -1,13 +1,13 @@
 /** `exo run`: one answer when a prompt or stdin is given, else a chat in the terminal. */
-import type { PlacementWish } from "#protocol/placement";
 import { answer, type ChatTurn, type Sampling, shownFigures } from "../daemon/answer.ts";
 import type { Client } from "../daemon/client.ts";
 import { openModel } from "../daemon/open-model.ts";
 import { usageProblem } from "../exit-code.ts";
 import { printJson, type Session } from "../session.ts";
 import { safeText } from "../terminal/safe-text.ts";
+import { type PlacementFlags, wishOf } from "./wish.ts";
 
-export interface RunFlags {
+export interface RunFlags extends PlacementFlags {
   /** Words of the command line: the model, unless --model names it, and the prompt. */
   readonly given: readonly string[];
   readonly model?: string;
@@ -23,11 +23,6 @@ export interface RunFlags {
   readonly stats?: boolean;
   readonly plain?: boolean;
   readonly pull: boolean;
-  /** Machines of this home that hold the model together, by name or id. */
-  readonly nodes?: readonly string[];
-  readonly minNodes?: number;
-  readonly strategy?: NonNullable<PlacementWish["strategy"]>;
-  readonly backend?: NonNullable<PlacementWish["backend"]>;
 }
 
 export async function run(session: Session, flags: RunFlags): Promise<void> {
@@ -42,6 +37,7 @@ export async function run(session: Session, flags: RunFlags): Promise<void> {
   }
   if (prompt === undefined && session.json)
     throw usageProblem("--json needs a prompt", `exo run ${model} --json "question"`);
+  // Where nothing is said of machines this one alone holds the model, if it can.
   const wish = wishOf(flags);
   const opened = await openModel(session, model, { pull: flags.pull, ...(wish && { wish }) });
   try {
@@ -55,17 +51,6 @@ export async function run(session: Session, flags: RunFlags): Promise<void> {
   } finally {
     await opened.close();
   }
-}
-
-/** Undefined where nothing is said of machines: then this one alone holds the model, if it can. */
-function wishOf({ nodes, minNodes, strategy, backend }: RunFlags): PlacementWish | undefined {
-  const wish = {
-    ...(nodes && { nodes: [...nodes] }),
-    ...(minNodes !== undefined && { minimumNodes: minNodes }),
-    ...(strategy && { strategy }),
-    ...(backend && { backend }),
-  };
-  return Object.keys(wish).length > 0 ? wish : undefined;
 }
 
 const chatFlags = ({ system, stats = false, plain = false }: RunFlags) => ({

@@ -1,5 +1,12 @@
 /** Which machines hold which layers: the planner's choice among those that have the very same checkpoint, or can have it of them. Pure. */
-import { DEFAULT_WISH, type Home, KV_BYTES, type Machine, type Wish } from "#actors/planner/home";
+import {
+  DEFAULT_WISH,
+  type Home,
+  KV_BYTES,
+  type Machine,
+  type StrategyWish,
+  type Wish,
+} from "#actors/planner/home";
 import { homeOf, type Known } from "#actors/planner/home-of";
 import { speedsWith } from "#actors/planner/measured-speeds";
 import { type ShardSize, shardBytes } from "#actors/planner/memory-estimate";
@@ -11,6 +18,7 @@ import type { NodeId } from "#protocol/ids";
 import type { CheckpointView, PlacementSettings, PlacementWish, Stage } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 import type { MeasuredSpeeds } from "#protocol/speeds";
+import { teamsOf } from "../cluster/instances.ts";
 import { wishOfRanks, withWays } from "./ranks.ts";
 import { checkNames, leftOutWords, noPlan } from "./rejections.ts";
 
@@ -123,12 +131,11 @@ function placed(
 
 /** Those stages, where all of their machines may take part. */
 function placementOf(stages: readonly Stage[] = [], { machines }: Home): Placement | undefined {
-  const [first] = stages;
-  const places = stages.map(({ node }) => machines.findIndex((machine) => machine.node === node));
-  if (!first || places.includes(-1)) return undefined;
-  // Ranks share all of their layers.
-  if (first.rank !== undefined) return [{ machines: places, ...first.layers }];
-  return stages.map(({ layers }, at) => ({ machines: [places[at] ?? 0], ...layers }));
+  const placeOf = (node: NodeId) => machines.findIndex((machine) => machine.node === node);
+  if (stages.length === 0 || stages.some(({ node }) => placeOf(node) < 0)) return undefined;
+  return teamsOf(stages).flatMap((team) =>
+    team.slice(0, 1).map(({ layers }) => ({ machines: team.map(({ node }) => placeOf(node)), ...layers })),
+  );
 }
 
 /** Whether that is another checkpoint. */
@@ -139,15 +146,16 @@ const isOther = (looked: Looked | undefined, digest: string): boolean =>
 const STRATEGIES = ["single", "pipeline"] as const;
 
 interface Try extends Pick<Wish, "streams" | "minimumNodes"> {
-  readonly strategies: readonly NonNullable<PlacementWish["strategy"]>[];
+  readonly strategies: readonly StrategyWish[];
 }
 
 /** Answers at once for which a pipeline is cut: its stages are then equally busy. */
 const STREAMS = 4;
 
 /** What is wished for, with room for less if need be; then, for a model that was ready before, whatever there is. */
-function tries({ nodes, minimumNodes = nodes?.length ?? 1, strategy }: PlacementWish, again: boolean): Try[] {
-  const strategies = strategy ? [strategy] : STRATEGIES;
+function tries(wish: PlacementWish, again: boolean): Try[] {
+  const { nodes, minimumNodes = nodes?.length ?? 1, strategy, sharedStages } = wish;
+  const strategies = sharedStages ? (["mixed"] as const) : strategy ? [strategy] : STRATEGIES;
   const wished = { minimumNodes, strategies, streams: 1 };
   const isShared = minimumNodes > 1 || strategy === "pipeline" || strategy === "tensor";
   return [
@@ -259,17 +267,18 @@ const stagesOf = (placement: Placement, home: Home): readonly Stage[] =>
     }),
   );
 
-/** What one machine has of the model: some layers, or as one of so many ranks its part of all of them. */
-export const sizeOf = ({ layers, rank }: Stage, ranks: number): ShardSize => ({
-  ...layers,
-  ranks: rank === undefined ? 1 : ranks,
-  activationBytes: 4,
-});
+/** What each machine has of the model: some layers, or as one of so many ranks its part of them. */
+export const sizesOf = (stages: readonly Stage[]): ReadonlyMap<NodeId, ShardSize> =>
+  new Map(
+    teamsOf(stages).flatMap((team) =>
+      team.map(({ node, layers }) => [node, { ...layers, ranks: team.length, activationBytes: 4 }]),
+    ),
+  );
 
 const bytesOf = (stages: readonly Stage[], { shape }: CheckpointView): ReadonlyMap<NodeId, number> =>
   new Map(
-    stages.map((stage) => {
-      const { weights, work } = shardBytes(shape, DEFAULT_WISH, sizeOf(stage, stages.length));
-      return [stage.node, weights + work];
+    [...sizesOf(stages)].map(([node, size]) => {
+      const { weights, work } = shardBytes(shape, DEFAULT_WISH, size);
+      return [node, weights + work];
     }),
   );

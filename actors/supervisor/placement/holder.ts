@@ -11,11 +11,11 @@ import {
 } from "#protocol/placement";
 import { Problem, type ProblemBody, problemBody } from "#protocol/problem";
 import type { EndKind } from "#protocol/runtime";
-import type { LayerRange, Shard } from "#protocol/shard";
+import type { Group, LayerRange, Shard } from "#protocol/shard";
 import type { ShardWorkerReply } from "#protocol/shard-worker";
 import type { ModelState } from "#protocol/supervisor";
 import type { Agreed } from "../cluster/agreed.ts";
-import { isWorkerOf } from "../cluster/instances.ts";
+import { isWorkerOf, teamsOf } from "../cluster/instances.ts";
 import type { InstancePorts } from "../instance/instance.ts";
 import { Holding } from "./holding.ts";
 
@@ -125,7 +125,8 @@ export class Holder {
       record.stages.length === workers.length &&
       record.stages.every(({ node }, at) => isWorkerOf(node, workers[at]));
     if (!isAgreed) throw new Problem("invalid", "these are not the machines of that placement");
-    await holding.join(workers, wayOf(record));
+    const way = wayOf(teamOf(record, this.#ports.self));
+    await holding.join(workers, { ...ranksOf(record), ...(way && { way }) });
   }
 
   /** Says what it holds, to who leads; also if that was said before. */
@@ -154,13 +155,12 @@ export class Holder {
     if (known?.epoch === epoch || (this.#ended.get(id) ?? 0) >= epoch) return;
     const before = known ? this.#end(id, true) : undefined;
     this.#ended.delete(id);
-    const { stages: boss, shardOf, prepare, lost } = this.#ports;
+    const { stages: boss, self, shardOf, prepare, lost } = this.#ports;
     const holding = new Holding({
       ...this.#ports,
       self: boss,
       instance: id,
       epoch,
-      ...(rank !== undefined && { split: "ranks" }),
       // A part that ends for another epoch was stopped too, but not the model.
       lost: (worker, problem, how) =>
         lost(worker, problem, isStopped(this.#ports.agreed(), id) ? "stopped" : lostAs(how)),
@@ -171,7 +171,9 @@ export class Holder {
         const part = stages.length > 1 ? { layers } : {};
         const shard = await shardOf(record, { ...part, signal, progress });
         await prepare();
-        return rank === undefined ? { ...shard, ...part } : { ...shard, rank, world: stages.length };
+        const world = teamOf(record, self).length;
+        const cut = teamsOf(stages).length > 1 && { layers };
+        return { ...shard, ...cut, ...(rank !== undefined && { rank, world }) };
       },
       changed: () => {
         this.#ports.changed();
@@ -253,16 +255,27 @@ export function isStopped({ instances }: Agreed, id: string): boolean {
 
 /** Whether this machine has the same layers of the same model in both, as part of a group or not. */
 function isSamePart(one: PlacedInstance, other: PlacedInstance, self: NodeId): boolean {
-  const partOf = ({ model, digest, settings, stages }: PlacedInstance) => {
+  const partOf = (record: PlacedInstance) => {
+    const { model, digest, settings, stages } = record;
     const { layers, rank } = stages.find(({ node }) => node === self) ?? {};
-    const ranks = rank === undefined ? 1 : stages.length;
+    const ranks = teamOf(record, self).length;
     return { model, digest, settings, layers, rank, ranks, isWhole: stages.length === 1 };
   };
   return Bun.deepEquals(partOf(one), partOf(other));
 }
 
-/** By what its ranks add up, if not by exo's own links. */
-function wayOf({ stages }: PlacedInstance): GroupWay | undefined {
+/** Those that share that machine's layers, itself among them. */
+const teamOf = ({ stages }: PlacedInstance, self: NodeId): readonly Stage[] =>
+  teamsOf(stages).find((team) => team.some(({ node }) => node === self)) ?? [];
+
+/** How many share the layers of each stage, where any do. */
+function ranksOf({ stages }: PlacedInstance): Pick<Group, "ranks"> {
+  const ranks = teamsOf(stages).map(({ length }) => length);
+  return ranks.some((count) => count > 1) ? { ranks } : {};
+}
+
+/** By what those ranks add up, if not by exo's own links. */
+function wayOf(stages: readonly Stage[]): GroupWay | undefined {
   const ways = stages.flatMap(({ way }) => way ?? []);
   const [first] = ways;
   return first && { backend: first.backend, host: first.host, devices: ways.map(({ devices }) => devices) };

@@ -10,8 +10,6 @@ import { Instance, type InstancePorts, type Ready } from "../instance/instance.t
 export interface HoldingPorts extends Omit<InstancePorts, "ended" | "once"> {
   readonly instance: string;
   readonly epoch: number;
-  /** How the layers are shared, if not one after the other. */
-  readonly split?: Group["split"];
   readonly model: string;
   /** Asked once; fetched first where it is not here. Throws Problem. */
   readonly shard: (signal: AbortSignal, progress: Progress) => Promise<Shard>;
@@ -132,8 +130,8 @@ export class Holding {
   }
 
   /** Tells the worker of its group; throws Problem where it does not take it. */
-  async join(workers: readonly Address[], way?: Group["way"]): Promise<void> {
-    const { system, self, instance, split } = this.#ports;
+  async join(workers: readonly Address[], { ranks, way }: Pick<Group, "ranks" | "way"> = {}): Promise<void> {
+    const { system, self, instance } = this.#ports;
     const stage = this.#ready ? workers.indexOf(this.#ready.worker) : -1;
     if (!this.#ready || stage < 0)
       throw new Problem("unavailable", "this machine's worker is not one of that group");
@@ -144,7 +142,7 @@ export class Holding {
     );
     const group = {
       ...{ instance, epoch: this.#epoch, stages: [...workers], stage },
-      ...(split && { split }),
+      ...(ranks && { ranks }),
       ...(way && { way }),
     };
     system.send(this.#ready.worker, ShardWorker.Join({ group, replyTo: self }), self);

@@ -154,7 +154,7 @@ function servingPorts(
 ): ServingPorts {
   const { self } = cluster;
   const whole = (wish: PlacementWish) =>
-    wish.strategy === "tensor" && backend ? { backend, ...wish } : wish;
+    (wish.strategy === "tensor" || wish.sharedStages) && backend ? { backend, ...wish } : wish;
   const ask = (leader: NodeId, question: PlacementMessage, ms: number) =>
     system.ask<PlacementReply>(`${leader}/placement` as Address, question, boss, ms);
   return {

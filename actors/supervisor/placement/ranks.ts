@@ -3,8 +3,10 @@
 import { type Member, pickBackend, requireBackend, strategyFor } from "#actors/planner/backends";
 import { homeOf, type Known } from "#actors/planner/home-of";
 import type { NodeId } from "#protocol/ids";
+import { PLACEMENTS } from "#protocol/node";
 import type { PlacementWish, Stage } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
+import { teamsOf } from "../cluster/instances.ts";
 
 interface Wishing {
   readonly wish: PlacementWish;
@@ -16,8 +18,7 @@ interface Wishing {
 /** The wish with the strategy that its backend asks for; throws Problem where these machines cannot have that backend. */
 export function wishOfRanks({ wish, known, again }: Wishing): PlacementWish {
   const { nodes, minimumNodes = nodes?.length ?? 1 } = wish;
-  const strategy = strategyFor(wish.strategy, wish.backend);
-  const settled = { ...wish, ...(strategy && { strategy }) };
+  const settled = settledOf(wish, known, again);
   const { home } = homeOf(known, { ...(nodes && { only: nodes }) });
   const members = membersOf(home.machines, known);
   try {
@@ -30,21 +31,55 @@ export function wishOfRanks({ wish, known, again }: Wishing): PlacementWish {
   }
 }
 
+/** With the strategy that it comes to. */
+function settledOf(wish: PlacementWish, known: Known, again: boolean): PlacementWish {
+  const { sharedStages, ...others } = wish;
+  if (!sharedStages) {
+    const strategy = strategyFor(wish.strategy, wish.backend);
+    return { ...others, ...(strategy && { strategy }) };
+  }
+  const why = whyNoSharedStages(known);
+  if (!why) return wish;
+  if (!again) throw why;
+  const { backend: _, ...row } = others;
+  return row;
+}
+
 /** The stages with what each rank is to add up by, and what there is to say of it. */
 export function withWays(
   stages: readonly Stage[],
   { wish, known }: Pick<Wishing, "wish" | "known">,
 ): { readonly stages: readonly Stage[]; readonly said: readonly string[] } {
   const bare = stages.map(({ way: _, ...stage }) => stage);
-  if (bare.length < 2 || bare.some(({ rank }) => rank === undefined)) return { stages: bare, said: [] };
-  const { ways, notes } = pickBackend(wish.backend, membersOf(bare, known));
-  return {
-    stages: bare.map((stage, rank) => {
+  const teams = teamsOf(bare).map((team) => {
+    if (team.length < 2) return { stages: team, said: [] };
+    const { ways, notes } = pickBackend(wish.backend, membersOf(team, known));
+    const each = team.map((stage, rank) => {
       const way = ways?.[rank];
       return way ? { ...stage, way } : stage;
-    }),
-    said: notes,
+    });
+    return { stages: each, said: notes };
+  });
+  return {
+    stages: teams.flatMap((team) => team.stages),
+    said: [...new Set(teams.flatMap(({ said }) => said))],
   };
+}
+
+/** A machine of the home does not know such stages, also one that takes no part: each keeps the log, and would refuse what the others take. */
+function whyNoSharedStages({ nodes }: Known): Problem | undefined {
+  const members = nodes.filter(({ state }) => state !== "unpaired");
+  const [sharedStages] = PLACEMENTS;
+  const without = members.filter(({ facts }) => !facts?.placements?.includes(sharedStages));
+  if (without.length === 0) return undefined;
+  const names = without.map(({ name }) => name).join(" and ");
+  const why = `no stage of a pipeline can be shared in this home: ${names} did not say so far that it knows such stages`;
+  // Of a machine that was linked just now it may be known in a moment.
+  const mayPass = without.some(({ facts }) => facts === undefined);
+  return new Problem(mayPass ? "doesNotFit" : "invalid", why, {
+    param: "strategy",
+    remedy: "have every machine of the home run this version of exo, or ask for --strategy pipeline",
+  });
 }
 
 /** Machines whose facts are known, in that order. */

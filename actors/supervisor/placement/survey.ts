@@ -7,7 +7,7 @@ import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import type { PlacementSettings, PlacementWish, Stage } from "#protocol/placement";
 import { Problem, problemBody } from "#protocol/problem";
-import { type Choice, choose, type Looked, sizeOf, type Without } from "./choose.ts";
+import { type Choice, choose, type Looked, sizesOf, type Without } from "./choose.ts";
 import { type Other, withRoom } from "./giving-way.ts";
 import { MEASURE_MS, type MeasuredBy, measuredBy } from "./measuring.ts";
 import type { CoordinatorPorts } from "./ports.ts";
@@ -173,13 +173,14 @@ function freedBy(
   const freed = new Map([...claimed()].map(([node, bytes]) => [node, -bytes]));
   for (const [node, bytes] of stopped.flatMap((each) => [...each.bytes]))
     freed.set(node, (freed.get(node) ?? 0) + bytes);
-  for (const stage of held) {
-    const { node } = stage;
+  const sizes = sizesOf(current);
+  for (const { node } of held) {
+    const size = sizes.get(node);
     // Who holds a part that it fetched has no copy to look at: others have the same.
     const view = [looked.get(node), ...looked.values()].find((each) => each && "shape" in each);
     const facts = nodes.find((each) => each.node === node)?.facts;
-    if (!view || !("shape" in view) || !facts) continue;
-    const { weights } = shardBytes(view.shape, DEFAULT_WISH, sizeOf(stage, current.length));
+    if (!view || !("shape" in view) || !facts || !size) continue;
+    const { weights } = shardBytes(view.shape, DEFAULT_WISH, size);
     const taken = Math.max(0, facts.memoryBytes - facts.freeBytes);
     freed.set(node, Math.min(weights, taken) + (freed.get(node) ?? 0));
   }

@@ -61,12 +61,13 @@ export function shownLink(there: LinkView | undefined, back: LinkView | undefine
   return [shownMedium(mediumOf(there, back)), ...latency].join(" ");
 }
 
-/** `ada 0–14 | bob 15–29`, in the order of the layers. */
+/** `ada 0–14 | bob 15–29`, in the order of the layers; `ada 0–14 part 1/2 | bob 0–14 part 2/2 by ring | cyd 15–29` where some are shared. */
 export const shownStages = (stages: NonNullable<ModelState["stages"]>): string =>
   stages
     .map(({ name, layers, rank, backend }) => {
-      const by = rank === stages.length - 1 && backend ? ` by ${backend}` : "";
-      const part = rank === undefined ? "" : ` part ${rank + 1}/${stages.length}${by}`;
+      const ranks = stages.filter((other) => other.layers.start === layers.start).length;
+      const by = rank === ranks - 1 && backend ? ` by ${backend}` : "";
+      const part = rank === undefined ? "" : ` part ${rank + 1}/${ranks}${by}`;
       return `${cell(name)} ${layers.start}–${layers.end - 1}${part}`;
     })
     .join(" | ");
