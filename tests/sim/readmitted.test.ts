@@ -66,3 +66,15 @@ test("a machine whose vote is needed is forgotten once another that votes is bac
     { a: "self*+", b: "up" },
   ]);
 });
+
+test("a machine whose answer was lost is let in by the next try, where nothing else changes meanwhile", async () => {
+  const home = await calmHome("a", "b", "c");
+  await home.start("d");
+  const { publicKey } = home.machine("d").identity;
+  const asked = () => home.settled(home.node("b").admit({ publicKey, name: "d", addresses: [] }));
+  await asked();
+  await home.time.pass(3000);
+  await home.settled(home.node("d").adopt(await asked()));
+  await home.time.pass(5000);
+  expect(await home.view("d")).toEqual({ d: "self", a: "up*+", b: "up+", c: "up+" });
+});

@@ -8,6 +8,8 @@ import type { Epoch, Proposals } from "./proposals.ts";
 export interface Replicated {
   /** Final commands in order; again from the last snapshot after a restart. */
   readonly apply: (command: Uint8Array, epoch: Epoch) => void;
+  /** An entry without a command is final: who waits for that hears of it. */
+  readonly passed?: () => void;
   /** The whole state after everything applied so far, and its replacement by another's. */
   readonly snapshot: () => Uint8Array;
   readonly restore: (state: Uint8Array) => void;
@@ -68,6 +70,7 @@ export class Final {
     if (!entry) throw new Error(`entry ${index} is final but not in the log`);
     const epoch = { term: entry.term, index };
     if (entry.command) this.#state.apply(entry.command, epoch);
+    else this.#state.passed?.();
     this.#proposals.settle(epoch);
   }
 

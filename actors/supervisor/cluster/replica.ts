@@ -22,7 +22,7 @@ export interface ReplicaPorts {
   /** The cluster's newest key, as far as it is known here. */
   readonly authority: () => Authority;
   readonly send: (to: NodeId, message: RaftMessage) => void;
-  /** The state, who leads or who votes is another. */
+  /** The state, who leads, who votes, or how much is final is another. */
   readonly changed: () => void;
   /** The log cannot be kept: the disk is full or gone. Nothing is decided here until it can. */
   readonly failed: (error: unknown) => void;
@@ -60,6 +60,7 @@ export class Replica {
       changed: () => this.#tell(),
       state: {
         apply: (command, { index }) => this.#apply(command, index),
+        passed: () => this.#tell(),
         snapshot: () => {
           this.#snapshotNumber = this.#known().authority.number;
           return encodeState(this.#known());
