@@ -199,3 +199,12 @@ test(
   },
   TEST_MS_MAX,
 );
+
+test(
+  "a worker that led while it became one passes on what it alone holds, and the home goes on when the other that holds it is lost",
+  async () => {
+    const { violations } = await homeStorm(194551579, 5, { workers: 1 });
+    expect(violations).toEqual([]);
+  },
+  TEST_MS_MAX,
+);

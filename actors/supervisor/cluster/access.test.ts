@@ -1,13 +1,12 @@
 import { expect, test } from "bun:test";
-import type { Role } from "#protocol/cluster";
 import type { Address, NodeId } from "#protocol/ids";
 import "#protocol/shard-worker";
-import { DOORS, laneRefusal, refusal, WORKER_DOORS } from "./access.ts";
+import { DOORS, laneRefusal, refusal, type Say, WORKER_DOORS } from "./access.ts";
 
-const ports = (role: Role) => ({ self: "me" as NodeId, roleOf: () => role });
+const ports = (role: Say) => ({ self: "me" as NodeId, roleOf: () => role });
 
 /** What becomes of one message of another member to an actor of this node. */
-const fate = (type: string, to: string, re?: number, role: Role = "full"): string =>
+const fate = (type: string, to: string, re?: number, role: Say = "full"): string =>
   refusal(
     { to: to as Address, from: "other/x" as Address, message: { type }, ...(re !== undefined && { re }) },
     ports(role),
@@ -87,10 +86,12 @@ test("T27 T28 workers speak with workers and gateways, each with its own words, 
 
 test("T28 a worker of the home computes and tells of itself, and has no say in who votes, what is agreed or who is let in", () => {
   const doors = Object.entries(DOORS);
-  const isIn = ([type, { actor }]: (typeof doors)[number]) =>
-    fate(type, `me/${actor}`, undefined, "worker") === "in";
+  const refusedTo = (role: Say) =>
+    doors.flatMap(([type, { actor }]) => (fate(type, `me/${actor}`, undefined, role) === "in" ? [] : [type]));
+  const seated = new Set(refusedTo("seated"));
   expect({
-    refused: doors.filter((each) => !isIn(each)).map(([type]) => type),
+    refused: refusedTo("worker"),
+    untilItsSeatIsTaken: refusedTo("worker").filter((type) => !seated.has(type)),
     why: fate("Cluster.Change", "me/cluster", undefined, "worker"),
     answer: fate("ClusterReply.Done", "me/cluster", 4, "worker"),
   }).toEqual({
@@ -109,6 +110,7 @@ test("T28 a worker of the home computes and tells of itself, and has no say in w
       "Stages.Alone",
       "Stages.GiveWay",
     ],
+    untilItsSeatIsTaken: ["Raft.Vote", "Raft.Append", "Raft.Install", "Raft.Stand"],
     why: "Cluster.Change is not for a worker to send",
     answer: "in",
   });

@@ -11,20 +11,29 @@ import type { NodeId } from "#protocol/ids";
 import { isBulk } from "#protocol/message";
 import type { PlacedInstance } from "#protocol/placement";
 
+/**
+ * What a member may say follows from its role. A worker that still has a seat among those that vote, as nobody could take it yet, speaks
+ * in the log as any of them: it may hold what nobody else does who is up.
+ */
+export type Say = Role | "seated";
+
+export const sayOf = (role: Role, votes: boolean): Say => (role === "worker" && votes ? "seated" : role);
+
 interface Door {
   readonly actor: string;
   /** Who may say it. */
-  readonly roles: readonly Role[];
+  readonly roles: readonly Say[];
 }
 
 /** Models on several machines. */
 export type Placed = readonly Pick<PlacedInstance, "stages">[];
 
-const ANYBODY: readonly Role[] = ["full", "worker"];
+const ANYBODY: readonly Say[] = ["full", "seated", "worker"];
 /** A machine that votes, leads, lets others in and changes what all agree on. */
-const FULL: readonly Role[] = ["full"];
+const FULL: readonly Say[] = ["full"];
+const VOTERS: readonly Say[] = ["full", "seated"];
 
-const doors = (actor: string, roles: readonly Role[], ...types: readonly string[]) =>
+const doors = (actor: string, roles: readonly Say[], ...types: readonly string[]) =>
   Object.fromEntries(types.map((type): [string, Door] => [type, { actor, roles }]));
 
 /**
@@ -42,9 +51,9 @@ export const DOORS: Readonly<Record<string, Door>> = {
     "Discovery.Heard",
   ),
   ...doors("discovery", ANYBODY, "Discovery.Here", "Discovery.Known", "Discovery.Copied"),
-  // A worker answers with what it holds; it never stands or sends entries. Its vote counts where it has one: until another has its seat.
+  // A worker answers with what it holds; without a seat it neither stands nor sends entries.
   ...doors("raft", ANYBODY, "Raft.AppendReply", "Raft.VoteReply"),
-  ...doors("raft", FULL, "Raft.Vote", "Raft.Append", "Raft.Install", "Raft.Stand"),
+  ...doors("raft", VOTERS, "Raft.Vote", "Raft.Append", "Raft.Install", "Raft.Stand"),
   ...doors("topology", ANYBODY, "Topology.Facts", "Topology.Ping", "Topology.Pong", "Topology.Burst"),
   ...doors("topology", ANYBODY, "Topology.BurstEnd", "Topology.Measure"),
   ...doors("cluster", ANYBODY, "Cluster.Certify", "Cluster.Forgotten"),
@@ -105,7 +114,7 @@ export const ANSWERS: ReadonlySet<string> = new Set([
 
 export interface AccessPorts {
   readonly self: NodeId;
-  readonly roleOf: (node: NodeId) => Role;
+  readonly roleOf: (node: NodeId) => Say;
   /** A member said what it may not. */
   readonly refused: (node: NodeId, why: string) => void;
   /** Something was said to it, or heard from it. */
@@ -127,8 +136,7 @@ export function refusal(envelope: Envelope, { self, roleOf }: Known): string | u
   const isThere = to.length === self.length + 1 + actor.length && to[self.length] === "/";
   if (!isThere || !to.startsWith(self) || !to.endsWith(actor))
     return `${type} is not for ${to.slice(to.indexOf("/") + 1)}`;
-  const role = roleOf(nodeOf(from));
-  return roles.includes(role) ? undefined : `${type} is not for a ${role} to send`;
+  return roles.includes(roleOf(nodeOf(from))) ? undefined : `${type} is not for a worker to send`;
 }
 
 /** An honest machine may not have heard of its new role yet: what it says then is passed over, and its link stays. */

@@ -5,10 +5,9 @@ import type { ActorSystem } from "#actors/runtime/system";
 import { endpointText } from "#actors/runtime/transport/endpoint";
 import type { Endpoint, Lane, Link, Network } from "#actors/runtime/transport/network";
 import type { Trust } from "#actors/runtime/transport/trust";
-import type { Role } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
-import { guarded } from "./access.ts";
+import { guarded, type Say } from "./access.ts";
 import { Lanes, type LanesPorts } from "./lanes.ts";
 
 export interface LinksPorts {
@@ -26,7 +25,7 @@ export interface LinksPorts {
   /** A member opened a link for measuring or files. */
   readonly lane: (link: Link) => void;
   readonly refused: (from: string, why: string) => void;
-  readonly roleOf: (node: NodeId) => Role;
+  readonly roleOf: (node: NodeId) => Say;
   readonly instances: LanesPorts["instances"];
 }
 

@@ -13,6 +13,7 @@ import {
 import type { Address, NodeId } from "#protocol/ids";
 import type { RaftMessage } from "#protocol/raft";
 import { AcceptedKeys } from "./accepted-keys.ts";
+import { sayOf } from "./access.ts";
 import { answered, certificateFrom, certified, led, noSay } from "./leading.ts";
 import { Links } from "./links.ts";
 import { Making } from "./making.ts";
@@ -214,7 +215,7 @@ export class Membership {
       system,
       self: identity.node,
       trust: this.#papers.trust,
-      roleOf: (node) => this.roleOf(node),
+      roleOf: (node) => sayOf(this.roleOf(node), this.#replica.raft.config.voters.includes(node)),
       instances: () => this.#replica.state?.instances ?? [],
       open: openNetwork,
       watch,

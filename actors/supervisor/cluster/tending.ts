@@ -75,6 +75,11 @@ export class Tending {
       this.#entrustLeader();
       return;
     }
+    if (this.#workers().includes(self)) {
+      // It came to lead while it became a worker, as it holds what the others lack: who has been told of that leads next.
+      replica.raft.resign();
+      return;
+    }
     this.#chooseVoters().catch(unlessProblem); // The next look tries again.
     this.#entrust();
   }
