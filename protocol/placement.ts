@@ -89,6 +89,8 @@ export const HeldStage = t.Object({
   problem: t.Optional(ProblemBody),
   /** Of one that failed: its worker is well, and heard no more of those that have the other layers. */
   parted: t.Optional(t.Boolean()),
+  /** Of one that failed: its worker heard no more of them inside of a sum, out of which it could only end itself. */
+  waited: t.Optional(t.Boolean()),
   /** Of one that is loaded: nobody asked it anything for so long that its machine would give its room to another model. */
   idle: t.Optional(t.Boolean()),
   /** Of one that is idle: since its last question, when this was said. */

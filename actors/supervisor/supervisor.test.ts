@@ -58,6 +58,15 @@ test("a worker that dies is reported and started again, until its budget is spen
   });
 });
 
+test("requests on a worker that waited for other machines in vain hear that it is lost, not that it crashed", async () => {
+  const { ask, workers, lost } = house(loads);
+  for (const how of ["lost", undefined] as const) {
+    await ask(Supervisor.Acquire({ model: "m" }));
+    workers.at(-1)?.kill("it ended", how);
+  }
+  expect(lost).toEqual(["node/worker-1 lost: m: it ended", "node/worker-2 crashed: m: it ended"]);
+});
+
 test("stop ends the worker and forgets the model; a second stop says it is not loaded", async () => {
   const { ask } = house(loads);
   await ask(Supervisor.Acquire({ model: "m" }));

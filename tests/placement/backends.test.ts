@@ -92,3 +92,41 @@ test("a model moves to another backend where that is wished for, on the same mac
     ],
   ]);
 });
+
+test("ranks that do not hear each other by jaccl, though all of them are well, go on over exo's own links", async () => {
+  const names = ["a", "b", "c"];
+  const problem = {
+    kind: "unavailable",
+    message: "rank 1 of 3 waited 30 s for the sums of the others",
+  } as const;
+  const waysAfter: unknown[] = [];
+  for (const why of ["parted", "waited"] as const) {
+    const world = homeOf(names, THREE);
+    await world.place({ nodes: names, backend: "jaccl" });
+    await world.fails("b", { problem, [why]: true });
+    await world.settle(20_000);
+    const after = [world.shown, waysOf(world), world.instances[0]?.wish.backend];
+    const said = world.said.filter((line) => line.includes("jaccl"));
+    await world.release();
+    await world.place({ nodes: names, backend: "jaccl" });
+    waysAfter.push([...after, said, waysOf(world)?.[0]?.[1]]);
+  }
+  const bare = names.map((name) => [name, undefined, undefined]);
+  const said =
+    "the ranks of m did not hear each other by jaccl: they add up over exo's own links until it is stopped and asked for again";
+  expect(waysAfter).toEqual(
+    Array(2).fill(["ready a:0-4 b:0-4 c:0-4", bare, "jaccl", [said], [null, "rdma_en2", "rdma_en3"]]),
+  );
+});
+
+test("a worker that crashed is no reason to leave jaccl, nor is a machine that is out of reach", async () => {
+  const names = ["a", "b", "c"];
+  const [crash, away] = [homeOf(names, THREE), homeOf(names, THREE)];
+  for (const world of [crash, away]) await world.place({ nodes: names, minimumNodes: 2, backend: "jaccl" });
+  await crash.becomes("b", { kind: "unavailable", message: "the worker was ended by SIGKILL" });
+  await away.is("c", "suspect");
+  await away.parts("b");
+  await Promise.all([crash, away].map((world) => world.settle(20_000)));
+  const shown = [crash, away].map((world) => waysOf(world)?.every(([, devices]) => devices !== undefined));
+  expect(shown).toEqual([true, true]);
+});

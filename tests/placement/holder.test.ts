@@ -278,3 +278,13 @@ test("a part that was idle and parted is looked at in the next epoch as before",
   await after(605_000, 700_000);
   expect(said).toEqual(["1: 1:loaded idle", "1: 1:parted", "2: 2:loaded", "2: 2:loaded idle"]);
 });
+
+test("who leads hears of a worker that heard no more of the others and ended itself, which is not held against this machine", async () => {
+  const room = await loaded();
+  room.workers[0]?.kill("it waited 30 s for the sums of the others", "lost");
+  await room.time.pass(10);
+  expect([room.told.at(-1), room.did.at(-1)]).toEqual([
+    "1: 1:waited (m: it waited 30 s for the sums of the others)",
+    expect.stringMatching(/^lost .*: m: it waited 30 s for the sums of the others, lost$/),
+  ]);
+});

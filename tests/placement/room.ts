@@ -1,7 +1,7 @@
 /** One machine of a home in memory: what it holds, with workers that load and die when a test says so. */
 import { ActorSystem } from "#actors/runtime/system";
 import type { Transport } from "#actors/runtime/transport/transport";
-import type { WorkerProcess } from "#actors/supervisor/instance/workers";
+import type { Exited, WorkerProcess } from "#actors/supervisor/instance/workers";
 import { Holder, type PartWanted } from "#actors/supervisor/placement/holder";
 import type { Envelope } from "#protocol/codec";
 import type { Address, NodeId } from "#protocol/ids";
@@ -22,7 +22,7 @@ export class Room {
   readonly told: string[] = [];
   readonly workers: {
     readonly name: Address;
-    readonly kill: (why: string) => void;
+    readonly kill: Exited;
     say(message: AnyMessage): void;
   }[] = [];
   readonly did: string[] = [];
@@ -96,7 +96,7 @@ export class Room {
     return await done;
   }
 
-  #started(node: string, exited: (why: string) => void): WorkerProcess {
+  #started(node: string, exited: Exited): WorkerProcess {
     const at = this.workers.length + 1;
     let boss = this.system.address("stages");
     const link: Transport = {
@@ -131,5 +131,14 @@ export class Room {
 const joinedIn = ({ epoch, stage, way }: Group): string =>
   way ? ` ${epoch} as ${stage} of ${JSON.stringify(way.devices)} at ${way.host}` : ` ${epoch}`;
 const layersOf = ({ layers }: Shard): string => (layers ? ` ${layers.start}-${layers.end}` : " whole");
-const shown = ({ epoch, state, parted, loadedBytes, fetchedBytes, problem, idle }: HeldStage): string =>
-  `${epoch}:${parted ? "parted" : state}${idle ? " idle" : ""}${loadedBytes ? `:${loadedBytes}` : ""}${fetchedBytes === undefined ? "" : `:fetched ${fetchedBytes}`}${problem && !parted ? ` (${problem.message})` : ""}`;
+const shown = ({
+  epoch,
+  state,
+  parted,
+  waited,
+  loadedBytes,
+  fetchedBytes,
+  problem,
+  idle,
+}: HeldStage): string =>
+  `${epoch}:${parted ? "parted" : waited ? "waited" : state}${idle ? " idle" : ""}${loadedBytes ? `:${loadedBytes}` : ""}${fetchedBytes === undefined ? "" : `:fetched ${fetchedBytes}`}${problem && !parted ? ` (${problem.message})` : ""}`;

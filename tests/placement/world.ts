@@ -155,11 +155,14 @@ export class World {
 
   /** The worker of its part lives, and hears no more of the others. */
   parts(name: string): Promise<void> {
-    const problem: ProblemBody = { kind: "unavailable", message: "no word of the others" };
-    return this.#partsBecome(name, ({ instance, epoch }) => ({
-      ...{ instance, epoch },
-      ...{ state: "failed", parted: true, problem },
-    }));
+    return this.fails(name, {
+      parted: true,
+      problem: { kind: "unavailable", message: "no word of the others" },
+    });
+  }
+
+  fails(name: string, how: Pick<HeldStage, "problem" | "parted" | "waited">): Promise<void> {
+    return this.#partsBecome(name, ({ instance, epoch }) => ({ instance, epoch, state: "failed", ...how }));
   }
 
   async #partsBecome(name: string, changed: (part: HeldStage) => HeldStage): Promise<void> {

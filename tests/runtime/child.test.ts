@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, spyOn, test } from "bun:test";
 import { systemClock } from "#actors/runtime/clock";
 import { CHILD_FD, ChildLink } from "#actors/runtime/transport/child";
-import { startWorker } from "#actors/supervisor/instance/workers";
+import { type Exited, startWorker } from "#actors/supervisor/instance/workers";
 import type { Envelope } from "#protocol/codec";
 import type { Address } from "#protocol/ids";
 import { bytes } from "./ear.ts";
@@ -48,6 +48,20 @@ describe("a link between a process and its child", () => {
     link.send({ ...to("worker-x"), body: bytes(100_000, 0) });
     expect(await ended).toBeUndefined();
   });
+});
+
+test("a worker that waited for others in vain and ended itself says so, and is not taken for one that crashed", async () => {
+  const ended = async (status: number) => {
+    const program = `console.error("rank 0 of 2 waited 30 s for the sums of the others"); process.exit(${status})`;
+    const { promise, resolve } = Promise.withResolvers<Parameters<Exited>>();
+    const command = { command: [process.execPath, "-e", program], env: process.env };
+    startWorker(command, [], systemClock, (...why) => resolve(why));
+    return await promise;
+  };
+  expect([await ended(75), await ended(70)]).toEqual([
+    ["the worker ended itself: rank 0 of 2 waited 30 s for the sums of the others", "lost"],
+    ["the worker ended with status 70: rank 0 of 2 waited 30 s for the sums of the others", undefined],
+  ]);
 });
 
 describe("a worker to which something of this process fails", () => {

@@ -12,7 +12,7 @@ import type { Pace } from "#protocol/speeds";
 import type { ModelState } from "#protocol/supervisor";
 import type { IdleRule } from "./idle.ts";
 import { type InstanceEvent, machine } from "./machine.ts";
-import type { WorkerProcess } from "./workers.ts";
+import type { Exited, WorkerProcess } from "./workers.ts";
 
 /** A worker that dies more often than this is broken: its model fails instead of being loaded for ever. */
 const RESTARTS = { restarts: 3, withinMs: 60_000 };
@@ -32,8 +32,8 @@ const ELSEWHERE: ProblemBody = {
 export interface InstancePorts {
   readonly system: ActorSystem;
   readonly self: Address;
-  /** Starts a worker named `node`; `exited` is called once with the reason. */
-  readonly startWorker: (node: string, exited: (reason: string) => void) => WorkerProcess;
+  /** Starts a worker named `node`; `exited` is called once. */
+  readonly startWorker: (node: string, exited: Exited) => WorkerProcess;
   /** A worker is no more that had been started. */
   readonly lost: (worker: Address, problem: ProblemBody, how: EndKind) => void;
   /** What `state` tells is another. */
@@ -68,6 +68,8 @@ export class Instance {
   #askedMs: number;
   /** What is told of a worker that does not end by itself. */
   #end: { readonly how: EndKind; readonly problem: ProblemBody } = { how: "stopped", problem: STOPPED };
+  /** Of the last worker that ended by itself. */
+  #exitedHow: "crashed" | "lost" = "crashed";
   readonly #over = Promise.withResolvers<void>();
 
   constructor(shard: Shard, ports: InstancePorts) {
@@ -83,7 +85,7 @@ export class Instance {
           endWorker: () => this.#process?.end(),
           announceReady: () => this.#announceReady(),
           announceFailed: (_, problem) => this.#announceFailed(problem),
-          announceLost: (_, problem) => this.#worker && ports.lost(this.#worker, problem, "crashed"),
+          announceLost: (_, problem) => this.#worker && ports.lost(this.#worker, problem, this.#exitedHow),
           announceStopped: () => this.#worker && ports.lost(this.#worker, this.#end.problem, this.#end.how),
         },
         guards: { mayRestart: () => !ports.once && budget.spend() },
@@ -231,7 +233,7 @@ export class Instance {
     this.#starts += 1;
     const node = `worker-${system.clock.freshId().slice(0, 8)}-${this.#starts}`;
     try {
-      this.#process = startWorker(node, (reason) => this.#exited(node, reason));
+      this.#process = startWorker(node, (...why) => this.#exited(node, ...why));
     } catch (error) {
       // The program's file is gone, or the system starts no more processes: told as the end of a worker that never lived.
       queueMicrotask(() => this.#exited(node, `its worker could not be started: ${String(error)}`));
@@ -247,10 +249,11 @@ export class Instance {
     this.#process?.whenIdle(drained);
   }
 
-  #exited(node: string, reason: string): void {
+  #exited(node: string, reason: string, own: "crashed" | "lost" = "crashed"): void {
     this.#cancelDrain();
     const { system } = this.#ports;
-    const how = this.#chart.getSnapshot().matches("ready") ? "crashed" : "lost";
+    this.#exitedHow = own;
+    const how = this.#chart.getSnapshot().matches("ready") ? own : "lost";
     system.disown(system.address(node), reason, how);
     const problem: ProblemBody = {
       kind: "unavailable",

@@ -26,6 +26,15 @@ export interface WorkerProcess {
   end(): void;
 }
 
+/**
+ * Why a worker ended, in a sentence. `lost`: it ended itself, as it waited for workers of other machines in vain; that is no fault of
+ * its own.
+ */
+export type Exited = (reason: string, how?: "lost") => void;
+
+/** With which a worker ends itself that hangs in a sum with others: EXO_DEADLINE_STATUS of mlx-c/shim/collectives.h. */
+const WAITED_STATUS = 75;
+
 /** A worker that has work and says nothing for so long hangs: longer than any single prefill chunk on a slow CPU. */
 const SILENCE_MS = 300_000;
 const WATCH_EVERY_MS = 2_000;
@@ -34,12 +43,12 @@ const GRACE_MS = 3_000;
 /** The last words of a worker, kept to explain its death. */
 const STDERR_KEPT = 8_192;
 
-/** Starts one worker. `exited` is called once, with a sentence that says why. */
+/** Starts one worker. `exited` is called once. */
 export function startWorker(
   { command, env }: WorkerCommand,
   args: readonly string[],
   clock: Clock,
-  exited: (reason: string) => void,
+  exited: Exited,
 ): WorkerProcess {
   const heard = watch(clock, {
     isStopped: () => isStopped(child.pid),
@@ -80,7 +89,7 @@ export function startWorker(
     heard.stop();
     const reason = causeOfDeath(child.exitCode, child.signalCode, heard.hung() ?? killed, await lastWords);
     raw.closed(reason);
-    exited(reason);
+    exited(reason, child.exitCode === WAITED_STATUS ? "lost" : undefined);
   });
 
   return {
@@ -212,8 +221,9 @@ function causeOfDeath(
   words: string,
 ): string {
   if (ended !== undefined) return ended;
+  const lastLine = words.trim().split("\n").at(-1);
+  if (code === WAITED_STATUS && lastLine) return `the worker ended itself: ${lastLine}`;
   const killed = signal === "SIGKILL" ? ", as systems do that run out of memory" : "";
   const how = signal ? `was ended by ${signal}${killed}` : `ended with status ${code}`;
-  const lastLine = words.trim().split("\n").at(-1);
   return lastLine ? `the worker ${how}: ${lastLine}` : `the worker ${how}`;
 }

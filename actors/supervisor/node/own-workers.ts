@@ -2,7 +2,7 @@
 import type { ActorSystem } from "#actors/runtime/system";
 import type { ProblemBody } from "#protocol/problem";
 import type { InstancePorts } from "../instance/instance.ts";
-import type { WorkerProcess } from "../instance/workers.ts";
+import type { Exited, WorkerProcess } from "../instance/workers.ts";
 
 export class OwnWorkers {
   readonly #system: ActorSystem;
@@ -15,13 +15,9 @@ export class OwnWorkers {
   }
 
   /** `exited` is not called for a worker that ends with its Supervisor. */
-  start(
-    node: string,
-    exited: (reason: string) => void,
-    spawn: (exited: (reason: string) => void) => WorkerProcess,
-  ): WorkerProcess {
-    const worker = spawn((reason) => {
-      if (this.#running.delete(node)) exited(reason);
+  start(node: string, exited: Exited, spawn: (exited: Exited) => WorkerProcess): WorkerProcess {
+    const worker = spawn((...ended) => {
+      if (this.#running.delete(node)) exited(...ended);
     });
     this.#running.set(node, worker);
     return worker;

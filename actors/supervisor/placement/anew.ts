@@ -12,6 +12,8 @@ export interface Anew extends Pick<PlacedPorts, "self" | "bars" | "claims" | "lo
   readonly sights: () => Pick<Sights, "nowMs" | "reportOf">;
   /** Machines where its workers end again and again, or do not meet, with the reason of each. */
   readonly shaky: ReadonlyMap<NodeId, string>;
+  /** Its ranks could not add up but by exo's own links. */
+  readonly isMeshLeft: boolean;
 }
 
 /** Throws Problem. */
@@ -32,10 +34,11 @@ export async function placedAnew(before: PlacedInstance, ports: Anew): Promise<C
 
 function wantedOf(
   before: PlacedInstance,
-  { self: asker, bars, claims, lost, agreed, sights }: Anew,
+  { isMeshLeft, self: asker, bars, claims, lost, agreed, sights }: Anew,
 ): ToPlace {
   const barred = bars.now;
-  const { id, model, wish, settings, stages } = before;
+  const { id, model, settings, stages } = before;
+  const wish = isMeshLeft ? { ...before.wish, backend: "ring" as const } : before.wish;
   const held = stages.filter((stage) => isTaken(heldOf(before, stage, sights())));
   return {
     ...{ model, wish, settings, asker, again: before.wasReady === true, held },

@@ -44,6 +44,8 @@ export class Holding {
   #cancelIdle = () => {};
   /** The worker is well, and heard no more of those that have the other layers. */
   #isParted = false;
+  /** The worker ended itself, as it heard no more of them. */
+  #hasWaited = false;
   readonly #fetch = new AbortController();
   #fetched: { readonly loadedBytes: number; readonly totalBytes: number } | undefined;
   /** What who leads knows of the fetch, and since when. */
@@ -83,8 +85,8 @@ export class Holding {
   get held(): HeldStage {
     const { instance } = this.#ports;
     const epoch = this.#epoch;
-    const parted = this.#isParted && { parted: true };
-    if (this.#problem) return { instance, epoch, state: "failed", problem: this.#problem, ...parted };
+    const why = { ...(this.#isParted && { parted: true }), ...(this.#hasWaited && { waited: true }) };
+    if (this.#problem) return { instance, epoch, state: "failed", problem: this.#problem, ...why };
     const idle = this.#isIdle && { idle: true, idleMs: this.#instance?.idleMs ?? 0 };
     if (this.#ready) return { instance, epoch, state: "loaded", ...this.#ready, ...idle };
     return { instance, epoch, state: "loading", ...this.#progress };
@@ -168,7 +170,7 @@ export class Holding {
       ...this.#ports,
       once: true,
       lost: (worker, problem, how) => {
-        this.#died(problem);
+        this.#died(problem, how === "lost");
         lost(worker, problem, how);
       },
       ended: () => {},
@@ -193,7 +195,8 @@ export class Holding {
   }
 
   /** Also after its group was over already: there is no worker any more that could go on in another. */
-  #died(problem: ProblemBody): void {
+  #died(problem: ProblemBody, hasWaited: boolean): void {
+    this.#hasWaited = hasWaited;
     if (this.#isParted) this.#problem = undefined;
     this.#isParted = false;
     this.#failed(problem);

@@ -54,6 +54,8 @@ export class Placed {
   #sinceMs = 0;
   readonly #crashes: Crashes;
   readonly #meetings: Meetings;
+  /** Its ranks add up over exo's own links when they are placed anew. */
+  #isMeshLeft = false;
   #wanting: PromiseWithResolvers<void>[] = [];
 
   constructor({ id, epoch, model }: PlacedInstance, ports: PlacedPorts) {
@@ -138,10 +140,21 @@ export class Placed {
       this.#tell({ type: "Loaded" });
   }
 
-  #break({ problem, counts, failed, crashed }: Trouble): void {
+  #break({ problem, counts, failed, crashed, isMesh }: Trouble): void {
     if (failed) this.#ports.bars.add(failed, problem.message);
     if (crashed) this.#crashes.note(crashed);
+    if (isMesh) this.#leaveMesh();
     this.#tell({ type: "Broken", problem, counts });
+  }
+
+  #leaveMesh(): void {
+    const { model, stages } = this.#record ?? {};
+    const backend = stages?.find(({ way }) => way)?.way?.backend;
+    if (this.#isMeshLeft || backend === undefined) return;
+    this.#isMeshLeft = true;
+    this.#ports.troubled(
+      `the ranks of ${model} did not hear each other by ${backend}: they add up over exo's own links until it is stopped and asked for again`,
+    );
   }
 
   /** What is broken already is not looked at before it is placed anew. */
@@ -168,7 +181,7 @@ export class Placed {
     const { id, model, wish, settings, epoch: after } = before;
     const { claims } = this.#ports;
     const shaky = new Map([...this.#crashes.now, ...this.#meetings.now]);
-    const anew = { ...this.#ports, sights: () => this.#sights, shaky };
+    const anew = { ...this.#ports, sights: () => this.#sights, shaky, isMeshLeft: this.#isMeshLeft };
     const { digest, stages } = await placedAnew(before, anew).catch((error: unknown) => {
       throw because(problem, error);
     });

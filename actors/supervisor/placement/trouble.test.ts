@@ -66,6 +66,7 @@ function said({ record = ready, held = {}, lost = {}, down, nowMs = 0 }: Home): 
 }
 
 const failed = { state: "failed", problem: BROKE } as const;
+const waited = { ...failed, waited: true };
 const gone = "the part of m on one machine is gone, as after its restart";
 
 test("all is well while machines hold what they should, or load it", () => {
@@ -83,12 +84,16 @@ test("a machine that fails with its part is kept from others for a while, one th
     said({ record: loading, lost: { b: { why: "b is dead", wanted: false } } }),
     said({ record: loading, lost: { b: { why: "b is drained", wanted: true } } }),
     said({ record: loading, held: { b: [part(b, parted)] } }),
+    said({ held: { b: [part(b, waited)] } }),
+    said({ held: { a: [part(a, waited)], b: [part(b, failed)] } }),
   ]).toEqual([
     ["no memory", true, a],
     ["no memory", true, "crashed on a"],
     ["b is dead", false, b],
     ["b is drained", false, undefined],
     ["no word", true, undefined],
+    ["no memory", true, undefined],
+    ["no memory", true, "crashed on b"],
   ]);
 });
 

@@ -37,6 +37,8 @@ export interface Trouble {
   readonly failed?: NodeId;
   /** The machine whose worker ended in the middle of its work. */
   readonly crashed?: NodeId;
+  /** All machines and their workers were well, and ranks heard nothing of each other by what they add up by. */
+  readonly isMesh?: boolean;
 }
 
 /** A machine that has a link is asked every two seconds; one that answers none of so many is not well. */
@@ -96,7 +98,7 @@ function lossOf({ state }: PlacedInstance, { node }: Stage, { lost }: Sights): T
 /** Its worker could not load, or ended. */
 function failureOf(record: PlacedInstance, stage: Stage, sights: Sights): Trouble | undefined {
   const held = heldOf(record, stage, sights);
-  if (held?.state !== "failed" || held.parted) return undefined;
+  if (held?.state !== "failed" || held.parted || held.waited) return undefined;
   const { node } = stage;
   const where = record.state === "loading" ? { failed: node } : { crashed: node };
   return { problem: problemOf(held), counts: true, ...where };
@@ -119,7 +121,9 @@ function absenceOf(record: PlacedInstance, stage: Stage, sights: Sights): Troubl
 function partingOf(record: PlacedInstance, stage: Stage, sights: Sights): Trouble | undefined {
   const held = heldOf(record, stage, sights);
   if (held?.state !== "failed") return undefined;
-  return { problem: problemOf(held), counts: record.stages.every(({ node }) => sights.isUp(node)) };
+  const areUp = record.stages.every(({ node }) => sights.isUp(node));
+  const isMesh = areUp && record.stages.some(({ way }) => way !== undefined);
+  return { problem: problemOf(held), counts: areUp, ...(isMesh && { isMesh }) };
 }
 
 function silenceOf(record: PlacedInstance, stage: Stage, sights: Sights): Trouble | undefined {

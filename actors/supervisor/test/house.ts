@@ -8,7 +8,7 @@ import type { AnyMessage } from "#protocol/message";
 import { Problem } from "#protocol/problem";
 import { type ShardWorker, ShardWorkerReply } from "#protocol/shard-worker";
 import { supervisor } from "../index.ts";
-import type { WorkerProcess } from "../instance/workers.ts";
+import type { Exited, WorkerProcess } from "../instance/workers.ts";
 import { Across, type Part } from "../placement/across.ts";
 
 export const facts = {
@@ -33,7 +33,7 @@ export function house(load: Answer, part: () => Part = () => "alone") {
   const small = new Set(["m", "n", "kept"]);
   const boss = system.address("supervisor");
   const me = system.address("test");
-  const workers: { node: string; kill: (reason: string) => void }[] = [];
+  const workers: { node: string; kill: Exited }[] = [];
   const lost: string[] = [];
   const located: string[] = [];
   const fetched: string[] = [];
@@ -43,7 +43,7 @@ export function house(load: Answer, part: () => Part = () => "alone") {
   /** Before it is answered whether a model finds room in what idle ones take. */
   const looking = { before: async () => {} };
 
-  function startWorker(node: string, exited: (reason: string) => void): WorkerProcess {
+  function startWorker(node: string, exited: Exited): WorkerProcess {
     if (refusesToStart.reason) throw new Error(refusesToStart.reason);
     const link = linkOf(node, load);
     workers.push({ node, kill: exited });
