@@ -155,8 +155,13 @@ export const Stages = inbox("Stages", {
   Tell: {},
   /** Computes a few steps of that model and times them; what is remembered already is told at once. Answered by `Measured` or `Refused`. */
   Measure: { model, settings: PlacementSettings },
-  /** All stages of the epoch are loaded, these are their workers. Answered by `Joined` or `Refused`. */
-  Join: { instance: id, epoch, workers: t.Array(Address, { minItems: 1, maxItems: STAGES_MAX }) },
+  /** All stages of the epoch are loaded, these are their workers. `unmet`: why they could not meet before. Answered by `Joined` or `Refused`. */
+  Join: {
+    instance: id,
+    epoch,
+    workers: t.Array(Address, { minItems: 1, maxItems: STAGES_MAX }),
+    unmet: t.Optional(t.String({ maxLength: 1024 })),
+  },
   /** Answers under way may end first, unless `now`. Answered by `Ended`. */
   End: { instance: id, epoch, now: t.Boolean() },
   /** What this machine holds by itself. Answered by `Alone`. */

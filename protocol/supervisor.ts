@@ -23,6 +23,8 @@ export const ModelState = t.Object({
   idle: t.Optional(t.Boolean()),
   /** Of an idle one that this machine holds by itself: since its last question. */
   idleMs: t.Optional(t.Number({ minimum: 0 })),
+  /** Of one whose machines have loaded their parts: why their workers could not meet yet. */
+  unmet: t.Optional(t.String()),
   /** These bytes are on their way from another machine's disk; loading comes after. */
   fetching: t.Optional(t.Boolean()),
   /** Of a model that the home placed: which layers are where, or a part of each of them by rank; absent: all on this machine. */

@@ -111,6 +111,20 @@ test("ps shows what is loaded, as a table and as JSON", async () => {
   });
 });
 
+test("ps says why a model failed, and why one whose parts are loaded does not answer yet", async () => {
+  using home = freshFolder();
+  const problem = { kind: "doesNotFit", message: "no plan fits sea" };
+  const models = [
+    { ...loadedModel("sea"), state: "failed", problem },
+    { ...loadedModel("dune"), state: "loading", unmet: "bob/worker-1 cannot be reached" },
+  ];
+  await using daemon = fakeDaemon({ models });
+  const { err } = await exo(["ps"], { home: home.path, env: { EXO_HOST: daemon.url } });
+  expect(err).toBe(
+    "sea failed: no plan fits sea\nthe workers of dune cannot meet yet: bob/worker-1 cannot be reached\n",
+  );
+});
+
 test("completion offers commands, flags and the models of exo.yaml", async () => {
   using home = freshFolder();
   await Bun.write(`${home.path}/exo/exo.yaml`, "models:\n  aliases:\n    tiny: owner/tiny-model\n");

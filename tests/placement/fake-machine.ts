@@ -26,6 +26,8 @@ export interface FakeMachine {
   alone?: AloneModel[];
   /** Before one of these gives way. */
   givesWay?: () => Promise<void>;
+  /** Why its worker could not meet the others, as it was told last. */
+  unmet?: string | undefined;
   /** It answers no look at its checkpoints. */
   isDeaf?: boolean;
   /** What else it tells of itself than a small Linux machine does. */

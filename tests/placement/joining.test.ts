@@ -24,17 +24,21 @@ test.each([
   expect([before, world.shown, world.instances[0]?.epoch]).toEqual([during, after, epoch]);
 });
 
-test("a machine that is lost while workers cannot meet is done without", async () => {
+test("machines hear why their workers cannot meet; one that is lost meanwhile is done without", async () => {
   const world = new World("a", "b", "c");
   world.joining = Promise.reject(new Problem("unavailable", "not now"));
   world.joining.catch(() => {});
   await world.place({ minimumNodes: 2 });
   await world.settle(5_000);
-  const before = world.shown;
+  const before = [world.shown, world.machine("b").unmet];
   world.joining = Promise.resolve();
   await world.is("b", "dead");
   await world.settle(5_000);
-  expect([before, world.shown]).toEqual(["loading a:0-2 b:2-4", "ready a:0-2 c:2-4"]);
+  expect([before, world.shown, world.machine("a").unmet]).toEqual([
+    ["loading a:0-2 b:2-4", "not now"],
+    "ready a:0-2 c:2-4",
+    undefined,
+  ]);
 });
 
 test("workers that do not meet for minutes are placed anew, and then given up with the reason", async () => {

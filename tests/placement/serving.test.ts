@@ -215,3 +215,15 @@ test("only the machine with the last stage, to which requests come, says that a 
     [7, true],
   ]);
 });
+
+test("a machine that was told why its worker could not meet the others says so until the model is ready", () => {
+  const house = new House({ instances: [loading] });
+  house.state = { model: "m", path: "/m", state: "ready", requests: 0, unmet: "not now" };
+  const before = house.serving.states();
+  house.instances = [ready];
+  const after = house.serving.states();
+  expect([before, after].map(([state]) => [state?.state, state?.unmet])).toEqual([
+    ["loading", "not now"],
+    ["ready", undefined],
+  ]);
+});

@@ -231,7 +231,8 @@ export class World {
       measure: async () => {
         throw new Problem("overloaded", "machines of this world measure nothing");
       },
-      join: async (node, { epoch, workers }) => {
+      join: async (node, { epoch, workers, unmet }) => {
+        this.machine(node).unmet = unmet;
         await this.joining;
         if (!workers.includes(`${node}/worker-${epoch}` as Address))
           throw new Problem("unavailable", "not here");

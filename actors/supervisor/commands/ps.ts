@@ -34,6 +34,13 @@ export async function ps(session: Session): Promise<void> {
           width,
         ),
   );
+  for (const reason of models.flatMap(reasonOf)) terminal.err(`${reason}\n`);
+}
+
+/** What a column has no room for. */
+function reasonOf({ model, problem, unmet }: ModelState): readonly string[] {
+  if (problem) return [`${model} failed: ${problem.message}`];
+  return unmet === undefined ? [] : [`the workers of ${model} cannot meet yet: ${unmet}`];
 }
 
 /** `idle` for what gives way to another model, `fetching 40 %` and `loading 40 %` while it does so, else the state. */

@@ -36,7 +36,10 @@ export interface HolderPorts extends Omit<InstancePorts, "ended" | "lost" | "sel
   readonly lost: (worker: Address, problem: ProblemBody, how: EndKind) => void;
 }
 
-type Joining = Pick<Extract<StagesMessage, { type: "Stages.Join" }>, "instance" | "epoch" | "workers">;
+type Joining = Pick<
+  Extract<StagesMessage, { type: "Stages.Join" }>,
+  "instance" | "epoch" | "workers" | "unmet"
+>;
 
 /** What is final reaches every machine that has a link within a heartbeat of the log. */
 const AGREED_MS = 5_000;
@@ -114,7 +117,7 @@ export class Holder {
   }
 
   /** As who leads says, of workers of the machines that the home agreed on. Throws Problem. */
-  async join(from: NodeId, { instance, epoch, workers }: Joining): Promise<void> {
+  async join(from: NodeId, { instance, epoch, workers, unmet }: Joining): Promise<void> {
     const { leader, instances } = this.#ports.agreed();
     if (from !== leader) throw new Problem("forbidden", "only who leads tells workers of each other");
     const { holding } = this.#held.get(instance) ?? {};
@@ -126,7 +129,7 @@ export class Holder {
       record.stages.every(({ node }, at) => isWorkerOf(node, workers[at]));
     if (!isAgreed) throw new Problem("invalid", "these are not the machines of that placement");
     const way = wayOf(teamOf(record, this.#ports.self));
-    await holding.join(workers, { ...ranksOf(record), ...(way && { way }) });
+    await holding.join(workers, { unmet, ...ranksOf(record), ...(way && { way }) });
   }
 
   /** Says what it holds, to who leads; also if that was said before. */

@@ -28,6 +28,11 @@ const IDLE_LOOK_MS = 5_000;
 /** A worker only notes whom it belongs to. */
 const JOIN_MS = 10_000;
 
+interface JoiningAs extends Pick<Group, "ranks" | "way"> {
+  /** Why they could not meet before. */
+  readonly unmet?: string | undefined;
+}
+
 interface Joining {
   resolve(): void;
   reject(problem: Problem): void;
@@ -51,6 +56,8 @@ export class Holding {
   /** What who leads knows of the fetch, and since when. */
   #fetchTold: { readonly bytes: number; readonly atMs: number } | undefined;
   #joining: Joining | undefined;
+  /** Why its group could not meet before, as who leads says. */
+  #unmet: string | undefined;
   /** Resolves when the load has ended one way or the other. */
   #loaded = Promise.resolve();
 
@@ -74,6 +81,7 @@ export class Holding {
     this.#joining?.reject(new Problem("unavailable", `epoch ${this.#epoch} is over`));
     this.#epoch = epoch;
     this.#problem = undefined;
+    this.#unmet = undefined;
     this.#isParted = false;
     // Not before the next look: what is used again is not stopped by what was so before.
     this.#isIdle = false;
@@ -102,7 +110,8 @@ export class Holding {
   }
 
   get state(): ModelState | undefined {
-    if (this.#instance) return this.#instance.state();
+    const unmet = this.#unmet !== undefined && { unmet: this.#unmet };
+    if (this.#instance) return { ...this.#instance.state(), ...unmet };
     const { model } = this.#ports;
     return (
       this.#fetched && { model, path: "", state: "loading", requests: 0, fetching: true, ...this.#fetched }
@@ -132,7 +141,11 @@ export class Holding {
   }
 
   /** Tells the worker of its group; throws Problem where it does not take it. */
-  async join(workers: readonly Address[], { ranks, way }: Pick<Group, "ranks" | "way"> = {}): Promise<void> {
+  async join(workers: readonly Address[], { ranks, way, unmet }: JoiningAs = {}): Promise<void> {
+    if (unmet !== this.#unmet) {
+      this.#unmet = unmet;
+      this.#ports.changed();
+    }
     const { system, self, instance } = this.#ports;
     const stage = this.#ready ? workers.indexOf(this.#ready.worker) : -1;
     if (!this.#ready || stage < 0)

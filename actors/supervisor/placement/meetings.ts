@@ -7,6 +7,9 @@ const MEET_MS = 120_000;
 /** Where it fits on other machines these are tried; then whoever waits for the model is told. */
 const PLACEMENTS = 3;
 
+/** As long as a message may have it. */
+const WHY_MAX = 1024;
+
 export interface MeetingsPorts {
   readonly clock: Clock;
   /** For the log. */
@@ -20,7 +23,8 @@ export class Meetings {
   #epoch: number | undefined;
   #sinceMs = 0;
   #placements = 0;
-  #isSaid = false;
+  /** The last of this epoch. */
+  #why: string | undefined;
 
   constructor(model: string, ports: MeetingsPorts) {
     this.#model = model;
@@ -32,6 +36,11 @@ export class Meetings {
     return new Map(
       [...this.#unmet].map((node) => [node, "is left out: its worker could not meet the others"]),
     );
+  }
+
+  /** Why they could not meet in that epoch, if so. */
+  why(epoch: number): string | undefined {
+    return epoch === this.#epoch ? this.#why : undefined;
   }
 
   async of(node: NodeId, joined: Promise<void>): Promise<void> {
@@ -46,7 +55,7 @@ export class Meetings {
   /** Those of this epoch may be told of each other again. */
   mayTryLater(epoch: number): boolean {
     const nowMs = this.#ports.clock.nowMs();
-    if (epoch !== this.#epoch) [this.#epoch, this.#sinceMs, this.#isSaid] = [epoch, nowMs, false];
+    if (epoch !== this.#epoch) [this.#epoch, this.#sinceMs, this.#why] = [epoch, nowMs, undefined];
     return nowMs - this.#sinceMs < MEET_MS;
   }
 
@@ -58,13 +67,14 @@ export class Meetings {
 
   /** Once for each placement. */
   say(why: string): void {
-    if (this.#isSaid) return;
-    this.#isSaid = true;
-    this.#ports.troubled(`the workers of ${this.#model} cannot meet yet: ${why}`);
+    if (this.#why === undefined)
+      this.#ports.troubled(`the workers of ${this.#model} cannot meet yet: ${why}`);
+    this.#why = why.slice(0, WHY_MAX);
   }
 
   met(): void {
     this.#unmet.clear();
     this.#placements = 0;
+    this.#why = undefined;
   }
 }

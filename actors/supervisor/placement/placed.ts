@@ -212,7 +212,9 @@ export class Placed {
       return { ...stage, worker };
     });
     const workers: Address[] = stages.map(({ worker }) => worker);
-    const joined = (node: NodeId) => this.#meetings.of(node, join(node, { instance: id, epoch, workers }));
+    const unmet = this.#meetings.why(epoch);
+    const joining = { instance: id, epoch, workers, ...(unmet !== undefined && { unmet }) };
+    const joined = (node: NodeId) => this.#meetings.of(node, join(node, joining));
     if (stages.length > 1) await Promise.all(stages.map(({ node }) => joined(node)));
     this.#meetings.met();
     const last = record.stages.at(-1);

@@ -127,7 +127,7 @@ export class Serving {
     const { self, agreed, nameOf, stateOf } = this.#ports;
     return agreed().instances.map((record): ModelState => {
       const { id, model, stages, facts, problem } = record;
-      const { idle, ...here }: Partial<ModelState> = stateOf(id) ?? {};
+      const { idle, idleMs: _, unmet, ...here }: Partial<ModelState> = stateOf(id) ?? {};
       const last = stages.at(-1);
       const worker = last?.worker;
       return {
@@ -141,7 +141,8 @@ export class Serving {
         ...(worker && { worker }),
         ...(facts && { facts }),
         ...(problem && { problem }),
-        stages: stages.map(({ worker: _, way, ...stage }) => ({
+        ...(unmet !== undefined && record.state === "loading" && { unmet }),
+        stages: stages.map(({ worker: __, way, ...stage }) => ({
           ...stage,
           name: nameOf(stage.node),
           ...(stage.rank !== undefined && { backend: way?.backend ?? "ring" }),
