@@ -40,7 +40,7 @@ export function plan(model: ModelShape, home: Home, wish: Wish, strategy: Strate
   const found = strategy === "ring" ? byRing(model, home, wish) : bySearch(model, home, wish, strategy);
   if (found.ranked.length > 0) return found;
   for (let context = wish.context / 2; context >= CONTEXT_MIN && strategy !== "ring"; context /= 2) {
-    const shorter = { ...wish, context: Math.floor(context) };
+    const shorter = { ...atLeast(wish, strategy), context: Math.floor(context) };
     const [prediction] = search(model, home, shorter, { ...ALLOWED[strategy], slack: 1 }).found;
     if (prediction) return { ...found, closest: { context: shorter.context, prediction } };
   }
@@ -58,11 +58,16 @@ const ALLOWED: Readonly<Record<Exclude<StrategyWish, "ring">, Omit<Options, "sla
 /** A mixed placement has a group, and another stage. */
 const LEAST_MACHINES = { auto: 1, single: 1, pipeline: 2, tensor: 2, mixed: 3 } as const;
 
+const atLeast = (wish: Wish, strategy: Exclude<StrategyWish, "ring">): Wish => ({
+  ...wish,
+  minimumNodes: Math.max(LEAST_MACHINES[strategy], wish.minimumNodes),
+});
+
 function bySearch(model: ModelShape, home: Home, wish: Wish, strategy: Exclude<StrategyWish, "ring">): Plans {
   const slack = home.machines.length <= LISTED_MAX ? LISTED : 1;
   const allowed = ALLOWED[strategy];
-  const least = Math.max(LEAST_MACHINES[strategy], wish.minimumNodes);
-  const wanted = { ...wish, minimumNodes: least };
+  const wanted = atLeast(wish, strategy);
+  const least = wanted.minimumNodes;
   const { found, exact, gap } = search(model, home, wanted, { ...allowed, slack });
   const rejected: Rejection[] = [];
   if (home.machines.length < least)

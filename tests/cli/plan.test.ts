@@ -92,12 +92,31 @@ test("what cannot be asked for is said: a machine that is not there, too many of
     many: [
       5,
       expect.stringMatching(
-        /: 2 machines are asked for, 1 can take part; mini takes no part: not among --nodes\n→ name more machines with --nodes/,
+        /: 2 machines are needed, 1 can take part; mini takes no part: not among --nodes\n→ name more machines with --nodes/,
       ),
     ],
     nobody: [2, expect.stringContaining("It must be names, separated by commas.")],
     long: [0, expect.stringMatching(/ knows no more than 8192 tokens: planned with a context of so many$/)],
   });
+});
+
+test("where memory is not what is missing, no less of it is advised", async () => {
+  const nodes = [machine("studio", 8), machine("mini", 4)];
+  const alone = await planned(nodes, "--nodes", "studio", "--strategy", "pipeline");
+  const odd = await planned(nodes, "--strategy", "tensor");
+  expect([
+    [alone.code, alone.err.slice(alone.err.indexOf(": "))],
+    [odd.code, odd.err.slice(odd.err.indexOf(": "))],
+  ]).toEqual([
+    [
+      5,
+      ": 2 machines are needed, 1 can take part; mini takes no part: not among --nodes\n→ name more machines with --nodes, ask for fewer with --min-nodes, or leave --strategy out; exo nodes shows which are there\n",
+    ],
+    [
+      5,
+      ": tensor over 2: 9 attention heads do not divide by 2\n→ leave --strategy out, or have another number of machines share it: --nodes\n",
+    ],
+  ]);
 });
 
 test("a backend that these machines or no machines have is refused", async () => {

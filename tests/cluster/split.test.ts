@@ -73,7 +73,7 @@ test("a model is placed among three machines: on those that are named, and not w
   expectIn(home.all, seen, {
     plan: [0, "", true],
     nobody: [4, expect.stringContaining("no machine of this home is called dan")],
-    many: [5, expect.stringContaining("4 machines are asked for, 3 can take part")],
+    many: [5, expect.stringContaining("4 machines are needed, 3 can take part")],
     three: [0, true, ""],
     machines: 3,
   });

@@ -34,7 +34,7 @@ test("one machine that cannot load its part ends the whole placement, and says w
   const refused = await world.place({ nodes: ["a", "b"] });
   expect([world.shown, first?.state, String(refused)]).toEqual([
     expect.stringMatching(
-      /^failed: no memory; no plan fits m .* 2 machines are asked for, 1 can take part; b is left out for 60 s: no memory$/,
+      /^failed: no memory; no plan fits m .* 2 machines are needed, 1 can take part; b is left out for 60 s: no memory$/,
     ),
     "failed",
     expect.stringContaining("b is left out for 59 s: no memory"),

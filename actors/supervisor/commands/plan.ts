@@ -13,7 +13,7 @@ import type { Client } from "../daemon/client.ts";
 import { needDaemon } from "../daemon/daemon.ts";
 import { modelAt } from "../node/models.ts";
 import { membersOf } from "../placement/ranks.ts";
-import { checkNames, leftOutWords, nothingFits, reasonOf } from "../placement/rejections.ts";
+import { checkNames, leftOutWords, missingIn, nothingFits, reasonOf } from "../placement/rejections.ts";
 import { printJson, type Session } from "../session.ts";
 import { cell } from "../terminal/node-words.ts";
 import { shownBytes, table } from "../terminal/table.ts";
@@ -60,12 +60,12 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
     const ranked = plans.ranked.map((each) => ({ ...each, backend: backendOf(each, home, known) }));
     return printJson(session, "plan", { model: name, context, calibrated, nodes, leftOut, ...plans, ranked });
   }
-  const isFew = plans.rejected.some(({ type }) => type === "fewMachines");
-  const reasons = plans.rejected.filter(({ type }) => !isFew || type !== "home");
+  const missing = missingIn(plans.rejected);
+  const reasons = plans.rejected.filter(({ type }) => !missing || type !== "home");
   const rejected = [...reasons.map((each) => reasonOf(each, home)), ...leftOut.map(leftOutWords)];
   if (plans.ranked.length === 0) {
     const { closest } = plans;
-    throw nothingFits(name, context, { rejected, isFew, ...(closest && { closest }) });
+    throw nothingFits(name, context, { rejected, missing, ...(closest && { closest }) });
   }
   const width = session.terminal.outIsTerminal ? { width: session.terminal.columns() } : {};
   session.terminal.out(table(HEADERS, plans.ranked.slice(0, SHOWN_MAX).map(rowOf(home, known)), width));

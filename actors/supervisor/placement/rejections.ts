@@ -48,7 +48,7 @@ export function reasonOf(rejection: Rejection, home: Home): string {
     case "unlinked":
       return `${named(rejection.machines)}: no link between them is known`;
     case "fewMachines":
-      return `${rejection.wanted} machines are asked for, ${rejection.have} can take part`;
+      return `${rejection.wanted} machines are needed, ${rejection.have} can take part`;
     case "home":
       return rejection.shortBytes === 0
         ? "all machines together have the memory, but no cut of the layers fits each"
@@ -58,11 +58,28 @@ export function reasonOf(rejection: Rejection, home: Home): string {
   }
 }
 
+/** What is missing where it is not memory: machines, or a number of them by which heads and feed-forward divide. */
+export function missingIn(rejected: readonly Rejection[]): "machines" | "division" | undefined {
+  if (rejected.some(({ type }) => type === "fewMachines")) return "machines";
+  const isShort = (each: Rejection) =>
+    each.type === "memory" || (each.type === "home" && each.shortBytes > 0);
+  const isUncut = rejected.some(({ type }) => type === "indivisible") && !rejected.some(isShort);
+  return isUncut ? "division" : undefined;
+}
+
+const MEMORY_REMEDY =
+  "free memory (exo ps, exo stop), add a machine (exo invite), or choose a smaller model or quantisation";
+const REMEDIES: Readonly<Record<"machines" | "division", string>> = {
+  machines:
+    "name more machines with --nodes, ask for fewer with --min-nodes, or leave --strategy out; exo nodes shows which are there",
+  division: "leave --strategy out, or have another number of machines share it: --nodes",
+};
+
 interface Nothing {
   readonly closest?: Plans["closest"];
   readonly rejected: readonly string[];
-  /** Fewer machines can take part than are asked for, whatever fits them. */
-  readonly isFew?: boolean;
+  /** Absent: memory. */
+  readonly missing?: keyof typeof REMEDIES | undefined;
   /** Machines whose copy is another one. */
   readonly others?: readonly string[];
   /** How the user asks for less context; absent: by a flag of the command. */
@@ -72,7 +89,7 @@ interface Nothing {
 export function nothingFits(
   model: string,
   context: number,
-  { closest, rejected, isFew = false, others = [], less = (context) => `--ctx ${context}` }: Nothing,
+  { closest, rejected, missing, others = [], less = (context) => `--ctx ${context}` }: Nothing,
 ): Problem {
   const alike = `make the copies alike: exo rm ${model} on ${others.map(cell).join(" and ")}; what is needed there then comes from the others`;
   const remedy =
@@ -80,9 +97,9 @@ export function nothingFits(
       ? alike
       : closest
         ? `it would fit with less context: ${less(closest.context)}`
-        : isFew
-          ? "name more machines with --nodes, or ask for fewer with --min-nodes; exo nodes shows which are there"
-          : "free memory (exo ps, exo stop), add a machine (exo invite), or choose a smaller model or quantisation";
+        : missing
+          ? REMEDIES[missing]
+          : MEMORY_REMEDY;
   const why = rejected.length > 0 ? `: ${rejected.join("; ")}` : "";
   return new Problem("doesNotFit", `no plan fits ${model} with a context of ${context}${why}`, { remedy });
 }
@@ -107,6 +124,7 @@ export function noPlan({ model, context, plans, home, notes, others }: NoPlan): 
   const closest = plans.find((each) => each.closest)?.closest;
   return nothingFits(model, context, {
     rejected: [...new Set([...reasons, ...notes])],
+    missing: missingIn(plans.flatMap(({ rejected }) => rejected)),
     others,
     ...(closest && { closest }),
     less: (shorter) =>
