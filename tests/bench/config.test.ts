@@ -19,7 +19,11 @@ test("every key of the format is read, with its unit and its default", () => {
     name: "home cluster, october",
     target: { url: "http://localhost:52415/v1", api: "chat", keyEnv: "EXO_API_KEY" },
     models: [{ id: "qwen3-30b" }, { id: "qwen3-235b", quant: "4bit", ctx: 32768 }],
-    placement: { strategy: ["auto", "pipeline"], nodes: [["studio"], ["studio", "mini"]] },
+    placement: {
+      strategy: ["auto", "pipeline"],
+      backend: ["jaccl"],
+      nodes: [["studio"], ["studio", "mini"]],
+    },
     require: {
       nodes: { sign: ">=", amount: 2, text: ">=2" },
       memory: { sign: ">=", amount: 96e9, text: ">=96GB" },

@@ -44,6 +44,20 @@ test("strategies and groups of machines make a grid, whose cells are told apart"
   ]);
 });
 
+test("what ranks add up by is one more way of each strategy that has ranks, and of no other", () => {
+  const text =
+    "models: [m]\nplacement: {strategy: [pipeline, tensor], backend: [ring, jaccl]}\nscenarios: [{name: s}]\n";
+  const config = readConfig(text, "c.yaml");
+  expect([selected(config, { machine, home }).placements, needsHome(config)]).toEqual([
+    [
+      { label: "pipeline", wish: { strategy: "pipeline" } },
+      { label: "tensor by ring", wish: { strategy: "tensor", backend: "ring" } },
+      { label: "tensor by jaccl", wish: { strategy: "tensor", backend: "jaccl" } },
+    ],
+    true,
+  ]);
+});
+
 test("where there may be a home, it is asked for: a strategy of one machine alone is the home's as well", () => {
   const asked = (placement: string) =>
     needsHome(readConfig(`models: [m]\n${placement}\nscenarios: [{name: s}]\n`, "c.yaml"));

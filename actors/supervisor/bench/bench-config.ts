@@ -1,4 +1,5 @@
 /** What a benchmark is asked to do, after reading and before anything is known of the target. */
+import type { BackendWish } from "#protocol/collective";
 import type { CheckKind } from "./quality.ts";
 import type { Requirements } from "./requirements.ts";
 
@@ -37,6 +38,8 @@ export const STRATEGIES = ["auto", "pipeline", "tensor", "single"] as const;
 
 export interface Placement {
   readonly strategy?: readonly (typeof STRATEGIES)[number][];
+  /** Of strategies that have ranks: by what these add up. */
+  readonly backend?: readonly BackendWish[];
   readonly nodes?: readonly (readonly string[])[];
 }
 

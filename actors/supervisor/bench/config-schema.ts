@@ -3,6 +3,7 @@
  * or on the number in a text (0s) is left to the reader, which alone decides; a test holds the two together.
  */
 import { type NumberOptions, type TSchema, Type as t } from "@sinclair/typebox";
+import { BACKEND_WISHES } from "#protocol/collective";
 import {
   APIS,
   ARRIVALS,
@@ -163,6 +164,7 @@ export const BenchConfigFile = t.Object(
       ),
       placement: keys({
         strategy: oneOrMany(words(STRATEGIES)),
+        backend: oneOrMany(words(BACKEND_WISHES)),
         nodes: t.Array(oneOrMany(text), { minItems: 1 }),
       }),
       require: keys(

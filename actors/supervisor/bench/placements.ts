@@ -1,4 +1,5 @@
 /** `placement:` of a config: the ways a model is laid over machines, each of which is measured by itself. */
+import type { BackendWish } from "#protocol/collective";
 import type { PlacementWish } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 import type { BenchConfig, Placement } from "./bench-config.ts";
@@ -13,17 +14,27 @@ export interface PlacementChoice {
 /** Every strategy on every group of machines; one undefined where the config says nothing of it. */
 export function placementsOf({ placement }: BenchConfig): readonly (PlacementChoice | undefined)[] {
   if (!placement) return [undefined];
-  const { strategy = ["auto"], nodes = [undefined] } = placement;
-  return nodes.flatMap((group) => strategy.map((each) => choice(each, group)));
+  const { strategy = ["auto"], backend = ["auto"], nodes = [undefined] } = placement;
+  const ways = strategy.flatMap((each) =>
+    // Stages add nothing up, and one machine has nothing to add.
+    (each === "pipeline" || each === "single" ? ["auto" as const] : backend).map((by) => [each, by] as const),
+  );
+  return nodes.flatMap((group) => ways.map(([each, by]) => choice(each, by, group)));
 }
 
-function choice(strategy: Strategy, nodes: readonly string[] | undefined): PlacementChoice {
+function choice(
+  strategy: Strategy,
+  backend: BackendWish,
+  nodes: readonly string[] | undefined,
+): PlacementChoice {
   const wish: PlacementWish = {
     ...(strategy !== "auto" && { strategy }),
+    ...(backend !== "auto" && { backend }),
     ...(nodes && { nodes: [...nodes] }),
   };
+  const by = backend === "auto" ? "" : ` by ${backend}`;
   const where = nodes ? ` on ${nodes.join(" + ")}` : "";
-  return { label: `${strategy}${where}`, ...(Object.keys(wish).length > 0 && { wish }) };
+  return { label: `${strategy}${by}${where}`, ...(Object.keys(wish).length > 0 && { wish }) };
 }
 
 type Strategy = NonNullable<Placement["strategy"]>[number];
@@ -31,7 +42,9 @@ type Strategy = NonNullable<Placement["strategy"]>[number];
 /** Whether it matters if there is a home: `single` is one machine's own way only where there is none. */
 export const needsHome = ({ placement }: BenchConfig): boolean =>
   placement !== undefined &&
-  (placement.nodes !== undefined || (placement.strategy ?? []).some((each) => each !== "auto"));
+  (placement.nodes !== undefined ||
+    (placement.backend ?? []).some((each) => each !== "auto") ||
+    (placement.strategy ?? []).some((each) => each !== "auto"));
 
 /** A placement that cannot be had: thrown by `BenchPorts.open`. */
 export class Unplaced extends Problem {

@@ -1,4 +1,5 @@
 /** config.yaml, version 1: which keys it may have and what they mean. */
+import { BACKEND_WISHES } from "#protocol/collective";
 import {
   APIS,
   type BenchConfig,
@@ -56,6 +57,7 @@ const model: Reader<ModelChoice> = (at) => {
 const placement: Reader<Placement> = (at) =>
   at.fields({
     strategy: oneOrMany(word(...STRATEGIES)),
+    backend: oneOrMany(word(...BACKEND_WISHES)),
     nodes: listOf(oneOrMany(text)),
   });
 
