@@ -88,6 +88,8 @@ export const NodeFacts = t.Object({
   collectives: t.Optional(t.Array(name(16), { maxItems: 8 })),
   /** PLACEMENTS of its build: all machines of a home have to know what its log names. */
   placements: t.Optional(t.Array(name(16), { maxItems: 8 })),
+  /** How its build of exo can send and take hidden state but as it is computed, by name; absent: not otherwise. */
+  hidden: t.Optional(t.Array(name(16), { maxItems: 8 })),
   /** Part of the processors' time that was busy since the facts before, 0 to 1. */
   busy: t.Optional(t.Number({ minimum: 0, maximum: 1 })),
   power: t.Optional(t.Union([t.Literal("mains"), t.Literal("battery")])),

@@ -45,8 +45,24 @@ export const LostSequence = t.Object({
 });
 export type LostSequence = Static<typeof LostSequence>;
 
-export const HiddenType = t.Union([t.Literal("float32"), t.Literal("float16"), t.Literal("bfloat16")]);
-export type HiddenType = Static<typeof HiddenType>;
+/** Of a body; `int8`: the codes of all rows, then for each 128 values of a row their scale and their largest (engine/hidden-8bit.ts). */
+export const SentType = t.Union([
+  t.Literal("float32"),
+  t.Literal("float16"),
+  t.Literal("bfloat16"),
+  t.Literal("int8"),
+]);
+export type SentType = Static<typeof SentType>;
+/** What it is computed in. */
+export type HiddenType = Exclude<SentType, "int8">;
+
+/** How hidden state goes from one stage to the next: as it is computed, or in 8 bits (off unless asked for). */
+export const HIDDEN_WISHES = ["full", "8bit"] as const;
+export const HiddenWish = t.Union([t.Literal("full"), t.Literal("8bit")]);
+export type HiddenWish = Static<typeof HiddenWish>;
+/** Where it is not as it is computed. */
+export const HiddenForm = t.Literal("8bit");
+export type HiddenForm = Static<typeof HiddenForm>;
 
 /** The fields of `ShardWorker.Pass`. */
 export const Pass = t.Object({
@@ -60,7 +76,7 @@ export const Pass = t.Object({
   /** Of the last stage: nothing but full caches, logits of the last token, or of each. */
   wanted: t.Union([t.Literal("hidden"), t.Literal("last"), t.Literal("all")]),
   /** Of the body, where there is one. */
-  hiddenType: t.Optional(HiddenType),
+  hiddenType: t.Optional(SentType),
   lost: t.Optional(t.Array(LostSequence, { maxItems: FEEDS_MAX })),
 });
 export type Pass = Static<typeof Pass>;

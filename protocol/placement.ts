@@ -4,6 +4,7 @@ import { BackendWish, RankWay } from "./collective.ts";
 import { Address, NodeId } from "./ids.ts";
 import { type InboxMessage, inbox } from "./message.ts";
 import { ModelShape } from "./model-shape.ts";
+import { HiddenForm, HiddenWish } from "./pass.ts";
 import { ProblemBody } from "./problem.ts";
 import { KvQuant, LayerRange, ShardFacts } from "./shard.ts";
 import { MeasuredSpeeds } from "./speeds.ts";
@@ -34,6 +35,8 @@ export const PlacementWish = t.Object({
   sharedStages: t.Optional(t.Literal(true)),
   /** By what ranks add up; any but `auto` asks for ranks. Absent: auto. */
   backend: t.Optional(BackendWish),
+  /** How hidden state goes between its stages, if it has several. Absent: as the settings say. */
+  hidden: t.Optional(HiddenWish),
 });
 export type PlacementWish = Static<typeof PlacementWish>;
 
@@ -42,6 +45,8 @@ export const PlacementSettings = t.Object({
   kvQuant: KvQuant,
   /** Tokens of context to allow; absent: the model's own maximum. */
   contextLength: t.Optional(t.Integer({ minimum: 1 })),
+  /** Between stages, where the wish does not say. Absent: full. */
+  hidden: t.Optional(HiddenWish),
 });
 export type PlacementSettings = Static<typeof PlacementSettings>;
 
@@ -53,6 +58,8 @@ export const Stage = t.Object({
   rank: t.Optional(t.Integer({ minimum: 0, maximum: STAGES_MAX - 1 })),
   /** Of a rank: by what it adds up with the others, where that is not exo's own links. */
   way: t.Optional(RankWay),
+  /** How it sends hidden state on, as all stages of that placement; absent: as it computes it. Only who leads and knows it writes it. */
+  hidden: t.Optional(HiddenForm),
   /** `<node>/<worker>`, once all of them are loaded. */
   worker: t.Optional(Address),
 });

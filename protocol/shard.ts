@@ -2,6 +2,7 @@
 import { type Static, Type as t } from "@sinclair/typebox";
 import { GroupWay } from "./collective.ts";
 import { Address } from "./ids.ts";
+import { HiddenForm } from "./pass.ts";
 
 /** A range of transformer layers: `start` inclusive, `end` exclusive. */
 export const LayerRange = t.Object({ start: t.Integer({ minimum: 0 }), end: t.Integer({ minimum: 1 }) });
@@ -49,6 +50,8 @@ export const Group = t.Object({
   ),
   /** Of the ranks of this one's stage: by what they add up, where that is not exo's own links. */
   way: t.Optional(GroupWay),
+  /** Of stages: how each sends hidden state to the next; absent: as it computes it. */
+  hidden: t.Optional(HiddenForm),
 });
 export type Group = Static<typeof Group>;
 

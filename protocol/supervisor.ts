@@ -3,6 +3,7 @@ import { type Static, Type as t } from "@sinclair/typebox";
 import { Backend } from "./collective.ts";
 import { Address, NodeId, RequestId } from "./ids.ts";
 import { type InboxMessage, inbox } from "./message.ts";
+import { HiddenForm } from "./pass.ts";
 import { PlacementWish } from "./placement.ts";
 import { ProblemBody } from "./problem.ts";
 import { LayerRange, ShardFacts } from "./shard.ts";
@@ -37,6 +38,8 @@ export const ModelState = t.Object({
         rank: t.Optional(t.Integer({ minimum: 0 })),
         /** Of a rank: by what it adds up with the others. */
         backend: t.Optional(Backend),
+        /** How it sends hidden state on, where not as it computes it. */
+        hidden: t.Optional(HiddenForm),
       }),
     ),
   ),

@@ -4,7 +4,7 @@
  */
 import { MESH_MAX } from "#protocol/collective";
 import type { LayerShape, ModelShape } from "#protocol/model-shape";
-import type { Home, Speeds, Way, Wish } from "./home.ts";
+import { HIDDEN_BYTES_IN_8, type Home, type Speeds, type Way, type Wish } from "./home.ts";
 
 /** `tokens` computed at once: one of each of so many streams, or a chunk of one prompt. */
 export interface Step {
@@ -100,6 +100,10 @@ function multiple(together: readonly number[], answers: number): number {
 const wayMs = (way: Pick<Way, "latencyMs" | "bytesPerSecond"> | undefined, bytes: number): number =>
   way ? way.latencyMs + (1000 * bytes) / way.bytesPerSecond : Number.POSITIVE_INFINITY;
 
+/** Of one value on its way to another stage. */
+const sentBytes = ({ machines, hidden }: Home, source: number): number =>
+  hidden === "8bit" ? HIDDEN_BYTES_IN_8 : (machines[source]?.activationBytes ?? 4);
+
 /** Hidden state of `values` values from one stage to the next: the first rank here sends it to every rank there, one after the other. */
 export function hopMs(
   home: Home,
@@ -107,7 +111,7 @@ export function hopMs(
   to: readonly number[],
   values: number,
 ): number {
-  const bytes = values * (home.machines[source]?.activationBytes ?? 4);
+  const bytes = values * sentBytes(home, source);
   let [latencyMs, transferMs] = [0, 0];
   for (const target of to) {
     const way = home.ways[source]?.[target];

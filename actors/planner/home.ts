@@ -1,6 +1,7 @@
 /** What planning knows of the machines: plain numbers, each from the machine that measured it. */
 import type { BackendWish } from "#protocol/collective";
 import type { NodeId } from "#protocol/ids";
+import type { HiddenWish } from "#protocol/pass";
 
 /** What one machine computes by itself, measured with a model of the family at hand, or assumed from its facts. */
 export interface Speeds {
@@ -45,6 +46,8 @@ export interface Home {
   readonly ways: readonly (readonly (Way | undefined)[])[];
   /** By what ranks add up; absent: by RDMA where all of them can. */
   readonly sums?: BackendWish;
+  /** How hidden state goes from stage to stage; absent: as the machine that sends it computes it. */
+  readonly hidden?: HiddenWish;
 }
 
 /** What is to be placed, and what it is for. */
@@ -78,6 +81,9 @@ export const DEFAULT_WISH: Wish = {
 
 /** Bytes of one kept value; q8 has two bytes of scale for each 32 values. */
 export const KV_BYTES = { f32: 4, f16: 2, bf16: 2, q8: 34 / 32 } as const;
+
+/** Bytes of one value of hidden state in 8 bits: six bytes beside each 128 values (hidden-8bit.ts of the workers' engine). */
+export const HIDDEN_BYTES_IN_8 = 134 / 128;
 
 /** `mixed`: a pipeline of which a tensor group computes at least one stage. `auto` tries all but `ring`, the first exo's rule. */
 export const STRATEGIES = ["auto", "single", "pipeline", "tensor", "mixed", "ring"] as const;

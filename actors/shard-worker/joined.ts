@@ -42,7 +42,7 @@ export class Joined {
     this.group = group;
     this.#ports = ports;
     this.#stage = new Stage(layers);
-    this.#member = new Member(group, layers.model.dtype, {
+    this.#member = new Member(group, layers.model, {
       stage: this.#stage,
       clock,
       tell,

@@ -9,7 +9,7 @@ import { ProtocolError } from "#protocol/message";
 import { Problem, type ProblemBody, problemBody, problemOf } from "#protocol/problem";
 import type { Group } from "#protocol/shard";
 import { ShardWorker } from "#protocol/shard-worker";
-import { hiddenTypeOf, packHidden } from "./engine/hidden.ts";
+import { type Row, sent } from "./engine/hidden-sent.ts";
 import type { PassOrder } from "./engine/pipeline.ts";
 import type { Ran, Stage } from "./engine/stage.ts";
 import { unitsMax } from "./engine/traffic.ts";
@@ -53,7 +53,7 @@ export class Member {
   readonly group: Group;
   readonly #seat: Seat;
   readonly #ports: MemberPorts;
-  readonly #dtype: Parameters<typeof hiddenTypeOf>[0];
+  readonly #model: Row;
   /** Due, and not computed yet. */
   readonly #waiting: Arrived[] = [];
   /** For which there is no room on the way yet: no more than are under way at once. */
@@ -61,10 +61,10 @@ export class Member {
   /** Of the pass that comes next. */
   #due = 0;
 
-  constructor(group: Group, dtype: Parameters<typeof hiddenTypeOf>[0], ports: MemberPorts) {
+  constructor(group: Group, model: Row, ports: MemberPorts) {
     this.group = group;
     this.#seat = seatOf(group);
-    this.#dtype = dtype;
+    this.#model = model;
     this.#ports = ports;
   }
 
@@ -159,7 +159,7 @@ export class Member {
     }
     if (this.#seat.next.length === 0) return;
     const { feeds, lost, values } = ran;
-    const hiddenType = hiddenTypeOf(this.#dtype);
+    const { hiddenType, body: hidden } = sent(values, this.#model, this.group.hidden);
     const { hiddenType: _, lost: __, ...same } = pass;
     const bare = feeds.map(({ tokens: ___, ...feed }) => feed);
     const next = ShardWorker.Pass({
@@ -168,8 +168,7 @@ export class Member {
       hiddenType,
       ...(lost.length > 0 && { lost: [...lost] }),
     });
-    const packed = packHidden(values, hiddenType);
-    for (const to of this.#seat.next) this.#send(to, next, packed);
+    for (const to of this.#seat.next) this.#send(to, next, hidden);
   }
 
   #send(to: Address, pass: PassMessage, body?: Uint8Array): void {

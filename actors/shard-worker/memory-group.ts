@@ -4,6 +4,7 @@ import { decode, encode } from "#protocol/codec";
 import type { Address } from "#protocol/ids";
 import type { AnyMessage } from "#protocol/message";
 import type { Problem } from "#protocol/problem";
+import type { Group } from "#protocol/shard";
 import type { Engine } from "./engine/engine.ts";
 import { Joined } from "./joined.ts";
 import type { Loaded } from "./loading.ts";
@@ -28,6 +29,8 @@ export interface GroupOptions {
   readonly link?: (carried: Carried) => readonly Carried[];
   /** What becomes of what is sent; absent: all of it is taken. */
   readonly way?: (carried: Carried) => Sent;
+  /** As a group has it. */
+  readonly hidden?: Group["hidden"];
   readonly after?: (ms: number, run: () => void) => () => void;
 }
 
@@ -58,7 +61,7 @@ function withOwnBodies(all: readonly Carried[]): readonly Carried[] {
 
 export function memoryGroup(stages: readonly Loaded[], options: GroupOptions = {}): MemoryGroup {
   const { epoch = 1, ranks, link = (carried) => [carried], way = () => "taken" } = options;
-  const { after = () => () => {} } = options;
+  const { after = () => () => {}, hidden } = options;
   const addresses = stages.map((_, stage) => `node-${stage}/worker-1` as Address);
   const parted: Problem[] = [];
   const inboxes: Carried[][] = stages.map(() => []);
@@ -78,7 +81,8 @@ export function memoryGroup(stages: readonly Loaded[], options: GroupOptions = {
       for (const carried of withOwnBodies(link(sent))) inboxes[carried.to]?.push(carried);
       return "taken";
     };
-    const group = { instance: "model", epoch, stages: addresses, stage, ...(ranks && { ranks: [...ranks] }) };
+    const how = { ...(ranks && { ranks: [...ranks] }), ...(hidden && { hidden }) };
+    const group = { instance: "model", epoch, stages: addresses, stage, ...how };
     return new Joined(group, loaded, { clock, tell, parted: (problem) => parted.push(problem) });
   });
   const engine = members.at(-1)?.engine;

@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { STRATEGIES } from "#actors/planner/home";
 import { SCOPES } from "#protocol/api-key";
 import { BACKEND_WISHES } from "#protocol/collective";
+import { HIDDEN_WISHES } from "#protocol/pass";
 import { CONCURRENCY_MAX } from "./bench/bench-config.ts";
 import { benchCommand } from "./bench-command.ts";
 import { FIRST_STEPS, JOIN_EXAMPLES, KEY_EXAMPLES, RUN_EXAMPLES } from "./command-examples.ts";
@@ -75,6 +76,13 @@ const BACKEND = [
   oneOf(BACKEND_WISHES),
 ] as const;
 
+/** Between the stages of a pipeline. */
+const HIDDEN = [
+  "--hidden <form>",
+  "hidden states between machines: full, or 8bit (half the bytes, other tokens now and then)",
+  oneOf(HIDDEN_WISHES),
+] as const;
+
 function modelCommands(make: Make): void {
   const run = make(
     "run [model] [prompt...]",
@@ -96,6 +104,7 @@ function modelCommands(make: Make): void {
     .option("--min-nodes <n>", "on at least so many machines of the home", whole(1))
     .option("--strategy <strategy>", SPLITS.join(", "), oneOf(SPLITS))
     .option(...BACKEND)
+    .option(...HIDDEN)
     .option("--no-pull", "do not fetch the model if it is not here")
     .option("--stats", "print counts and speed after the answer, on stderr")
     .option("--plain", "print the answer as the model wrote it, without rendering Markdown")
@@ -129,6 +138,7 @@ function planCommand(make: Make): void {
     .option("--min-nodes <n>", "at least so many machines", whole(1))
     .option("--strategy <strategy>", STRATEGIES.join(", "), oneOf(STRATEGIES))
     .option(...BACKEND)
+    .option(...HIDDEN)
     .option(
       "--measure",
       "machines that do not know how fast they are with it measure that first, for seconds",
@@ -158,6 +168,7 @@ function serverCommands(make: Make): void {
     .option("-m, --model <model>", "load this model at once (repeatable)", gathered)
     .option("--ctx <n>", "tokens of context", whole(1))
     .option(...BACKEND)
+    .option(...HIDDEN)
     .option("--no-pull", "do not fetch models that are not here")
     .option("--namespace <name>", "see only machines of this namespace (EXO_NAMESPACE)")
     .option(
@@ -202,7 +213,8 @@ function heldCommands(make: Make): void {
     .option("--nodes <list>", "to these machines, separated by commas", split)
     .option("--min-nodes <n>", "to at least so many machines", whole(1))
     .option("--strategy <strategy>", SPLITS.join(", "), oneOf(SPLITS))
-    .option(...BACKEND);
+    .option(...BACKEND)
+    .option(...HIDDEN);
   rebalance.does(async (session, [model], flags) =>
     (await import("./commands/rebalance.ts")).rebalance(session, String(model), flags),
   );

@@ -121,6 +121,8 @@ export class Sensors {
       interfaces: [],
       rdma: "none",
       placements: [...PLACEMENTS],
+      // This build's own ability: what it says, others count on.
+      hidden: ["8bit"],
       ...(measured.length > 0 && { speeds: [...measured] }),
       ...Object.assign({}, ...this.#parts.values()),
     });

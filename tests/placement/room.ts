@@ -128,8 +128,12 @@ export class Room {
   }
 }
 
-const joinedIn = ({ epoch, stage, way }: Group): string =>
-  way ? ` ${epoch} as ${stage} of ${JSON.stringify(way.devices)} at ${way.host}` : ` ${epoch}`;
+const joinedIn = ({ epoch, stage, way, hidden }: Group): string =>
+  hidden
+    ? ` ${epoch} in ${hidden}`
+    : way
+      ? ` ${epoch} as ${stage} of ${JSON.stringify(way.devices)} at ${way.host}`
+      : ` ${epoch}`;
 const layersOf = ({ layers }: Shard): string => (layers ? ` ${layers.start}-${layers.end}` : " whole");
 const shown = ({
   epoch,

@@ -10,13 +10,14 @@ const stopBody = bodyOf(t.Object({ model: t.String({ minLength: 1 }), now: t.Opt
 const loadBody = bodyOf(t.Composite([t.Object({ model: t.String({ minLength: 1 }) }), PlacementWish]));
 
 function wishIn(body: PlacementWish): PlacementWish | undefined {
-  const { nodes, minimumNodes, strategy, sharedStages, backend } = body;
+  const { nodes, minimumNodes, strategy, sharedStages, backend, hidden } = body;
   const wish = {
     ...(nodes && { nodes }),
     ...(minimumNodes !== undefined && { minimumNodes }),
     ...(strategy && { strategy }),
     ...(sharedStages && { sharedStages }),
     ...(backend && { backend }),
+    ...(hidden && { hidden }),
   };
   return Object.keys(wish).length > 0 ? wish : undefined;
 }

@@ -160,7 +160,8 @@ function pipelines(
   });
 }
 
-const among = ({ machines, ways }: Home, members: readonly number[]): Home => ({
+const among = ({ machines, ways, ...how }: Home, members: readonly number[]): Home => ({
+  ...how,
   machines: members.flatMap((at) => machines[at] ?? []),
   ways: members.map((from) => members.map((to) => ways[from]?.[to])),
 });

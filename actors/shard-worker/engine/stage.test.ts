@@ -53,6 +53,16 @@ function rowsOf(count: number, others: Readonly<Record<number, number>> = {}): U
 const NEXT = { sequence: 0, position: 3, count: 1 };
 const HALF = { hiddenType: "float16" } as const;
 
+const in8 = (count: number): Pass => ({ ...pass([], [{ ...NEXT, count }]), hiddenType: "int8" });
+/** One row in 8 bits, of codes from -128 (the largest) to -97, with a scale of these bits; 0x3f80 is 1, 0x4780 is 65,536. */
+function rowIn8({ scale = 0x3f80, largest = 200 } = {}): Uint8Array {
+  const row = new DataView(new ArrayBuffer(WIDTH + 6));
+  for (let i = 0; i < WIDTH; i++) row.setInt8(i, i - 128);
+  row.setUint16(WIDTH, scale, true);
+  row.setFloat32(WIDTH + 2, largest, true);
+  return new Uint8Array(row.buffer);
+}
+
 test.each([
   ["a value that is none", pass([], [NEXT]), rowsOf(1, { 7: Number.NaN }), "computed no numbers"],
   ["an infinite one", pass([], [NEXT]), rowsOf(1, { 31: -Infinity }), "computed no numbers"],
@@ -62,6 +72,14 @@ test.each([
   ["no rows at all", pass([], [NEXT]), undefined, "1 rows take 128 bytes, and 0 were sent"],
   ["half a value", pass([], [NEXT]), rowsOf(1).subarray(2), "and 126 were sent"],
   ["another type", { ...pass([], [NEXT]), ...HALF }, rowsOf(1), "1 rows take 64 bytes, and 128 were sent"],
+  ["a row too few in 8 bits", in8(2), rowIn8(), "2 rows take 76 bytes, and 38 were sent"],
+  ["a row too many in 8 bits", in8(1), rowsOf(1), "1 rows take 38 bytes, and 128 were sent"],
+  ["8 bits without scales", in8(1), rowIn8().subarray(0, 32), "1 rows take 38 bytes, and 32 were sent"],
+  ["a scale that is no number", in8(1), rowIn8({ scale: 0x7fc0 }), "computed no numbers"],
+  ["an infinite scale", in8(1), rowIn8({ scale: 0x7f80 }), "computed no numbers"],
+  ["a scale beyond the type computed in", in8(1), rowIn8({ scale: 0x4780 }), "computed no numbers"],
+  ["a largest value that is none", in8(1), rowIn8({ largest: Number.NaN }), "computed no numbers"],
+  ["a largest value beyond the type", in8(1), rowIn8({ largest: 70_000 }), "computed no numbers"],
   ["rows of another place", pass([], [{ ...NEXT, position: 2 }]), rowsOf(1), "lost"],
   ["rows of a sequence that is none here", pass([], [{ ...NEXT, sequence: 7 }]), rowsOf(1), "lost"],
   [

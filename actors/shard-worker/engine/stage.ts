@@ -4,7 +4,8 @@ import type { LostSequence, Pass, SequenceFeed, SequenceOperation } from "#proto
 import { Problem, problemBody } from "#protocol/problem";
 import type { KvQuant } from "#protocol/shard";
 import { Held, type Layers, runLayers } from "./held.ts";
-import { areFinite, hiddenBytes, hiddenTypeOf, unpackHidden } from "./hidden.ts";
+import { areFinite, hiddenTypeOf } from "./hidden.ts";
+import { sentBytes, taken } from "./hidden-sent.ts";
 import type { Paces, StepKind } from "./paces.ts";
 import { Room } from "./room.ts";
 
@@ -123,10 +124,10 @@ export class Stage {
           throw nonsense(`${count} tokens are announced, and others are given`);
       return NOTHING;
     }
-    const wanted = rows * this.#width * hiddenBytes(hiddenType);
+    const wanted = sentBytes(rows, this.#width, hiddenType);
     const given = body?.byteLength ?? 0;
     if (given !== wanted) throw nonsense(`${rows} rows take ${wanted} bytes, and ${given} were sent`);
-    return body ? unpackHidden(body, hiddenType) : NOTHING;
+    return body ? taken(body, this.#width, hiddenType) : NOTHING;
   }
 
   #operate(op: SequenceOperation): void {

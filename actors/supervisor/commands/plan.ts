@@ -42,7 +42,8 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
   const measured = flags.measure ? await measuredBy(session, daemon, name) : new Map();
   const speedsOf = speedsWith(measured, { shape, quantisation });
   const { home: all, leftOut } = homeOf(known, { speedsOf, ...(flags.nodes && { only: flags.nodes }) });
-  const { strategy, home } = ofRanks(flags, all, known);
+  const { hidden = "full" } = session.config.runtime;
+  const { strategy, home } = ofRanks(flags, { ...all, hidden }, known);
   const { contextLength: most = Number.POSITIVE_INFINITY } = shape;
   const { ctx = DEFAULT_WISH.context } = flags;
   const context = Math.min(ctx, most);

@@ -10,15 +10,23 @@ export interface PlacementFlags {
   readonly minNodes?: number;
   readonly strategy?: (typeof SPLITS)[number];
   readonly backend?: NonNullable<PlacementWish["backend"]>;
+  readonly hidden?: NonNullable<PlacementWish["hidden"]>;
 }
 
 /** Undefined where nothing is said of machines. */
-export function wishOf({ nodes, minNodes, strategy, backend }: PlacementFlags): PlacementWish | undefined {
+export function wishOf({
+  nodes,
+  minNodes,
+  strategy,
+  backend,
+  hidden,
+}: PlacementFlags): PlacementWish | undefined {
   const wish: PlacementWish = {
     ...(nodes && { nodes: [...nodes] }),
     ...(minNodes !== undefined && { minimumNodes: minNodes }),
     ...(strategy === "mixed" ? { strategy: "pipeline", sharedStages: true } : strategy && { strategy }),
     ...(backend && { backend }),
+    ...(hidden && { hidden }),
   };
   return Object.keys(wish).length > 0 ? wish : undefined;
 }

@@ -1,6 +1,7 @@
 /** exo.yaml: what may stand in it, and what is wrong with what does. */
 
 import { BACKEND_WISHES, type BackendWish } from "#protocol/collective";
+import { HIDDEN_WISHES, type HiddenWish } from "#protocol/pass";
 import { Problem } from "#protocol/problem";
 import type { KvQuant } from "#protocol/shard";
 import { nearest } from "../nearest.ts";
@@ -36,6 +37,8 @@ export interface ConfigFile {
     readonly kv_quant?: KvQuant;
     /** By what tensor ranks add up where nobody says: auto, ring, jaccl or nccl. */
     readonly backend?: BackendWish;
+    /** How hidden state goes between stages where nobody says: full or 8bit. */
+    readonly hidden?: HiddenWish;
   };
   readonly cluster?: {
     readonly name?: string;
@@ -76,8 +79,10 @@ const names: Check = (value) =>
 const kvQuant: Check = (value) =>
   typeof value === "string" && /^(f32|f16|bf16|q8)$/.test(value) ? undefined : "must be f32, f16, bf16 or q8";
 
-const backend: Check = (value) =>
-  BACKEND_WISHES.some((each) => each === value) ? undefined : `must be one of ${BACKEND_WISHES.join(", ")}`;
+const one =
+  (of: readonly string[]): Check =>
+  (value) =>
+    of.some((each) => each === value) ? undefined : `must be one of ${of.join(", ")}`;
 
 const SCHEMA: Readonly<Record<string, Readonly<Record<string, Check>>>> = {
   api: {
@@ -99,7 +104,12 @@ const SCHEMA: Readonly<Record<string, Readonly<Record<string, Check>>>> = {
     idle_seconds: whole(1, 365 * 86_400),
     keep: texts,
   },
-  runtime: { context: whole(1, 1 << 30), kv_quant: kvQuant, backend },
+  runtime: {
+    context: whole(1, 1 << 30),
+    kv_quant: kvQuant,
+    backend: one(BACKEND_WISHES),
+    hidden: one(HIDDEN_WISHES),
+  },
   cluster: {
     name: text,
     namespace: text,

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import type { BackendWish } from "#protocol/collective";
+import type { HiddenWish } from "#protocol/pass";
 import { Problem } from "#protocol/problem";
 import type { KvQuant } from "#protocol/shard";
 import type { IdleRule } from "../instance/idle.ts";
@@ -49,6 +50,7 @@ export interface Config {
     readonly contextLength?: number;
     readonly kvQuant?: KvQuant;
     readonly backend?: BackendWish;
+    readonly hidden?: HiddenWish;
   };
   readonly cluster: ClusterConfig;
   readonly terminal: {
@@ -73,6 +75,7 @@ export interface ConfigFlags extends ApiFlags, ClusterFlags {
   /** Tokens of context. */
   readonly ctx?: number;
   readonly backend?: BackendWish;
+  readonly hidden?: HiddenWish;
 }
 
 /** Where the flags' values meet the machine's; a test gives its own. */
@@ -149,6 +152,7 @@ export function configOf(
       ...optional("contextLength", flags.ctx ?? file.runtime?.context),
       ...optional("kvQuant", file.runtime?.kv_quant),
       ...optional("backend", flags.backend ?? file.runtime?.backend),
+      ...optional("hidden", flags.hidden ?? file.runtime?.hidden),
     },
     cluster: clusterConfig(flags, env, file.cluster),
     terminal: {

@@ -25,7 +25,7 @@ import { listeners } from "./listeners.ts";
 import { orders } from "./orders.ts";
 import { OwnWorkers } from "./own-workers.ts";
 
-export interface NodeOptions extends ApiGatewayOptions {
+export interface NodeOptions extends ApiGatewayOptions, Pick<PlacementWish, "backend" | "hidden"> {
   readonly version: string;
   readonly nodeName: string;
   readonly namespace?: string;
@@ -44,7 +44,6 @@ export interface NodeOptions extends ApiGatewayOptions {
   readonly modelsFolder: string;
   readonly contextLength?: number;
   readonly kvQuant?: KvQuant;
-  readonly backend?: PlacementWish["backend"];
   /** When a model gives way to another. */
   readonly idle: IdleRule;
   /** Who this node is among others; absent for one that lives as long as a command. */
@@ -236,7 +235,11 @@ const shardOptions = ({ contextLength, kvQuant }: NodeOptions): Pick<Shard, "con
 const placing = (options: NodeOptions) => ({
   ...{ find: options.findModel, backend: options.backend },
   // Where nobody says: what a CPU keeps by itself. Left open, each machine would take what its device likes best.
-  settings: { kvQuant: "f16", ...shardOptions(options) } as const,
+  settings: {
+    kvQuant: "f16",
+    ...shardOptions(options),
+    ...(options.hidden && { hidden: options.hidden }),
+  } as const,
 });
 
 /** What the disk holds, with what is known of the models in memory; of these also the ones that lie elsewhere. */

@@ -19,6 +19,7 @@ import type { CheckpointView, PlacementSettings, PlacementWish, Stage } from "#p
 import { Problem } from "#protocol/problem";
 import type { MeasuredSpeeds } from "#protocol/speeds";
 import { teamsOf } from "../cluster/instances.ts";
+import { hiddenWish, withHidden, withoutHidden } from "./hidden.ts";
 import { wishOfRanks, withWays } from "./ranks.ts";
 import { checkNames, leftOutWords, noPlan } from "./rejections.ts";
 
@@ -66,7 +67,7 @@ export interface Choice {
 export function choose(asked: Question): Choice {
   const { model, known, looked, asker, again } = asked;
   checkNames(asked.wish.nodes, known.nodes);
-  const wish = wishOfRanks(asked);
+  const wish = { ...wishOfRanks(asked), ...hiddenWish(asked) };
   const question = { ...asked, wish };
   const reference = referenceOf(looked, asker);
   if (!reference) throw nowhere(question);
@@ -80,7 +81,9 @@ export function choose(asked: Question): Choice {
     const able = all.machines.map((machine) => unable(machine, question, { reference, mayFetch }));
     const unfit = able.flatMap((why, at) => (why === undefined ? [] : [`${all.machines[at]?.name} ${why}`]));
     const home = among(all, able, question.freed);
-    return { home: { ...home, ...(wish.backend && { sums: wish.backend }) }, notes: [...unfit, ...without] };
+    const { backend, hidden } = wish;
+    const how = { ...(backend && { sums: backend }), ...(hidden && { hidden }) };
+    return { home: { ...home, ...how }, notes: [...unfit, ...without] };
   };
   // What has to be fetched first is the slower one.
   for (const mayFetch of [false, true]) {
@@ -88,7 +91,8 @@ export function choose(asked: Question): Choice {
     for (const each of tries(wish, again)) {
       const found = placed(reference, home, question, each);
       if (!found) continue;
-      const { stages, said } = withWays(found.stages, question);
+      const { stages: ways, said } = withWays(found.stages, question);
+      const stages = withHidden(ways, wish);
       return { ...found, stages, digest, bytes: bytesOf(stages, reference), notes: [...notes, ...said] };
     }
   }
@@ -216,8 +220,10 @@ function unable(
   question: Question,
   { reference, mayFetch }: { readonly reference: CheckpointView; readonly mayFetch: boolean },
 ): string | undefined {
-  const { looked, barred, model, current } = question;
+  const { looked, barred, model, current, wish, known } = question;
   const here = looked.get(node);
+  const tooOld = withoutHidden(node, wish, known);
+  if (tooOld !== undefined) return tooOld;
   if (!here) return `did not say whether it has ${model}`;
   // Who has a part of it now has fetched that already.
   const hasPart = current?.some((stage) => stage.node === node) ?? false;

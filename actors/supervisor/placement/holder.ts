@@ -17,6 +17,7 @@ import type { ModelState } from "#protocol/supervisor";
 import type { Agreed } from "../cluster/agreed.ts";
 import { isWorkerOf, teamsOf } from "../cluster/instances.ts";
 import type { InstancePorts } from "../instance/instance.ts";
+import { hiddenOf } from "./hidden.ts";
 import { Holding } from "./holding.ts";
 
 export interface HolderPorts extends Omit<InstancePorts, "ended" | "lost" | "self" | "changed"> {
@@ -128,8 +129,9 @@ export class Holder {
       record.stages.length === workers.length &&
       record.stages.every(({ node }, at) => isWorkerOf(node, workers[at]));
     if (!isAgreed) throw new Problem("invalid", "these are not the machines of that placement");
-    const way = wayOf(teamOf(record, this.#ports.self));
-    await holding.join(workers, { unmet, ...ranksOf(record), ...(way && { way }) });
+    const [way, hidden] = [wayOf(teamOf(record, this.#ports.self)), hiddenOf(record)];
+    const how = { ...ranksOf(record), ...(way && { way }), ...(hidden && { hidden }) };
+    await holding.join(workers, { unmet, ...how });
   }
 
   /** Says what it holds, to who leads; also if that was said before. */

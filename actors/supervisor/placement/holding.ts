@@ -28,7 +28,7 @@ const IDLE_LOOK_MS = 5_000;
 /** A worker only notes whom it belongs to. */
 const JOIN_MS = 10_000;
 
-interface JoiningAs extends Pick<Group, "ranks" | "way"> {
+interface JoiningAs extends Pick<Group, "ranks" | "way" | "hidden"> {
   /** Why they could not meet before. */
   readonly unmet?: string | undefined;
 }
@@ -141,7 +141,7 @@ export class Holding {
   }
 
   /** Tells the worker of its group; throws Problem where it does not take it. */
-  async join(workers: readonly Address[], { ranks, way, unmet }: JoiningAs = {}): Promise<void> {
+  async join(workers: readonly Address[], { unmet, ...how }: JoiningAs = {}): Promise<void> {
     if (unmet !== this.#unmet) {
       this.#unmet = unmet;
       this.#ports.changed();
@@ -157,8 +157,7 @@ export class Holding {
     );
     const group = {
       ...{ instance, epoch: this.#epoch, stages: [...workers], stage },
-      ...(ranks && { ranks }),
-      ...(way && { way }),
+      ...how,
     };
     system.send(this.#ready.worker, ShardWorker.Join({ group, replyTo: self }), self);
     await promise.finally(cancel);

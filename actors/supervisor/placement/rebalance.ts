@@ -78,8 +78,8 @@ export async function rebalanced({ agreed, room }: RebalancePorts, asked: ToReba
 
 const areSame = (some: readonly Stage[], others: readonly Stage[]): boolean =>
   some.length === others.length &&
-  some.every(({ node, layers, rank, way }, at) => {
+  some.every(({ node, layers, rank, way, hidden }, at) => {
     const other = others[at];
     const isPlace = node === other?.node && rank === other.rank && Bun.deepEquals(layers, other.layers);
-    return isPlace && Bun.deepEquals(way, other.way);
+    return isPlace && Bun.deepEquals(way, other.way) && hidden === other.hidden;
   });

@@ -62,8 +62,8 @@ export function shownLink(there: LinkView | undefined, back: LinkView | undefine
 }
 
 /** `ada 0–14 | bob 15–29`, in the order of the layers; `ada 0–14 part 1/2 | bob 0–14 part 2/2 by ring | cyd 15–29` where some are shared. */
-export const shownStages = (stages: NonNullable<ModelState["stages"]>): string =>
-  stages
+export function shownStages(stages: NonNullable<ModelState["stages"]>): string {
+  const all = stages
     .map(({ name, layers, rank, backend }) => {
       const ranks = stages.filter((other) => other.layers.start === layers.start).length;
       const by = rank === ranks - 1 && backend ? ` by ${backend}` : "";
@@ -71,3 +71,5 @@ export const shownStages = (stages: NonNullable<ModelState["stages"]>): string =
       return `${cell(name)} ${layers.start}–${layers.end - 1}${part}`;
     })
     .join(" | ");
+  return stages.some(({ hidden }) => hidden === "8bit") ? `${all} (hidden states in 8 bits)` : all;
+}
