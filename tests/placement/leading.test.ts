@@ -169,7 +169,7 @@ test("a machine that nobody has seen since this one leads is waited for ten seco
     ["ready a:0-2 b:2-4", "ready a:0-4"],
     [
       "loading a:0-2 b:2-4",
-      expect.stringMatching(/^failed: b does not answer; no plan fits .* 2 machines are asked/),
+      expect.stringMatching(/^failed: b does not answer; no plan fits .* 2 machines are needed/),
     ],
   ]);
 });
