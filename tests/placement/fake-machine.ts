@@ -24,6 +24,8 @@ export interface FakeMachine {
   partBytes?: number;
   /** What it holds by itself; what of it gives way is free then. */
   alone?: AloneModel[];
+  /** What gives way is not told as free for long, as where it is little of the machine's memory. */
+  tellsLate?: boolean;
   /** Before one of these gives way. */
   givesWay?: () => Promise<void>;
   /** Why its worker could not meet the others, as it was told last. */
@@ -74,5 +76,5 @@ export async function giveWay(machine: FakeMachine, model: string): Promise<void
   const held = machine.alone?.find((each) => each.model === model);
   if (held?.idleMs === undefined) throw new Problem("unavailable", `${model} is not idle here any more`);
   machine.alone = machine.alone?.filter((each) => each !== held) ?? [];
-  machine.freeBytes += held.bytes;
+  if (!machine.tellsLate) machine.freeBytes += held.bytes;
 }

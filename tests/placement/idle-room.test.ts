@@ -35,6 +35,27 @@ test("a model that one machine holds by itself gives way to one that is placed o
   ]);
 });
 
+test("what gave way is counted as free before its machine tells so, and not twice once it does", async () => {
+  const shown: unknown[] = [];
+  for (const tellsLate of [true, false]) {
+    const world = homeOf(["a", "b"], ["b"]);
+    Object.assign(world.machine("b"), { tellsLate, alone: [{ model: "sea", bytes: HALF, idleMs: IDLE_MS }] });
+    await world.place(WISHES);
+    shown.push(world.shown);
+  }
+  const world = homeOf(["a", "b"], []);
+  await world.place(WISHES, undefined, "old");
+  await world.settle(6000);
+  for (const machine of world.machines.values()) machine.freeBytes = FULL;
+  for (const name of ["a", "b"]) await world.idles(name, true);
+  await world.place(WISHES);
+  expect([shown, world.shown, models(world)]).toEqual([
+    ["ready a:0-2 b:2-4", "ready a:0-2 b:2-4"],
+    "ready a:0-2 b:2-4",
+    ["m"],
+  ]);
+});
+
 test("one that is used stays, and who asks hears where it could be stopped", async () => {
   const world = homeOf(["a", "b"], ["b"]);
   world.machine("b").alone = [{ model: "sea", bytes: HALF }];

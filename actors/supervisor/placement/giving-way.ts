@@ -13,14 +13,40 @@ export interface Other {
   readonly alone?: { readonly node: NodeId; readonly name: string };
 }
 
+/** What machines tell as free. */
+export type Free = ReadonlyMap<NodeId, number>;
+
+/** Models that were stopped, and what machines told as free before that. */
+export interface Stopped {
+  readonly models: readonly Other[];
+  readonly before: Free;
+}
+
 /** It would fit if these idle models were stopped. */
 export class NeedsIdle extends Problem {
   readonly models: readonly Other[];
+  readonly free: Free;
 
-  constructor({ kind, message, remedy }: Problem, models: readonly Other[]) {
+  constructor({ kind, message, remedy }: Problem, models: readonly Other[], free: Free) {
     super(kind, message, remedy === undefined ? {} : { remedy });
     this.models = models;
+    this.free = free;
   }
+}
+
+/**
+ * What of the memory of stopped models is not told as free yet. It is: their workers have ended. A machine looks at its memory every five
+ * seconds, and a change of little of it is told with the next refresh alone.
+ */
+export function untold({ models, before }: Stopped, now: Free): Free {
+  const left = new Map<NodeId, number>();
+  for (const [node, bytes] of models.flatMap((each) => [...each.bytes]))
+    left.set(node, (left.get(node) ?? 0) + bytes);
+  for (const [node, bytes] of left) {
+    const told = Math.max(0, (now.get(node) ?? 0) - (before.get(node) ?? 0));
+    left.set(node, Math.max(0, bytes - told));
+  }
+  return left;
 }
 
 /** `sea`, or `sea on bob` for one that bob holds by itself. */
@@ -29,7 +55,7 @@ export const nameOf = ({ model, alone }: Other): string => (alone ? `${model} on
 /** What does not fit beside idle models asks for their room; where they are used, only a user knows which is wanted more. */
 export function withRoom(
   error: Problem,
-  others: readonly Other[],
+  { others, free }: { readonly others: readonly Other[]; readonly free: Free },
   fits: (stopped: readonly Other[]) => unknown,
 ) {
   const isEnough = (stopped: readonly Other[]) => {
@@ -45,7 +71,7 @@ export function withRoom(
     .toSorted((a, b) => (a.idleSinceMs ?? 0) - (b.idleSinceMs ?? 0));
   const firstOnes = idle.map((_, at) => idle.slice(0, at + 1));
   const enough = [...idle.map((each) => [each]), ...firstOnes].find(isEnough);
-  if (enough) return new NeedsIdle(error, needed(enough, isEnough));
+  if (enough) return new NeedsIdle(error, needed(enough, isEnough), free);
   const used = others.find((other) => isEnough([other]));
   if (!used) return error;
   const where = used.alone ? ` on ${used.alone.name}` : "";

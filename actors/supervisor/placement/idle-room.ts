@@ -49,10 +49,10 @@ export class IdleRoom {
     } catch (error) {
       if (!(error instanceof NeedsIdle)) throw error;
       const stopped = await this.#stop(error.models, wanted.model);
-      // Their memory is told as free a moment later.
       const choice = await decided(this.#ports, {
         ...wanted,
         isEnding: wanted.isEnding || stopped.length > 0,
+        stopped: { models: stopped, before: error.free },
       }).catch((failed) => {
         throw afterStopping(stopped, failed);
       });

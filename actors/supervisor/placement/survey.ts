@@ -8,7 +8,7 @@ import type { NodeId } from "#protocol/ids";
 import type { PlacementSettings, PlacementWish, Stage } from "#protocol/placement";
 import { Problem, problemBody } from "#protocol/problem";
 import { type Choice, choose, type Looked, sizesOf, type Without } from "./choose.ts";
-import { type Other, withRoom } from "./giving-way.ts";
+import { type Free, type Other, type Stopped, untold, withRoom } from "./giving-way.ts";
 import { MEASURE_MS, type MeasuredBy, measuredBy } from "./measuring.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 
@@ -27,6 +27,8 @@ export interface Wanted {
   readonly isEnding?: boolean;
   /** What other models are about to take, now. */
   readonly claimed: () => ReadonlyMap<NodeId, number>;
+  /** Models that were stopped for it just now. */
+  readonly stopped?: Stopped;
   /** Models in the memory of those machines, some of which could be stopped for it; asked where it does not fit otherwise. */
   readonly others?: (nodes: readonly NodeView[]) => Promise<readonly Other[]>;
   /** What this one is about to take, once that is decided. */
@@ -96,7 +98,7 @@ async function roomFor(error: unknown, { wanted, nodes, fits }: RoomFor): Promis
   if (!(error instanceof Problem) || error.kind !== "doesNotFit" || !wanted.others) return error;
   const { wish, barred } = wanted;
   const able = nodes.filter((view) => isUp(view) && isNamed(view, wish) && !barred.has(view.node));
-  return withRoom(error, await wanted.others(able), fits);
+  return withRoom(error, { others: await wanted.others(able), free: freeOf(nodes) }, fits);
 }
 
 const isUp = ({ state }: NodeView): boolean => state === "self" || state === "up";
@@ -165,14 +167,17 @@ interface Seen {
   readonly stopped: readonly Other[];
 }
 
+const freeOf = (nodes: readonly NodeView[]): Free =>
+  new Map(nodes.flatMap(({ node, facts }) => (facts ? [[node, facts.freeBytes] as const] : [])));
+
 /** Beside what machines tell as free: weights that will be given back, less what others are about to take. */
 function freedBy(
-  { held = [], current = held, claimed }: Wanted,
+  { held = [], current = held, claimed, stopped: gone }: Wanted,
   { nodes, looked, stopped }: Seen,
 ): ReadonlyMap<NodeId, number> {
   const freed = new Map([...claimed()].map(([node, bytes]) => [node, -bytes]));
-  for (const [node, bytes] of stopped.flatMap((each) => [...each.bytes]))
-    freed.set(node, (freed.get(node) ?? 0) + bytes);
+  const given = [...stopped.flatMap((each) => [...each.bytes]), ...(gone ? untold(gone, freeOf(nodes)) : [])];
+  for (const [node, bytes] of given) freed.set(node, (freed.get(node) ?? 0) + bytes);
   const sizes = sizesOf(current);
   for (const { node } of held) {
     const size = sizes.get(node);
