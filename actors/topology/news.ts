@@ -5,6 +5,10 @@ import { canonical } from "./graph.ts";
 
 /** Of the machine's memory. */
 const MEMORY_PART = 0.02;
+/** Of what was told as free, where that is less: who places models counts on little memory as on much. */
+const FREE_PART = 0.1;
+/** Programs that come and go take so much. */
+const FREE_BYTES = 32e6;
 const DISK_BYTES = 1e9;
 /** Less is told with the next refresh: in a large home each telling goes to all, with every link in it. */
 const BUSY_PART = 0.25;
@@ -26,9 +30,12 @@ const steady = ({ facts, links }: NodeRecord) => {
 };
 
 const factsMoved = (told: NodeFacts, now: NodeFacts): boolean =>
-  moved(told.freeBytes, now.freeBytes, MEMORY_PART * now.memoryBytes) ||
+  moved(told.freeBytes, now.freeBytes, freeLeast(told, now)) ||
   moved(told.diskFreeBytes, now.diskFreeBytes, DISK_BYTES) ||
   moved(told.busy, now.busy, BUSY_PART);
+
+const freeLeast = ({ freeBytes }: NodeFacts, { memoryBytes }: NodeFacts): number =>
+  Math.min(MEMORY_PART * memoryBytes, Math.max(FREE_BYTES, FREE_PART * freeBytes));
 
 const latencyMoved = (told: LinkFacts | undefined, now: LinkFacts): boolean =>
   moved(told?.latencyMs, now.latencyMs, Math.max(LATENCY_MS, LATENCY_PART * (told?.latencyMs ?? 0)));

@@ -198,7 +198,7 @@ test("a model that somebody asks while another is stopped beside it stays", asyn
   await world.settle();
   await world.idles("a", false);
   gate.resolve();
-  await world.settle(6000);
+  await world.settle(9000);
   expect([await refused, world.instances.map(({ model }) => model)]).toEqual([
     expect.stringMatching(/^no plan fits other/),
     ["n"],

@@ -37,6 +37,8 @@ export interface Wanted {
 
 /** Facts and links of a machine that was linked just now are known a moment later; one that has too much to do is back as soon. */
 const SETTLED_MS = 5_000;
+/** As long as a machine takes to tell of memory: it looks every five seconds, and tells every two. */
+const TOLD_MS = 8_000;
 const LOOK_EVERY_MS = 250;
 /** Headers and a sample of the weights of a large checkpoint on a slow disk: 2048 seeks. */
 const LOOK_MS = 20_000;
@@ -52,7 +54,7 @@ export async function decided(ports: CoordinatorPorts, wanted: Wanted): Promise<
   const { clock, known } = ports;
   const { model, wish, settings, again } = wanted;
   const sinceMs = clock.nowMs();
-  const untilMs = sinceMs + SETTLED_MS;
+  const untilMs = sinceMs + (wanted.isEnding ? TOLD_MS : SETTLED_MS);
   const within = (ms: number) =>
     Math.min(ms, Math.max(LEAST_MS, sinceMs + DECIDE_MS - LEAST_MS - clock.nowMs()));
   const looked = new Map<NodeId, Looked>();
