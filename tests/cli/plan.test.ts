@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { exo, freshFolder } from "./exo.ts";
+import { loadedModel } from "./fake-daemon.ts";
 
 const folder = join(import.meta.dir, "..", "..", ".cache", "models", "smollm2");
 const model = join(folder, readdirSync(folder).find((file) => file.endsWith(".gguf")) ?? "");
@@ -21,18 +22,29 @@ const link = (from: string, to: string) => ({
   ...{ latencyMs: 0.4, bytesPerSecond: 118e6 },
 });
 
-function home(nodes: readonly object[]) {
+function home(nodes: readonly object[], models: readonly object[]) {
   const links = [link("studio", "mini"), link("mini", "studio")];
+  const answers: Readonly<Record<string, object>> = {
+    "/exo/v1/cluster": { nodes, links },
+    "/exo/v1/ps": { models },
+  };
   const fetch = (request: Request) =>
-    Response.json(request.url.endsWith("/cluster") ? { nodes, links } : { status: "ok" }, {
+    Response.json(answers[new URL(request.url).pathname] ?? { status: "ok" }, {
       headers: { "x-exo-node": "fake" },
     });
   return Bun.serve({ port: 0, hostname: "127.0.0.1", fetch });
 }
 
-async function planned(nodes: readonly object[], ...flags: readonly string[]) {
+const planned = (nodes: readonly object[], ...flags: readonly string[]) => plannedBeside([], nodes, ...flags);
+
+/** With these models in memory. */
+async function plannedBeside(
+  models: readonly object[],
+  nodes: readonly object[],
+  ...flags: readonly string[]
+) {
   using folder = freshFolder();
-  await using daemon = home(nodes);
+  await using daemon = home(nodes, models);
   return await exo(["plan", model, "--host", `http://127.0.0.1:${daemon.port}`, ...flags], {
     home: folder.path,
   });
@@ -59,6 +71,17 @@ test("placements are ranked, and with --explain every other has its reason", asy
       "",
     ],
   });
+});
+
+test("models that would give way are named where nothing fits beside them, and with --explain", async () => {
+  const models = [{ ...loadedModel("sea"), idle: true }, { ...loadedModel("dune") }];
+  const refused = await plannedBeside(models, [machine("mini", 0.4)], "--ctx", "2048");
+  const explained = await plannedBeside(models, [machine("studio", 8)], "--ctx", "2048", "--explain");
+  const line = "sea is idle: what it takes is not counted as free, and it gives way where that makes room";
+  expect([refused.err.split("\n")[0], explained.out.split("\n")[2]]).toEqual([
+    expect.stringMatching(new RegExp(`^✗ no plan fits .*; ${line}$`)),
+    `–  ${line}`,
+  ]);
 });
 
 test("where nothing fits, the shortfall and the context that would fit are named", async () => {

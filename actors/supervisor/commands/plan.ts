@@ -9,6 +9,7 @@ import { plan } from "#actors/planner/plan";
 import type { Backend, BackendWish } from "#protocol/collective";
 import type { NodeId } from "#protocol/ids";
 import type { MeasuredSpeeds, SpeedAnswer } from "#protocol/speeds";
+import type { ModelState } from "#protocol/supervisor";
 import type { Client } from "../daemon/client.ts";
 import { needDaemon } from "../daemon/daemon.ts";
 import { modelAt } from "../node/models.ts";
@@ -63,7 +64,11 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
   }
   const missing = missingIn(plans.rejected);
   const reasons = plans.rejected.filter(({ type }) => !missing || type !== "home");
-  const rejected = [...reasons.map((each) => reasonOf(each, home)), ...leftOut.map(leftOutWords)];
+  const rejected = [
+    ...reasons.map((each) => reasonOf(each, home)),
+    ...leftOut.map(leftOutWords),
+    ...(await idleIn(session, daemon)),
+  ];
   if (plans.ranked.length === 0) {
     const { closest } = plans;
     throw nothingFits(name, context, { rejected, missing, ...(closest && { closest }) });
@@ -77,6 +82,13 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
   if (flags.ctx !== undefined && ctx > most)
     session.terminal.out(`${name} knows no more than ${most} tokens: planned with a context of so many\n`);
   if (!calibrated) session.terminal.out(`${assumedWords(home)}${gap}\n`);
+}
+
+/** Models that would be stopped for another, as far as that machine knows. */
+async function idleIn({ signal }: Session, daemon: Client): Promise<readonly string[]> {
+  const { models } = await daemon.get<{ readonly models: readonly ModelState[] }>("/exo/v1/ps", signal);
+  const what = "is idle: what it takes is not counted as free, and it gives way where that makes room";
+  return models.filter(({ idle }) => idle).map(({ model }) => `${cell(model)} ${what}`);
 }
 
 /** The home as its ranks would add up; throws Problem where they cannot as they are asked to. */
