@@ -10,7 +10,6 @@ const LAYERS = 6;
 const HIDDEN = 64;
 const FEED_FORWARD = 128;
 const CONTEXT = 2048;
-const TEMPLATE = "{% for message in messages %}{{ message.content }}{% endfor %}";
 
 /** Readies a machine whose home is there. */
 export function readied(model: string, home: string): void {
@@ -18,14 +17,11 @@ export function readied(model: string, home: string): void {
   const config = {
     ...tinyConfig,
     ...{ hidden_size: HIDDEN, intermediate_size: FEED_FORWARD, num_hidden_layers: LAYERS },
-    // Two ranks can share them.
-    ...{ num_attention_heads: 4, num_key_value_heads: 2 },
     max_position_embeddings: CONTEXT,
   };
   tinyFolder(join(home, "exo", "models", "tiny"), {
     "config.json": JSON.stringify(config),
     "model.safetensors": weights(config),
-    "tokenizer_config.json": JSON.stringify({ chat_template: TEMPLATE }),
   });
 }
 

@@ -9,6 +9,7 @@ import type { MxArray } from "#ffi/array";
 import { weightsOf } from "#ffi/cursor";
 import type { NativeMlx } from "#ffi/native";
 import type { Collective, TensorSource } from "#ffi/weights";
+import type { LayerRange } from "#protocol/shard";
 
 interface Values {
   readonly values: Float32Array;
@@ -27,8 +28,16 @@ class Wanting extends Error {
   }
 }
 
-/** Logits, whichever are wanted, as every rank has them. */
-export type Ranks = (ids: readonly number[], caches: Cache[][], wanted: "last" | "all") => Float32Array[];
+/** Tokens, or where the first layers are elsewhere their hidden state, row after row. */
+export type Input = readonly number[] | Float32Array;
+
+/** Logits, whichever are wanted, or the hidden state for the next layers, as every rank has them. */
+export type Ranks = (input: Input, caches: Cache[][], wanted: "last" | "all") => Float32Array[];
+
+export function arrayOf(mlx: NativeMlx, input: Input, { hiddenSize }: Model): MxArray {
+  if (!(input instanceof Float32Array)) return mlx.fromInt32(Int32Array.from(input), [1, input.length]);
+  return mlx.fromFloat32(input, [1, input.length / hiddenSize, hiddenSize]);
+}
 
 export interface Lockstep {
   readonly models: readonly Model[];
@@ -39,6 +48,7 @@ export function lockstep(
   mlx: NativeMlx,
   { config, source }: { readonly config: unknown; readonly source: TensorSource },
   world: number,
+  range?: LayerRange,
 ): Lockstep {
   const known: Values[] = [];
   let next = 0;
@@ -51,17 +61,19 @@ export function lockstep(
   };
   const collective: Collective = { sum: (part) => told(part, true), gather: (part) => told(part, false) };
   const models = Array.from({ length: world }, (_, rank) =>
-    buildModel(config, weightsOf(source, mlx, { dtype: "float32", rank, world, collective })),
+    buildModel(config, weightsOf(source, mlx, { dtype: "float32", rank, world, collective }), range),
   );
 
   /** One rank as far as it comes. */
-  function attempt(model: Model, caches: readonly Cache[], ids: readonly number[], wanted: "last" | "all") {
+  function attempt(model: Model, caches: readonly Cache[], input: Input, wanted: "last" | "all") {
     const own = caches.map((cache) => cache.fork(cache.offset));
     next = 0;
     try {
       const logits = mlx.scope((keep) => {
-        const input = mlx.fromInt32(Int32Array.from(ids), [1, ids.length]);
-        const values = model.forward(input, own, wanted).toFloat32().slice();
+        const values = model
+          .forward(arrayOf(mlx, input, model), own, wanted)
+          .toFloat32()
+          .slice();
         for (const cache of own) keep(cache.arrays());
         return values;
       });
@@ -75,10 +87,10 @@ export function lockstep(
 
   return {
     models,
-    run(ids, caches, wanted) {
+    run(input, caches, wanted) {
       known.length = 0;
       for (;;) {
-        const ends = models.map((model, rank) => attempt(model, caches[rank] ?? [], ids, wanted));
+        const ends = models.map((model, rank) => attempt(model, caches[rank] ?? [], input, wanted));
         const wants = ends.filter((end) => end instanceof Wanting);
         if (wants.length === world) known.push(joined(wants));
         else if (wants.length > 0) throw new Error("some ranks want more sums than others");

@@ -6,7 +6,8 @@ import { openCheckpoint } from "#actors/shard-worker/weights/checkpoint";
 import { builtMlx } from "#ffi/built-library";
 import { weightsOf } from "#ffi/cursor";
 import { Problem } from "#protocol/problem";
-import { type Lockstep, lockstep } from "./lockstep.ts";
+import type { LayerRange } from "#protocol/shard";
+import { arrayOf, type Input, type Lockstep, lockstep } from "./lockstep.ts";
 import smollm2 from "./recorded/smollm2.json";
 import { writeCheckpoint } from "./seeded.ts";
 
@@ -66,13 +67,15 @@ function streamOf(
   return { tokens, logits };
 }
 
-function ofOne({ config, source }: ReturnType<typeof openCheckpoint>) {
-  const model = buildModel(config, weightsOf(source, mlx, { dtype: "float32" }));
+function ofOne({ config, source }: ReturnType<typeof openCheckpoint>, range?: LayerRange) {
+  const model = buildModel(config, weightsOf(source, mlx, { dtype: "float32" }), range);
   const caches = model.caches();
-  return (ids: readonly number[]) =>
+  return (input: Input) =>
     mlx.scope((keep) => {
-      const input = mlx.fromInt32(Int32Array.from(ids), [1, ids.length]);
-      const values = model.forward(input, caches, "last").toFloat32().slice();
+      const values = model
+        .forward(arrayOf(mlx, input, model), caches, "last")
+        .toFloat32()
+        .slice();
       for (const cache of caches) keep(cache.arrays());
       return values;
     });
@@ -81,8 +84,8 @@ function ofOne({ config, source }: ReturnType<typeof openCheckpoint>) {
 /** Every rank has the same bits, or there is no answer. */
 function ofRanks({ models, run }: Lockstep) {
   const caches = models.map((model) => [...model.caches()]);
-  return (ids: readonly number[]) => {
-    const [first = new Float32Array(), ...others] = run(ids, caches, "last");
+  return (input: Input) => {
+    const [first = new Float32Array(), ...others] = run(input, caches, "last");
     for (const other of others) expect(other).toEqual(first);
     return first;
   };
@@ -105,6 +108,32 @@ test.each(cases)("%s: two ranks answer with the tokens of one machine", async (n
   const far = furthest(two, one);
   expect([two.tokens, far <= BOUND ? "near" : far]).toEqual([one.tokens, "near"]);
 });
+
+test.each(cases)(
+  "%s: two ranks that share one of two stages answer with the tokens of one machine",
+  async (name) => {
+    const { checkpoint, ids } = await checkpointOf(name);
+    const prompt = ids.slice(0, PROMPT);
+    const one = streamOf(prompt, ofOne(checkpoint), ANSWER);
+    const { layers } = buildModel(checkpoint.config, weightsOf(checkpoint.source, mlx, { dtype: "float32" }));
+    const [front, back] = [
+      { start: 0, end: 1 },
+      { start: 1, end: layers },
+    ];
+    const shared = (range: LayerRange) => ofRanks(lockstep(mlx, checkpoint, 2, range));
+    const rows = [
+      [shared(front), ofOne(checkpoint, back)],
+      [ofOne(checkpoint, front), shared(back)],
+    ] as const;
+    const streams = rows.map(([first, last]) => streamOf(prompt, (tokens) => last(first(tokens)), ANSWER));
+    const far = Math.max(...streams.map((stream) => furthest(stream, one)));
+    expect([streams.map(({ tokens }) => tokens), far <= BOUND ? "near" : far]).toEqual([
+      [one.tokens, one.tokens],
+      "near",
+    ]);
+  },
+  60_000,
+);
 
 test("smollm2, packed in groups: three ranks answer with the tokens of one machine", () => {
   const path = `${import.meta.dir}/../../.cache/models/smollm2/${smollm2.file}`;

@@ -177,6 +177,9 @@ const wishOf = ({ shape }: CheckpointView, { settings }: Question, { streams, mi
   minimumNodes,
 });
 
+/** Of more machines the search for several answers at once and shared stages takes over a second, in which who leads hears nobody. */
+const MIXED_STREAMS_MAX = 5;
+
 const plansFor = (
   reference: CheckpointView,
   home: Home,
@@ -184,7 +187,10 @@ const plansFor = (
   asked: Try,
 ): readonly Plans[] => {
   const wish = wishOf(reference, question, asked);
-  return asked.strategies.map((each) => plan(reference.shape, home, wish, each));
+  const isLong = home.machines.length > MIXED_STREAMS_MAX;
+  return asked.strategies.map((each) =>
+    plan(reference.shape, home, each === "mixed" && isLong ? { ...wish, streams: 1 } : wish, each),
+  );
 };
 
 /** What is asked for, as far as the model goes; where nobody says, what most conversations need. */
