@@ -53,7 +53,7 @@ export function openMachine(papers: Papers, program: string): BenchMachine {
     const silent = () => {};
     system.connect(
       node,
-      guarded(link, { self, refused, roleOf, said: silent, heard: silent }),
+      guarded(link, { self, refused, roleOf, said: silent, heard: silent, outOfRole: silent }),
       lanes.open(node),
     );
   };

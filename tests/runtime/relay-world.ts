@@ -95,6 +95,7 @@ export class Machine {
       refused: (_: NodeId, why: string) => void this.refused.push(why),
       said: () => {},
       heard: () => {},
+      outOfRole: () => {},
       roleOf: (of: NodeId) => this.roles.get(of) ?? "full",
     };
     this.system.connect(node, guarded(link, ports), this.#lanes.open(node));

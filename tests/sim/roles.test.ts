@@ -201,6 +201,30 @@ test(
 );
 
 test(
+  "a machine that was given a say and leads by now is believed by one that has not heard of it",
+  async () => {
+    const home = await RotatingHome.of("a", "b", "c", "d");
+    for (const name of ["b", "c"]) await toRole(home, name, "worker");
+    for (const name of ["a", "d"]) {
+      home.wire.cut(home.id(name), home.id("b"));
+      home.wire.cut(home.id("b"), home.id(name));
+    }
+    await toRole(home, "c", "full");
+    home.kill("a");
+    // Until the other that votes does not lead.
+    for (let turn = 0; turn < 20 && !(await home.view("c")).c?.includes("*"); turn++) {
+      home.kill("d");
+      await home.start("d");
+      await home.passed(5000);
+    }
+    await home.passed(3000);
+    const { b, c } = await home.view("b");
+    expect({ b, c }).toEqual({ b: "self", c: "up*+" });
+  },
+  TEST_MS_MAX,
+);
+
+test(
   "a worker that led while it became one passes on what it alone holds, and the home goes on when the other that holds it is lost",
   async () => {
     const { violations } = await homeStorm(194551579, 5, { workers: 1 });

@@ -89,6 +89,8 @@ export const WORKER_DOORS: Readonly<Record<string, { readonly from: string; read
 };
 
 const HEARTBEAT = "Discovery.Beat";
+/** Who leads speaks four times a second: one answer to so many words is enough, and no flood of them is answered by another. */
+const MISFITS = 4;
 
 /** Answers to questions that this node asked; the system drops those that it did not ask of the sender. */
 export const ANSWERS: ReadonlySet<string> = new Set([
@@ -117,6 +119,8 @@ export interface AccessPorts {
   readonly roleOf: (node: NodeId) => Say;
   /** A member said what it may not. */
   readonly refused: (node: NodeId, why: string) => void;
+  /** It says what its role, as this node knows it, does not let it say: one of the two has not heard of its new one. */
+  readonly outOfRole: (node: NodeId) => void;
   /** Something was said to it, or heard from it. */
   readonly said: (node: NodeId) => void;
   readonly heard: (node: NodeId) => void;
@@ -184,6 +188,7 @@ export const isShared = ({ from, to }: Envelope, placed: Placed): boolean => {
 export function guarded(link: Link, ports: AccessPorts): Transport {
   const { node } = link.peer;
   const beatsTo = `${ports.self}/${DOORS[HEARTBEAT]?.actor}`;
+  let misfits = 0;
   return {
     send(envelope) {
       ports.said(node);
@@ -203,6 +208,7 @@ export function guarded(link: Link, ports: AccessPorts): Transport {
         }
         ports.refused(node, why);
         if (!isOutOfRole(envelope, ports)) link.close();
+        else if (misfits++ % MISFITS === 0) ports.outOfRole(node);
       };
     },
     // Whoever watches over the link hears of its end; the system has no part in it.

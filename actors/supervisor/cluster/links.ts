@@ -26,6 +26,7 @@ export interface LinksPorts {
   readonly lane: (link: Link) => void;
   readonly refused: (from: string, why: string) => void;
   readonly roleOf: (node: NodeId) => Say;
+  readonly outOfRole: (node: NodeId) => void;
   readonly instances: LanesPorts["instances"];
 }
 
@@ -134,11 +135,12 @@ export class Links {
   }
 
   #linked(node: NodeId, link: Link): void {
-    const { self, refused, system, changed, roleOf } = this.#ports;
+    const { self, refused, system, changed, roleOf, outOfRole } = this.#ports;
     this.#open.set(node, link);
     const said = () => void this.#saidMs.set(node, system.clock.nowMs());
     const heard = () => this.#watch.heard(node);
-    system.connect(node, guarded(link, { self, refused, said, heard, roleOf }), this.#lanes.open(node));
+    const guard = guarded(link, { self, refused, said, heard, roleOf, outOfRole });
+    system.connect(node, guard, this.#lanes.open(node));
     changed();
   }
 

@@ -18,6 +18,7 @@ import { answered, certificateFrom, certified, led, noSay } from "./leading.ts";
 import { Links } from "./links.ts";
 import { Making } from "./making.ts";
 import type { MembershipPorts } from "./membership-ports.ts";
+import { tell } from "./news.ts";
 import { Papers } from "./papers.ts";
 import { authorityOf, type ClusterRecord, recordedAuthority } from "./record.ts";
 import { Replica } from "./replica.ts";
@@ -124,8 +125,9 @@ export class Membership {
       this.#replica.receive(from(received.from), received.message),
     );
     system.spawn<ClusterMessage>("cluster", ({ message, from: asker, reply }) => {
-      if (message.type === "Cluster.Forgotten") this.#papers.take(message);
-      else if (message.type === "Cluster.Certify")
+      if (message.type === "Cluster.Forgotten") {
+        if (this.#papers.take(message) === "old") tell(system, from(asker), this);
+      } else if (message.type === "Cluster.Certify")
         void certified(this.#papers.certificateFor(from(asker)))
           .then(reply)
           .catch(system.caught);
@@ -203,7 +205,7 @@ export class Membership {
   #linkWith(list: MemberList): void {
     const others = list.members.map(({ node }) => node).filter((node) => node !== this.self);
     if (others.length > 0) this.#links ??= this.#open(others);
-    this.#sayFarewell(list, others);
+    this.#sayFarewell(others);
     this.#links?.setMembers(others);
     this.#linked = list;
   }
@@ -215,6 +217,8 @@ export class Membership {
       system,
       self: identity.node,
       trust: this.#papers.trust,
+      // What this node knows: who speaks answers with the newer list, if it has one.
+      outOfRole: (node) => tell(system, node, this),
       roleOf: (node) => sayOf(this.roleOf(node), this.#replica.raft.config.voters.includes(node)),
       instances: () => this.#replica.state?.instances ?? [],
       open: openNetwork,
@@ -271,12 +275,9 @@ export class Membership {
   }
 
   /** Whoever is on the list no more is told so before its links end. */
-  #sayFarewell(list: MemberList, others: readonly NodeId[]): void {
-    const { system } = this.#ports;
-    const forgotten = Cluster.Forgotten({ list, authority: this.authority });
+  #sayFarewell(others: readonly NodeId[]): void {
     for (const node of this.#links?.open ?? [])
-      if (!others.includes(node))
-        system.send(`${node}/cluster` as Address, forgotten, system.address("cluster"));
+      if (!others.includes(node)) tell(this.#ports.system, node, this);
   }
 
   #save(part: Partial<ClusterRecord>): void {

@@ -116,7 +116,7 @@ export class Papers {
       isMember,
       isOutdated: (certificate) => papers.#isOutdated(certificate),
       notice: (node) => papers.#notice(node),
-      noticed: (notice) => papers.take(notice),
+      noticed: (notice) => void papers.take(notice),
       newer: (node, notice) => papers.#newer(node, notice),
       estranged: (node) => papers.#estranged(node),
     };
@@ -155,12 +155,19 @@ export class Papers {
 
   /**
    * A member says that there is another key, or that this node is a member no more: believed when the key that this node knows
-   * signed for it, and passed over otherwise.
+   * signed for it, and passed over otherwise; "old" where this node knows more than who says it.
    */
-  take({ authority: theirs, list, certificate }: Notice): void {
-    if (this.#stopped) return; // This node left that home meanwhile: several of its machines tell.
+  take(notice: Notice): "old" | "taken" {
+    if (this.#stopped) return "taken"; // This node left that home meanwhile: several of its machines tell.
+    const { cluster, version } = this.#ports.list();
+    const isOld = notice.list.cluster === cluster && notice.list.version < version;
+    if (!isOld) this.#take(notice);
+    return isOld ? "old" : "taken";
+  }
+
+  #take({ authority: theirs, list, certificate }: Notice): void {
     const known = this.#ports.list();
-    if (list.cluster !== known.cluster || list.version < known.version) return;
+    if (list.cluster !== known.cluster) return;
     const isNews = list.version > known.version || theirs.number > this.authority.number;
     // Of several that tell of a key, only some can make a certificate by it.
     if (!isNews && (certificate === undefined || this.#hasOwn())) return;
