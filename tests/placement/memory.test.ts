@@ -157,9 +157,10 @@ async function slowed<T>(world: World, begin: () => Promise<T>): Promise<() => P
   const begun = begin();
   await world.settle();
   world.slow = Promise.resolve();
-  return () => {
+  return async () => {
     gate.resolve();
-    return begun;
+    await world.settle();
+    return await begun;
   };
 }
 

@@ -52,13 +52,22 @@ export function untold({ models, before }: Stopped, now: Free): Free {
 /** `sea`, or `sea on bob` for one that bob holds by itself. */
 export const nameOf = ({ model, alone }: Other): string => (alone ? `${model} on ${alone.name}` : model);
 
+/** Each choice is a plan of its own, of which some take a quarter of a second: beyond so many models the first ones together have to do. */
+const SINGLES_MAX = 16;
+
+export interface Room {
+  readonly others: readonly Other[];
+  readonly free: Free;
+  /** Whether it fits once these are stopped; throws or answers. */
+  readonly fits: (stopped: readonly Other[]) => unknown;
+  /** Between two plans: whoever leads has others to hear. */
+  readonly breath: () => Promise<void>;
+}
+
 /** What does not fit beside idle models asks for their room; where they are used, only a user knows which is wanted more. */
-export function withRoom(
-  error: Problem,
-  { others, free }: { readonly others: readonly Other[]; readonly free: Free },
-  fits: (stopped: readonly Other[]) => unknown,
-) {
-  const isEnough = (stopped: readonly Other[]) => {
+export async function withRoom(error: Problem, { others, free, fits, breath }: Room): Promise<Problem> {
+  const isEnough = async (stopped: readonly Other[]) => {
+    await breath();
     try {
       return stopped.length > 0 && fits(stopped) !== undefined;
     } catch {
@@ -69,10 +78,15 @@ export function withRoom(
   const idle = others
     .filter(({ idleSinceMs }) => idleSinceMs !== undefined)
     .toSorted((a, b) => (a.idleSinceMs ?? 0) - (b.idleSinceMs ?? 0));
-  const firstOnes = idle.map((_, at) => idle.slice(0, at + 1));
-  const enough = [...idle.map((each) => [each]), ...firstOnes].find(isEnough);
-  if (enough) return new NeedsIdle(error, needed(enough, isEnough), free);
-  const used = others.find((other) => isEnough([other]));
+  const oneOf = async (all: readonly Other[]) => {
+    for (const each of all.slice(0, SINGLES_MAX)) if (await isEnough([each])) return each;
+    return undefined;
+  };
+  if (await isEnough(idle)) {
+    const one = await oneOf(idle);
+    return new NeedsIdle(error, one ? [one] : await fewest(idle, isEnough), free);
+  }
+  const used = await oneOf(others.filter(({ idleSinceMs }) => idleSinceMs === undefined));
   if (!used) return error;
   const where = used.alone ? ` on ${used.alone.name}` : "";
   return new Problem(error.kind, error.message, {
@@ -80,15 +94,20 @@ export function withRoom(
   });
 }
 
-/** Without those whose machines take no part anyway; who was asked last stays first. */
-function needed(
-  models: readonly Other[],
-  isEnough: (stopped: readonly Other[]) => boolean,
-): readonly Other[] {
-  let left = models;
-  for (const each of models.toReversed()) {
+type IsEnough = (stopped: readonly Other[]) => Promise<boolean>;
+
+/** Of models that are enough together: as few of the first as are, without those whose machines take no part anyway. */
+async function fewest(models: readonly Other[], isEnough: IsEnough): Promise<readonly Other[]> {
+  let [few, many] = [1, models.length];
+  while (few < many) {
+    const middle = Math.floor((few + many) / 2);
+    if (await isEnough(models.slice(0, middle))) many = middle;
+    else few = middle + 1;
+  }
+  let left = models.slice(0, many);
+  for (const each of left.toReversed()) {
     const others = left.filter((other) => other !== each);
-    if (isEnough(others)) left = others;
+    if (await isEnough(others)) left = others;
   }
   return left;
 }

@@ -83,6 +83,7 @@ export async function decided(ports: CoordinatorPorts, wanted: Wanted): Promise<
           wanted,
           nodes: home.nodes,
           fits: (stopped) => chosen(new Map(), stopped),
+          breath: () => new Promise<void>((resolve) => void clock.after(0, resolve)),
         });
     }
     await new Promise<void>((resolve) => void clock.after(LOOK_EVERY_MS, resolve));
@@ -93,14 +94,16 @@ interface RoomFor {
   readonly wanted: Wanted;
   readonly nodes: readonly NodeView[];
   readonly fits: (stopped: readonly Other[]) => unknown;
+  readonly breath: () => Promise<void>;
 }
 
 /** What to throw: where memory is short, other models may make room. */
-async function roomFor(error: unknown, { wanted, nodes, fits }: RoomFor): Promise<unknown> {
+async function roomFor(error: unknown, { wanted, nodes, fits, breath }: RoomFor): Promise<unknown> {
   if (!(error instanceof Problem) || error.kind !== "doesNotFit" || !wanted.others) return error;
   const { wish, barred } = wanted;
   const able = nodes.filter((view) => isUp(view) && isNamed(view, wish) && !barred.has(view.node));
-  return withRoom(error, { others: await wanted.others(able), free: freeOf(nodes) }, fits);
+  const others = await wanted.others(able);
+  return await withRoom(error, { others, free: freeOf(nodes), fits, breath });
 }
 
 const isUp = ({ state }: NodeView): boolean => state === "self" || state === "up";
