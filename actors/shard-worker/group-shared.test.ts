@@ -39,6 +39,12 @@ test("every rank of every stage computes every pass once, and the answers are th
   expect(got).toEqual(SHARED.map(() => [alone, 0, 1]));
 });
 
+test("hidden state in 8 bits is the same for every rank of the next stage", () => {
+  const hidden = "8bit" as const;
+  const [row, shared] = [{}, { ranks: [1, 2] }].map((options) => answers(world([2], options, { hidden })));
+  expect(shared).toEqual(row ?? []);
+});
+
 const isPass = (message: AnyMessage): message is PassMessage => message.type === "ShardWorker.Pass";
 
 test("only the first rank of a stage hands passes on, to each rank of the next, and no hidden state goes to who drives but by it", () => {

@@ -34,10 +34,12 @@ export function tinyWeights(): Uint8Array {
 interface Made {
   readonly matrix: (shape: readonly number[]) => TensorToWrite;
   readonly norm: (shape: readonly number[]) => TensorToWrite;
+  /** Of the matrices whose products ranks add up; absent: as all others. */
+  readonly summed?: (shape: readonly number[]) => TensorToWrite;
 }
 
 /** The one file of a llama with tied embeddings; each tensor made in the order in which it is named here. */
-export function llamaWeights(config: typeof tinyConfig, { matrix, norm }: Made): Uint8Array {
+export function llamaWeights(config: typeof tinyConfig, { matrix, norm, summed = matrix }: Made): Uint8Array {
   const {
     hidden_size: hidden,
     intermediate_size: forward,
@@ -56,10 +58,10 @@ export function llamaWeights(config: typeof tinyConfig, { matrix, norm }: Made):
       "self_attn.q_proj": matrix([hidden, hidden]),
       "self_attn.k_proj": matrix([shared, hidden]),
       "self_attn.v_proj": matrix([shared, hidden]),
-      "self_attn.o_proj": matrix([hidden, hidden]),
+      "self_attn.o_proj": summed([hidden, hidden]),
       "mlp.gate_proj": matrix([forward, hidden]),
       "mlp.up_proj": matrix([forward, hidden]),
-      "mlp.down_proj": matrix([hidden, forward]),
+      "mlp.down_proj": summed([hidden, forward]),
     };
     for (const [name, tensor] of Object.entries(layer)) tensors[`model.layers.${at}.${name}.weight`] = tensor;
   }

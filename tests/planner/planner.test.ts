@@ -1,6 +1,7 @@
 /** What no placement may do, over random homes; and that none is better than what the planner finds. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
+import { backMs, hopMs, linkMs } from "#actors/planner/cost";
 import { type Home, STRATEGIES, type Wish } from "#actors/planner/home";
 import { machinesOf } from "#actors/planner/placement/placement";
 import { type Prediction, predict, shortfalls } from "#actors/planner/placement/predict";
@@ -117,4 +118,26 @@ test("a mixed plan is a pipeline of which a group computes a stage, and none of 
   const strategies = drawn.flatMap(({ model, home, wish }) => plan(model, home, wish, "mixed").ranked);
   expect(new Set(strategies.map(({ strategy }) => strategy))).toEqual(new Set(["tensor in pipeline"]));
   expect(ratios.filter((ratio) => !(ratio > 0.999 && ratio < 1.01))).toEqual([]);
+});
+
+test("the first rank of a stage sends its hidden state to each of the next, and the last of all tells the first stage of the token", () => {
+  const { machines } = randomHome(randomFrom(1), 4);
+  const way = (latencyMs: number) => ({ latencyMs, bytesPerSecond: 1e6, measured: true });
+  // From each to each; the activations of all take two bytes.
+  const ways = machines.map((_, from) =>
+    machines.map((_other, to) => (from === to ? undefined : way(10 * from + to))),
+  );
+  const home = { machines, ways };
+  const unlinked = {
+    machines,
+    ways: ways.map((row, from) => row.map((each, to) => (from === 0 && to === 3 ? undefined : each))),
+  };
+  const values = 1000;
+  expect([
+    hopMs(home, [0, 1], [2], values),
+    hopMs(home, [0, 1], [2, 3], values),
+    hopMs(unlinked, [0, 1], [2, 3], values),
+    linkMs(home, [0, 1], [2, 3], values),
+    backMs(home, [2, 3], [0, 1]),
+  ]).toEqual([2 + 2, 3 + 4, Number.POSITIVE_INFINITY, 4, 31]);
 });
