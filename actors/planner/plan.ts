@@ -17,6 +17,8 @@ export type Rejection =
   | { readonly type: "indivisible"; readonly ranks: number; readonly division: Division }
   | { readonly type: "unlinked"; readonly machines: readonly number[] }
   | { readonly type: "fewMachines"; readonly wanted: number; readonly have: number }
+  /** More than one are to take part in what one machine computes alone. */
+  | { readonly type: "manyMachines"; readonly wanted: number }
   /** All together would not do. */
   | { readonly type: "home"; readonly shortBytes: number }
   /** The ring rule alone: it tries one set only. */
@@ -72,6 +74,7 @@ function bySearch(model: ModelShape, home: Home, wish: Wish, strategy: Exclude<S
   const rejected: Rejection[] = [];
   if (home.machines.length < least)
     rejected.push({ type: "fewMachines", wanted: least, have: home.machines.length });
+  else if (strategy === "single" && least > 1) rejected.push({ type: "manyMachines", wanted: least });
   if (allowed.alone) rejected.push(...tooSmall(model, home, wish));
   if (allowed.stages || allowed.groups) rejected.push(...unlinked(home));
   if (allowed.groups) rejected.push(...indivisibles(model, home));

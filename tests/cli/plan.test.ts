@@ -127,9 +127,11 @@ test("where memory is not what is missing, no less of it is advised", async () =
   const nodes = [machine("studio", 8), machine("mini", 4)];
   const alone = await planned(nodes, "--nodes", "studio", "--strategy", "pipeline");
   const odd = await planned(nodes, "--strategy", "tensor");
+  const single = await planned(nodes, "--strategy", "single", "--min-nodes", "2");
   expect([
     [alone.code, alone.err.slice(alone.err.indexOf(": "))],
     [odd.code, odd.err.slice(odd.err.indexOf(": "))],
+    [single.code, single.err.slice(single.err.indexOf(": "))],
   ]).toEqual([
     [
       5,
@@ -138,6 +140,10 @@ test("where memory is not what is missing, no less of it is advised", async () =
     [
       5,
       ": tensor over 2: 9 attention heads do not divide by 2\n→ leave --strategy out, or have another number of machines share it: --nodes\n",
+    ],
+    [
+      5,
+      ": single: one machine has all layers, and 2 are to take part\n→ leave --strategy out, or name one machine: --nodes\n",
     ],
   ]);
 });

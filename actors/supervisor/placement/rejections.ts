@@ -49,6 +49,8 @@ export function reasonOf(rejection: Rejection, home: Home): string {
       return `${named(rejection.machines)}: no link between them is known`;
     case "fewMachines":
       return `${rejection.wanted} machines are needed, ${rejection.have} can take part`;
+    case "manyMachines":
+      return `single: one machine has all layers, and ${rejection.wanted} are to take part`;
     case "home":
       return rejection.shortBytes === 0
         ? "all machines together have the memory, but no cut of the layers fits each"
@@ -58,9 +60,12 @@ export function reasonOf(rejection: Rejection, home: Home): string {
   }
 }
 
-/** What is missing where it is not memory: machines, or a number of them by which heads and feed-forward divide. */
-export function missingIn(rejected: readonly Rejection[]): "machines" | "division" | undefined {
+type Missing = "machines" | "one" | "division";
+
+/** What is missing where it is not memory: machines, one that is enough, or a number by which heads and feed-forward divide. */
+export function missingIn(rejected: readonly Rejection[]): Missing | undefined {
   if (rejected.some(({ type }) => type === "fewMachines")) return "machines";
+  if (rejected.some(({ type }) => type === "manyMachines")) return "one";
   const isShort = (each: Rejection) =>
     each.type === "memory" || (each.type === "home" && each.shortBytes > 0);
   const isUncut = rejected.some(({ type }) => type === "indivisible") && !rejected.some(isShort);
@@ -69,7 +74,8 @@ export function missingIn(rejected: readonly Rejection[]): "machines" | "divisio
 
 const MEMORY_REMEDY =
   "free memory (exo ps, exo stop), add a machine (exo invite), or choose a smaller model or quantisation";
-const REMEDIES: Readonly<Record<"machines" | "division", string>> = {
+const REMEDIES: Readonly<Record<Missing, string>> = {
+  one: "leave --strategy out, or name one machine: --nodes",
   machines:
     "name more machines with --nodes, ask for fewer with --min-nodes, or leave --strategy out; exo nodes shows which are there",
   division: "leave --strategy out, or have another number of machines share it: --nodes",
@@ -79,7 +85,7 @@ interface Nothing {
   readonly closest?: Plans["closest"];
   readonly rejected: readonly string[];
   /** Absent: memory. */
-  readonly missing?: keyof typeof REMEDIES | undefined;
+  readonly missing?: Missing | undefined;
   /** Machines whose copy is another one. */
   readonly others?: readonly string[];
   /** How the user asks for less context; absent: by a flag of the command. */
