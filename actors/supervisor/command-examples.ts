@@ -26,7 +26,7 @@ Exit code 9: a limit of the config's compare.fail_if was broken; 1: no request o
 export const KEY_EXAMPLES = `
 Examples:
   exo key create laptop                          may ask models and list them; the key is shown once
-  exo key create --name grafana --scope metrics,cluster.read
+  exo key create --name dashboard --scope cluster.read
   exo key revoke laptop`;
 
 export const RUN_EXAMPLES = `

@@ -51,7 +51,7 @@ test("a machine is renamed, labelled, drained, excluded, taken back and forgotte
   }).toEqual({
     said: [
       "0 studio is its new name\n",
-      "0 studio is labelled\n",
+      "0 studio is labelled floor=2 room=attic\n",
       "0 studio takes no new work\n",
       "2 ✗ a label is NAME=VALUE\n→ exo node studio label room=attic (room= takes it away)\n",
       "2 ✗ fly is nothing to do with a machine\n→ one of: rename, label, drain, resume, exclude, forget, takeover, role\n",

@@ -99,7 +99,7 @@ describe("two machines", () => {
         drained: [7, expect.stringContaining("this machine is a worker of its home")],
         shown: true,
         json: true,
-        role: [0, expect.stringContaining("cellar has its role")],
+        role: [0, expect.stringContaining("cellar has a say in its home")],
         now: 0,
       });
     },

@@ -4,6 +4,7 @@ import { Problem } from "#protocol/problem";
 import { needDaemon } from "../daemon/daemon.ts";
 import { usageProblem } from "../exit-code.ts";
 import { printJson, type Session } from "../session.ts";
+import { cell } from "../terminal/node-words.ts";
 import { roleOf } from "./role.ts";
 
 /** What each does, in the words of a question that a yes answers. */
@@ -12,15 +13,21 @@ const GRAVE: Readonly<Record<string, (name: string) => string>> = {
   takeover: (name) => `let ${name} lead although those that vote do not answer? What only they know is lost.`,
 };
 
-const DONE: Readonly<Record<NodeOrder["action"], (name: string) => string>> = {
-  rename: (name) => `${name} is its new name`,
-  label: (name) => `${name} is labelled`,
-  drain: (name) => `${name} takes no new work`,
-  resume: (name) => `${name} takes work`,
-  exclude: (name) => `${name} is not used for models`,
-  forget: (name) => `${name} is no machine of this home any more`,
-  takeover: (name) => `${name} leads`,
-  role: (name) => `${name} has its role`,
+type Done = Pick<NodeView, "name"> & Partial<Pick<NodeView, "labels" | "role">>;
+
+const DONE: Readonly<Record<NodeOrder["action"], (after: Done) => string>> = {
+  rename: ({ name }) => `${name} is its new name`,
+  label: ({ name, labels = {} }) => {
+    const pairs = Object.entries(labels).map(([label, value]) => cell(`${label}=${value}`));
+    return pairs.length === 0 ? `${name} has no labels` : `${name} is labelled ${pairs.toSorted().join(" ")}`;
+  },
+  drain: ({ name }) => `${name} takes no new work`,
+  resume: ({ name }) => `${name} takes work`,
+  exclude: ({ name }) => `${name} is not used for models`,
+  forget: ({ name }) => `${name} is no machine of this home any more`,
+  takeover: ({ name }) => `${name} leads`,
+  role: ({ name, role }) =>
+    role === "worker" ? `${name} is a worker: it computes, and has no say` : `${name} has a say in its home`,
 };
 
 export async function node(session: Session, name: string, words: readonly string[]): Promise<void> {
@@ -30,7 +37,7 @@ export async function node(session: Session, name: string, words: readonly strin
   const path = `/exo/v1/nodes/${encodeURIComponent(name)}`;
   const { node: after } = await daemon.post<{ node?: NodeView }>(path, order, session.signal);
   if (session.json) printJson(session, "node", { node: after ?? null });
-  else session.progress.milestone(DONE[order.action](after?.name ?? name));
+  else session.progress.milestone(DONE[order.action](after ?? { name }));
 }
 
 /** The words after the machine's name; throws Problem for a wrong use. */
