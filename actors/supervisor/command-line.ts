@@ -92,7 +92,7 @@ function modelCommands(make: Make): void {
     .option("-m, --model <model>", "the model, if not named first")
     .option("--system <text>", "system prompt")
     .option("--raw", "continue the text as it is, without chat template")
-    .option("--temp <t>", "temperature; 0 always takes the likeliest token", number(0))
+    .option("--temp <t>", "temperature up to 2; 0 always takes the likeliest token", number(0, 2))
     .option("--top-p <p>", "keep the likeliest tokens up to this probability", number(0, 1))
     .option("--top-k <k>", "keep so many of the likeliest tokens; 0 keeps all", whole(0))
     .option("--min-p <p>", "drop tokens below this share of the likeliest", number(0, 1))

@@ -36,6 +36,7 @@ test.each(wrongUses)("exo %s ends with %i and says what to do", async (line, cod
 
 const wrongValues = [
   "run --temp -1 m hi",
+  "run --temp 2.1 m hi",
   "run --top-p 2 m hi",
   "run --top-k 1.5 m hi",
   "run --seed x m hi",
