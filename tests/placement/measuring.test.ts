@@ -3,7 +3,11 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { ActorSystem } from "#actors/runtime/system";
 import { Calibration } from "#actors/supervisor/placement/calibration";
+import { answersOf } from "#actors/supervisor/placement/measuring";
 import { SpeedBook } from "#actors/supervisor/placement/speed-book";
+import type { NodeView } from "#protocol/cluster";
+import type { NodeId } from "#protocol/ids";
+import { Problem } from "#protocol/problem";
 import { freshFolder } from "../cli/exo.ts";
 import { tinyFolder } from "../e2e/tiny-folder.ts";
 import { seeded } from "../sim/random.ts";
@@ -47,4 +51,20 @@ test("what is measured when a machine ends is given up with its worker, and what
     [over, over, over],
     ["starts", "ends"],
   ]);
+});
+
+test("a machine that did not answer is told of without addresses", async () => {
+  const slow = { node: "n1" as NodeId, name: "attic", state: "up" } as NodeView;
+  const measure = async () => {
+    throw new Problem("unavailable", "n1/stages did not answer Stages.Measure within 12000 ms");
+  };
+  const [said] = await answersOf({ measure }, { model: "m", settings: { kvQuant: "f16" }, nodes: [slow] });
+  expect(said).toEqual({
+    node: "n1",
+    name: "attic",
+    problem: {
+      kind: "unavailable",
+      message: "it did not answer within 12 s, and may know it by the next time",
+    },
+  } as typeof said);
 });

@@ -3,7 +3,7 @@ import { measuredOf } from "#actors/planner/measured-speeds";
 import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import type { PlacementSettings } from "#protocol/placement";
-import { Problem, problemBody } from "#protocol/problem";
+import { Problem, type ProblemBody, problemBody } from "#protocol/problem";
 import type { MeasuredSpeeds, SpeedAnswer } from "#protocol/speeds";
 import type { Looked } from "./choose.ts";
 import type { CoordinatorPorts } from "./ports.ts";
@@ -56,8 +56,17 @@ export async function answersOf(
     up.map(({ node, name }) =>
       measure(node, { ...measuring, ms: MEASURE_MS }).then(
         (speeds): SpeedAnswer => ({ node, name, speeds }),
-        (error: unknown): SpeedAnswer => ({ node, name, problem: problemBody(error) }),
+        (error: unknown): SpeedAnswer => ({ node, name, problem: inWords(problemBody(error), node) }),
       ),
     ),
   );
 }
+
+/** A question that was not answered is told by its address, which says nothing to a user. */
+const inWords = (problem: ProblemBody, node: NodeId): ProblemBody =>
+  problem.message.startsWith(`${node}/`)
+    ? {
+        ...problem,
+        message: `it did not answer within ${MEASURE_MS / 1000} s, and may know it by the next time`,
+      }
+    : problem;
