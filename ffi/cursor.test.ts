@@ -92,6 +92,35 @@ test("two ranks' columns side by side, and their rows' sum, are the whole layer,
   });
 });
 
+test("parts of a layer's columns are taken in their order, also one that another rank has too, dense and packed", () => {
+  mlx.scope(() => {
+    const as: Quantisation = { mode: "affine", bits: 4, groupSize: 32 };
+    const dense = wave([16, 128], 0.2);
+    const tensors = {
+      "m.dense.weight": dense,
+      "m.dense.bias": wave([16], 0.5),
+      "m.packed.bias": wave([16], 0.9),
+      ...partsOf("m.packed", mlx.quantize(dense, as)),
+    };
+    const source = memorySource(tensors, { "m.packed": as });
+    const whole = weightsOf(source, mlx, options).at("m");
+    const [, second] = ranks(source).map((weights) => weights.at("m")) as [Weights, Weights];
+    const x = wave([1, 3, 128], 0.3);
+    const near = ["dense", "packed"].map((name) => {
+      const full = whole.linear(name)(x);
+      const part = (index: number) => full.slice(-1, 4 * index, 4 * index + 4);
+      return [[2], [1, 2], [3, 3, 0]].map((indices) => {
+        const [first, ...others] = indices.map(part) as [MxArray, ...MxArray[]];
+        return furthest(second.column(name, { indices, count: 4 })(x), first.concat(others, -1)) < 1e-4;
+      });
+    });
+    expect(near).toEqual([
+      [true, true, true],
+      [true, true, true],
+    ]);
+  });
+});
+
 test("experts are sliced inside each expert", () => {
   mlx.scope(() => {
     const as: Quantisation = { mode: "affine", bits: 8, groupSize: 32 };

@@ -11,6 +11,7 @@ import type {
   Embedding,
   ExpertLayer,
   Norm,
+  Parts,
   Projection,
   TensorSlice,
   TensorSource,
@@ -88,8 +89,8 @@ class Cursor implements Weights {
     return this.root.source.has(path) || this.root.source.has(`${path}.weight`);
   }
 
-  column(name: string): Projection {
-    return linearLayer(this.load(name, "column"), this.bias(name, "column"));
+  column(name: string, parts?: Parts): Projection {
+    return linearLayer(this.load(name, "column", parts), this.bias(name, "column", parts));
   }
   row(name: string): Projection {
     // The ranks' results are summed, so exactly one of them adds the bias.
@@ -106,7 +107,7 @@ class Cursor implements Weights {
     const [rows = 0] = this.world > 1 ? this.root.source.shapeOf(`${path}.weight`) : [];
     if (this.world === 1 || rows % this.world !== 0) return this.linear(name);
     // What is the embedding too is held whole already.
-    if (!this.root.loaded.has(`${path} whole`)) return this.column(name);
+    if (!this.root.loaded.has(`${path} whole `)) return this.column(name);
     const share = rows / this.world;
     return linearLayer(rowsOf(this.load(name, "whole"), share * this.rank, share), undefined);
   }
@@ -129,44 +130,64 @@ class Cursor implements Weights {
     return this.path === "" ? name : `${this.path}.${name}`;
   }
 
-  private load(name: string, split: Split): MxArray | Packed {
+  private load(name: string, split: Split, parts?: Parts): MxArray | Packed {
     const path = this.under(name);
-    const key = `${path} ${split}`;
+    const key = `${path} ${split} ${parts?.indices.join() ?? ""}`;
     const { loaded, source } = this.root;
     const known = loaded.get(key);
     if (known !== undefined) return known;
     const quantisation = source.quantisation(path);
-    const matrix = quantisation ? this.packed(path, split, quantisation) : this.dense(path, split);
+    const matrix = quantisation
+      ? this.packed(path, split, quantisation, parts)
+      : this.dense(path, split, parts);
     loaded.set(key, matrix);
     return matrix;
   }
 
-  private dense(path: string, split: Split): MxArray {
+  private dense(path: string, split: Split, parts?: Parts): MxArray {
     const name = `${path}.weight`;
-    return this.held(() => this.root.source.tensor(name, this.slice(name, split)), false);
+    return this.held(() => this.own(name, this.slices(name, split, parts)), false);
   }
 
-  private packed(path: string, split: Split, quantisation: Quantisation): Packed {
-    const { source } = this.root;
+  private packed(path: string, split: Split, quantisation: Quantisation, parts?: Parts): Packed {
     const part = (name: string): MxArray =>
-      this.held(() => source.tensor(`${path}.${name}`, this.slice(`${path}.${name}`, split)), false);
+      this.held(() => this.own(`${path}.${name}`, this.slices(`${path}.${name}`, split, parts)), false);
     // Groups run along the inputs: a rank must hold whole ones, or its scales would not be its own.
     if (split === "row") this.slice(`${path}.scales`, split);
-    const parts = { weight: part("weight"), scales: part("scales") };
+    const both = { weight: part("weight"), scales: part("scales") };
     return quantisation.mode === "affine"
-      ? { ...quantisation, ...parts, biases: part("biases") }
-      : { ...quantisation, ...parts };
+      ? { ...quantisation, ...both, biases: part("biases") }
+      : { ...quantisation, ...both };
   }
 
   /** A module's own bias, in its output's order: shared among ranks as the output is. */
-  private bias(name: string, split: Split): MxArray | undefined {
+  private bias(name: string, split: Split, parts?: Parts): MxArray | undefined {
     const path = `${this.under(name)}.bias`;
     if (!this.root.source.has(path)) return undefined;
-    return this.small(path, split === "column" ? this.slice(path, "column", 1) : undefined);
+    const slices = split === "column" ? this.slices(path, split, parts, 1) : [undefined];
+    return this.held(() => this.own(path, slices), true);
   }
 
-  private small(path: string, slice?: TensorSlice): MxArray {
-    return this.held(() => this.root.source.tensor(path, slice), true);
+  private small(path: string): MxArray {
+    return this.held(() => this.root.source.tensor(path), true);
+  }
+
+  /** One after the other along the axis that is sliced. */
+  private own(name: string, slices: readonly (TensorSlice | undefined)[]): MxArray {
+    const [first, ...others] = slices.map((slice) => this.root.source.tensor(name, slice));
+    if (!first) throw new Error(`no part of ${name} is asked for`);
+    return others.length === 0 ? first : first.concat(others, slices[0]?.axis ?? 0).eval();
+  }
+
+  private slices(
+    name: string,
+    split: Split,
+    parts: Parts | undefined,
+    columnAxis = 2,
+  ): readonly (TensorSlice | undefined)[] {
+    if (!parts) return [this.slice(name, split, columnAxis)];
+    const { length } = this.root.source.shapeOf(name);
+    return parts.indices.map((index) => ({ axis: length - columnAxis, index, count: parts.count }));
   }
 
   /** This rank's part of a tensor [.., out, in]; of a bias [.., out] where `columnAxis` is 1. */

@@ -11,6 +11,12 @@ export interface TensorSlice {
   readonly count: number;
 }
 
+/** Some of `count` equal parts along an axis, in this order; one may be there twice. */
+export interface Parts {
+  readonly indices: readonly number[];
+  readonly count: number;
+}
+
 /** Where tensors come from: a Hugging Face folder, a GGUF file, or a test's own. Names are Hugging Face's. */
 export interface TensorSource {
   has(name: string): boolean;
@@ -74,8 +80,8 @@ export interface Weights {
   readonly collective: Collective | undefined;
   at(name: string | number): Weights;
   has(name: string): boolean;
-  /** Output rows split over ranks. */
-  column(name: string): Projection;
+  /** Output rows split over ranks; with `parts` these of them, which other ranks may have too. */
+  column(name: string, parts?: Parts): Projection;
   /** Input columns split over ranks: the caller sums over them (`collective`). The bias is in the first rank's part. */
   row(name: string): Projection;
   /** Whole on every rank. */

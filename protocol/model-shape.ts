@@ -10,6 +10,8 @@ export const LayerShape = t.Object({
   bytes,
   /** Of these, what every rank of a tensor group holds whole: norms, routers. */
   wholeBytes: bytes,
+  /** Of these, key and value projections: of their heads each rank holds those that its query heads read, also where another does. */
+  kvBytes: t.Optional(bytes),
   /** Of these, all experts together, where a token goes through some of them only. */
   expertBytes: t.Optional(bytes),
   /** Multiplications and additions that one token costs, attention over the context not counted. */
@@ -46,3 +48,15 @@ export const ModelShape = t.Object({
   divisions: t.Array(Division, { maxItems: 64 }),
 });
 export type ModelShape = Static<typeof ModelShape>;
+
+/**
+ * Key-value heads that each of `ranks` holds, which divide `heads`: one for each block of its query heads that read the same. As many as
+ * its share where the ranks divide them too; else ranks hold some of them twice.
+ */
+export function keptByRank(heads: number, kvHeads: number, ranks: number): number {
+  if (kvHeads % ranks === 0) return kvHeads / ranks;
+  const own = heads / ranks;
+  return own / commonDivisor(own, heads / kvHeads);
+}
+
+const commonDivisor = (a: number, b: number): number => (b < 1 ? a : commonDivisor(b, a % b));

@@ -66,8 +66,11 @@ export const ThunderboltPort = t.Object({
 });
 export type ThunderboltPort = Static<typeof ThunderboltPort>;
 
-/** Ways of sharing a model that were added later than others, as this build knows them: stages of a pipeline that ranks share. */
-export const PLACEMENTS = ["sharedStages"] as const;
+/**
+ * Ways of sharing a model that were added later than others, as this build knows them: stages of a pipeline that ranks share, and ranks that
+ * hold a key-value head which others hold too.
+ */
+export const PLACEMENTS = ["sharedStages", "sharedHeads"] as const;
 
 /** Facts about a node, measured by itself. Bytes and counts are whole numbers; a fact the system does not tell is left out. */
 export const NodeFacts = t.Object({

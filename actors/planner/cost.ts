@@ -3,7 +3,7 @@
  * (https://doi.org/10.1145/1498765.1498785); hops and collectives are latency and transfer.
  */
 import { MESH_MAX } from "#protocol/collective";
-import type { LayerShape, ModelShape } from "#protocol/model-shape";
+import { keptByRank, type LayerShape, type ModelShape } from "#protocol/model-shape";
 import { HIDDEN_BYTES_IN_8, type Home, type Speeds, type Way, type Wish } from "./home.ts";
 
 /** `tokens` computed at once: one of each of so many streams, or a chunk of one prompt. */
@@ -56,14 +56,16 @@ export interface Reading {
 
 /** Bytes of one layer that one rank reads in a step: its weights (of experts those that are chosen, on average), keys and values. */
 export function layerRead(
-  { kvHeads, headDims, experts }: ModelShape,
-  { bytes, wholeBytes, expertBytes = 0, window }: LayerShape,
+  { heads, kvHeads, headDims, experts }: ModelShape,
+  { bytes, wholeBytes, kvBytes: kvWeights = 0, expertBytes = 0, window }: LayerShape,
   { prompt, kvBytes, ranks, step }: Reading,
 ): number {
   const caches = step.isPrompt ? 1 : step.tokens;
   const chosen = experts ? 1 - (1 - experts.used / experts.count) ** step.tokens : 1;
+  const kept = keptByRank(heads, kvHeads, ranks) / kvHeads;
   const kv = 2 * kvHeads * headDims * kvBytes * Math.min(prompt, window ?? prompt) * caches;
-  return wholeBytes + (bytes - wholeBytes - expertBytes * (1 - chosen) + kv) / ranks;
+  const cut = bytes - wholeBytes - kvWeights - expertBytes * (1 - chosen);
+  return wholeBytes + cut / ranks + (kvWeights + kv) * kept;
 }
 
 interface Load {

@@ -1,5 +1,5 @@
 /** How much memory a shard takes: weights by their real sizes, keys and values, the work of a prompt, and the process itself. */
-import type { LayerShape, ModelShape } from "#protocol/model-shape";
+import { keptByRank, type LayerShape, type ModelShape } from "#protocol/model-shape";
 import type { Machine, Wish } from "./home.ts";
 
 /** A worker without any model: runtime, libraries, tokenizer. Measured: 125 to 130 MB with vocabularies of 32,000 to 49,152. */
@@ -25,19 +25,25 @@ export const usableBytes = ({ freeBytes }: Pick<Machine, "freeBytes">): number =
 
 /** Keys and values of one layer for all streams, over `ranks`. A window keeps that many rows, and a chunk while a prompt is read. */
 export function kvBytes(
-  { kvHeads, headDims }: ModelShape,
+  { heads, kvHeads, headDims }: ModelShape,
   { window }: LayerShape,
   { context, streams, kvBytes: each, chunk }: Wish,
   ranks = 1,
 ): number {
   const all = Math.ceil(context / KV_STEP) * KV_STEP;
   const rows = window === undefined ? all : Math.min(all, window + chunk);
-  return ((1 + GROWN_SHARE) * 2 * kvHeads * headDims * each * rows * streams) / ranks;
+  return (1 + GROWN_SHARE) * 2 * keptByRank(heads, kvHeads, ranks) * headDims * each * rows * streams;
 }
 
 /** Weights of one layer on one of `ranks`. */
-export const layerBytes = ({ bytes, wholeBytes }: LayerShape, ranks = 1): number =>
-  wholeBytes + (bytes - wholeBytes) / ranks;
+export function layerBytes(
+  { heads, kvHeads }: Pick<ModelShape, "heads" | "kvHeads">,
+  { bytes, wholeBytes, kvBytes: kv = 0 }: LayerShape,
+  ranks = 1,
+): number {
+  const kept = keptByRank(heads, kvHeads, ranks) / kvHeads;
+  return wholeBytes + (bytes - wholeBytes - kv) / ranks + kv * kept;
+}
 
 /** What any shard takes besides weights, keys and values; layers are computed one after the other, in the same memory. */
 export function workBytes(model: ModelShape, wish: Wish, activationBytes: number, ranks = 1): number {
@@ -66,7 +72,7 @@ export function shardBytes(
   const embedding = first && !(last && model.tied) ? model.embeddingBytes : 0;
   const ends = embedding + (last ? model.headBytes : 0);
   return {
-    weights: layers.reduce((sum, layer) => sum + layerBytes(layer, ranks), ends),
+    weights: layers.reduce((sum, layer) => sum + layerBytes(model, layer, ranks), ends),
     kv: layers.reduce((sum, layer) => sum + kvBytes(model, layer, wish, ranks), 0),
     work: workBytes(model, wish, activationBytes, ranks),
   };

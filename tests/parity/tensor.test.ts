@@ -35,10 +35,15 @@ const BOUND = 5e-5;
  */
 const PACKED_BOUND = 2e-3;
 
-async function checkpointOf(name: string) {
-  const { config, shapes, rough, ids } = await Bun.file(
-    `${import.meta.dir}/recorded/tiny/${name}.json`,
-  ).json();
+interface Written {
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly shapes: Readonly<Record<string, readonly number[]>>;
+}
+
+async function checkpointOf(name: string, changed = (as: Written): Written => as) {
+  const recorded = await Bun.file(`${import.meta.dir}/recorded/tiny/${name}.json`).json();
+  const { rough, ids } = recorded;
+  const { config, shapes } = changed(recorded);
   const folder = writeCheckpoint(config, shapes, rough);
   folders.push(folder);
   return { checkpoint: openCheckpoint(folder, mlx), ids: ids as readonly number[] };
@@ -135,6 +140,50 @@ test.each(cases)(
   60_000,
 );
 
+/** Of four ranks: each sum makes all of them begin anew. */
+const SHORT_ANSWER = 5;
+
+test.each(cases)(
+  "%s: four ranks, two of which hold each key-value head, answer with the tokens of one machine",
+  async (name) => {
+    const { checkpoint, ids } = await checkpointOf(name);
+    const prompt = ids.slice(0, PROMPT);
+    const one = streamOf(prompt, ofOne(checkpoint), SHORT_ANSWER);
+    const four = streamOf(prompt, ofRanks(lockstep(mlx, checkpoint, 4)), SHORT_ANSWER);
+    const far = furthest(four, one);
+    expect([four.tokens, far <= BOUND ? "near" : far]).toEqual([one.tokens, "near"]);
+  },
+);
+
+test.each([
+  ["three ranks of which the second reads two of two key-value heads", 6, 2, 3],
+  ["two ranks whose query heads do not come in whole groups", 6, 3, 2],
+  ["four ranks of one key-value head", 4, 1, 4],
+])("%s answer with the tokens of one machine", async (_, heads, kvHeads, world) => {
+  const { checkpoint, ids } = await checkpointOf("qwen2", ({ config, shapes }) => ({
+    config: {
+      ...config,
+      num_attention_heads: heads,
+      num_key_value_heads: kvHeads,
+      head_dim: 32,
+      hidden_size: 128,
+    },
+    shapes: Object.fromEntries(
+      Object.entries(shapes).map(([tensor, shape]) => {
+        const of = (count: number) => [32 * count, ...shape.slice(1)];
+        if (tensor.includes("q_proj")) return [tensor, of(heads)];
+        if (/[kv]_proj/.test(tensor)) return [tensor, of(kvHeads)];
+        return [tensor, tensor.includes("o_proj") ? [shape[0] ?? 0, 32 * heads] : shape];
+      }),
+    ),
+  }));
+  const prompt = ids.slice(0, PROMPT);
+  const one = streamOf(prompt, ofOne(checkpoint), SHORT_ANSWER);
+  const ranks = streamOf(prompt, ofRanks(lockstep(mlx, checkpoint, world)), SHORT_ANSWER);
+  const far = furthest(ranks, one);
+  expect([ranks.tokens, far <= BOUND ? "near" : far]).toEqual([one.tokens, "near"]);
+});
+
 test("smollm2, packed in groups: three ranks answer with the tokens of one machine", () => {
   const path = `${import.meta.dir}/../../.cache/models/smollm2/${smollm2.file}`;
   const checkpoint = openCheckpoint(path, mlx);
@@ -145,7 +194,7 @@ test("smollm2, packed in groups: three ranks answer with the tokens of one machi
   expect([three.tokens, far <= PACKED_BOUND ? "near" : far]).toEqual([one.tokens, "near"]);
 }, 60_000);
 
-test("heads that the ranks cannot share are refused by name, with the number that would do", () => {
+test("heads and columns that the ranks cannot share are refused by name, with the number that would do", () => {
   const path = `${import.meta.dir}/../../.cache/models/smollm2/${smollm2.file}`;
   const checkpoint = openCheckpoint(path, mlx);
   const refused = (world: number): unknown => {
@@ -158,6 +207,9 @@ test("heads that the ranks cannot share are refused by name, with the number tha
   };
   expect([refused(2), refused(9)]).toEqual([
     ["num_attention_heads is 9, which 2 ranks cannot share evenly", "use a number of ranks that divides 9"],
-    ["num_key_value_heads is 3, which 9 ranks cannot share evenly", "use a number of ranks that divides 3"],
+    [
+      "model.layers.0.mlp.gate_proj.weight has 1536 values along axis 0, which 9 ranks cannot share evenly",
+      "use a number of ranks that divides 1536, or split the model by layers",
+    ],
   ]);
 });

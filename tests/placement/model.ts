@@ -1,7 +1,7 @@
 /** A model of four layers, as machines tell of it, and what they tell of themselves. */
 import type { NodeId } from "#protocol/ids";
 import type { ModelShape } from "#protocol/model-shape";
-import type { NodeFacts } from "#protocol/node";
+import { type NodeFacts, PLACEMENTS } from "#protocol/node";
 import type { CheckpointView, PlacedInstance } from "#protocol/placement";
 
 export const MODEL = "m";
@@ -56,7 +56,7 @@ export const nodeFacts = (name: string, freeBytes: number): NodeFacts => ({
   accelerators: [],
   interfaces: [],
   rdma: "none",
-  placements: ["sharedStages"],
+  placements: [...PLACEMENTS],
 });
 
 /** Two machines, the first of which looks at the home. */

@@ -37,7 +37,9 @@ function prefixSums(values: Float64Array): Float64Array {
 
 /** Layers to the fastest machine until it is full, then to the next, without hops; each counted as its machine's lightest. */
 function filledMs(model: ModelShape, home: Home, wish: Wish, times: readonly Float64Array[]): number {
-  const lightest = Math.min(...model.layers.map((layer) => layerBytes(layer) + kvBytes(model, layer, wish)));
+  const lightest = Math.min(
+    ...model.layers.map((layer) => layerBytes(model, layer) + kvBytes(model, layer, wish)),
+  );
   const machines = times
     .map((own, at) => ({
       ms: Math.min(...own),

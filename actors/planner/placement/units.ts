@@ -19,7 +19,8 @@ export function unitOf(
   for (const [at, layer] of layers.entries()) {
     const ends = (at === 0 ? embeddingBytes : 0) + (at === layers.length - 1 ? headBytes : 0);
     times[at + 1] = (times[at] ?? 0) + (each[at] ?? 0);
-    bytes[at + 1] = (bytes[at] ?? 0) + layerBytes(layer, ranks) + kvBytes(model, layer, wish, ranks) + ends;
+    bytes[at + 1] =
+      (bytes[at] ?? 0) + layerBytes(model, layer, ranks) + kvBytes(model, layer, wish, ranks) + ends;
   }
   return {
     machines,

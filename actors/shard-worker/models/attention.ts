@@ -1,7 +1,8 @@
 /** Grouped-query attention: the same for a prompt and for a token of each of several sequences, which take different ways. */
 import type { CacheSlot, MxArray, Rotation } from "#ffi/array";
 import { attentionStep } from "#ffi/steps";
-import type { Layer, Norm, Weights } from "#ffi/weights";
+import type { Parts as HeadParts, Layer, Norm, Weights } from "#ffi/weights";
+import { keptByRank } from "#protocol/model-shape";
 import { Problem } from "#protocol/problem";
 import type { Cache } from "../cache/cache.ts";
 import { normOf, type Pass, type ResidualBlock } from "./residual.ts";
@@ -22,9 +23,11 @@ export interface AttentionOptions {
 export function attention(w: Weights, norm: Norm, options: AttentionOptions): ResidualBlock {
   const { headDims, rope, biases = [], qkNorm } = options;
   const heads = share(options.heads, w, "num_attention_heads");
-  const kvHeads = share(options.kvHeads, w, "num_key_value_heads");
+  const kept = kvHeadsOfRank(options, w);
+  const kvHeads = kept?.indices.length ?? options.kvHeads / w.world;
   needBiases(w, biases);
-  const [q, k, v, out] = [w.column("q_proj"), w.column("k_proj"), w.column("v_proj"), w.row("o_proj")];
+  const [q, out] = [w.column("q_proj"), w.row("o_proj")];
+  const [k, v] = [w.column("k_proj", kept), w.column("v_proj", kept)];
   const norms =
     qkNorm === undefined ? undefined : ([w.rmsNorm("q_norm", qkNorm), w.rmsNorm("k_norm", qkNorm)] as const);
   const parts: Parts = {
@@ -148,6 +151,24 @@ function perCache(
   });
   if (!first) throw new Error("no sequence to decode");
   return first.concat(rest, 0);
+}
+
+/**
+ * Key-value heads for this rank's query heads, where ranks cannot share them without rest: those that others need too are held by each of
+ * them. Undefined where each has its own.
+ */
+function kvHeadsOfRank(
+  { heads, kvHeads }: AttentionOptions,
+  { rank, world }: Weights,
+): HeadParts | undefined {
+  if (kvHeads % world === 0) return undefined;
+  const own = heads / world;
+  const each = keptByRank(heads, kvHeads, world);
+  // Each block of query heads, none of which is torn between two key-value heads, reads one of those held.
+  const indices = Array.from({ length: each }, (_, block) =>
+    Math.floor(((rank * own + (block * own) / each) * kvHeads) / heads),
+  );
+  return { indices, count: kvHeads };
 }
 
 /** What this rank holds of `count` heads. */

@@ -1,5 +1,5 @@
 /** The sizes that planning needs, out of a checkpoint's headers. */
-import type { Division, LayerShape, ModelShape } from "#protocol/model-shape";
+import { type Division, keptByRank, type LayerShape, type ModelShape } from "#protocol/model-shape";
 import type { LayerRange } from "#protocol/shard";
 import { windowsOf } from "../models/windows.ts";
 import type { ModelConfig } from "./config.ts";
@@ -19,7 +19,7 @@ export function modelShape(tensors: readonly SizedTensor[], config: ModelConfig)
     const value = config[key];
     return typeof value === "number" ? value : undefined;
   };
-  const heads = number("num_attention_heads") ?? 1;
+  const { heads, kvHeads } = headsOf(config);
   const hidden = number("hidden_size") ?? 1;
   const context = number("max_position_embeddings");
   const experts = expertsOf(tensors, number);
@@ -37,7 +37,7 @@ export function modelShape(tensors: readonly SizedTensor[], config: ModelConfig)
     hidden,
     feedForward: number("moe_intermediate_size") ?? number("intermediate_size") ?? 1,
     heads,
-    kvHeads: number("num_key_value_heads") ?? heads,
+    kvHeads,
     headDims:
       number("head_dim") ?? (config.model_type.startsWith("qwen3") ? QWEN3_HEAD_DIMS : hidden / heads),
     vocabulary: number("vocab_size") ?? 1,
@@ -57,7 +57,17 @@ export function weightBytesOf(
   { ranks = 1, ...range }: LayerRange & { readonly ranks?: number },
 ): number {
   const held = tensors.filter(heldBy(tensors, config, range));
-  return sum(held) - Math.floor((sum(held.filter(({ name }) => CUT.test(name))) * (ranks - 1)) / ranks);
+  const { heads, kvHeads } = headsOf(config);
+  const kept = keptByRank(heads, kvHeads, ranks) / kvHeads;
+  const of = (cut: RegExp) => sum(held.filter(({ name }) => cut.test(name)));
+  const [all, kv] = [of(CUT), of(KV)];
+  return sum(held) - Math.floor(((all - kv) * (ranks - 1)) / ranks + kv * (1 - kept));
+}
+
+function headsOf(config: ModelConfig): Pick<ModelShape, "heads" | "kvHeads"> {
+  const number = (key: string) => (typeof config[key] === "number" ? config[key] : undefined);
+  const heads = number("num_attention_heads") ?? 1;
+  return { heads, kvHeads: number("num_key_value_heads") ?? heads };
 }
 
 /** Whether a tensor is one of those. */
@@ -81,6 +91,7 @@ const QWEN3_HEAD_DIMS = 128;
 const LAYER = /^model\.layers\.(\d+)\./;
 const STACKED = /\.switch_mlp\./;
 /** Matrices that each rank takes its part of; the rest of a layer is whole on every one. */
+const KV = /\.(k|v)_proj\./;
 const CUT = /\.((q|k|v|o)_proj|gate_proj|up_proj|down_proj)\./;
 
 const sum = (tensors: readonly SizedTensor[]): number => tensors.reduce((all, { bytes }) => all + bytes, 0);
@@ -118,6 +129,7 @@ function layersOf(
       .reduce((all, { name, values }) => all + 2 * values * (STACKED.test(name) ? used : 1), 0);
     return {
       bytes: sum(own),
+      kvBytes: sum(own.filter(({ name }) => KV.test(name))),
       wholeBytes: sum(own.filter(({ name }) => !CUT.test(name))),
       ...(stacked.length > 0 && { expertBytes: sum(stacked) }),
       flops,
@@ -128,12 +140,7 @@ function layersOf(
 
 /** Rows are cut between heads and between neurons, columns besides between groups that share a scale. */
 function divisionsOf(
-  {
-    heads,
-    kvHeads,
-    headDims,
-    feedForward,
-  }: Pick<ModelShape, "heads" | "kvHeads" | "headDims" | "feedForward">,
+  { heads, headDims, feedForward }: Pick<ModelShape, "heads" | "headDims" | "feedForward">,
   tensors: readonly SizedTensor[],
   dense: number,
 ): Division[] {
@@ -144,7 +151,6 @@ function divisionsOf(
   const hasDense = tensors.some(({ name }) => /\.mlp\.down_proj\.weight$/.test(name));
   return [
     { what: "attention heads", size: heads, piece: 1 },
-    { what: "key-value heads", size: kvHeads, piece: 1 },
     { what: "attention columns", size: heads * headDims, piece: groupOf(/\.o_proj\.weight$/) },
     ...(hasDense
       ? [{ what: "feed-forward columns", size: dense, piece: groupOf(/\.mlp\.down_proj\.weight$/) }]

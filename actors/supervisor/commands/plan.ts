@@ -13,7 +13,7 @@ import type { ModelState } from "#protocol/supervisor";
 import type { Client } from "../daemon/client.ts";
 import { needDaemon } from "../daemon/daemon.ts";
 import { modelAt } from "../node/models.ts";
-import { membersOf } from "../placement/ranks.ts";
+import { membersOf, shapeIn } from "../placement/ranks.ts";
 import { checkNames, leftOutWords, missingIn, nothingFits, reasonOf } from "../placement/rejections.ts";
 import { printJson, type Session } from "../session.ts";
 import { cell } from "../terminal/node-words.ts";
@@ -35,10 +35,10 @@ export interface PlanFlags {
 export async function showPlan(session: Session, model: string, flags: PlanFlags): Promise<void> {
   const { readCheckpoint, readModelShape } = await import("#actors/shard-worker/weights/checkpoint");
   const { name, path } = await modelAt(session, model, false);
-  const shape = readModelShape(path);
   const { quantisation } = readCheckpoint(path).facts;
   const daemon = await needDaemon(session);
   const known = await daemon.get<Cluster>("/exo/v1/cluster", session.signal);
+  const shape = shapeIn(readModelShape(path), known);
   checkNames(flags.nodes, known.nodes);
   const measured = flags.measure ? await measuredBy(session, daemon, name) : new Map();
   const speedsOf = speedsWith(measured, { shape, quantisation });

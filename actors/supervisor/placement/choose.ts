@@ -20,7 +20,7 @@ import { Problem } from "#protocol/problem";
 import type { MeasuredSpeeds } from "#protocol/speeds";
 import { teamsOf } from "../cluster/instances.ts";
 import { hiddenWish, withHidden, withoutHidden } from "./hidden.ts";
-import { wishOfRanks, withWays } from "./ranks.ts";
+import { shapeIn, wishOfRanks, withWays } from "./ranks.ts";
 import { checkNames, leftOutWords, noPlan } from "./rejections.ts";
 
 /** What a machine answered to who asked for a checkpoint: its view of it, or why it has none. */
@@ -69,8 +69,9 @@ export function choose(asked: Question): Choice {
   checkNames(asked.wish.nodes, known.nodes);
   const wish = { ...wishOfRanks(asked), ...hiddenWish(asked) };
   const question = { ...asked, wish };
-  const reference = referenceOf(looked, asker);
-  if (!reference) throw nowhere(question);
+  const seen = referenceOf(looked, asker);
+  if (!seen) throw nowhere(question);
+  const reference = { ...seen, shape: shapeIn(seen.shape, known) };
   const speedsOf = speedsWith(question.measured, reference);
   const { home: all, leftOut } = homeOf(known, { speedsOf, ...(wish.nodes && { only: wish.nodes }) });
   const { digest } = reference;

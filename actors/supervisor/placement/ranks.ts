@@ -3,6 +3,7 @@
 import { type Member, pickBackend, requireBackend, strategyFor } from "#actors/planner/backends";
 import { homeOf, type Known } from "#actors/planner/home-of";
 import type { NodeId } from "#protocol/ids";
+import type { ModelShape } from "#protocol/model-shape";
 import { PLACEMENTS } from "#protocol/node";
 import type { PlacementWish, Stage } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
@@ -80,6 +81,17 @@ function whyNoSharedStages({ nodes }: Known): Problem | undefined {
     param: "strategy",
     remedy: "have every machine of the home run this version of exo, or ask for --strategy pipeline",
   });
+}
+
+/** What ranks of this home have to divide: also key-value heads, where one of its machines cannot hold a head that another holds too. */
+export function shapeIn(shape: ModelShape, { nodes }: Known): ModelShape {
+  const [, sharedHeads] = PLACEMENTS;
+  const isKnown = nodes.every(({ facts }) => !facts || facts.placements?.includes(sharedHeads));
+  if (isKnown || shape.divisions.length === 0) return shape;
+  return {
+    ...shape,
+    divisions: [...shape.divisions, { what: "key-value heads", size: shape.kvHeads, piece: 1 }],
+  };
 }
 
 /** Machines whose facts are known, in that order. */
