@@ -201,6 +201,22 @@ test(
 );
 
 test(
+  "a worker that has not heard that it is one is told so at once when it asks for a change",
+  async () => {
+    const home = await RotatingHome.of("a", "b", "c");
+    const [a, b] = [home.id("a"), home.id("b")];
+    // What is agreed does not reach it; what it says arrives.
+    home.wire.heard = (from, { to, message }) =>
+      from !== a || !to.startsWith(b) || message.type !== "Raft.Append";
+    await home.settled(home.node("a").change({ type: "role", node: b, role: "worker" }));
+    const startMs = home.time.nowMs;
+    const said = await refusal(home.settled(home.node("b").set("a", "b")));
+    expect({ said, soon: home.time.nowMs - startMs < 1000 }).toEqual({ said: NO_SAY, soon: true });
+  },
+  TEST_MS_MAX,
+);
+
+test(
   "a machine that was given a say and leads by now is believed by one that has not heard of it",
   async () => {
     const home = await RotatingHome.of("a", "b", "c", "d");

@@ -3,6 +3,7 @@
  * a worker or the gateway of another by knowing its address (reliability.md T28), and none speaks for others (T27: the link proves
  * the sender, and an envelope that names another never arrives).
  */
+import { refused } from "#actors/runtime/questions";
 import type { Link } from "#actors/runtime/transport/network";
 import type { Transport } from "#actors/runtime/transport/transport";
 import type { Role } from "#protocol/cluster";
@@ -10,6 +11,7 @@ import type { Envelope } from "#protocol/codec";
 import type { NodeId } from "#protocol/ids";
 import { isBulk } from "#protocol/message";
 import type { PlacedInstance } from "#protocol/placement";
+import { noSay } from "./leading.ts";
 
 /**
  * What a member may say follows from its role. A worker that still has a seat among those that vote, as nobody could take it yet, speaks
@@ -207,8 +209,14 @@ export function guarded(link: Link, ports: AccessPorts): Transport {
           return;
         }
         ports.refused(node, why);
-        if (!isOutOfRole(envelope, ports)) link.close();
-        else if (misfits++ % MISFITS === 0) ports.outOfRole(node);
+        if (!isOutOfRole(envelope, ports)) {
+          link.close();
+          return;
+        }
+        const { id: re, to, from } = envelope;
+        // Who asks hears that at once.
+        if (re !== undefined) link.send({ to: from, from: to, re, message: refused(noSay()) });
+        if (misfits++ % MISFITS === 0) ports.outOfRole(node);
       };
     },
     // Whoever watches over the link hears of its end; the system has no part in it.
