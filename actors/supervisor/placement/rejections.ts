@@ -65,9 +65,10 @@ type Missing = "machines" | "one" | "division";
 /** What is missing where it is not memory: machines, one that is enough, or a number by which heads and feed-forward divide. */
 export function missingIn(rejected: readonly Rejection[]): Missing | undefined {
   if (rejected.some(({ type }) => type === "fewMachines")) return "machines";
-  if (rejected.some(({ type }) => type === "manyMachines")) return "one";
   const isShort = (each: Rejection) =>
     each.type === "memory" || (each.type === "home" && each.shortBytes > 0);
+  // Where all strategies were tried, one of them is for a single machine, and memory may be what is missing.
+  if (rejected.some(({ type }) => type === "manyMachines") && !rejected.some(isShort)) return "one";
   const isUncut = rejected.some(({ type }) => type === "indivisible") && !rejected.some(isShort);
   return isUncut ? "division" : undefined;
 }
