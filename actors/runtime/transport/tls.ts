@@ -23,6 +23,7 @@ import { heedNews, tellNews } from "./news.ts";
 import { codeOf, reason } from "./thrown.ts";
 import { helloFrame, StreamLink } from "./tls-link.ts";
 import { KEEP_ALIVE_MS, PROTOCOL, tlsSettings } from "./tls-settings.ts";
+import { zoned } from "./zone.ts";
 
 type DialOptions = Parameters<Network["dial"]>[1];
 type TlsSocket = Socket<Connection>;
@@ -238,7 +239,7 @@ export class TlsNetwork implements Network {
   #established(socket: TlsSocket, peer: Peer, lane: Lane): void {
     const { data } = socket;
     data.settle();
-    const remote = { host: socket.remoteAddress, port: socket.remotePort };
+    const remote = { host: zoned(socket.remoteAddress, socket.localAddress), port: socket.remotePort };
     const self = this.#options.identity.node;
     const link = new StreamLink(
       { self, peer, lane, remote, local: socket.localAddress, dialled: data.dialled },
