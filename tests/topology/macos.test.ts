@@ -153,7 +153,8 @@ test("a Mac's commands become its facts", async () => {
       { name: "utun4", medium: "tunnel", addresses: ["100.64.0.2"] },
     ],
     rdma: "ready",
-    placements: ["sharedStages"],
+    placements: ["sharedStages", "sharedHeads"],
+    hidden: ["8bit"],
     thunderbolt: [
       {
         name: "Thunderbolt 1",
