@@ -1,5 +1,5 @@
 /** Bugs planted into a copy of the sources: the simulator must find each within its budget, and nothing without them. */
-import { afterAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { cpSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,15 +10,11 @@ const ROOT = join(import.meta.dir, "../..");
 const SEEDS_MAX = 150;
 const TIMEOUT_MS = 120_000;
 
-const copies: string[] = [];
-afterAll(() => {
-  for (const copy of copies) rmSync(copy, { recursive: true });
-});
-
-/** The sources with these changes, in a folder of their own. */
-async function changed(...changes: readonly Pick<Planted, "file" | "from" | "to">[]): Promise<string> {
+/** The sources with these changes, in a folder of their own that ends with its holder. */
+async function changed(...changes: readonly Pick<Planted, "file" | "from" | "to">[]) {
+  using making = new DisposableStack();
   const copy = mkdtempSync(join(tmpdir(), "exo-planted-"));
-  copies.push(copy);
+  making.defer(() => rmSync(copy, { recursive: true }));
   for (const part of ["actors", "protocol", "tests/sim", "package.json", "tsconfig.json"])
     cpSync(join(ROOT, part), join(copy, part), { recursive: true });
   symlinkSync(join(ROOT, "node_modules"), join(copy, "node_modules"));
@@ -27,7 +23,8 @@ async function changed(...changes: readonly Pick<Planted, "file" | "from" | "to"
     if (!text.includes(from)) throw new Error(`${file} has no "${from}" any more: plant the bug anew`);
     await Bun.write(join(copy, file), text.replace(from, to));
   }
-  return copy;
+  const made = making.move();
+  return { folder: copy, [Symbol.dispose]: () => made.dispose() };
 }
 
 /** The first thing that the simulator finds wrong; undefined when nothing is. */
@@ -58,8 +55,8 @@ describe("the simulator", () => {
     test(
       `finds: ${planted.bug}`,
       async () => {
-        const copy = await changed(planted, ...(planted.also ? [planted.also] : []));
-        expect(await found(copy, planted, SEEDS_MAX)).toBeDefined();
+        using copy = await changed(planted, ...(planted.also ? [planted.also] : []));
+        expect(await found(copy.folder, planted, SEEDS_MAX)).toBeDefined();
       },
       TIMEOUT_MS,
     );
@@ -69,9 +66,11 @@ describe("the simulator", () => {
     async () => {
       const also = PLANTED.flatMap((planted) => planted.also ?? []);
       const plain = { world: "raft", nodes: 5, seed: 1 } as const;
+      using small = await changed(...also);
+      using unchanged = await changed();
       expect([
-        await found(await changed(...also), { ...plain, nodes: 3 }, 6),
-        await found(await changed(), plain, 6),
+        await found(small.folder, { ...plain, nodes: 3 }, 6),
+        await found(unchanged.folder, plain, 6),
       ]).toEqual([undefined, undefined]);
     },
     TIMEOUT_MS,
