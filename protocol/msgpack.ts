@@ -197,7 +197,7 @@ class Reader {
     const known = names[place];
     if (known && isSame(known.bytes, bytes, at, length)) return known.text;
     const text = utf8Slice.call(bytes, at, at + length);
-    names[place] = { bytes: bytes.slice(at, at + length), text };
+    names[place] = { bytes: copied(bytes, at, length), text };
     return text;
   }
 
@@ -207,13 +207,16 @@ class Reader {
   }
 
   #binary(length: number): Uint8Array {
-    const at = this.#take(length);
-    return this.#bytes.slice(at, at + length);
+    return copied(this.#bytes, this.#take(length), length);
   }
 }
 
 /** One for all: a value is read in one go, and an object for each would cost as much as a short message. */
 const reader = new Reader();
+
+/** What sockets bring are Buffers, whose `slice` is no copy. */
+const copied = (bytes: Uint8Array, at: number, length: number): Uint8Array =>
+  new Uint8Array(bytes.subarray(at, at + length));
 
 function finite(value: number): number {
   if (Number.isFinite(value)) return value;

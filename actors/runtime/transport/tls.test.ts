@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { Cluster as ClusterMessages } from "#protocol/cluster";
 import type { Envelope } from "#protocol/codec";
 import type { Address, ClusterId, NodeId } from "#protocol/ids";
 import { Supervisor, SupervisorReply } from "#protocol/supervisor";
@@ -86,6 +87,24 @@ describe("links between nodes", () => {
       body: bytes.reduce((sum, byte) => (sum + byte) % 65536, 0),
       data: bytes.reduce((sum, byte) => (sum + byte) % 65536, 0),
     });
+  });
+
+  test("bytes of a message stay what they are, whatever becomes of the memory that it came in", async () => {
+    const home = await cluster();
+    const [a, b] = [await node(home), await node(home)];
+    const link = await a.network.dial(b.endpoint, { ...control, expect: b.id });
+    const commands = Array.from({ length: 200 }, (_, i) => new Uint8Array(1000).fill(i));
+    const came: Uint8Array[] = [];
+    const all = new Promise<void>((resolve) => {
+      (b.links[0] as Link).onReceive = ({ message }) => {
+        came.push((message as unknown as { command: Uint8Array }).command);
+        if (came.length === commands.length) setImmediate(resolve);
+      };
+    });
+    const [to, from] = [`${b.id}/x` as Address, `${a.id}/x` as Address];
+    for (const command of commands) link.send({ to, from, message: ClusterMessages.Propose({ command }) });
+    await all;
+    expect(came.map((bytes) => [bytes.length, bytes[0]])).toEqual(commands.map((_, i) => [1000, i]));
   });
 
   test("T1 are refused to strangers, foreign clusters and keys that are not listed", async () => {
