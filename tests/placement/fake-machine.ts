@@ -32,6 +32,8 @@ export interface FakeMachine {
   unmet?: string | undefined;
   /** It answers no look at its checkpoints. */
   isDeaf?: boolean;
+  /** Nothing is known of it yet. */
+  isNew?: boolean;
   /** What else it tells of itself than a small Linux machine does. */
   facts?: Partial<NodeFacts>;
   /** What it measured of itself. */
@@ -43,11 +45,13 @@ export interface FakeMachine {
 /** All linked with all. */
 export function knownOf(machines: readonly FakeMachine[], leader: string): Known {
   const nodes = machines.map(
-    ({ node, state, silentMs, drained, freeBytes, speeds, facts: more }): NodeView => ({
+    ({ node, state, silentMs, drained, freeBytes, speeds, facts: more, isNew }): NodeView => ({
       ...{ node, name: node, state, drained, leader: node === leader },
       ...(silentMs !== undefined && { silentMs }),
       ...{ voter: true, excluded: false, labels: {}, addresses: [] },
-      facts: { ...nodeFacts(node, freeBytes), ...more, freeBytes, ...(speeds && { speeds: [...speeds] }) },
+      ...(!isNew && {
+        facts: { ...nodeFacts(node, freeBytes), ...more, freeBytes, ...(speeds && { speeds: [...speeds] }) },
+      }),
     }),
   );
   const links = nodes.flatMap(({ node: from }) =>

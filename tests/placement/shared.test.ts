@@ -43,6 +43,25 @@ test.each(["b", "c", "d"])("where %s dies, the others go on in the next epoch as
   ]).toEqual(["ready", true, false, { ...MIXED, nodes: ["b", "c", "d"] }]);
 });
 
+test("where too few are left to share a stage, the others go on alike, whatever else was wished for", async () => {
+  const world = home("a", "b", "c");
+  await world.place({ sharedStages: true });
+  const before = parts(world)?.length;
+  await world.is("c", "dead");
+  expect([before, world.shown]).toEqual([3, expect.stringMatching(/^ready [ab]:\S+( [ab]:\S+)?$/)]);
+});
+
+test("a machine that was linked just now is waited for, also where it takes no part: it may know such stages", async () => {
+  const world = home("a", "b", "c", "d");
+  world.machine("d").isNew = true;
+  const placing = world.place({ ...MIXED, nodes: ["a", "b", "c"] });
+  await world.settle(1_000);
+  const before = world.shown;
+  world.machine("d").isNew = false;
+  await world.settle(1_000);
+  expect([before, await placing, parts(world)?.length]).toEqual(["", [], 3]);
+});
+
 test("a home with a machine that does not know such stages has none, also where it takes no part; what waits goes on without", async () => {
   const old = { facts: { placements: undefined } } as never;
   const [early, late] = [home("a", "b", "c", "d"), home("a", "b", "c", "d")];

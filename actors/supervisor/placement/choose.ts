@@ -162,7 +162,7 @@ function tries(wish: PlacementWish, again: boolean): Try[] {
   const { nodes, minimumNodes = nodes?.length ?? 1, strategy, sharedStages } = wish;
   const strategies = sharedStages ? (["mixed"] as const) : strategy ? [strategy] : STRATEGIES;
   const wished = { minimumNodes, strategies, streams: 1 };
-  const isShared = minimumNodes > 1 || strategy === "pipeline" || strategy === "tensor";
+  const isShared = minimumNodes > 1 || sharedStages || strategy === "pipeline" || strategy === "tensor";
   return [
     ...(isShared ? [{ ...wished, streams: STREAMS }] : []),
     wished,

@@ -148,9 +148,10 @@ function missing(model: string, error: unknown): Without {
   return { why: `cannot use ${model}: ${problemBody(error).message}` };
 }
 
-/** Every machine that may take part has said what it is, and how it reaches the others. */
+/** Every machine that may take part has said what it is, and how it reaches the others; where stages are to be shared, all have. */
 function isSettled({ nodes, links }: Known, wish: PlacementWish): boolean {
-  const named = nodes.filter((view) => view.state !== "unpaired" && isNamed(view, wish));
+  const isAsked = (view: NodeView) => wish.sharedStages || isNamed(view, wish);
+  const named = nodes.filter((view) => view.state !== "unpaired" && isAsked(view));
   const up = named.filter(isUp);
   const isLinked = (from: NodeView, to: NodeView) =>
     from === to || links.some((link) => link.from === from.node && link.to === to.node);
