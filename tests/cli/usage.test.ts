@@ -117,12 +117,12 @@ test("ps says why a model failed, and why one whose parts are loaded does not an
   const problem = { kind: "doesNotFit", message: "no plan fits sea" };
   const models = [
     { ...loadedModel("sea"), state: "failed", problem },
-    { ...loadedModel("dune"), state: "loading", unmet: "bob/worker-1 cannot be reached" },
+    { ...loadedModel("dune"), state: "loading", unmet: "bob/worker-1\x1b[2J\ncannot be reached" },
   ];
   await using daemon = fakeDaemon({ models });
   const { err } = await exo(["ps"], { home: home.path, env: { EXO_HOST: daemon.url } });
   expect(err).toBe(
-    "sea failed: no plan fits sea\nthe workers of dune cannot meet yet: bob/worker-1 cannot be reached\n",
+    "sea failed: no plan fits sea\nthe workers of dune cannot meet yet: bob/worker-1\ufffd[2J cannot be reached\n",
   );
 });
 

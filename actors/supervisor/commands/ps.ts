@@ -2,7 +2,7 @@
 import type { ModelState } from "#protocol/supervisor";
 import { needDaemon } from "../daemon/daemon.ts";
 import { printJson, type Session } from "../session.ts";
-import { shownStages } from "../terminal/node-words.ts";
+import { cell, shownStages } from "../terminal/node-words.ts";
 import { shownBytes, table } from "../terminal/table.ts";
 
 export async function ps(session: Session): Promise<void> {
@@ -37,10 +37,10 @@ export async function ps(session: Session): Promise<void> {
   for (const reason of models.flatMap(reasonOf)) terminal.err(`${reason}\n`);
 }
 
-/** What a column has no room for. */
+/** What a column has no room for; another machine may have said it. */
 function reasonOf({ model, problem, unmet }: ModelState): readonly string[] {
-  if (problem) return [`${model} failed: ${problem.message}`];
-  return unmet === undefined ? [] : [`the workers of ${model} cannot meet yet: ${unmet}`];
+  if (problem) return [cell(`${model} failed: ${problem.message}`)];
+  return unmet === undefined ? [] : [cell(`the workers of ${model} cannot meet yet: ${unmet}`)];
 }
 
 /** `idle` for what gives way to another model, `fetching 40 %` and `loading 40 %` while it does so, else the state. */
