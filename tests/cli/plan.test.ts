@@ -22,16 +22,22 @@ const link = (from: string, to: string) => ({
   ...{ latencyMs: 0.4, bytesPerSecond: 118e6 },
 });
 
-function home(nodes: readonly object[], models: readonly object[]) {
+/** Without models the key of who asks may not see them. */
+function home(nodes: readonly object[], models: readonly object[] | undefined) {
   const links = [link("studio", "mini"), link("mini", "studio")];
   const answers: Readonly<Record<string, object>> = {
     "/exo/v1/cluster": { nodes, links },
     "/exo/v1/ps": { models },
   };
-  const fetch = (request: Request) =>
-    Response.json(answers[new URL(request.url).pathname] ?? { status: "ok" }, {
+  const refusal = { error: { message: "it lacks models.read", type: "permission_error" } };
+  const fetch = (request: Request) => {
+    const { pathname } = new URL(request.url);
+    const isRefused = !models && pathname === "/exo/v1/ps";
+    return Response.json(isRefused ? refusal : (answers[pathname] ?? { status: "ok" }), {
+      status: isRefused ? 403 : 200,
       headers: { "x-exo-node": "fake" },
     });
+  };
   return Bun.serve({ port: 0, hostname: "127.0.0.1", fetch });
 }
 
@@ -39,7 +45,7 @@ const planned = (nodes: readonly object[], ...flags: readonly string[]) => plann
 
 /** With these models in memory. */
 async function plannedBeside(
-  models: readonly object[],
+  models: readonly object[] | undefined,
   nodes: readonly object[],
   ...flags: readonly string[]
 ) {
@@ -82,6 +88,11 @@ test("models that would give way are named where nothing fits beside them, and w
     expect.stringMatching(new RegExp(`^✗ no plan fits .*; ${line}$`)),
     `–  ${line}`,
   ]);
+});
+
+test("whose key may see the home, and not its models, is told of placements all the same", async () => {
+  const { code, out } = await plannedBeside(undefined, [machine("studio", 8)], "--ctx", "2048", "--explain");
+  expect([code, out.split("\n")[1]]).toEqual([0, expect.stringMatching(/^1 {2}studio /)]);
 });
 
 test("where nothing fits, the shortfall and the context that would fit are named", async () => {

@@ -8,6 +8,7 @@ import type { Prediction } from "#actors/planner/placement/predict";
 import { plan } from "#actors/planner/plan";
 import type { Backend, BackendWish } from "#protocol/collective";
 import type { NodeId } from "#protocol/ids";
+import { Problem } from "#protocol/problem";
 import type { MeasuredSpeeds, SpeedAnswer } from "#protocol/speeds";
 import type { ModelState } from "#protocol/supervisor";
 import type { Client } from "../daemon/client.ts";
@@ -84,9 +85,13 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
   if (!calibrated) session.terminal.out(`${assumedWords(home)}${gap}\n`);
 }
 
-/** Models that would be stopped for another, as far as that machine knows. */
+/** Models that would be stopped for another, as far as that machine knows, and tells: a key that may see the home may not see them. */
 async function idleIn({ signal }: Session, daemon: Client): Promise<readonly string[]> {
-  const { models } = await daemon.get<{ readonly models: readonly ModelState[] }>("/exo/v1/ps", signal);
+  const asked = daemon.get<{ readonly models: readonly ModelState[] }>("/exo/v1/ps", signal);
+  const { models } = await asked.catch((error: unknown) => {
+    if (error instanceof Problem && error.kind === "forbidden") return { models: [] };
+    throw error;
+  });
   const what = "is idle: what it takes is not counted as free, and it gives way where that makes room";
   return models.filter(({ idle }) => idle).map(({ model }) => `${cell(model)} ${what}`);
 }
