@@ -91,8 +91,9 @@ const QWEN3_HEAD_DIMS = 128;
 const LAYER = /^model\.layers\.(\d+)\./;
 const STACKED = /\.switch_mlp\./;
 /** Matrices that each rank takes its part of; the rest of a layer is whole on every one. */
-const KV = /\.(k|v)_proj\./;
 const CUT = /\.((q|k|v|o)_proj|gate_proj|up_proj|down_proj)\./;
+/** Of these, those whose heads several ranks may hold. */
+const KV = /\.(k|v)_proj\./;
 
 const sum = (tensors: readonly SizedTensor[]): number => tensors.reduce((all, { bytes }) => all + bytes, 0);
 
