@@ -248,3 +248,39 @@ test(
   },
   TEST_MS_MAX,
 );
+
+test(
+  "of two workers whose seats nobody could take neither makes the other lead: who is none does, once it is back",
+  async () => {
+    const home = new RotatingHome(23);
+    const [first = "a", ...others] = "abcdefghijklmnopqrst";
+    await home.pair(first, ...others);
+    for (const name of [first, ...others]) await home.start(name);
+    // In the order in which they came to vote.
+    const voters = new Set<string>();
+    while (voters.size < 5) {
+      await home.passed(300);
+      for (const [name, state] of Object.entries(await home.view("a")))
+        if (state.endsWith("+")) voters.add(name);
+    }
+    await home.passed(3000);
+    const [, one = "", other = "", back = "", lost = ""] = voters;
+    for (const name of [back, lost]) home.kill(name);
+    await home.passed(3300);
+    const roles = [await toRole(home, one, "worker"), await toRole(home, other, "worker")];
+    home.kill("a");
+    await home.start(back);
+    await home.passed(15_000);
+    const named = home.node(back).change({ type: "rename", node: home.id(one), name: "attic" });
+    expect({
+      roles,
+      leads: (await home.view(back))[back],
+      named: await refusal(home.settled(named)),
+    }).toEqual({
+      roles: ["done", "done"],
+      leads: "self*+",
+      named: "done",
+    });
+  },
+  TEST_MS_MAX,
+);

@@ -103,9 +103,10 @@ export class Raft {
     this.#lead();
   }
 
-  /** Hands leadership to the voter that is furthest, before this node leaves. */
-  resign(): void {
-    const next = this.#replication?.furthest(this.config.voters.filter((node) => node !== this.self));
+  /** Hands leadership to the voter that is furthest, of those that may lead, before this node leaves. */
+  resign(mayLead: (node: NodeId) => boolean = () => true): void {
+    const others = this.config.voters.filter((node) => node !== this.self && mayLead(node));
+    const next = this.#replication?.furthest(others);
     if (next) this.#ports.send(next, Message.Stand({ term: this.#term }));
   }
 

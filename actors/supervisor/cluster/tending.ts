@@ -76,8 +76,9 @@ export class Tending {
       return;
     }
     if (this.#workers().includes(self)) {
-      // It came to lead while it became a worker, as it holds what the others lack: who has been told of that leads next.
-      replica.raft.resign();
+      // It came to lead while it became a worker, as it holds what the others lack: who has been told of that, and is none, leads next.
+      const heirs = this.#up();
+      replica.raft.resign((node) => heirs.includes(node) && replica.raft.hasTaught(node));
       return;
     }
     this.#chooseVoters().catch(unlessProblem); // The next look tries again.
