@@ -23,11 +23,12 @@ export interface Agreed {
 }
 
 export function agreedBy(membership: Membership): Agreed {
-  const { replica } = membership;
+  const { replica, self } = membership;
   const { raft, leads, state } = replica;
   return {
     leader: raft.leader,
-    leads,
+    // A worker that leads for a moment, as it holds what the others lack, is refused whatever it asks of them.
+    leads: leads && membership.roleOf(self) !== "worker",
     term: raft.term,
     heard: raft.committed,
     instances: state?.instances ?? [],
