@@ -114,7 +114,7 @@ export class Making {
     for (let tries = 1; ; tries++) {
       // Who was replaced and does not know would say of a machine that was forgotten meanwhile that it is a member already.
       const epoch = await replica.confirm();
-      if (tries === 1 && change.type === "admit" && this.#isLate(change, seen)) throw outdated();
+      if (tries === 1 && this.#isLate(change, seen)) throw outdated();
       if (takesVote(change) && this.#changed(change)) {
         await unseat(change.node);
         await this.#othersHold(change, epoch);
@@ -151,13 +151,15 @@ export class Making {
   }
 
   /**
-   * Whether the list changed since who asks saw it, and the machine is not on it. A question that lay on a slow link may come after the
-   * machine was let in by another and forgotten: who still waits asks again, knowing that.
+   * Whether the list changed since who asks saw it. A question that lay on a slow link may come after another had the same done, and
+   * undone, so that it would undo that: who still waits asks again, knowing that.
    */
-  #isLate({ key }: Admit, seen: number | undefined): boolean {
+  #isLate(change: MemberChange, seen: number | undefined): boolean {
     const list = this.#ports.replica.state?.list;
     if (!list || seen === undefined || seen >= list.version) return false;
-    return !list.members.some(({ node }) => node === nodeIdOf(key));
+    const has = (id: NodeId) => list.members.some(({ node }) => node === id);
+    if (change.type === "admit") return !has(nodeIdOf(change.key));
+    return (change.type === "forget" || change.type === "role") && has(change.node);
   }
 
   /** Undefined when the change changes nothing; throws Problem also where another is to make it. */
@@ -221,7 +223,6 @@ export class Making {
 }
 
 type Change = Extract<ClusterMessage, { type: "Cluster.Change" }>;
-type Admit = Extract<MemberChange, { type: "admit" }>;
 type Taking = Extract<MemberChange, { type: "forget" | "role" }>;
 
 const takesVote = (change: MemberChange): change is Taking =>
