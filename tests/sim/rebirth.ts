@@ -22,6 +22,8 @@ interface Rebirth {
   readonly before: NodeId;
   stage: Stage;
   askedMs: number;
+  /** Its user was not answered yet whether it is forgotten, and does not let it in again meanwhile: either might come last. */
+  isDismissed?: boolean;
 }
 
 export class Rebirths {
@@ -73,11 +75,15 @@ export class Rebirths {
     const isOverdue = this.#home.time.nowMs - under.askedMs > PATIENCE_MS;
     if (under.stage === "admitting" && isOverdue) under.stage = "alone";
     if (under.stage === "forgetting" && isOverdue) under.stage = "in";
-    if (under.stage === "leaving" && !this.#home.isIn(under.name)) under.stage = "alone";
-    if (under.stage === "leaving" && isOverdue) this.#dismiss(under);
+    if (under.stage === "leaving" && !under.isDismissed) this.#leave(under, isOverdue);
     if (under.stage === "alone" && this.#home.isIn(under.name)) this.#cameIn(under);
     if (under.stage === "alone") this.#admit(under);
     else if (under.stage === "in") this.#forget(under);
+  }
+
+  #leave(under: Rebirth, isOverdue: boolean): void {
+    if (!this.#home.isIn(under.name)) under.stage = "alone";
+    else if (isOverdue) this.#dismiss(under);
   }
 
   /**
@@ -130,11 +136,16 @@ export class Rebirths {
   #dismiss(under: Rebirth): void {
     const asked = this.#keeper(under.name)?.node;
     if (!asked) return;
-    under.askedMs = this.#home.time.nowMs;
+    Object.assign(under, { askedMs: this.#home.time.nowMs, isDismissed: true });
     this.#account.forgot(under.before);
-    asked.change({ type: "forget", node: under.before }).catch((error: unknown) => {
-      if (!(error instanceof Problem)) throw error;
-    });
+    asked
+      .change({ type: "forget", node: under.before })
+      .catch((error: unknown) => {
+        if (!(error instanceof Problem)) throw error;
+      })
+      .finally(() => {
+        under.isDismissed = false;
+      });
   }
 
   #forget(under: Rebirth): void {
