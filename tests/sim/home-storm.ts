@@ -8,7 +8,7 @@ import type { FileDisk } from "./disk.ts";
 import { CALM, Harm } from "./harm.ts";
 import { SimulatedHome } from "./home.ts";
 import { drawMenu } from "./menu.ts";
-import { Rebirths } from "./rebirth.ts";
+import { ASKED_MS, Rebirths } from "./rebirth.ts";
 import type { Storm } from "./storm.ts";
 import { Verdicts } from "./verdicts.ts";
 
@@ -18,11 +18,6 @@ const STEP_MS = 100;
 const HEAL_MS = 5000;
 /** One that begins anew, or was killed late, is let in by then. */
 const REST_MS = 20_000;
-/**
- * A change is asked for anew for 10 s, and one that takes the home's key from somebody is waited for 32 s each time, also where its question
- * was lost with a link: nobody who asked in the storm waits longer.
- */
-const ASKED_MS = 42_000;
 const SPARES = 2;
 /** Between two storms: as long on average, no shorter than that, no longer than that. */
 const CALM_SECONDS = 8 * 60;

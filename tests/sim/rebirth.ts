@@ -15,6 +15,12 @@ const KEEPERS_MIN = 2;
 /** Who was asked may have ended: then another is. */
 const PATIENCE_MS = 15_000;
 
+/**
+ * A change is asked for anew for 10 s, and one that takes the home's key from somebody is waited for 32 s each time, also where its question
+ * was lost with a link: nobody who asked in the storm waits longer.
+ */
+export const ASKED_MS = 42_000;
+
 type Stage = "leaving" | "alone" | "admitting" | "in" | "forgetting";
 
 interface Rebirth {
@@ -22,8 +28,8 @@ interface Rebirth {
   readonly before: NodeId;
   stage: Stage;
   askedMs: number;
-  /** Its user was not answered yet whether it is forgotten, and does not let it in again meanwhile: either might come last. */
-  isDismissed?: boolean;
+  /** Until its user is answered whether it is forgotten, and does not let it in again: either might come last. */
+  answerMs?: number;
 }
 
 export class Rebirths {
@@ -75,7 +81,8 @@ export class Rebirths {
     const isOverdue = this.#home.time.nowMs - under.askedMs > PATIENCE_MS;
     if (under.stage === "admitting" && isOverdue) under.stage = "alone";
     if (under.stage === "forgetting" && isOverdue) under.stage = "in";
-    if (under.stage === "leaving" && !under.isDismissed) this.#leave(under, isOverdue);
+    const isAnswered = this.#home.time.nowMs >= (under.answerMs ?? 0);
+    if (under.stage === "leaving" && isAnswered) this.#leave(under, isOverdue);
     if (under.stage === "alone" && this.#home.isIn(under.name)) this.#cameIn(under);
     if (under.stage === "alone") this.#admit(under);
     else if (under.stage === "in") this.#forget(under);
@@ -136,7 +143,9 @@ export class Rebirths {
   #dismiss(under: Rebirth): void {
     const asked = this.#keeper(under.name)?.node;
     if (!asked) return;
-    Object.assign(under, { askedMs: this.#home.time.nowMs, isDismissed: true });
+    const { nowMs } = this.#home.time;
+    // Whoever was asked may have ended.
+    Object.assign(under, { askedMs: nowMs, answerMs: nowMs + ASKED_MS });
     this.#account.forgot(under.before);
     asked
       .change({ type: "forget", node: under.before })
@@ -144,7 +153,7 @@ export class Rebirths {
         if (!(error instanceof Problem)) throw error;
       })
       .finally(() => {
-        under.isDismissed = false;
+        under.answerMs = 0;
       });
   }
 
