@@ -41,6 +41,12 @@ test("voters come in pairs, and those gone for long give way to others", () => {
     leavesOneAlone: steps("a", "ab", { workers: "a", up: "" }),
     leavesThree: steps("abc", "abcd", { workers: "c", up: "abd" }),
     leavesFive: steps("abcde", "abcdefghijklmnopqr", { workers: "c", up: "abdefghijklmnopqr" }),
+    leavesFiveOfWhichTwoAreGone: steps("abcde", "abcdefghijklmnopqr", {
+      workers: "c",
+      up: "abfghijklmnopqr",
+      gone: "de",
+    }),
+    leavesThreeOfWhichOneIsGone: steps("abc", "abcd", { workers: "c", up: "a", gone: "b" }),
   }).toEqual({
     alone: [],
     two: ["a|b"],
@@ -58,5 +64,14 @@ test("voters come in pairs, and those gone for long give way to others", () => {
     leavesOneAlone: ["a|b"],
     leavesThree: ["abcd|", "abd|c"],
     leavesFive: ["abde|cfghijklmnopqr", "abdef|cghijklmnopqr"],
+    leavesFiveOfWhichTwoAreGone: [
+      "abce|dfghijklmnopqr",
+      "abe|cdfghijklmnopqr",
+      "ab|cdefghijklmnopqr",
+      "abf|cdeghijklmnopqr",
+      "abfg|cdehijklmnopqr",
+      "abfgh|cdeijklmnopqr",
+    ],
+    leavesThreeOfWhichOneIsGone: ["abc|d"],
   });
 });

@@ -54,16 +54,15 @@ function nextVoters({
   // when one goes first, and six are more than a configuration holds. Without the only one nobody could agree on the next.
   const waits = stranger && members.includes(stranger) && SEATED_FIRST.has(voters.length);
   if (waits && heir) return [...voters, heir];
-  if (stranger) return isMajority(without(stranger), answering) ? without(stranger) : voters;
-  const most = votersAtMost(members.length - workers.length);
-  const surplus =
-    voters.length > most
-      ? (voters.find((node) => gone.includes(node)) ?? lastOther(voters, self))
-      : undefined;
-  if (surplus) return without(surplus);
+  if (stranger && isMajority(without(stranger), answering)) return without(stranger);
   const lost = voters.find((node) => gone.includes(node) && node !== self);
-  if (lost && candidates.length > 0 && voters.length % 2 === 1 && voters.length > 1) return without(lost);
+  const most = votersAtMost(members.length - workers.length);
+  const surplus = !stranger && voters.length > most ? (lost ?? lastOther(voters, self)) : undefined;
+  if (surplus) return without(surplus);
   const [next] = candidates;
+  // Also beside a stranger that cannot be spared: it goes when the dead have gone.
+  if (lost && next && voters.length % 2 === 1 && voters.length > 1) return without(lost);
+  if (stranger) return voters;
   const needed = voters.length % 2 === 1 ? 2 : 1;
   if (!next || candidates.length < needed || voters.length + needed > most) return voters;
   return [...voters, next];
