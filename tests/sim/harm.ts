@@ -108,7 +108,7 @@ export class Harm {
     else if (kind === 3) this.#isolate(one);
     else if (kind === 4) this.#slowMs.set(one, 5 + random() * 300);
     else this.#freeze(one, 100 * 300 ** random(), kind === 5);
-    if (kind < 5) for (const name of [one, other]) this.#verdicts.trouble(name, Number.POSITIVE_INFINITY);
+    if (kind < 5) for (const name of [one, other]) this.#verdicts.lastingTrouble(name);
   }
 
   /** Some on one side, the others on the other. */
@@ -121,7 +121,7 @@ export class Harm {
           wire.cut(this.#home.id(here), this.#home.id(there));
           wire.cut(this.#home.id(there), this.#home.id(here));
         }
-    for (const name of this.#names) this.#verdicts.trouble(name, Number.POSITIVE_INFINITY);
+    for (const name of this.#names) this.#verdicts.lastingTrouble(name);
   }
 
   /** Its process stands still; when it sleeps its system does so as well. */

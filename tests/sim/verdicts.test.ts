@@ -49,3 +49,37 @@ test(
   },
   TEST_MS_MAX,
 );
+
+test(
+  "who begins again while it is cut off is missed by nobody when it ends again",
+  async () => {
+    const home = new SimulatedHome(6);
+    const account = new Account(home);
+    const verdicts = new Verdicts(home, account);
+    const names = ["a", "b", "c"];
+    await home.pair("a", "b", "c");
+    const started = async (name: string) => {
+      await home.start(name);
+      verdicts.started(name);
+    };
+    for (const name of names) await started(name);
+    for (const name of ["a", "b"]) {
+      home.wire.cut(home.id("c"), home.id(name));
+      home.wire.cut(home.id(name), home.id("c"));
+    }
+    verdicts.lastingTrouble("c");
+    const ended = () => {
+      verdicts.died("c");
+      home.kill("c");
+    };
+    ended();
+    await started("c");
+    await home.passed(EASY_MS);
+    ended();
+    await home.passed(SEEN_MS);
+    verdicts.check();
+    for (const name of names) home.kill(name);
+    expect(account.violations).toEqual([]);
+  },
+  TEST_MS_MAX,
+);

@@ -26,6 +26,8 @@ export class Verdicts {
   readonly #account: Account;
   /** Until when a machine's own verdicts, and those on it, prove nothing. */
   readonly #uneasyMs = new Map<string, number>();
+  /** Whose network or disk is troubled until all is mended, however often its process begins again. */
+  readonly #lasting = new Set<string>();
   readonly #seenMs: number[] = [];
   #roughMs = 0;
   #deaths: Death[] = [];
@@ -42,8 +44,15 @@ export class Verdicts {
     for (const { viewers } of this.#deaths) viewers.delete(name);
   }
 
+  /** Something happens to the machine that ends when all is mended, and not before. */
+  lastingTrouble(name: string): void {
+    this.#lasting.add(name);
+    this.trouble(name, Number.POSITIVE_INFINITY);
+  }
+
   /** Whatever had no end has ended. */
   eased(): void {
+    this.#lasting.clear();
     const untilMs = this.#home.time.nowMs + AFTER_MS;
     for (const [name, ms] of this.#uneasyMs) this.#uneasyMs.set(name, Math.min(ms, untilMs));
   }
@@ -72,7 +81,7 @@ export class Verdicts {
 
   started(name: string): void {
     this.#deaths = this.#deaths.filter((death) => death.name !== name);
-    this.#uneasyMs.set(name, this.#home.time.nowMs + AFTER_MS);
+    if (!this.#lasting.has(name)) this.#uneasyMs.set(name, this.#home.time.nowMs + AFTER_MS);
     this.#home.node(name).changed(() => void this.#look(name));
   }
 
