@@ -1,11 +1,14 @@
 import { expect, test } from "bun:test";
-import type { Link } from "#actors/runtime/transport/network";
+import type { Endpoint, Link } from "#actors/runtime/transport/network";
 import type { NodeId } from "#protocol/ids";
+import { Problem } from "#protocol/problem";
 import { Peer } from "./peer.ts";
 
 /** What machine a sees of b, which is dialled by `dial`; `said`: what becomes of their links. */
-function peerOf(dial: () => Promise<Link>) {
+function peerOf(dial: (to: Endpoint) => Promise<Link>) {
   const said: string[] = [];
+  const time = { nowMs: 0 };
+  const timers = new Set<{ readonly ms: number; readonly run: () => void }>();
   const linkOf = (name: string, dialled: boolean) =>
     ({
       dialled,
@@ -15,9 +18,21 @@ function peerOf(dial: () => Promise<Link>) {
     }) as unknown as Link;
   const peer = new Peer("b" as NodeId, {
     self: "a" as NodeId,
-    clock: { nowMs: () => 0, epochSeconds: () => 0, after: () => () => {}, freshId: () => "1" },
+    clock: {
+      nowMs: () => time.nowMs,
+      epochSeconds: () => 0,
+      after: (ms, run) => {
+        const timer = { ms, run };
+        timers.add(timer);
+        return () => void timers.delete(timer);
+      },
+      freshId: () => "1",
+    },
     network: { dial },
-    probe: async () => true,
+    probe: async ({ host }) => {
+      said.push(`${host} probed`);
+      return true;
+    },
     ask: () => {},
     mayDial: () => true,
     linked: () => said.push("linked"),
@@ -25,7 +40,7 @@ function peerOf(dial: () => Promise<Link>) {
     changed: () => {},
     tellCopied: () => {},
   });
-  return { peer, linkOf, said };
+  return { peer, linkOf, said, time, timers };
 }
 
 test("of dials that cross the smaller id's stays; who dials again after that has no link, and gets one", () => {
@@ -46,4 +61,30 @@ test("a link that comes in the moment in which its member is forgotten is closed
   dialled.resolve(linkOf("late", true));
   await new Promise((resolve) => setImmediate(resolve));
   expect(said).toEqual(["late closed"]);
+});
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+test("where it proved itself its kernel is asked, and only a refusal from there is its death", async () => {
+  const { peer, linkOf, said, time, timers } = peerOf(async ({ host }) => {
+    said.push(`${host} refuses`);
+    const cause = Object.assign(new Error("refused"), { code: "ECONNREFUSED" });
+    throw new Problem("network", "nobody listens", { cause });
+  });
+  const link = linkOf("own", true);
+  peer.start();
+  peer.join(link);
+  // Anybody's word, as a datagram that is sent again from elsewhere.
+  peer.learn({ host: "c", port: 1 });
+  time.nowMs = 1000;
+  peer.check();
+  link.onClose("the other side closed");
+  await turn();
+  said.push(peer.state);
+  for (const { ms, run } of [...timers]) if (ms === 500) run();
+  await turn();
+  said.push(peer.state);
+  // Once it is dead it is dialled anew, from the first address on.
+  const dead = ["b refuses", "c refuses", "dead"];
+  expect(said).toEqual(["linked", "b probed", "c refuses", "suspect", ...dead]);
 });

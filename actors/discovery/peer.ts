@@ -134,7 +134,7 @@ export class Peer {
     before?.close();
     // Who dialled did so from a port of the moment; where it listens it says itself.
     const port = link.dialled ? link.remote.port : this.#where.all[0]?.port;
-    if (port !== undefined) this.learn({ ...link.remote, port });
+    if (port !== undefined) this.#where.met({ ...link.remote, port });
     this.#arrivals = new Arrivals(BEAT_MS, nowMs);
     this.#linkedMs = nowMs;
     this.#ports.linked(this.node, link);
@@ -216,7 +216,7 @@ export class Peer {
   }
 
   #probe(): void {
-    const [endpoint] = this.#where.all;
+    const endpoint = this.#where.proven;
     const attempt = async () => endpoint !== undefined && (await this.#ports.probe(endpoint));
     this.#kernel.ask(this.#ports.clock, attempt, (type) => this.#chart.send({ type }));
   }
@@ -260,7 +260,7 @@ export class Peer {
       this.#where.forget(endpoint);
       this.#pauseMs = DIAL_FIRST_MS;
     }
-    if (isRefusal(error)) this.#chart.send({ type: "Refused" });
+    if (isRefusal(error) && this.#where.wasMet(endpoint)) this.#chart.send({ type: "Refused" });
   }
 
   /** Not even a new address is dialled sooner than the first pause. */

@@ -5,12 +5,29 @@ const ENDPOINTS_MAX = 8;
 
 export class Whereabouts {
   #all: readonly Endpoint[] = [];
+  #met: Endpoint | undefined;
 
   get all(): readonly Endpoint[] {
     return this.#all;
   }
 
-  /** It was there just now: tried first. True when that is news. */
+  /** Where it proved itself last, else the best guess: what a kernel there says is said of its machine. */
+  get proven(): Endpoint | undefined {
+    return this.#met ?? this.#all[0];
+  }
+
+  /** A link was made with it there. */
+  met(endpoint: Endpoint): void {
+    this.learn(endpoint);
+    this.#met = endpoint;
+  }
+
+  /** Whether it proved itself there: that nobody listens at another place tells nothing of it. */
+  wasMet(endpoint: Endpoint): boolean {
+    return this.#met !== undefined && isSame(this.#met, endpoint);
+  }
+
+  /** It was there just now, somebody says: tried first. True when that is news. */
   learn(endpoint: Endpoint): boolean {
     const others = this.#without(endpoint);
     const isNew = others.length === this.#all.length;
@@ -27,9 +44,13 @@ export class Whereabouts {
   /** Another machine proved that it is the one there. */
   forget(endpoint: Endpoint): void {
     this.#all = this.#without(endpoint);
+    if (this.wasMet(endpoint)) this.#met = undefined;
   }
 
-  #without({ host, port }: Endpoint): readonly Endpoint[] {
-    return this.#all.filter((each) => each.host !== host || each.port !== port);
+  #without(endpoint: Endpoint): readonly Endpoint[] {
+    return this.#all.filter((each) => !isSame(each, endpoint));
   }
 }
+
+const isSame = (one: Endpoint, other: Endpoint): boolean =>
+  one.host === other.host && one.port === other.port;
