@@ -6,7 +6,7 @@ import type { RaftConfig } from "#protocol/raft";
 const VOTERS = 3;
 const VOTERS_LARGE = 5;
 const LARGE = 16;
-/** Of so many that vote one that goes does so after another took a seat: `nextVoters` says why. */
+/** Of so many that vote one that goes does so after another took a seat: `withoutStranger` says why. */
 const SEATED_FIRST = new Set([1, VOTERS]);
 
 export interface Electorate {
@@ -35,26 +35,14 @@ export function nextConfig(electorate: Electorate): RaftConfig | undefined {
 }
 
 /** An even number of voters survives no more losses than one less, so that voters come and go in pairs. */
-function nextVoters({
-  self,
-  current: { voters },
-  members,
-  workers,
-  up,
-  answering,
-  gone,
-}: Electorate): readonly NodeId[] {
+function nextVoters(electorate: Electorate): readonly NodeId[] {
+  const { self, current, members, workers, up, gone } = electorate;
+  const { voters } = current;
   const without = (node: NodeId) => voters.filter((each) => each !== node);
-  const strangers = voters.filter((node) => !members.includes(node) || workers.includes(node));
-  // Of two that go the one that is away: the votes of those that are left have to agree on it.
-  const stranger = strangers.find((node) => !answering.includes(node)) ?? strangers[0];
   const candidates = up.filter((node) => !voters.includes(node) && !gone.includes(node));
-  const [heir] = candidates;
-  // One that is still here votes until another does in its place, so that a majority outlives the death of any one; of five as well
-  // when one goes first, and six are more than a configuration holds. Without the only one nobody could agree on the next.
-  const waits = stranger && members.includes(stranger) && SEATED_FIRST.has(voters.length);
-  if (waits && heir) return [...voters, heir];
-  if (stranger && isMajority(without(stranger), answering)) return without(stranger);
+  const stranger = strangerOf(electorate);
+  const left = stranger === undefined ? undefined : withoutStranger(stranger, electorate, candidates[0]);
+  if (left) return left;
   const lost = voters.find((node) => gone.includes(node) && node !== self);
   const most = votersAtMost(members.length - workers.length);
   const surplus = !stranger && voters.length > most ? (lost ?? lastOther(voters, self)) : undefined;
@@ -62,10 +50,30 @@ function nextVoters({
   const [next] = candidates;
   // Also beside a stranger that cannot be spared: it goes when the dead have gone.
   if (lost && next && voters.length % 2 === 1 && voters.length > 1) return without(lost);
-  if (stranger) return voters;
   const needed = voters.length % 2 === 1 ? 2 : 1;
-  if (!next || candidates.length < needed || voters.length + needed > most) return voters;
+  if (stranger || !next || candidates.length < needed || voters.length + needed > most) return voters;
   return [...voters, next];
+}
+
+/** One that should vote no more. Of two that go the one that is away: the votes of those that are left have to agree on it. */
+function strangerOf({ current, members, workers, answering }: Electorate): NodeId | undefined {
+  const strangers = current.voters.filter((node) => !members.includes(node) || workers.includes(node));
+  return strangers.find((node) => !answering.includes(node)) ?? strangers[0];
+}
+
+/**
+ * The step by which it goes; undefined while those left could not agree without it. One that is still here votes until another does in
+ * its place, so that a majority outlives the death of any one; of five as well when one goes first, and six are more than a configuration
+ * holds. Without the only one nobody could agree on the next.
+ */
+function withoutStranger(
+  stranger: NodeId,
+  { current: { voters }, members, answering }: Electorate,
+  heir: NodeId | undefined,
+): readonly NodeId[] | undefined {
+  if (heir && members.includes(stranger) && SEATED_FIRST.has(voters.length)) return [...voters, heir];
+  const left = voters.filter((each) => each !== stranger);
+  return isMajority(left, answering) ? left : undefined;
 }
 
 const isMajority = (voters: readonly NodeId[], answering: readonly NodeId[]): boolean =>
