@@ -3,9 +3,12 @@
  * runs and was forgotten.
  */
 
+import type { ClusterNode } from "#actors/supervisor/cluster/cluster-node";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
+import type { RaftConfig } from "#protocol/raft";
 import type { Account } from "./account.ts";
+import type { MemoryDisk } from "./disk.ts";
 import type { SimulatedHome } from "./home.ts";
 import type { Verdicts } from "./verdicts.ts";
 
@@ -84,6 +87,7 @@ export class Rebirths {
     const isAnswered = this.#home.time.nowMs >= (under.answerMs ?? 0);
     if (under.stage === "leaving" && isAnswered) this.#leave(under, isOverdue);
     if (under.stage === "alone" && this.#home.isIn(under.name)) this.#cameIn(under);
+    if (under.stage === "alone") this.#rescue(under);
     if (under.stage === "alone") this.#admit(under);
     else if (under.stage === "in") this.#forget(under);
   }
@@ -101,11 +105,23 @@ export class Rebirths {
     const machines = [...this.#home.machines.values()];
     const ids = new Set(machines.map(({ identity }) => identity.node));
     return machines.every(({ disk }) => {
-      const { snapshot, entries } = disk.load();
-      const config = entries.findLast((entry) => entry.config)?.config ?? snapshot.config;
-      const left = config.voters.filter((node) => node !== lost);
-      return left.length * 2 > config.voters.length && left.every((node) => ids.has(node));
+      const { voters } = configOn(disk);
+      const left = voters.filter((node) => node !== lost);
+      return left.length * 2 > voters.length && left.every((node) => ids.has(node));
     });
+  }
+
+  /**
+   * The disk was lost in the very moment in which its machine was to become the second that votes: no look before could know. The other
+   * one's user goes on without it.
+   */
+  #rescue({ name, before }: Rebirth): void {
+    if (before === this.#home.id(name)) return;
+    for (const { identity, disk, node } of this.#home.machines.values()) {
+      const { voters } = configOn(disk);
+      const isLeft = voters.length === 2 && voters.includes(before) && voters.includes(identity.node);
+      if (isLeft && node?.mayAdmit) takenOver(node);
+    }
   }
 
   #admit(under: Rebirth): void {
@@ -180,4 +196,18 @@ export class Rebirths {
     );
     return keepers[Math.floor(this.#home.random() * keepers.length)];
   }
+}
+
+function takenOver(node: ClusterNode): void {
+  try {
+    node.takeOver();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error; // The lost one is not missed yet: its user tries again.
+  }
+}
+
+/** Who votes, as far as the machine with this disk was told. */
+function configOn(disk: MemoryDisk): RaftConfig {
+  const { snapshot, entries } = disk.load();
+  return entries.findLast((entry) => entry.config)?.config ?? snapshot.config;
 }
