@@ -24,6 +24,7 @@ test("a machine is renamed, labelled, drained, excluded, taken back and forgotte
     await ask("studio", "label", "nonsense"),
     await ask("studio", "fly"),
     await ask("nobody", "drain"),
+    await ask("studio", "rename", "attic,cellar"),
     await ask("bob", "takeover", "-y"),
     await ask("bob", "forget"),
   ];
@@ -56,6 +57,7 @@ test("a machine is renamed, labelled, drained, excluded, taken back and forgotte
       "2 ✗ a label is NAME=VALUE\n→ exo node studio label room=attic (room= takes it away)\n",
       "2 ✗ fly is nothing to do with a machine\n→ one of: rename, label, drain, resume, exclude, forget, takeover, role\n",
       "4 ✗ no machine of this home is called nobody; exo nodes lists them\n",
+      "1 ✗ a machine's name has no comma and no *: attic,cellar; exo node NAME rename NEW, with another\n",
       "7 ✗ studio is up and votes: this home needs no takeover\n",
       "2 ✗ forget needs a yes\n→ add --yes\n",
     ],

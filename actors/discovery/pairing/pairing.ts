@@ -61,8 +61,8 @@ export class PairingDesk {
   async invite(ttlMs: number, role?: InviteRole): Promise<ReturnType<typeof PairingReply.Invited>> {
     const { admission, clock, random, addresses, steps } = this.#ports;
     if (!admission.mayAdmit)
-      throw new Problem("forbidden", "this machine may not let others in: it does not hold the home's key", {
-        remedy: "make the invite on the machine where the home began (exo nodes marks it with *)",
+      throw new Problem("forbidden", "this machine lets nobody in: it is a worker, or lacks the key yet", {
+        remedy: "make the invite on the machine that leads: exo nodes marks it with *",
       });
     this.#invite?.stop();
     const code = freshCode(random);

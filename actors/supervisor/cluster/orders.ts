@@ -62,10 +62,19 @@ async function left(cluster: Cluster): Promise<void> {
   await cluster.leave();
 }
 
+/** A comma parts names where several are meant (`--nodes`), and `*` marks who leads in what is shown. */
+function nameable(name: string): string {
+  if (!/[,*]/.test(name)) return name;
+  throw new Problem("invalid", `a machine's name has no comma and no *: ${name}`, {
+    param: "name",
+    remedy: "exo node NAME rename NEW, with another",
+  });
+}
+
 function changeOf(node: NodeId, order: NodeOrder): MemberChange {
   switch (order.action) {
     case "rename":
-      return { type: "rename", node, name: order.name };
+      return { type: "rename", node, name: nameable(order.name) };
     case "label":
       return { type: "label", node, labels: order.labels };
     case "role":
