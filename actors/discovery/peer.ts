@@ -237,7 +237,7 @@ export class Peer {
   /** One address after the other, with growing pauses, until a link is there or it is told to stop. */
   async #dial(dialling: AbortController, turn: number): Promise<void> {
     if (dialling.signal.aborted) return;
-    const endpoint = this.#fresh ?? this.#where.all[turn % Math.max(1, this.#where.all.length)];
+    const endpoint = this.#fresh ?? this.#where.at(turn);
     this.#fresh = undefined;
     if (endpoint && this.#ports.mayDial()) {
       try {

@@ -16,6 +16,14 @@ export class Whereabouts {
     return this.#met ?? this.#all[0];
   }
 
+  /** One after the other; every other turn where it proved itself, so that no number of false words keeps it away for long. */
+  at(turn: number): Endpoint | undefined {
+    const met = this.#met;
+    if (!met) return this.#all[turn % Math.max(1, this.#all.length)];
+    const others = this.#without(met);
+    return turn % 2 === 0 ? met : (others[(turn >> 1) % Math.max(1, others.length)] ?? met);
+  }
+
   /** A link was made with it there. */
   met(endpoint: Endpoint): void {
     this.learn(endpoint);

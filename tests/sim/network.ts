@@ -61,6 +61,8 @@ type DialOptions = Parameters<Network["dial"]>[1];
 
 /** How long a system goes on trying to reach a silent machine. */
 const DIAL_MS = 5000;
+/** Until a system that nobody answers asks a second time, then after twice as long (RFC 6298). */
+const SYN_AGAIN_MS = 1000;
 
 export class SimulatedWire {
   readonly weather: Weather = { loss: 0, delayMs: 1, jitterMs: 1 };
@@ -172,14 +174,9 @@ export class SimulatedWire {
   dial(from: Caller, to: NodeId, options: DialOptions, isFirst = true): Promise<Link> {
     const { expect = to, lane, signal } = options;
     const { promise, resolve, reject } = Promise.withResolvers<Link>();
-    const fail = (ms: number, problem: Problem) => this.time.after(ms, () => reject(problem));
     signal.addEventListener("abort", () => reject(new Problem("cancelled", "dialling was given up")), {
       once: true,
     });
-    if (!this.#reaches(from.node, to)) {
-      fail(DIAL_MS, new Problem("network", "no answer"));
-      return promise;
-    }
     const met = (host: Host) => {
       if (signal.aborted) return;
       if (expect !== to)
@@ -207,7 +204,13 @@ export class SimulatedWire {
       else if (host) met(host);
       else this.#awake(from.node, refused);
     };
-    this.time.after(2 * this.delayMs(), tried);
+    const asked = (againMs: number, afterMs: number) => {
+      if (this.#reaches(from.node, to)) this.time.after(2 * this.delayMs(), tried);
+      else if (afterMs + againMs >= DIAL_MS)
+        this.time.after(DIAL_MS - afterMs, () => reject(new Problem("network", "no answer")));
+      else this.time.after(againMs, () => signal.aborted || asked(2 * againMs, afterMs + againMs));
+    };
+    asked(SYN_AGAIN_MS, 0);
     return promise;
   }
 
