@@ -170,3 +170,22 @@ test("a backend that these machines or no machines have is refused", async () =>
     expect.stringContaining("auto, ring, jaccl, nccl"),
   ]);
 });
+
+/** As `machine`, of a build that knows stages which ranks share. */
+function fresh(name: string) {
+  const made = machine(name, 8);
+  return { ...made, facts: { ...made.facts, placements: ["sharedStages", "sharedHeads"] } };
+}
+
+test("stages that ranks share are planned only in a home that knows them, and each machine that does not is named", async () => {
+  const nodes = [fresh("studio"), fresh("mini"), machine("old", 8, { drained: true })];
+  const refused = await planned(
+    [...nodes, { ...fresh("new"), facts: undefined }],
+    ...["--strategy", "mixed", "--nodes", "studio,mini"],
+  );
+  expect([refused.code, refused.out, refused.err]).toEqual([
+    1,
+    "",
+    "✗ no stage of a pipeline can be shared in this home: old has an exo that is too old for that; new did not say so far whether it knows such stages\n→ have every machine of the home run this version of exo, or ask for --strategy pipeline\n",
+  ]);
+});

@@ -71,7 +71,7 @@ test("a home with a machine that does not know such stages has none, also where 
   Object.assign(late.machine("d"), old);
   await late.is("c", "dead");
   expect([String(refused), early.shown, parts(late)?.every((part) => part.endsWith("whole"))]).toEqual([
-    expect.stringContaining("no stage of a pipeline can be shared in this home: d did not say"),
+    expect.stringContaining("can be shared in this home: d has an exo that is too old"),
     "",
     true,
   ]);

@@ -14,7 +14,7 @@ import type { ModelState } from "#protocol/supervisor";
 import type { Client } from "../daemon/client.ts";
 import { needDaemon } from "../daemon/daemon.ts";
 import { modelAt } from "../node/models.ts";
-import { membersOf, shapeIn } from "../placement/ranks.ts";
+import { membersOf, requireSharedStages, shapeIn } from "../placement/ranks.ts";
 import { checkNames, leftOutWords, missingIn, nothingFits, reasonOf } from "../placement/rejections.ts";
 import { printJson, type Session } from "../session.ts";
 import { cell } from "../terminal/node-words.ts";
@@ -105,6 +105,7 @@ function ofRanks(
   const all = nodes !== undefined && minNodes >= nodes.length;
   requireBackend(backend, membersOf(home.machines, known), { all });
   const wanted = strategyFor(strategy, backend);
+  if (wanted === "mixed") requireSharedStages(known);
   return { home: { ...home, ...(backend && { sums: backend }) }, ...(wanted && { strategy: wanted }) };
 }
 

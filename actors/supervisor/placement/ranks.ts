@@ -8,6 +8,7 @@ import { PLACEMENTS } from "#protocol/node";
 import type { PlacementWish, Stage } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 import { teamsOf } from "../cluster/instances.ts";
+import { cell } from "../terminal/node-words.ts";
 
 interface Wishing {
   readonly wish: PlacementWish;
@@ -39,11 +40,14 @@ function settledOf(wish: PlacementWish, known: Known, again: boolean): Placement
     const strategy = strategyFor(wish.strategy, wish.backend);
     return { ...others, ...(strategy && { strategy }) };
   }
-  const why = whyNoSharedStages(known);
-  if (!why) return wish;
-  if (!again) throw why;
-  const { backend: _, ...row } = others;
-  return row;
+  try {
+    requireSharedStages(known);
+    return wish;
+  } catch (error) {
+    if (!again || !(error instanceof Problem)) throw error;
+    const { backend: _, ...row } = others;
+    return row;
+  }
 }
 
 /** The stages with what each rank is to add up by, and what there is to say of it. */
@@ -67,17 +71,23 @@ export function withWays(
   };
 }
 
-/** A machine of the home does not know such stages, also one that takes no part: each keeps the log, and would refuse what the others take. */
-function whyNoSharedStages({ nodes }: Known): Problem | undefined {
-  const members = nodes.filter(({ state }) => state !== "unpaired");
+/**
+ * Throws Problem where a machine of the home does not know stages that ranks share, also one that takes no part: each keeps the log, and
+ * would refuse what the others take.
+ */
+export function requireSharedStages({ nodes }: Known): void {
   const [sharedStages] = PLACEMENTS;
-  const without = members.filter(({ facts }) => !facts?.placements?.includes(sharedStages));
-  if (without.length === 0) return undefined;
-  const names = without.map(({ name }) => name).join(" and ");
-  const why = `no stage of a pipeline can be shared in this home: ${names} did not say so far that it knows such stages`;
+  const members = nodes.filter(({ state }) => state !== "unpaired");
+  const unsaid = members.filter(({ facts }) => !facts);
+  const old = members.filter(({ facts }) => facts && !facts.placements?.includes(sharedStages));
+  if (unsaid.length + old.length === 0) return;
+  const reasons = [
+    ...old.map(({ name }) => `${cell(name)} has an exo that is too old for that`),
+    ...unsaid.map(({ name }) => `${cell(name)} did not say so far whether it knows such stages`),
+  ];
+  const why = `no stage of a pipeline can be shared in this home: ${reasons.join("; ")}`;
   // Of a machine that was linked just now it may be known in a moment.
-  const mayPass = without.some(({ facts }) => facts === undefined);
-  return new Problem(mayPass ? "doesNotFit" : "invalid", why, {
+  throw new Problem(old.length > 0 ? "invalid" : "doesNotFit", why, {
     param: "strategy",
     remedy: "have every machine of the home run this version of exo, or ask for --strategy pipeline",
   });
