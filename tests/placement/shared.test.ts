@@ -62,6 +62,27 @@ test("a machine that was linked just now is waited for, also where it takes no p
   expect([before, await placing, parts(world)?.length]).toEqual(["", [], 3]);
 });
 
+test("a machine that is off, and was since who leads began, is not waited for: only what may take part says whether it knows such stages", async () => {
+  const world = home("a", "b", "c", "d");
+  Object.assign(world.machine("d"), { isNew: true, state: "connecting", silentMs: 60_000 });
+  const placing = world.place(MIXED);
+  await world.settle(6_000);
+  expect([await placing, parts(world)?.length]).toEqual([["d takes no part: not connected now"], 3]);
+});
+
+test("a machine that may be linked in a moment is waited for, as it may be too old for such stages", async () => {
+  const world = home("a", "b", "c", "d");
+  const d = Object.assign(world.machine("d"), { isNew: true, state: "connecting", silentMs: 1_000 });
+  const placing = world.place({ ...MIXED, nodes: ["a", "b", "c"] });
+  await world.settle(1_000);
+  Object.assign(d, { isNew: false, state: "up", facts: { placements: undefined } });
+  await world.settle(1_000);
+  expect([String(await placing), world.shown]).toEqual([
+    expect.stringContaining("d has an exo that is too"),
+    "",
+  ]);
+});
+
 test("a home with a machine that does not know such stages has none, also where it takes no part; what waits goes on without", async () => {
   const old = { facts: { placements: undefined } } as never;
   const [early, late] = [home("a", "b", "c", "d"), home("a", "b", "c", "d")];

@@ -2,6 +2,7 @@
 
 import { type Member, pickBackend, requireBackend, strategyFor } from "#actors/planner/backends";
 import { homeOf, type Known } from "#actors/planner/home-of";
+import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import type { ModelShape } from "#protocol/model-shape";
 import { PLACEMENTS } from "#protocol/node";
@@ -9,6 +10,7 @@ import type { PlacementWish, Stage } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 import { teamsOf } from "../cluster/instances.ts";
 import { cell } from "../terminal/node-words.ts";
+import { isBackSoon, isUp, SETTLED_MS } from "./there.ts";
 
 interface Wishing {
   readonly wish: PlacementWish;
@@ -73,12 +75,13 @@ export function withWays(
 
 /**
  * Throws Problem where a machine of the home does not know stages that ranks share, also one that takes no part: each keeps the log, and
- * would refuse what the others take.
+ * would refuse what the others take. One of which nothing was heard so far, and that is not about to be there, is not waited for: it may
+ * be off for good. If it comes back and is too old, it refuses the model's entries of the log, and those alone.
  */
 export function requireSharedStages({ nodes }: Known): void {
   const [sharedStages] = PLACEMENTS;
   const members = nodes.filter(({ state }) => state !== "unpaired");
-  const unsaid = members.filter(({ facts }) => !facts);
+  const unsaid = members.filter((view) => !view.facts && mayBeUp(view));
   const old = members.filter(({ facts }) => facts && !facts.placements?.includes(sharedStages));
   if (unsaid.length + old.length === 0) return;
   const reasons = [
@@ -92,6 +95,10 @@ export function requireSharedStages({ nodes }: Known): void {
     remedy: "have every machine of the home run this version of exo, or ask for --strategy pipeline",
   });
 }
+
+/** With a link, or about to have one. */
+const mayBeUp = (view: NodeView): boolean =>
+  isUp(view) || (isBackSoon(view) && (view.silentMs ?? 0) < SETTLED_MS);
 
 /** What ranks of this home have to divide: also key-value heads, where one of its machines cannot hold a head that another holds too. */
 export function shapeIn(shape: ModelShape, { nodes }: Known): ModelShape {

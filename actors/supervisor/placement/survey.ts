@@ -11,6 +11,7 @@ import { type Choice, choose, type Looked, sizesOf, type Without } from "./choos
 import { type Free, type Other, type Stopped, untold, withRoom } from "./giving-way.ts";
 import { MEASURE_MS, type MeasuredBy, measuredBy } from "./measuring.ts";
 import type { CoordinatorPorts } from "./ports.ts";
+import { isBackSoon, isUp, SETTLED_MS } from "./there.ts";
 
 export interface Wanted {
   readonly model: string;
@@ -35,8 +36,6 @@ export interface Wanted {
   readonly claim: (bytes: Choice["bytes"]) => void;
 }
 
-/** Facts and links of a machine that was linked just now are known a moment later; one that has too much to do is back as soon. */
-const SETTLED_MS = 5_000;
 /** As long as a machine takes to tell of memory: it looks every five seconds, and tells every two. */
 const TOLD_MS = 8_000;
 const LOOK_EVERY_MS = 250;
@@ -106,7 +105,6 @@ async function roomFor(error: unknown, { wanted, nodes, fits, breath }: RoomFor)
   return await withRoom(error, { others, free: freeOf(nodes), fits, breath });
 }
 
-const isUp = ({ state }: NodeView): boolean => state === "self" || state === "up";
 const isNamed = ({ name, node }: NodeView, { nodes }: PlacementWish): boolean =>
   !nodes || nodes.includes(name) || nodes.includes(node);
 
@@ -161,10 +159,6 @@ function isSettled({ nodes, links }: Known, wish: PlacementWish): boolean {
     !named.some(isBackSoon)
   );
 }
-
-/** Not heard of yet, or not for a moment: on machines that have much to do a process falls silent, and speaks again. */
-const isBackSoon = ({ state, silentMs = SETTLED_MS }: NodeView): boolean =>
-  ["connecting", "suspect", "stuck"].includes(state) || (state === "dead" && silentMs < SETTLED_MS);
 
 interface Seen {
   readonly nodes: readonly NodeView[];

@@ -1,0 +1,11 @@
+/** Which machines of a home are there, or may be in a moment. Pure. */
+import type { NodeView } from "#protocol/cluster";
+
+/** Facts and links of a machine that was linked just now are known a moment later; one that has too much to do is back as soon. */
+export const SETTLED_MS = 5_000;
+
+export const isUp = ({ state }: NodeView): boolean => state === "self" || state === "up";
+
+/** Not heard of yet, or not for a moment: on machines that have much to do a process falls silent, and speaks again. */
+export const isBackSoon = ({ state, silentMs = SETTLED_MS }: NodeView): boolean =>
+  ["connecting", "suspect", "stuck"].includes(state) || (state === "dead" && silentMs < SETTLED_MS);
