@@ -31,6 +31,12 @@ export const HEARTBEAT_MS = 250;
 /** A takeover raises term and index by so much: above whatever the voters that are gone, and come back after all, may have reached. */
 export const TAKEOVER = 1_000_000_000;
 
+/** One that is known to have ended is missed as soon as the others will have heard of that. */
+const ENDED_MIN_MS = 50;
+const ENDED_MAX_MS = 350;
+
 /** How long a leader is missed before this node stands: each time another, so that two seldom stand at once. */
-export const electionMs = (random: () => number): number =>
-  ELECTION_MIN_MS + random() * (ELECTION_MAX_MS - ELECTION_MIN_MS);
+export function electionMs(random: () => number, hasEnded = false): number {
+  const [min, max] = hasEnded ? [ENDED_MIN_MS, ENDED_MAX_MS] : [ELECTION_MIN_MS, ELECTION_MAX_MS];
+  return min + random() * (max - min);
+}

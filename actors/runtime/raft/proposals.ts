@@ -26,8 +26,10 @@ export class Proposals {
     this.#clock = clock;
   }
 
-  get full(): boolean {
-    return this.#waiting.size >= PROPOSALS_MAX;
+  /** Why one more cannot wait. */
+  get refusal(): Problem | undefined {
+    if (this.#waiting.size < PROPOSALS_MAX) return undefined;
+    return new Problem("overloaded", "too many changes already wait for a majority");
   }
 
   /** Resolves when the entry of `term` at `index` is final. */
@@ -67,3 +69,6 @@ export class Proposals {
     this.#waiting.clear();
   }
 }
+
+export const doesNotLead = (): Problem =>
+  new Problem("unavailable", "this node does not lead the cluster now");

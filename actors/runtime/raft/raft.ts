@@ -7,7 +7,7 @@ import { Final } from "./final.ts";
 import { takeEntries, takeSnapshot } from "./following.ts";
 import { RaftLog } from "./log.ts";
 import { ELECTION_MIN_MS, electionMs, HEARTBEAT_MS, type RaftPorts, type Role, TAKEOVER } from "./ports.ts";
-import { type Epoch, Proposals } from "./proposals.ts";
+import { doesNotLead, type Epoch, Proposals } from "./proposals.ts";
 import { Replication } from "./replication.ts";
 
 type Of<Kind extends keyof typeof Message> = ReturnType<(typeof Message)[Kind]>;
@@ -83,9 +83,8 @@ export class Raft {
   configure(config: RaftConfig): Promise<Epoch> {
     const changed = new Set(config.voters).symmetricDifference(new Set(this.config.voters)).size;
     if (changed > 1) return Promise.reject(new Problem("invalid", `${changed} voters at once: change one`));
-    if (this.#final.config !== this.config) {
+    if (this.#final.config !== this.config)
       return Promise.reject(new Problem("overloaded", "the last change of voters is not final yet"));
-    }
     return this.#submit({ term: this.#term, config });
   }
 
@@ -108,6 +107,13 @@ export class Raft {
     const others = this.config.voters.filter((node) => node !== this.self && mayLead(node));
     const next = this.#replication?.furthest(others);
     if (next) this.#ports.send(next, Message.Stand({ term: this.#term }));
+  }
+
+  /** It is known to have ended: where it led, nobody waits until it is missed. Whoever still hears it gives no vote to another. */
+  ended(node: NodeId): void {
+    if (node !== this.#leader || this.#leaderHeardMs === Number.NEGATIVE_INFINITY) return;
+    this.#leaderHeardMs = Number.NEGATIVE_INFINITY;
+    this.#awaitLeader(true);
   }
 
   receive(from: NodeId, message: RaftMessage): void {
@@ -185,12 +191,8 @@ export class Raft {
   }
 
   #submit(entry: RaftEntry): Promise<Epoch> {
-    if (!this.#replication) {
-      return Promise.reject(new Problem("unavailable", "this node does not lead the cluster now"));
-    }
-    if (this.#proposals.full) {
-      return Promise.reject(new Problem("overloaded", "too many changes already wait for a majority"));
-    }
+    const refusal = this.#replication ? this.#proposals.refusal : doesNotLead();
+    if (refusal) return Promise.reject(refusal);
     this.#log.append(entry);
     const final = this.#proposals.await(entry.term, this.#log.lastIndex);
     if (entry.config) this.#ports.changed();
@@ -254,13 +256,12 @@ export class Raft {
 
   #countVotes(): void {
     if (this.#votes.size * 2 <= this.config.voters.length) return;
-    if (this.#role === "asking") {
-      this.#campaign();
-      return;
+    if (this.#role === "asking") this.#campaign();
+    else {
+      this.#become("leader", this.#term, this.self);
+      this.#log.append({ term: this.#term });
+      this.#lead();
     }
-    this.#become("leader", this.#term, this.self);
-    this.#log.append({ term: this.#term });
-    this.#lead();
   }
 
   #lead(): void {
@@ -277,8 +278,8 @@ export class Raft {
     } else this.#become("follower", this.#term, undefined);
   }
 
-  #awaitLeader(): void {
-    this.#setTimer(electionMs(this.#ports.random), () =>
+  #awaitLeader(hasEnded = false): void {
+    this.#setTimer(electionMs(this.#ports.random, hasEnded), () =>
       this.#isVoter() ? this.#askAround() : this.#become("follower", this.#term, undefined),
     );
   }

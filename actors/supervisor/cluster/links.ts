@@ -22,6 +22,8 @@ export interface LinksPorts {
   readonly hosts: () => readonly string[];
   readonly located: WatchPorts["located"];
   readonly changed: () => void;
+  /** A member is dead, or said goodbye; it may be said more than once. */
+  readonly ended: (node: NodeId) => void;
   /** A member opened a link for measuring or files. */
   readonly lane: (link: Link) => void;
   readonly refused: (from: string, why: string) => void;
@@ -41,7 +43,7 @@ export class Links {
   /** Throws Problem when the port cannot be had. */
   constructor(ports: LinksPorts) {
     this.#ports = ports;
-    const { self, system, watch, probe, keys, located, changed, trust } = ports;
+    const { self, system, watch, probe, keys, located, trust } = ports;
     this.#network = ports.open(trust);
     this.#watch = watch({
       self,
@@ -50,7 +52,7 @@ export class Links {
       probe,
       keys,
       located,
-      changed,
+      changed: () => this.#seenAnew(),
       saidMs: (node) => this.#saidMs.get(node) ?? Number.NEGATIVE_INFINITY,
       here: () => this.here,
       linked: (node, link) => this.#linked(node, link),
@@ -132,6 +134,12 @@ export class Links {
 
   silence(): void {
     this.#watch.stop();
+  }
+
+  #seenAnew(): void {
+    for (const { node, state } of this.seen)
+      if (state === "dead" || state === "away") this.#ports.ended(node);
+    this.#ports.changed();
   }
 
   #linked(node: NodeId, link: Link): void {

@@ -228,14 +228,14 @@ export class Membership {
       hosts,
       located: (node, endpoints) => {
         const texts = endpoints.map(endpointText);
-        if (Bun.deepEquals(texts, this.#record.addresses[node])) return;
-        const known = Object.entries(this.#record.addresses).filter(([member]) =>
-          this.#has(member as NodeId),
-        );
+        const { addresses } = this.#record;
+        if (Bun.deepEquals(texts, addresses[node])) return;
+        const known = Object.entries(addresses).filter(([member]) => this.#has(member as NodeId));
         this.#save({ addresses: { ...Object.fromEntries(known), [node]: texts } });
         shown();
       },
       changed: shown,
+      ended: (node) => this.#replica.raft.ended(node),
       lane,
       refused,
     });
