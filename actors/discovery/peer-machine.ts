@@ -83,10 +83,25 @@ export const peerMachine = setup({
       entry: ["rest", { type: "announce", params: { state: "up" } }],
       on: { Silent: "suspect", LinkDown: "lost", Goodbye: "away" },
     },
+    /** Its link ended. Whether that is its end is told by the refusal of its machine, or by nobody's hearing it any more. */
     lost: {
-      entry: ["dial", "begin", { type: "announce", params: { state: "suspect" } }],
+      entry: ["dial", { type: "announce", params: { state: "suspect" } }],
       on: { LinkUp: "up", Refused: "dead", Goodbye: "away" },
-      after: { [REDIAL_MS]: unlessLate(REDIAL_MS, "lost") },
+      initial: "missed",
+      states: {
+        missed: {
+          entry: ["ask", "begin"],
+          on: { HeardElsewhere: "vouched" },
+          after: {
+            [REDIAL_MS]: [
+              { guard: { type: "late", params: { ms: REDIAL_MS } }, target: "missed", reenter: true },
+              { target: "#Peer.dead" },
+            ],
+          },
+        },
+        /** Only the way to it is bad; it is dialled all the while. */
+        vouched: { after: { [CONFIRM_MS]: "missed" } },
+      },
     },
     suspect: {
       entry: ["probe", "ask", "begin", { type: "announce", params: { state: "suspect" } }],

@@ -145,11 +145,12 @@ export class Peers implements Watch {
     return this.#ports.clock.nowMs() - this.#copiedMs < TWINS_MS;
   }
 
-  /** Another member misses `about`: it is told when this node does not. */
+  /** Another member misses `about`: it is told when this node is linked with it and does not. */
   missed(from: NodeId, about: NodeId): void {
     const link = this.#links.get(from);
     const silenceMs = this.#peers.get(about)?.silenceMs ?? Number.POSITIVE_INFINITY;
-    if (link && silenceMs < FRESH_MS) link.send(this.#envelope(from, Discovery.Heard({ node: about })));
+    if (link && this.#links.has(about) && silenceMs < FRESH_MS)
+      link.send(this.#envelope(from, Discovery.Heard({ node: about })));
   }
 
   heardElsewhere(about: NodeId): void {

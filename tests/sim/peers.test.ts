@@ -159,6 +159,24 @@ describe("members of a home", () => {
     });
   });
 
+  test("take none for dead whose link broke and cannot be made again, while others hear it", async () => {
+    const made = await home();
+    const [a, b] = ["a", "b"] as [NodeId, NodeId];
+    made.wire.cut(a, b);
+    made.wire.cut(b, a);
+    for (const link of [...made.wire.links])
+      if (link.self === a && link.peer.node === b) link.breakNow("the connection was reset");
+    const seen = new Set<string>();
+    for (let step = 0; step < 500; step++) {
+      await made.time.pass(10);
+      const state = made.views()["a>b"];
+      if (state) seen.add(state);
+    }
+    made.wire.heal();
+    await made.time.pass(5000);
+    expect({ seen: [...seen], after: made.views() }).toEqual({ seen: ["suspect"], after: allUp });
+  });
+
   test("link anew where only the stream stands still, as TCP waits long after losses, however well the network is", async () => {
     const made = await home();
     const [a, b] = ["a", "b"] as [NodeId, NodeId];

@@ -137,8 +137,8 @@ export const PLANTED: readonly Planted[] = [
   home(
     "a machine whose process is gone is missed for six seconds more",
     "actors/discovery/peer-machine.ts",
-    'on: { LinkUp: "up", Refused: "dead", Goodbye: "away" },\n      after: { [REDIAL_MS]: unlessLate(REDIAL_MS, "lost") },',
-    'on: { LinkUp: "up", Goodbye: "away" },\n      after: { 7000: unlessLate(7000, "lost") },',
+    'on: { LinkUp: "up", Refused: "dead", Goodbye: "away" },\n      initial: "missed",\n      states: {\n        missed: {',
+    'on: { LinkUp: "up", Goodbye: "away" },\n      initial: "late",\n      states: {\n        late: { after: { 6000: "missed" } },\n        missed: {',
   ),
   home(
     "who lost its log is believed to hold what it once held",
