@@ -1,6 +1,5 @@
 /** This machine's parts of models that several machines hold: what to hold it reads in the log, and tells who leads how it goes. */
 import type { ActorSystem } from "#actors/runtime/system";
-import type { GroupWay } from "#protocol/collective";
 import type { Address, NodeId } from "#protocol/ids";
 import {
   type HeldStage,
@@ -11,7 +10,7 @@ import {
 } from "#protocol/placement";
 import { Problem, type ProblemBody, problemBody } from "#protocol/problem";
 import type { EndKind } from "#protocol/runtime";
-import type { Group, LayerRange, Shard } from "#protocol/shard";
+import type { LayerRange, Shard } from "#protocol/shard";
 import type { ShardWorkerReply } from "#protocol/shard-worker";
 import type { ModelState } from "#protocol/supervisor";
 import type { Agreed } from "../cluster/agreed.ts";
@@ -19,6 +18,7 @@ import { isWorkerOf, teamsOf } from "../cluster/instances.ts";
 import type { InstancePorts } from "../instance/instance.ts";
 import { hiddenOf } from "./hidden.ts";
 import { Holding } from "./holding.ts";
+import { isSamePart, isWanted, ranksOf, teamOf, wayOf } from "./part.ts";
 
 export interface HolderPorts extends Omit<InstancePorts, "ended" | "lost" | "self" | "changed"> {
   readonly self: NodeId;
@@ -257,38 +257,3 @@ export function isStopped({ instances }: Agreed, id: string): boolean {
   const record = instances.find((each) => each.id === id);
   return record === undefined || record.state === "draining";
 }
-
-/** Whether this machine has the same layers of the same model in both, as part of a group or not. */
-function isSamePart(one: PlacedInstance, other: PlacedInstance, self: NodeId): boolean {
-  const partOf = (record: PlacedInstance) => {
-    const { model, digest, settings, stages } = record;
-    const { layers, rank } = stages.find(({ node }) => node === self) ?? {};
-    const ranks = teamOf(record, self).length;
-    return { model, digest, settings, layers, rank, ranks, isWhole: stages.length === 1 };
-  };
-  return Bun.deepEquals(partOf(one), partOf(other));
-}
-
-/** Those that share that machine's layers, itself among them. */
-const teamOf = ({ stages }: PlacedInstance, self: NodeId): readonly Stage[] =>
-  teamsOf(stages).find((team) => team.some(({ node }) => node === self)) ?? [];
-
-/** How many share the layers of each stage, where any do. */
-function ranksOf({ stages }: PlacedInstance): Pick<Group, "ranks"> {
-  const ranks = teamsOf(stages).map(({ length }) => length);
-  return ranks.some((count) => count > 1) ? { ranks } : {};
-}
-
-/** By what those ranks add up, if not by exo's own links. */
-function wayOf(stages: readonly Stage[]): GroupWay | undefined {
-  const ways = stages.flatMap(({ way }) => way ?? []);
-  const [first] = ways;
-  return first && { backend: first.backend, host: first.host, devices: ways.map(({ devices }) => devices) };
-}
-
-/** Whether the log gives this machine a part in that epoch. */
-const isWanted = (record: PlacedInstance | undefined, epoch: number, self: NodeId): boolean =>
-  record !== undefined &&
-  record.epoch === epoch &&
-  record.state !== "failed" &&
-  record.stages.some(({ node }) => node === self);
