@@ -173,8 +173,11 @@ export const Stages = inbox("Stages", {
   End: { instance: id, epoch, now: t.Boolean() },
   /** What this machine holds by itself. Answered by `Alone`. */
   Alone: {},
-  /** A model that this machine holds by itself has to make room for another, if it is idle still. Answered by `Ended` or `Refused`. */
-  GiveWay: { model, to: model },
+  /**
+   * A model that this machine holds by itself has to make room for another, if it is idle still; or its `part` of one, that of the last
+   * stage, which alone knows that. Answered by `Ended` or `Refused`.
+   */
+  GiveWay: { model, to: model, part: t.Optional(t.Object({ instance: id, epoch })) },
 });
 export type StagesMessage = InboxMessage<typeof Stages>;
 

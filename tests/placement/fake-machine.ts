@@ -1,5 +1,6 @@
 /** Machines of a home in memory, and how they see each other. */
 import type { Known } from "#actors/planner/home-of";
+import type { CoordinatorPorts } from "#actors/supervisor/placement/ports";
 import type { NodeView } from "#protocol/cluster";
 import type { Address, NodeId } from "#protocol/ids";
 import type { LinkView, NodeFacts } from "#protocol/node";
@@ -7,6 +8,8 @@ import type { AloneModel, CheckpointView, HeldStage } from "#protocol/placement"
 import { Problem, type ProblemBody } from "#protocol/problem";
 import type { MeasuredSpeeds } from "#protocol/speeds";
 import { facts, nodeFacts } from "./model.ts";
+
+type Giving = Parameters<CoordinatorPorts["giveWay"]>[1];
 
 /** One machine: what it has, and what it does with a part that it is given. */
 export interface FakeMachine {
@@ -26,6 +29,8 @@ export interface FakeMachine {
   alone?: AloneModel[];
   /** What gives way is not told as free for long, as where it is little of the machine's memory. */
   tellsLate?: boolean;
+  /** Its worker has a request, of which it told nobody yet. */
+  isAsked?: boolean;
   /** Before one of these gives way. */
   givesWay?: () => Promise<void>;
   /** Why its worker could not meet the others, as it was told last. */
@@ -74,9 +79,14 @@ export function endPart(machine: FakeMachine, instance: string): void {
   machine.freeBytes += machine.partBytes ?? 0;
 }
 
-/** As `HeldModels` of production, with the memory free at once. */
-export async function giveWay(machine: FakeMachine, model: string): Promise<void> {
+/** As `HeldModels` of production, with the memory free at once; a part is ended with the others. */
+export async function giveWay(machine: FakeMachine, { model, part }: Giving): Promise<void> {
   await machine.givesWay?.();
+  if (part) {
+    const { idle } = machine.held.find(({ instance }) => instance === part.instance) ?? {};
+    if (idle && !machine.isAsked) return;
+    throw new Problem("unavailable", `${model} is not idle here any more`);
+  }
   const held = machine.alone?.find((each) => each.model === model);
   if (held?.idleMs === undefined) throw new Problem("unavailable", `${model} is not idle here any more`);
   machine.alone = machine.alone?.filter((each) => each !== held) ?? [];

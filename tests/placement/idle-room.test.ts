@@ -82,6 +82,22 @@ test("one that is asked again before it is stopped stays, and the rest with it",
   ]);
 });
 
+test("a placed one that is asked again before who leads heard of it stays, and the rest with it", async () => {
+  const world = homeOf(["a", "b"], []);
+  await world.place(WISHES, undefined, "old");
+  for (const machine of world.machines.values()) Object.assign(machine, { freeBytes: FULL, partBytes: HALF });
+  for (const name of ["a", "b"]) await world.idles(name, true);
+  await world.settle(10_000);
+  // The last stage's machine has all requests.
+  world.machine("b").isAsked = true;
+  const refused = await world.place(WISHES);
+  expect([refused, world.shown, gaveWay(world)]).toEqual([
+    expect.stringMatching(/^no plan fits m/),
+    "ready a:0-2 b:2-4",
+    [],
+  ]);
+});
+
 test("what was asked longest ago goes first, whoever holds it", async () => {
   const gone: unknown[] = [];
   for (const aloneMs of [IDLE_MS, 1_000]) {

@@ -244,7 +244,7 @@ export class World {
         endPart(this.machine(node), instance);
       },
       alone: async (node) => this.machine(node).alone ?? [],
-      giveWay: async (node, { model }) => await giveWay(this.machine(node), model),
+      giveWay: async (node, giving) => await giveWay(this.machine(node), giving),
       tell: (node) => {
         this.machine(node).told = "";
         this.#tell(this.machine(node));

@@ -112,6 +112,17 @@ export class Holder {
     if (isHeld()) await this.#end(instance, now);
   }
 
+  /**
+   * Begins to end that epoch's part, if nobody asks it anything still: no request comes to it from here on. Who leads has the others end
+   * theirs. Throws Problem.
+   */
+  giveWay(instance: string, epoch: number): void {
+    const { holding, of } = this.#held.get(instance) ?? {};
+    if (holding?.epoch !== epoch || !holding.isIdle)
+      throw new Problem("unavailable", `${of?.model ?? "that model"} is not idle here any more`);
+    void this.#end(instance, true).catch(this.#system.caught);
+  }
+
   /** Its other machines are gone and nobody can decide anew: its memory is needed here. */
   async abandon(instance: string): Promise<void> {
     await this.#end(instance, true);

@@ -70,6 +70,11 @@ export class Holding {
     return this.#epoch;
   }
 
+  /** As its worker is now; what who leads was told may be five seconds old. */
+  get isIdle(): boolean {
+    return !this.#isEnding && this.#problem === undefined && (this.#instance?.isIdle ?? false);
+  }
+
   load(): Promise<void> {
     this.#loaded = this.#load().catch((error: unknown) => this.#failed(problemBody(error)));
     return this.#loaded;

@@ -20,6 +20,8 @@ export interface IdleRoomPorts extends CoordinatorPorts {
   readonly release: (model: string) => Promise<void>;
 }
 
+type Giving = Parameters<CoordinatorPorts["giveWay"]>[1];
+
 /** All but what the room itself knows. */
 export type ToPlace = Omit<Wanted, "others">;
 
@@ -66,8 +68,8 @@ export class IdleRoom {
     const stopped: Other[] = [];
     for (const each of models) {
       const isGone = await (each.alone
-        ? this.#stopAlone(each.alone.node, each.model, to)
-        : this.#stopPlaced(each.model));
+        ? this.#gaveWay(each.alone.node, { model: each.model, to })
+        : this.#stopPlaced(each.model, to));
       // Without its room the rest would be stopped for nothing.
       if (isGone === "used") break;
       if (isGone === "stopped") {
@@ -78,18 +80,27 @@ export class IdleRoom {
     return stopped;
   }
 
-  async #stopPlaced(model: string): Promise<"stopped" | "gone" | "used"> {
+  /**
+   * The machine of its last stage, to which all requests come, ends its part first, or says that somebody asks again: once the home has
+   * agreed that the model ends there is no way back, and an answer that began meanwhile would be cut.
+   */
+  async #stopPlaced(model: string, to: string): Promise<"stopped" | "gone" | "used"> {
     const { agreed, sights, release } = this.#ports;
     const record = agreed().instances.find((known) => known.model === model);
-    if (!record || record.state === "failed") return "gone";
-    if (record.state !== "draining" && !this.#isIdle(record, sights())) return "used";
+    const last = record?.stages.at(-1);
+    if (!record || !last || record.state === "failed") return "gone";
+    if (record.state !== "draining") {
+      if (!this.#isIdle(record, sights())) return "used";
+      const part = { instance: record.id, epoch: record.epoch };
+      if ((await this.#gaveWay(last.node, { model, to, part })) === "used") return "used";
+    }
     await release(model).catch(ifGone);
     return "stopped";
   }
 
-  async #stopAlone(node: NodeId, model: string, to: string): Promise<"stopped" | "used"> {
+  async #gaveWay(node: NodeId, giving: Giving): Promise<"stopped" | "used"> {
     try {
-      await this.#ports.giveWay(node, { model, to });
+      await this.#ports.giveWay(node, giving);
       return "stopped";
     } catch (error) {
       // It is used again, or not heard of: what others have may be enough by now, and whoever asked hears if it is not.

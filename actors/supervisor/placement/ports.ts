@@ -36,7 +36,7 @@ export interface CoordinatorPorts {
   readonly end: (node: NodeId, ending: Fields<"Stages.End">) => Promise<void>;
   /** What that machine holds by itself. */
   readonly alone: (node: NodeId, ms: number) => Promise<readonly AloneModel[]>;
-  /** An idle one of these makes room. */
+  /** An idle one of these makes room, or an idle model's last stage. */
   readonly giveWay: (node: NodeId, giving: Fields<"Stages.GiveWay">) => Promise<void>;
   /** That machine is to say again what it holds. */
   readonly tell: (node: NodeId) => void;

@@ -35,27 +35,31 @@ test("other machines ask for models by name: files elsewhere on this disk are no
   ]);
 });
 
-test("a model that this machine holds by itself makes room for who leads alone, and the log says so", async () => {
+test("a model that this machine holds by itself, or its part of one, makes room for who leads alone, and the log says so", async () => {
   const did: string[] = [];
+  const holder = {
+    giveWay: (instance: string, epoch: number) => void did.push(`ends ${instance} of ${epoch}`),
+  } as Holder;
   const behaviour = answerStages({
-    ...{
-      holder: {} as Holder,
-      find: nobody,
-      calibration: { measure: nobody },
-      leader: () => "lead" as NodeId,
-    },
+    ...{ holder, find: nobody, calibration: { measure: nobody }, leader: () => "lead" as NodeId },
     alone: { models: async () => [], giveWay: async (model) => void did.push(`stops ${model}`) },
     troubled: (why) => did.push(why),
   });
-  const answers = ["other", "lead"].map(async (node) => {
+  const wholes = ["other", "lead"].map((node) => [node, Stages.GiveWay({ model: "sea", to: "m" })] as const);
+  const part = { instance: "i", epoch: 7 };
+  const parts = wholes.map(([node, message]) => [node, { ...message, part }] as const);
+  const answers = [...wholes, ...parts].map(async ([node, message]) => {
     const { promise, resolve } = Promise.withResolvers<AnyMessage>();
-    const message = Stages.GiveWay({ model: "sea", to: "m" });
     const delivery = { message, from: `${node}/placement` as Address, reply: resolve };
     behaviour(delivery as unknown as Parameters<typeof behaviour>[0]);
     return (await promise).type;
   });
   expect([await Promise.all(answers), did]).toEqual([
-    ["StagesReply.Refused", "StagesReply.Ended"],
-    ["stops sea", "sea, which this machine held by itself and nobody asked anything, was stopped for m"],
+    ["StagesReply.Refused", "StagesReply.Ended", "StagesReply.Refused", "StagesReply.Ended"],
+    [
+      "stops sea",
+      "ends i of 7",
+      "sea, which this machine held by itself and nobody asked anything, was stopped for m",
+    ],
   ]);
 });

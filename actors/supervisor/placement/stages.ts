@@ -32,7 +32,7 @@ export interface AloneHere {
 }
 
 export interface StagesPorts {
-  readonly holder: Pick<Holder, "tell" | "join" | "end" | "heard">;
+  readonly holder: Pick<Holder, "tell" | "join" | "end" | "giveWay" | "heard">;
   /** A model on this machine's disk; throws Problem. */
   readonly find: (model: string) => Promise<Own>;
   readonly calibration: Pick<Calibration, "measure">;
@@ -82,10 +82,11 @@ export function answerStages(ports: StagesPorts): Behaviour<StagesMessage | Shar
 
 async function gaveWay(
   from: NodeId,
-  { model, to }: Extract<StagesMessage, { type: "Stages.GiveWay" }>,
-  { alone, leader, troubled }: StagesPorts,
+  { model, to, part }: Extract<StagesMessage, { type: "Stages.GiveWay" }>,
+  { holder, alone, leader, troubled }: StagesPorts,
 ): Promise<void> {
   if (from !== leader()) throw new Problem("forbidden", "only who leads has models make room");
+  if (part) return holder.giveWay(part.instance, part.epoch);
   await alone.giveWay(model);
   troubled(`${model}, which this machine held by itself and nobody asked anything, was stopped for ${to}`);
 }
