@@ -77,6 +77,20 @@ test("a worker out of reach is told of, one that was stopped as stopped", async 
   ]);
 });
 
+test("a worker out of reach is told of at once when its model is placed anew: nobody wanted its end", async () => {
+  const house = new House({ instances: [ready] });
+  await house.acquire();
+  house.breakLink();
+  await house.pass(50);
+  house.instances = [{ ...ready, epoch: ready.epoch + 1 }];
+  house.serving.follow();
+  const told = () => house.did.filter((each) => each.includes("lost"));
+  const soon = told();
+  await house.pass(1000);
+  const once = ["other/worker-1 lost: the model went away: its link broke"];
+  expect({ soon, later: told() }).toEqual({ soon: once, later: once });
+});
+
 test("a link that breaks for a moment costs an answer less than two seconds", async () => {
   const house = new House({ instances: [ready] });
   await house.acquire();

@@ -25,6 +25,10 @@ interface Given extends Pick<PlacedInstance, "id" | "epoch"> {
   readonly unwatch: () => void;
 }
 
+interface Leaving extends Pick<PlacedInstance, "id" | "epoch"> {
+  readonly tell: () => void;
+}
+
 /** A worker that gave a request back and that the home still counts on is tried again after so long: by then it is placed anew. */
 const LOST_MS = 15_000;
 /** A watch on a worker that is not there is answered within: a question and its answer over a slow link. */
@@ -40,7 +44,7 @@ export class GivenWorkers {
   readonly #ports: GivenPorts;
   readonly #given = new Map<Address, Given>();
   /** Lost this moment: who has requests on them is told once it is known whether somebody wanted that. */
-  readonly #leaving = new Set<Address>();
+  readonly #leaving = new Map<Address, Leaving>();
   /** Those that were given, and of what they were the last time; the newest last. */
   readonly #past = new Map<Address, Pick<PlacedInstance, "id" | "epoch">>();
   /** Workers that ended because somebody wanted that: answers they held do not bring their models back. */
@@ -84,6 +88,9 @@ export class GivenWorkers {
   /** The log or a machine is another. `broken`: which machine of a placement is not there. */
   follow(broken: (record: PlacedInstance) => string | undefined): void {
     const agreed = this.#ports.agreed();
+    const isAnew = ({ id, epoch }: Leaving) =>
+      agreed.instances.some((each) => each.id === id && each.epoch !== epoch);
+    for (const leaving of this.#leaving.values()) if (isAnew(leaving)) leaving.tell();
     for (const [worker, { id, epoch }] of this.#given) {
       const record = agreed.instances.find((each) => each.id === id);
       if (isStopped(agreed, id)) this.#noteStopped(worker);
@@ -94,15 +101,19 @@ export class GivenWorkers {
   }
 
   #told(worker: Address, end: Ended): void {
-    if (!this.#given.delete(worker)) return;
-    this.#leaving.add(worker);
-    // If it was stopped, the log says so first.
-    this.#ports.clock.after(LAG_MS, () => {
+    const given = this.#given.get(worker);
+    if (!given) return;
+    this.#given.delete(worker);
+    const tell = () => {
+      cancel();
       this.#leaving.delete(worker);
       const isWanted = this.wasStopped(worker);
       if (isWanted) this.#noteStopped(worker);
       this.#tell(worker, isWanted ? STOPPED : end);
-    });
+    };
+    // If it was stopped, the log says so first.
+    const cancel = this.#ports.clock.after(LAG_MS, tell);
+    this.#leaving.set(worker, { id: given.id, epoch: given.epoch, tell });
   }
 
   #lose(worker: Address, end: Ended): void {
