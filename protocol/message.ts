@@ -20,18 +20,21 @@ export type InboxMessage<I> = {
 
 const schemas = new Map<string, TObject>();
 const bulk = new Set<string>();
+const kept = new Set<string>();
 const checks = new Map<string, TypeCheck<TObject>>();
 
 /**
  * Declares what one actor accepts: a constructor per message, and the schema `accept` checks bytes against. Those that are `bulk` go
- * between nodes on a link of their own, in order, with or without a body, so that they never hold up a heartbeat.
+ * between nodes on a link of their own, in order, with or without a body, so that they never hold up a heartbeat. Those that are `kept` wait
+ * where a link is full: somebody waits for them, and nobody says them again.
  */
 export function inbox<const Name extends string, const Defs extends Record<string, TProperties>>(
   name: Name,
   defs: Defs,
-  lanes: { readonly bulk?: readonly (keyof Defs & string)[] } = {},
+  lanes: { readonly [Lane in "bulk" | "kept"]?: readonly (keyof Defs & string)[] } = {},
 ): Makers<Name, Defs> {
   for (const kind of lanes.bulk ?? []) bulk.add(`${name}.${kind}`);
+  for (const kind of lanes.kept ?? []) kept.add(`${name}.${kind}`);
   const makers = Object.entries(defs).map(([kind, fields]) => {
     const type = `${name}.${kind}`;
     schemas.set(type, t.Object(fields));
@@ -47,6 +50,9 @@ export class ProtocolError extends Error {
 
 /** Whether messages of this type go by the lane for tensors. */
 export const isBulk = (type: string): boolean => bulk.has(type);
+
+/** Whether messages of this type wait where a link is full. */
+export const isKept = (type: string): boolean => kept.has(type);
 
 /** Every declared message with the schema of its fields, for tools that write down what is spoken. */
 export const declared = (): ReadonlyMap<string, TObject> => schemas;

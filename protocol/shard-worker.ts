@@ -39,7 +39,7 @@ export const ShardWorker = inbox(
       lane: t.Optional(t.Literal(true)),
     },
   },
-  { bulk: ["Pass", "Share"] },
+  { bulk: ["Pass", "Share"], kept: ["PassFailed"] },
 );
 export type ShardWorkerMessage = InboxMessage<typeof ShardWorker>;
 

@@ -45,8 +45,8 @@ class Way implements Transport {
 function node(...workers: readonly string[]) {
   const trace = new Trace({ nowMs: () => 0 });
   const system = new ActorSystem("home", systemClock, { trace });
-  const lane = new Way();
-  system.connect("far", new Way(), lane);
+  const [link, lane] = [new Way(), new Way()];
+  system.connect("far", link, lane);
   const ways = workers.map((name) => {
     const way = new Way();
     system.adopt(name, "shard-worker", way);
@@ -60,8 +60,14 @@ function node(...workers: readonly string[]) {
       ...(body && { body }),
     });
   const dropped = () => trace.entries.filter(({ kind }) => kind === "dropped").map(({ actor }) => actor);
-  return { system, lane, ways, say, dropped };
+  return { system, link, lane, ways, say, dropped };
 }
+
+const failed = (number: number) =>
+  ShardWorker.PassFailed({
+    ...{ instance: "i", epoch: 1, number },
+    problem: { kind: "unavailable", message: "it was refused" },
+  });
 
 describe("what is too long to be handed on", () => {
   const tooLong = (): never => {
@@ -157,6 +163,58 @@ describe("who is refused", () => {
       before: ["small"],
       roomy: ["worker-x", "worker-a"],
     });
+  });
+});
+
+describe("that a pass failed", () => {
+  /** Of a worker here to one of another machine. */
+  const says = (way: Way | undefined, number: number) =>
+    way?.onReceive({
+      from: "worker-a/shard-worker" as Address,
+      to: "far/worker-x" as Address,
+      message: failed(number),
+    });
+
+  test("waits where the link is full, and goes on with it, as nobody asks for it again", () => {
+    const { link, lane, ways } = node("worker-a");
+    for (const each of [link, lane]) each.takes = () => false;
+    for (const number of [1, 2]) says(ways[0], number);
+    lane.drain();
+    const before = link.sent.length;
+    link.drain();
+    link.drain();
+    expect([before, link.sent, lane.sent, ways[0]?.calls]).toEqual([0, [1, 2], [], []]);
+  });
+
+  test("waits in a worker too, whose one way is full", async () => {
+    const [system, way] = [new ActorSystem("worker-a", systemClock), new Way()];
+    system.connectParent("home", way);
+    const tell = telling(system, "worker-a/shard-worker" as Address);
+    way.takes = () => false;
+    const said = tell("far/worker-x" as Address, failed(1));
+    way.drain();
+    expect([said, way.sent]).toEqual(["taken", [1]]);
+  });
+
+  test("goes by the link that replaces the full one, and is lost with the machine", () => {
+    const replaced = [true, false].map((isLinked) => {
+      const { system, link, ways } = node("worker-a");
+      link.takes = () => false;
+      says(ways[0], 1);
+      if (!isLinked) system.disconnect("far");
+      const next = new Way();
+      system.connect("far", next);
+      return next.sent;
+    });
+    expect(replaced).toEqual([[1], []]);
+  });
+
+  test("is kept so often and no more, whatever comes", () => {
+    const { link, ways, dropped } = node("worker-a");
+    link.takes = () => false;
+    for (let number = 0; number < 1000; number++) says(ways[0], number);
+    link.drain();
+    expect([link.sent.length, dropped().length]).toEqual([256, 744]);
   });
 });
 

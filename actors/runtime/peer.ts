@@ -1,7 +1,7 @@
 /** One open way to another process: its links, and what is kept of it. */
 import type { Envelope } from "#protocol/codec";
 import type { Address } from "#protocol/ids";
-import { isBulk, ProtocolError } from "#protocol/message";
+import { isBulk, isKept, ProtocolError } from "#protocol/message";
 import type { Brakes } from "./brakes.ts";
 import { BODY_FRAME_BYTES_MAX } from "./transport/framing.ts";
 import type { Transport } from "./transport/transport.ts";
@@ -25,6 +25,8 @@ export interface PeerOptions {
 const HELD_MAX = 4096;
 /** The same in bytes: of each source a frame may have been under way, and two sources with the largest are one more than a group has. */
 const HELD_BYTES_MAX = 2 * BODY_FRAME_BYTES_MAX;
+/** Messages that are kept for one link: of each group few are under way at once. */
+const KEPT_MAX = 256;
 /** Actors that spoke over one lane, of which those that watch them are told when it breaks. */
 const SPEAKERS_MAX = 1024;
 
@@ -43,6 +45,8 @@ export class Peer {
   #held: Envelope[] = [];
   #heldBytes = 0;
   #waiting: (() => void)[] = [];
+  /** For the link, which was full. Its sources are not paused: among them are links with heartbeats. */
+  readonly #kept: Envelope[] = [];
 
   constructor({ role, node, link, bulk, names, brakes, dropped }: PeerOptions) {
     this.role = role;
@@ -52,7 +56,7 @@ export class Peer {
     this.#dropped = dropped;
     this.#link = link;
     this.#bulk = bulk ?? link;
-    this.#bulk.onDrain = () => this.#drained();
+    for (const way of this.ways) way.onDrain = () => this.#drained(way);
   }
 
   /** The link, and the lane where that is another. */
@@ -62,7 +66,8 @@ export class Peer {
 
   send(envelope: Envelope, isLent = false): boolean {
     const named = this.#named(envelope);
-    return isForBulk(envelope) ? this.#sendBulk(named, isLent) : this.#link.send(named, isLent);
+    if (isForBulk(envelope)) return this.#sendBulk(named, isLent);
+    return this.#link.send(named, isLent) || this.#keep(named);
   }
 
   /** Something came from an actor there, by one of its ways. */
@@ -112,12 +117,15 @@ export class Peer {
       this.#brakes.pass(before, this);
       this.#waiting = before.#waiting.splice(0);
     }
+    this.#kept.push(...before.#kept);
+    this.#sendKept();
     before.end();
   }
 
   /** Nothing goes there any more; who waited for it goes on. */
   end(): void {
     this.#forget();
+    this.#kept.length = 0;
     for (const unwatch of this.watches.values()) unwatch();
     this.watches.clear();
   }
@@ -152,7 +160,22 @@ export class Peer {
     }
   }
 
-  #drained(): void {
+  #keep(named: Envelope): boolean {
+    if (!isKept(named.message.type) || this.#kept.length >= KEPT_MAX) return false;
+    this.#kept.push(named);
+    return true;
+  }
+
+  #sendKept(): void {
+    for (let next = this.#kept[0]; next && this.#link.send(next); next = this.#kept[0]) this.#kept.shift();
+  }
+
+  #drained(way: Transport): void {
+    if (way === this.#link) this.#sendKept();
+    if (way === this.#bulk) this.#sendHeld();
+  }
+
+  #sendHeld(): void {
     for (let next = this.#held[0]; next; next = this.#held[0]) {
       const sent = this.#handOn(next, false);
       if (sent === "full") return;
