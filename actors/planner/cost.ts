@@ -33,10 +33,15 @@ export function layerTimes(
     answers,
   };
   for (const [at, layer] of layers.entries()) {
+    const isLast = at === layers.length - 1;
+    const before = layers[at - 1];
+    if (before && !isLast && areAlike(before, layer)) {
+      times[at] = times[at - 1] ?? 0;
+      continue;
+    }
     const read = layerRead(model, layer, { ...around, step });
     const alone = layerRead(model, layer, { ...around, step: { tokens: 1, isPrompt: false } });
     const load = { read, alone, work: (layer.flops * step.tokens) / ranks, answers };
-    const isLast = at === layers.length - 1;
     const slowest = Math.max(
       ...machines.map((machine) => machineMs(home, machine, load, isLast ? headLoad : undefined)),
     );
@@ -44,6 +49,15 @@ export function layerTimes(
   }
   return times;
 }
+
+/** As most layers of a model are. */
+const areAlike = (a: LayerShape, b: LayerShape): boolean =>
+  a.bytes === b.bytes &&
+  a.wholeBytes === b.wholeBytes &&
+  a.kvBytes === b.kvBytes &&
+  a.expertBytes === b.expertBytes &&
+  a.flops === b.flops &&
+  a.window === b.window;
 
 export interface Reading {
   /** Tokens that each sequence holds. */

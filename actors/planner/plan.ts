@@ -1,10 +1,12 @@
 /** Where a model may run: placements ranked by what they would give, and for all others the reason why not. */
 import type { Division, ModelShape } from "#protocol/model-shape";
 import type { Home, StrategyWish, Wish } from "./home.ts";
+import { Effort } from "./placement/effort.ts";
 import { type Prediction, predict, shortfalls } from "./placement/predict.ts";
 import { ringPlacement } from "./placement/ring.ts";
-import { EXACT_MAX, type Options, type Outcome, search } from "./placement/search.ts";
+import { EFFORT_MAX, EXACT_MAX, type Options, type Outcome, searching } from "./placement/search.ts";
 import { indivisible } from "./placement/tensor.ts";
+import { finished, type Working } from "./work.ts";
 
 /** Machines by their place in the home. */
 export type Rejection =
@@ -38,12 +40,19 @@ const [LISTED_MAX, LISTED] = [5, 20];
 const CONTEXT_MIN = 512;
 
 /** Pure: the same model, home and wish give the same plans. */
-export function plan(model: ModelShape, home: Home, wish: Wish, strategy: StrategyWish = "auto"): Plans {
-  const found = strategy === "ring" ? byRing(model, home, wish) : bySearch(model, home, wish, strategy);
+export const plan = (model: ModelShape, home: Home, wish: Wish, strategy: StrategyWish = "auto"): Plans =>
+  finished(planning(model, home, wish, strategy));
+
+/** The same in pieces, for who has others to hear meanwhile. */
+export function* planning(model: ModelShape, home: Home, wish: Wish, strategy: StrategyWish): Working<Plans> {
+  if (strategy === "ring") return byRing(model, home, wish);
+  const found = yield* bySearch(model, home, wish, strategy);
   if (found.ranked.length > 0) return found;
-  for (let context = wish.context / 2; context >= CONTEXT_MIN && strategy !== "ring"; context /= 2) {
+  const effort = new Effort(EFFORT_MAX);
+  for (let context = wish.context / 2; context >= CONTEXT_MIN; context /= 2) {
     const shorter = { ...atLeast(wish, strategy), context: Math.floor(context) };
-    const [prediction] = search(model, home, shorter, { ...ALLOWED[strategy], slack: 1 }).found;
+    const tried = yield* searching(model, home, shorter, { ...ALLOWED[strategy], slack: 1, effort });
+    const [prediction] = tried.found;
     if (prediction) return { ...found, closest: { context: shorter.context, prediction } };
   }
   return found;
@@ -65,12 +74,17 @@ const atLeast = (wish: Wish, strategy: Exclude<StrategyWish, "ring">): Wish => (
   minimumNodes: Math.max(LEAST_MACHINES[strategy], wish.minimumNodes),
 });
 
-function bySearch(model: ModelShape, home: Home, wish: Wish, strategy: Exclude<StrategyWish, "ring">): Plans {
+function* bySearch(
+  model: ModelShape,
+  home: Home,
+  wish: Wish,
+  strategy: Exclude<StrategyWish, "ring">,
+): Working<Plans> {
   const slack = home.machines.length <= LISTED_MAX ? LISTED : 1;
   const allowed = ALLOWED[strategy];
   const wanted = atLeast(wish, strategy);
   const least = wanted.minimumNodes;
-  const { found, exact, gap } = search(model, home, wanted, { ...allowed, slack });
+  const { found, exact, gap } = yield* searching(model, home, wanted, { ...allowed, slack });
   const rejected: Rejection[] = [];
   if (home.machines.length < least)
     rejected.push({ type: "fewMachines", wanted: least, have: home.machines.length });

@@ -8,6 +8,8 @@ for (const [count, streams] of [
   [8, 1],
   [8, 4],
   [16, 1],
+  [16, 4],
+  [20, 4],
   [32, 1],
 ] as const) {
   const random = randomFrom(11);

@@ -1,9 +1,9 @@
 /** The same machines in the same order, cut so that all are about equally busy: steps in flight then wait for none of them. */
 import type { ModelShape } from "#protocol/model-shape";
-import { layerTimes } from "../cost.ts";
 import type { Home, Wish } from "../home.ts";
-import type { Placement } from "./placement.ts";
-import { predict, shortfalls } from "./predict.ts";
+import type { Placement, Stage } from "./placement.ts";
+import { unitOf } from "./units.ts";
+import { at } from "./window.ts";
 
 /**
  * Layers move over one cut at a time, as long as the sum of the squares of the stages' times falls and all still fits. In the search
@@ -12,17 +12,17 @@ import { predict, shortfalls } from "./predict.ts";
  */
 export function balanced(model: ModelShape, home: Home, wish: Wish, placement: Placement): Placement {
   const step = { tokens: 1, isPrompt: false };
-  const times = placement.map(({ machines }) => layerTimes(model, home, wish, { machines, step }));
+  const units = placement.map(({ machines }) => unitOf(model, home, wish, { machines, step }));
+  const of = (sums: Float64Array | undefined, { start, end }: Stage) => at(sums, end) - at(sums, start);
   const unrest = (stages: Placement): number =>
-    stages.reduce((sum, { start, end }, at) => {
-      const ms = times[at]?.subarray(start, end).reduce((all, each) => all + each, 0) ?? 0;
-      return sum + ms ** 2;
-    }, 0);
+    stages.reduce((sum, stage, unit) => sum + of(units[unit]?.times, stage) ** 2, 0);
+  const fits = (stages: Placement): boolean =>
+    stages.every((stage, unit) => of(units[unit]?.bytes, stage) <= (units[unit]?.room ?? 0));
   let best = placement;
   for (let isBetter = true; isBetter; ) {
     isBetter = false;
     for (const next of neighbours(best)) {
-      if (unrest(next) >= unrest(best) || shortfalls(predict(model, home, wish, next)).length > 0) continue;
+      if (unrest(next) >= unrest(best) || !fits(next)) continue;
       best = next;
       isBetter = true;
     }

@@ -4,8 +4,11 @@
  * the shortest tour (https://doi.org/10.1137/0110015). The best place for a stage's first layer is the minimum of a window that
  * slides with its last, so that no pair of cuts is ever tried.
  */
-import { countBits, type Placement } from "./placement.ts";
-import { GROUPED, type Prepared, prepare, type Search, type Unit } from "./search-space.ts";
+
+import type { Working } from "../work.ts";
+import { countBits, GROUPED, type Placement } from "./placement.ts";
+import { type Prepared, prepare, type Search } from "./search-space.ts";
+import type { Unit } from "./units.ts";
 import { at } from "./window.ts";
 
 export interface Found {
@@ -31,15 +34,20 @@ interface State {
 }
 
 /** The best plan for each set of machines, fastest first; all of them within `slack` of the best are sure to be there. */
-export function fastestPipelines(search: Search): readonly Found[] {
+export function* fastestPipelines(search: Search): Working<readonly Found[]> {
   const prepared = prepare(search);
+  search.effort.spend(search.units.length * (search.units.length + search.layers));
+  yield search.effort.piece();
   const best = new Best(search);
-  for (const first of search.units.keys()) fromFirst(first, prepared, best);
+  for (const first of search.units.keys()) {
+    if (search.effort.isSpent || best.limit === Number.NEGATIVE_INFINITY) break;
+    yield* fromFirst(first, prepared, best);
+  }
   return best.sorted();
 }
 
-function fromFirst(first: number, search: Prepared, best: Best): void {
-  const { units, layers, marks, earliest, wholeFits, work } = search;
+function* fromFirst(first: number, search: Prepared, best: Best): Working<void> {
+  const { units, layers, marks, earliest, wholeFits, work, effort } = search;
   const used = at(marks, first);
   work.times.fill(Number.POSITIVE_INFINITY);
   work.starts.fill(0);
@@ -48,7 +56,7 @@ function fromFirst(first: number, search: Prepared, best: Best): void {
     if (at(earliest[first], end) === 0) work.times[end] = at(units[first]?.times, end);
   if (wholeFits[first]) work.times[layers] = at(units[first]?.times, layers);
   const whole = search.mixed ? Number.POSITIVE_INFINITY : at(work.times, layers);
-  const state = stateOf(first, used, [], { search, limit: best.limit, whole });
+  const state = stateOf({ unit: first, used, others: [] }, { search, first, limit: best.limit, whole });
   if (!state) return;
   best.offer(state, whole);
   const levels: Map<number, State[]>[] = [];
@@ -62,14 +70,19 @@ function fromFirst(first: number, search: Prepared, best: Best): void {
   };
   put(state);
   for (let count = 1; count < levels.length; count++)
-    for (const group of kept(levels[count], search.beam)) extend(group, { first, search, best, put });
+    for (const group of kept(levels[count], search.beam)) {
+      if (effort.isSpent) return;
+      effort.spend(extend(group, { first, search, best, put }));
+      yield effort.piece();
+    }
 }
 
 /** All groups of states of one set of machines, or those with the most promising states. */
 function kept(level: Map<number, State[]> | undefined, beam: number): readonly (readonly State[])[] {
   const groups = [...(level?.values() ?? [])];
-  const promise = (group: readonly State[]) => Math.min(...group.map(({ bound }) => bound));
-  return groups.length <= beam ? groups : groups.sort((a, b) => promise(a) - promise(b)).slice(0, beam);
+  if (groups.length <= beam) return groups;
+  const promise = new Map(groups.map((group) => [group, Math.min(...group.map(({ bound }) => bound))]));
+  return groups.sort((a, b) => (promise.get(a) ?? 0) - (promise.get(b) ?? 0)).slice(0, beam);
 }
 
 interface Extending {
@@ -79,46 +92,75 @@ interface Extending {
   readonly put: (state: State) => void;
 }
 
-/** Puts each unit that shares no machine after the states of one set. */
-function extend(group: readonly State[], { first, search, best, put }: Extending): void {
+/** A stage that is tried takes as long as so many looks at whether it is worth that. */
+const STAGE_WORK = 4;
+
+/** Puts each unit that shares no machine after the states of one set; answers how much work that was. */
+function extend(group: readonly State[], { first, search, best, put }: Extending): number {
   const { units, layers, bits, marks, backs, work } = search;
   const used = group[0]?.used ?? 0;
   const live = group.filter(({ bound }) => bound < best.limit);
-  if (live.length === 0) return;
-  for (const next of units.keys()) {
+  let visited = 0;
+  for (let next = 0; next < units.length && live.length > 0; next++) {
     if ((at(bits, next) & used) !== 0) continue;
-    const [from, to] = reach(live, next, search);
-    if (from > to) continue;
-    place(next, [from, to], search);
+    const reached = reach(live, next, { search, first, limit: best.limit });
+    visited += live.length * layers;
+    if (reached[0] > reached[1]) continue;
+    place(next, reached, search);
+    visited += STAGE_WORK * layers;
     const whole = at(work.times, layers) + at(backs[next], first);
-    const state = stateOf(next, used | at(marks, next), live, { search, limit: best.limit, whole });
+    const about = { unit: next, used: used | at(marks, next), others: live };
+    const state = stateOf(about, { search, first, limit: best.limit, whole });
     if (!state) continue;
     best.offer(state, whole);
     put(state);
   }
+  return visited;
 }
 
-/** When the state after each layer is at `next`, from whichever state has it there first; between which layers any is. */
-function reach(
-  live: readonly State[],
-  next: number,
-  { hops, layers, work: { reached, by } }: Prepared,
-): readonly [number, number] {
-  let [least, most] = [layers, 0];
+interface Limited {
+  readonly search: Prepared;
+  readonly first: number;
+  readonly limit: number;
+}
+
+/** When the state after each layer is at `next`, from whichever state has it there first; between which layers any is in time. */
+function reach(live: readonly State[], next: number, { search, first, limit }: Limited): [number, number] {
+  const { hops, links, entries, returns, stageMs, layers, remaining, work } = search;
+  const { reached } = work;
   reached.fill(Number.POSITIVE_INFINITY);
-  for (const [index, { unit, times, from, to }] of live.entries()) {
-    const hop = at(hops[unit], next);
-    if (hop === Number.POSITIVE_INFINITY) continue;
-    for (let layer = from; layer <= to; layer++) {
-      const ms = at(times, layer) + hop;
-      if (ms >= at(reached, layer)) continue;
-      reached[layer] = ms;
-      by[layer] = index;
-    }
-    least = Math.min(least, from);
-    most = Math.max(most, to);
+  const rest = remaining(live[0]?.used ?? 0);
+  // What is left counts with the least hop to whoever comes next.
+  const spare = limit + at(entries, next) - at(returns, first);
+  for (const [index, state] of live.entries())
+    if (!(at(links[state.unit], next) > stageMs))
+      come(state, { index, hop: at(hops[state.unit], next), rest, spare }, work);
+  let [from, to] = [0, layers - 1];
+  while (from <= to && reached[from] === Number.POSITIVE_INFINITY) from++;
+  while (from <= to && reached[to] === Number.POSITIVE_INFINITY) to--;
+  return [from, to];
+}
+
+interface Coming {
+  /** Of the state. */
+  readonly index: number;
+  readonly hop: number;
+  /** What the layers after each take at the least, and within what it all has to be. */
+  readonly rest: Float64Array;
+  readonly spare: number;
+}
+
+function come(
+  { times, from, to }: State,
+  { index, hop, rest, spare }: Coming,
+  { reached, by }: Prepared["work"],
+): void {
+  for (let layer = from; layer <= to; layer++) {
+    const ms = (times[layer] ?? 0) + hop;
+    if (ms >= (reached[layer] ?? 0) || ms + (rest[layer] ?? 0) >= spare) continue;
+    reached[layer] = ms;
+    by[layer] = index;
   }
-  return [least, most];
 }
 
 /** The least time for each end of a stage on `unit` whose layer before was reached between `from` and `to`. */
@@ -127,39 +169,38 @@ function place(
   [from, to]: readonly [number, number],
   { units, earliest, layers, work }: Prepared,
 ): void {
-  const own = units[unit]?.times;
+  const [own, first] = [units[unit]?.times, earliest[unit]];
+  if (!own || !first) return;
   const { times, starts, reached, window } = work;
   times.fill(Number.POSITIVE_INFINITY);
   window.clear();
   for (let end = from + 1; end <= layers; end++) {
-    if (end - 1 <= to) window.enter(end - 1, at(reached, end - 1) - at(own, end - 1));
-    const start = window.least(at(earliest[unit], end));
+    if (end - 1 <= to) window.enter(end - 1, (reached[end - 1] ?? 0) - (own[end - 1] ?? 0));
+    const start = window.least(first[end] ?? 0);
     if (start < 0) continue;
-    times[end] = at(reached, start) - at(own, start) + at(own, end);
+    times[end] = (reached[start] ?? 0) - (own[start] ?? 0) + (own[end] ?? 0);
     starts[end] = start;
   }
 }
 
-interface Judged {
-  readonly search: Prepared;
-  readonly limit: number;
+interface Judged extends Limited {
   /** Milliseconds of the plan that ends here. */
   readonly whole: number;
 }
 
 /** What was worked out, without the ends from which nothing of interest can follow; undefined where nothing is left of it. */
 function stateOf(
-  unit: number,
-  used: number,
-  others: readonly State[],
-  { search: { layers, work, restWithout, roomWithout }, limit, whole }: Judged,
+  { unit, used, others }: Pick<State, "unit" | "used" | "others">,
+  { search, first, limit, whole }: Judged,
 ): State | undefined {
+  const { layers, work, remaining, returns, roomWithout } = search;
   const { times, starts, by } = work;
-  const rest = restWithout(used);
+  const rest = remaining(used);
   const room = roomWithout(used);
+  const back = at(returns, first);
   let [from, to, bound] = [layers, 0, Number.POSITIVE_INFINITY];
   for (let end = 1; end < layers; end++) {
-    const ms = at(times, end) + at(rest, end);
+    const ms = (times[end] ?? 0) + (rest[end] ?? 0) + back;
     if (!(ms < limit) || layers - end > room) {
       times[end] = Number.POSITIVE_INFINITY;
       continue;
@@ -169,7 +210,8 @@ function stateOf(
     bound = Math.min(bound, ms);
   }
   if (bound >= limit && whole >= limit) return undefined;
-  const via = Int16Array.from(starts, (start) => at(by, start));
+  const via = new Int16Array(layers + 1);
+  for (let end = 0; end <= layers; end++) via[end] = by[starts[end] ?? 0] ?? 0;
   return { unit, used, times: times.slice(), starts: starts.slice(), via, others, from, to, bound };
 }
 

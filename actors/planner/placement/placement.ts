@@ -21,6 +21,9 @@ export function strategyOf(placement: Placement): Strategy {
 export const machinesOf = (placement: Placement): readonly number[] =>
   placement.flatMap(({ machines }) => machines);
 
+/** Beside the bits of machines, of which fewer take part in a search: a group is among those used. */
+export const GROUPED = 1 << 30;
+
 export const bitsOf = (machines: readonly number[]): number =>
   machines.reduce((bits, machine) => bits | (1 << machine), 0);
 

@@ -1,14 +1,16 @@
 /** The best placements for a wish, over all strategies that are allowed: exact for small homes, with a stated gap for large ones. */
 import type { ModelShape } from "#protocol/model-shape";
-import { backMs, hopMs, linkMs } from "../cost.ts";
+import { hopMs } from "../cost.ts";
 import type { Home, Wish } from "../home.ts";
+import { finished, type Working } from "../work.ts";
 import { lowerBoundMs, sharedMs } from "./bound.ts";
+import { Effort } from "./effort.ts";
 import { type Found, fastestPipelines } from "./pipeline.ts";
 import { bitsOf, machinesOf } from "./placement.ts";
 import { flights, type Prediction, predict } from "./predict.ts";
-import type { Unit } from "./search-space.ts";
+import type { Search } from "./search-space.ts";
 import { everyGroup, nearGroups } from "./tensor.ts";
-import { unitOf } from "./units.ts";
+import { type Unit, unitOf } from "./units.ts";
 
 export interface Options {
   /** Stages of one machine alone, several stages, tensor groups: what may be. */
@@ -19,6 +21,8 @@ export interface Options {
   readonly mixed?: boolean;
   /** Placements up to so many times slower than the best are listed too; 1: the best alone. */
   readonly slack: number;
+  /** What all searches of one plan may take together; absent: what one may. */
+  readonly effort?: Effort;
 }
 
 export interface Outcome {
@@ -31,24 +35,32 @@ export interface Outcome {
 
 /** Up to so many machines every set, order, cut and group is considered. */
 export const EXACT_MAX = 8;
-/** Beyond, machines that take part in the search, and partial plans kept: so it ends within a second. */
+/** Beyond, machines that take part in the search, and partial plans kept. */
 const [CONSIDERED_MAX, BEAM] = [16, 12];
-/** With several steps in flight stages are bounded too and the search takes longer: exact up to so many, with a wider beam beyond. */
-const [FLIGHT_EXACT_MAX, FLIGHT_BEAM] = [5, 24];
+/**
+ * What a search may take, in layers looked at: half a second to a second of a core (measured: 150 to 400 thousand a millisecond). Eight
+ * machines took half of it at the most; sixteen that all have to take part can take six times as much, which found nothing better by 0.1 %.
+ */
+export const EFFORT_MAX = 150e6;
+/** A look at the most promising: what it finds spares most of the search proper. */
+const FIRST_BEAM = 2;
 /** Above rounding. */
 const TIE = 1e-9;
 /** When two step times count as equal, where a bound on stages is searched for. */
 const TOLERANCE = 2e-3;
 
-export function search(model: ModelShape, all: Home, wanted: Wish, options: Options): Outcome {
+export const search = (model: ModelShape, all: Home, wanted: Wish, options: Options): Outcome =>
+  finished(searching(model, all, wanted, options));
+
+/** The same in pieces. */
+export function* searching(model: ModelShape, all: Home, wanted: Wish, options: Options): Working<Outcome> {
   const small = all.machines.length <= EXACT_MAX;
-  const exact = all.machines.length <= (wanted.streams === 1 ? EXACT_MAX : FLIGHT_EXACT_MAX);
+  const { effort = new Effort(EFFORT_MAX) } = options;
   const members = small ? [...all.machines.keys()] : considered(all, wanted.pinned);
   const home = among(all, members);
   const wish = { ...wanted, pinned: wanted.pinned.map((at) => members.indexOf(at)) };
   const singles = options.alone || options.stages ? members.map((_, at) => [at]) : [];
   const groups = options.groups ? (small ? everyGroup : nearGroups)(model, home) : [];
-  const asked: Asked = { model, home, wish, options, candidates: [...singles, ...groups], small, exact };
   const plans = new Map<string, Prediction>();
   const keep = (found: readonly Found[]) => {
     for (const { placement } of found) {
@@ -63,13 +75,16 @@ export function search(model: ModelShape, all: Home, wanted: Wish, options: Opti
       if (!(made.stepMs >= (plans.get(set)?.stepMs ?? Number.POSITIVE_INFINITY))) plans.set(set, made);
     }
   };
-  // Without groups first: what that finds spares most of the search with them.
-  const few = { ...asked, candidates: singles };
-  const quick = singles.length > 0 && groups.length > 0 && !options.mixed;
-  if (quick) tryFlight(few, 1, keep, () => leastOf(plans));
-  for (const inFlight of flights(wish.streams)) tryFlight(asked, inFlight, keep, () => leastOf(plans));
+  const asked: Asked = {
+    ...{ model, home, wish, options, effort, keep },
+    candidates: [...singles, ...groups],
+    least: () => Math.min(Number.POSITIVE_INFINITY, ...[...plans.values()].map(({ stepMs }) => stepMs)),
+    beam: small ? Number.POSITIVE_INFINITY : BEAM,
+  };
+  if (options.mixed !== true || groups.length > 0) yield* tryAll(asked, singles);
   const found = [...plans.values()].sort((a, b) => a.stepMs - b.stepMs);
   const least = found[0]?.stepMs;
+  const exact = small && !effort.isSpent;
   const bound = exact || least === undefined ? least : lowerBoundMs(model, all, wanted, groups.length > 0);
   return {
     found,
@@ -78,86 +93,112 @@ export function search(model: ModelShape, all: Home, wanted: Wish, options: Opti
   };
 }
 
-const leastOf = (plans: ReadonlyMap<string, Prediction>): number =>
-  Math.min(Number.POSITIVE_INFINITY, ...[...plans.values()].map(({ stepMs }) => stepMs));
-
 interface Asked {
   readonly model: ModelShape;
   readonly home: Home;
   readonly wish: Wish;
   readonly options: Options;
+  readonly effort: Effort;
   readonly candidates: readonly (readonly number[])[];
-  /** Every set of machines can be looked at. */
-  readonly small: boolean;
-  readonly exact: boolean;
+  /** Partial plans kept. */
+  readonly beam: number;
+  readonly keep: (found: readonly Found[]) => void;
+  /** Milliseconds of the best that is kept. */
+  readonly least: () => number;
+}
+
+/** All with few partial plans first, and without groups before with them: what that finds spares most of the search proper. */
+function* tryAll(asked: Asked, singles: Asked["candidates"]): Working<void> {
+  const { candidates, options, wish, beam } = asked;
+  const hasGroups = singles.length < candidates.length;
+  const alone = yield* flightOf(asked, singles, 1);
+  if (hasGroups && !options.mixed) yield* least(alone, { beam: FIRST_BEAM, slack: 1 });
+  const one = hasGroups ? yield* flightOf(asked, candidates, 1) : alone;
+  yield* least(one, { beam: FIRST_BEAM, slack: 1 });
+  const several: Flight[] = [];
+  for (const inFlight of flights(wish.streams).toReversed())
+    if (inFlight > 1) several.push(yield* flightOf(asked, candidates, inFlight));
+  for (const flight of several) yield* halve(flight, FIRST_BEAM);
+  for (const flight of several) yield* halve(flight, beam);
+  yield* least(one, { beam, slack: options.slack });
+}
+
+/** So many steps in flight, each of its part of the streams. */
+interface Flight extends Pick<Asked, "keep" | "least"> {
+  readonly inFlight: number;
+  readonly search: Omit<Search, "stageMs" | "withinMs" | "beam" | "slack">;
+}
+
+function* flightOf(asked: Asked, candidates: Asked["candidates"], inFlight: number): Working<Flight> {
+  const { model, home, wish, options, effort } = asked;
+  const layers = model.layers.length;
+  const step = { tokens: Math.ceil(wish.streams / inFlight), isPrompt: false };
+  const units: Unit[] = [];
+  for (const machines of candidates) {
+    units.push(unitOf(model, home, wish, { machines, step }));
+    effort.spend(layers * machines.length);
+    yield effort.piece();
+  }
+  // The fastest first: what they find spares others' search.
+  units.sort((a, b) => (a.times.at(-1) ?? 0) - (b.times.at(-1) ?? 0));
+  const tables = tablesOf(
+    home,
+    units,
+    options.stages ? step.tokens * model.hidden : Number.POSITIVE_INFINITY,
+  );
+  effort.spend(home.machines.length * units.length);
+  yield effort.piece();
+  const { minimumNodes } = wish;
+  const mixed = options.mixed ?? false;
+  const search = { units, layers, ...tables, pinned: bitsOf(wish.pinned), minimumNodes, mixed, effort };
+  return { ...asked, inFlight, search };
+}
+
+function tablesOf(
+  home: Home,
+  units: readonly Unit[],
+  values: number,
+): Pick<Search, "hops" | "links" | "backs"> {
+  const from = (count: number) =>
+    home.machines.map((_, source) =>
+      Float64Array.from(units, ({ machines }) => hopMs(home, [source], machines, count)),
+    );
+  const [state, token] = [from(values), from(0)];
+  const links = state.map((row, source) => row.map((ms, to) => ms - (token[source]?.[to] ?? 0)));
+  const of = (rows: readonly Float64Array[], rank: number) =>
+    units.map(({ machines }) => rows[machines.at(rank) ?? 0] ?? new Float64Array());
+  return { hops: of(state, 0), links: of(links, 0), backs: of(token, -1) };
+}
+
+function* least(
+  { search, keep, least: leastMs }: Flight,
+  { beam, slack }: Pick<Search, "beam" | "slack">,
+): Working<void> {
+  const withinMs = leastMs() * slack * (1 + TIE);
+  const stageMs = Number.POSITIVE_INFINITY;
+  keep(yield* fastestPipelines({ ...search, stageMs, withinMs, beam, slack }));
 }
 
 /**
  * With several steps in flight, time is the larger of one step's way through all stages and of the slowest stage for all of them. A
  * plan that keeps both below a bound is a plan of least time whose stages keep below it; the least such bound is found by halving.
  */
-function tryFlight(
-  asked: Asked,
-  inFlight: number,
-  keep: (found: readonly Found[]) => void,
-  least: () => number,
-): void {
-  const { model, home, wish, candidates } = asked;
-  const step = { tokens: Math.ceil(wish.streams / inFlight), isPrompt: false };
-  // The fastest first: what they find spares others' search.
-  const units = candidates
-    .map((machines) => unitOf(model, home, wish, { machines, step }))
-    .sort((a, b) => (a.times.at(-1) ?? 0) - (b.times.at(-1) ?? 0));
-  const times = units.flatMap((unit) => (unit.machines.length === 1 ? [unit.times] : []));
-  const within = (ms: number, slack: number) => {
-    const stageMs = inFlight === 1 ? Number.POSITIVE_INFINITY : ms / inFlight;
-    const found = pipelines(asked, units, { tokens: step.tokens, stageMs, withinMs: ms, slack });
+function* halve({ search, inFlight, keep, least: leastMs }: Flight, beam: number): Working<void> {
+  const within = function* (withinMs: number): Working<boolean> {
+    const stageMs = withinMs / inFlight;
+    const found = yield* fastestPipelines({ ...search, stageMs, withinMs, beam, slack: 0 });
     keep(found);
     return found.length > 0;
   };
-  if (inFlight === 1) return void within(least() * asked.options.slack * (1 + TIE), asked.options.slack);
-  let high = least();
-  if (high === Number.POSITIVE_INFINITY) return;
-  let low = inFlight * sharedMs(times);
-  if (low >= high || !within(high * (1 - TOLERANCE), 0)) return;
-  for (high = least(); high - low > TOLERANCE * high; ) {
+  const alone = search.units.flatMap((unit) => (unit.machines.length === 1 ? [unit.times] : []));
+  let high = leastMs();
+  let low = inFlight * sharedMs(alone);
+  if (low >= high || !(yield* within(high * (1 - TOLERANCE)))) return;
+  for (high = leastMs(); high - low > TOLERANCE * high && !search.effort.isSpent; ) {
     const middle = (low + high) / 2;
-    if (within(middle, 0)) high = Math.min(middle, least());
+    if (yield* within(middle)) high = Math.min(middle, leastMs());
     else low = middle;
   }
-}
-
-interface Limits {
-  readonly tokens: number;
-  readonly stageMs: number;
-  readonly withinMs: number;
-  readonly slack: number;
-}
-
-function pipelines(
-  { model, home, wish, options, small, exact }: Asked,
-  units: readonly Unit[],
-  { tokens, stageMs, withinMs, slack }: Limits,
-): readonly Found[] {
-  const values = tokens * model.hidden;
-  const never = Number.POSITIVE_INFINITY;
-  const hop = (from: Unit, to: Unit): number => {
-    if (!options.stages || linkMs(home, from.machines, to.machines, values) > stageMs) return never;
-    return hopMs(home, from.machines, to.machines, values);
-  };
-  return fastestPipelines({
-    units,
-    layers: model.layers.length,
-    hop,
-    back: (from, to) => backMs(home, from.machines, to.machines),
-    stageMs,
-    withinMs,
-    pinned: bitsOf(wish.pinned),
-    minimumNodes: wish.minimumNodes,
-    mixed: options.mixed ?? false,
-    beam: exact || (small && stageMs === never) ? never : small ? FLIGHT_BEAM : BEAM,
-    slack,
-  });
 }
 
 const among = ({ machines, ways, ...how }: Home, members: readonly number[]): Home => ({

@@ -3,7 +3,19 @@ import type { ModelShape } from "#protocol/model-shape";
 import { layerTimes, type Step } from "../cost.ts";
 import type { Home, Wish } from "../home.ts";
 import { kvBytes, layerBytes, usableBytes, workBytes } from "../memory-estimate.ts";
-import type { Unit } from "./search-space.ts";
+
+/** A machine, or a tensor group that acts as one. */
+export interface Unit {
+  readonly machines: readonly number[];
+  /** Milliseconds of the layers before each: `times[end] - times[start]`. */
+  readonly times: Float64Array;
+  /** The same of bytes in each member's memory. */
+  readonly bytes: Float64Array;
+  /** Bytes that the tightest member has for those. */
+  readonly room: number;
+  /** Saved by who has both ends of a tied model. */
+  readonly savedWhole: number;
+}
 
 export function unitOf(
   model: ModelShape,

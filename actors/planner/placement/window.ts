@@ -24,14 +24,14 @@ export class Window {
   /** Places come in order; whatever is not less than a later one is never the least again. */
   enter(place: number, value: number): void {
     if (value === Number.POSITIVE_INFINITY) return;
-    while (this.#tail > this.#head && at(this.#values, this.#tail - 1) >= value) this.#tail--;
+    while (this.#tail > this.#head && (this.#values[this.#tail - 1] ?? 0) >= value) this.#tail--;
     this.#places[this.#tail] = place;
     this.#values[this.#tail++] = value;
   }
 
   /** The place of the least from `first` on; -1 where there is none. */
   least(first: number): number {
-    while (this.#head < this.#tail && at(this.#places, this.#head) < first) this.#head++;
-    return this.#head === this.#tail ? -1 : at(this.#places, this.#head);
+    while (this.#head < this.#tail && (this.#places[this.#head] ?? 0) < first) this.#head++;
+    return this.#head === this.#tail ? -1 : (this.#places[this.#head] ?? 0);
   }
 }
