@@ -64,6 +64,44 @@ test("a machine whose exo is too old for it takes no part, and is named; without
   ]);
 });
 
+test("where answers wait and what is left is too old for it, they go on without; it is sent so again when it can be", async () => {
+  const world = homeOf(["a", "b", "c"], ["c"]);
+  // Room for half of the model.
+  for (const machine of world.machines.values()) machine.freeBytes = 650e6;
+  const wish = { minimumNodes: 2, strategy: "pipeline", hidden: "8bit" } as const;
+  await world.place(wish);
+  for (const name of ["a", "b"]) world.machine(name).freeBytes = 450e6;
+  const seen = [];
+  for (const [dead, back] of [
+    ["b", "c"],
+    ["c", "b"],
+  ] as const) {
+    Object.assign(world.machine(back), { state: "up", freeBytes: 650e6 });
+    await world.is(dead, "dead");
+    await world.settle(20_000);
+    seen.push([world.shown.split(" ")[0], sentBy(world)?.toSorted()]);
+  }
+  expect([seen, world.instances[0]?.wish]).toEqual([
+    [
+      [
+        "ready",
+        [
+          ["a", undefined],
+          ["c", undefined],
+        ],
+      ],
+      [
+        "ready",
+        [
+          ["a", "8bit"],
+          ["b", "8bit"],
+        ],
+      ],
+    ],
+    wish,
+  ]);
+});
+
 test("a model that is there goes on in 8 bits where that is wished for, on the same machines, and back", async () => {
   const world = homeOf(["a", "b"]);
   await world.place(BOTH);

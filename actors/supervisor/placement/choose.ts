@@ -19,7 +19,7 @@ import type { CheckpointView, PlacementSettings, PlacementWish, Stage } from "#p
 import { Problem } from "#protocol/problem";
 import type { MeasuredSpeeds } from "#protocol/speeds";
 import { teamsOf } from "../cluster/instances.ts";
-import { hiddenWish, withHidden, withoutHidden } from "./hidden.ts";
+import { hiddenWish, sendings, withHidden, withoutHidden } from "./hidden.ts";
 import { shapeIn, wishOfRanks, withWays } from "./ranks.ts";
 import { checkNames, leftOutWords, noPlan } from "./rejections.ts";
 
@@ -78,26 +78,28 @@ export function choose(asked: Question): Choice {
   const without = leftOut
     .filter(({ because }) => because !== "notNamed" && because !== "notPaired")
     .map(leftOutWords);
-  const considered = (mayFetch: boolean) => {
-    const able = all.machines.map((machine) => unable(machine, question, { reference, mayFetch }));
+  const considered = (mayFetch: boolean, sent: PlacementWish) => {
+    const asking = { ...question, wish: sent };
+    const able = all.machines.map((machine) => unable(machine, asking, { reference, mayFetch }));
     const unfit = able.flatMap((why, at) => (why === undefined ? [] : [`${all.machines[at]?.name} ${why}`]));
     const home = among(all, able, question.freed);
-    const { backend, hidden } = wish;
+    const { backend, hidden } = sent;
     const how = { ...(backend && { sums: backend }), ...(hidden && { hidden }) };
     return { home: { ...home, ...how }, notes: [...unfit, ...without] };
   };
   // What has to be fetched first is the slower one.
-  for (const mayFetch of [false, true]) {
-    const { home, notes } = considered(mayFetch);
-    for (const each of tries(wish, again)) {
-      const found = placed(reference, home, question, each);
-      if (!found) continue;
-      const { stages: ways, said } = withWays(found.stages, question);
-      const stages = withHidden(ways, wish);
-      return { ...found, stages, digest, bytes: bytesOf(stages, reference), notes: [...notes, ...said] };
+  for (const mayFetch of [false, true])
+    for (const sent of sendings(wish, again)) {
+      const { home, notes } = considered(mayFetch, sent);
+      for (const each of tries(wish, again)) {
+        const found = placed(reference, home, question, each);
+        if (!found) continue;
+        const { stages: ways, said } = withWays(found.stages, question);
+        const stages = withHidden(ways, sent);
+        return { ...found, stages, digest, bytes: bytesOf(stages, reference), notes: [...notes, ...said] };
+      }
     }
-  }
-  const { home, notes } = considered(true);
+  const { home, notes } = considered(true, wish);
   const [last] = tries(wish, false).slice(-1);
   throw noPlan({
     model,
