@@ -22,6 +22,7 @@ test("every key of the format is read, with its unit and its default", () => {
     placement: {
       strategy: ["auto", "pipeline"],
       backend: ["jaccl"],
+      hidden: ["full", "8bit"],
       nodes: [["studio"], ["studio", "mini"]],
     },
     require: {

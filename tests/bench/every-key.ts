@@ -9,6 +9,7 @@ models: [qwen3-30b, {id: qwen3-235b, quant: 4bit, ctx: 32768}]
 placement:
   strategy: [auto, pipeline]
   backend: jaccl
+  hidden: [full, 8bit]
   nodes: [[studio], [studio, mini]]
 require: {nodes: ">=2", memory: ">=96GB", chip: "M3|M4", link: "thunderbolt"}
 defaults: &usual

@@ -58,6 +58,30 @@ test("what ranks add up by is one more way of each strategy that has ranks, and 
   ]);
 });
 
+test("hidden state is sent in each way between stages, and ranks may share one of these", () => {
+  const text =
+    "models: [m]\nplacement: {strategy: [auto, pipeline, mixed, tensor, single], backend: [auto, ring], hidden: [full, 8bit]}\nscenarios: [{name: s}]\n";
+  const { placements, skipped } = selected(readConfig(text, "c.yaml"), { machine, home });
+  const mixed = { strategy: "pipeline", sharedStages: true };
+  expect<unknown>([placements, skipped]).toEqual([
+    [
+      { label: "auto with hidden full", wish: { hidden: "full" } },
+      { label: "auto with hidden 8bit", wish: { hidden: "8bit" } },
+      { label: "auto by ring", wish: { backend: "ring" } },
+      { label: "pipeline with hidden full", wish: { strategy: "pipeline", hidden: "full" } },
+      { label: "pipeline with hidden 8bit", wish: { strategy: "pipeline", hidden: "8bit" } },
+      { label: "mixed with hidden full", wish: { ...mixed, hidden: "full" } },
+      { label: "mixed with hidden 8bit", wish: { ...mixed, hidden: "8bit" } },
+      { label: "mixed by ring with hidden full", wish: { ...mixed, backend: "ring", hidden: "full" } },
+      { label: "mixed by ring with hidden 8bit", wish: { ...mixed, backend: "ring", hidden: "8bit" } },
+      { label: "tensor", wish: { strategy: "tensor" } },
+      { label: "tensor by ring", wish: { strategy: "tensor", backend: "ring" } },
+      { label: "single", wish: { strategy: "single" } },
+    ],
+    [],
+  ]);
+});
+
 test("where there may be a home, it is asked for: a strategy of one machine alone is the home's as well", () => {
   const asked = (placement: string) =>
     needsHome(readConfig(`models: [m]\n${placement}\nscenarios: [{name: s}]\n`, "c.yaml"));
@@ -66,7 +90,8 @@ test("where there may be a home, it is asked for: a strategy of one machine alon
     asked("placement: {strategy: auto}"),
     asked("placement: {strategy: [auto, single]}"),
     asked("placement: {nodes: [[ada]]}"),
-  ]).toEqual([false, false, true, true]);
+    asked("placement: {hidden: 8bit}"),
+  ]).toEqual([false, false, true, true, true]);
 });
 
 test("requirements hold of the machines that are there", () => {

@@ -1,5 +1,6 @@
 /** What a benchmark is asked to do, after reading and before anything is known of the target. */
 import type { BackendWish } from "#protocol/collective";
+import type { HiddenWish } from "#protocol/pass";
 import type { CheckKind } from "./quality.ts";
 import type { Requirements } from "./requirements.ts";
 
@@ -34,12 +35,14 @@ export interface ModelChoice {
   readonly ctx?: number;
 }
 
-export const STRATEGIES = ["auto", "pipeline", "tensor", "single"] as const;
+export const STRATEGIES = ["auto", "pipeline", "tensor", "mixed", "single"] as const;
 
 export interface Placement {
   readonly strategy?: readonly (typeof STRATEGIES)[number][];
   /** Of strategies that have ranks: by what these add up. */
   readonly backend?: readonly BackendWish[];
+  /** Of strategies that have several stages: how hidden state goes between these. */
+  readonly hidden?: readonly HiddenWish[];
   readonly nodes?: readonly (readonly string[])[];
 }
 

@@ -4,6 +4,7 @@
  */
 import { type NumberOptions, type TSchema, Type as t } from "@sinclair/typebox";
 import { BACKEND_WISHES } from "#protocol/collective";
+import { HIDDEN_WISHES } from "#protocol/pass";
 import {
   APIS,
   ARRIVALS,
@@ -165,6 +166,7 @@ export const BenchConfigFile = t.Object(
       placement: keys({
         strategy: oneOrMany(words(STRATEGIES)),
         backend: oneOrMany(words(BACKEND_WISHES)),
+        hidden: oneOrMany(words(HIDDEN_WISHES)),
         nodes: t.Array(oneOrMany(text), { minItems: 1 }),
       }),
       require: keys(

@@ -1,5 +1,6 @@
 /** config.yaml, version 1: which keys it may have and what they mean. */
 import { BACKEND_WISHES } from "#protocol/collective";
+import { HIDDEN_WISHES } from "#protocol/pass";
 import {
   APIS,
   type BenchConfig,
@@ -58,6 +59,7 @@ const placement: Reader<Placement> = (at) =>
   at.fields({
     strategy: oneOrMany(word(...STRATEGIES)),
     backend: oneOrMany(word(...BACKEND_WISHES)),
+    hidden: oneOrMany(word(...HIDDEN_WISHES)),
     nodes: listOf(oneOrMany(text)),
   });
 
