@@ -61,20 +61,25 @@ const ranks = (source: TensorSource, dtype: Dtype = "float32"): readonly [Weight
   weightsOf(source, mlx, { dtype, rank: 1, world: 2, collective }),
 ];
 
+/** One layer, dense and packed, each with a bias: all of it, that of two ranks, and what goes through it. */
+function cutLayer() {
+  const as: Quantisation = { mode: "affine", bits: 4, groupSize: 32 };
+  const dense = wave([16, 128], 0.2);
+  const tensors = {
+    "m.dense.weight": dense,
+    "m.dense.bias": wave([16], 0.5),
+    "m.packed.bias": wave([16], 0.9),
+    ...partsOf("m.packed", mlx.quantize(dense, as)),
+  };
+  const source = memorySource(tensors, { "m.packed": as });
+  const [first, second] = ranks(source);
+  const whole = weightsOf(source, mlx, options).at("m");
+  return { whole, first: first.at("m"), second: second.at("m"), x: wave([1, 3, 128], 0.3) };
+}
+
 test("two ranks' columns side by side, and their rows' sum, are the whole layer, bias once, dense and packed", () => {
   mlx.scope(() => {
-    const as: Quantisation = { mode: "affine", bits: 4, groupSize: 32 };
-    const dense = wave([16, 128], 0.2);
-    const tensors = {
-      "m.dense.weight": dense,
-      "m.dense.bias": wave([16], 0.5),
-      "m.packed.bias": wave([16], 0.9),
-      ...partsOf("m.packed", mlx.quantize(dense, as)),
-    };
-    const source = memorySource(tensors, { "m.packed": as });
-    const whole = weightsOf(source, mlx, options).at("m");
-    const [first, second] = ranks(source).map((weights) => weights.at("m")) as [Weights, Weights];
-    const x = wave([1, 3, 128], 0.3);
+    const { whole, first, second, x } = cutLayer();
     const differences = ["dense", "packed"].map((name) => {
       const full = whole.linear(name)(x);
       const columns = first
@@ -94,18 +99,7 @@ test("two ranks' columns side by side, and their rows' sum, are the whole layer,
 
 test("parts of a layer's columns are taken in their order, also one that another rank has too, dense and packed", () => {
   mlx.scope(() => {
-    const as: Quantisation = { mode: "affine", bits: 4, groupSize: 32 };
-    const dense = wave([16, 128], 0.2);
-    const tensors = {
-      "m.dense.weight": dense,
-      "m.dense.bias": wave([16], 0.5),
-      "m.packed.bias": wave([16], 0.9),
-      ...partsOf("m.packed", mlx.quantize(dense, as)),
-    };
-    const source = memorySource(tensors, { "m.packed": as });
-    const whole = weightsOf(source, mlx, options).at("m");
-    const [, second] = ranks(source).map((weights) => weights.at("m")) as [Weights, Weights];
-    const x = wave([1, 3, 128], 0.3);
+    const { whole, second, x } = cutLayer();
     const near = ["dense", "packed"].map((name) => {
       const full = whole.linear(name)(x);
       const part = (index: number) => full.slice(-1, 4 * index, 4 * index + 4);
