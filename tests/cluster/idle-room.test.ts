@@ -1,4 +1,4 @@
-/** A model that one machine holds by itself gives way to one that is placed on it and on another, as processes. */
+/** An idle model of one machine gives way to one that is placed on it and on another, as processes. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { appendFileSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -46,9 +46,12 @@ async function load(url: string, body: object): Promise<readonly unknown[]> {
   return [answer.status, notes ?? error?.message];
 }
 
-test.skipIf(!mayBoundMemory())(
-  "a model that one machine holds by itself and nobody asks gives way to one that is placed on it and another",
-  async () => {
+test.skipIf(!mayBoundMemory()).each([
+  ["that one machine holds by itself", {}, "sea on bob"],
+  ["that the home placed", { nodes: ["bob"] }, "sea"],
+])(
+  "a model %s and nobody asks gives way to one that is placed on its machine and another",
+  async (_, where, name) => {
     using folder = freshFolder();
     const machines = await members(folder.path, ["ada", "bob"], []);
     for (const each of machines) readied(each.folder, each.name === "bob");
@@ -57,16 +60,16 @@ test.skipIf(!mayBoundMemory())(
     if (!ada || !bob) throw new Error("two machines were to start");
     using group = memoryGroupOf(bob.pid);
     await linked([ada, bob]);
-    const alone = await load(bob.url, { model: "sea" });
+    const before = await load(bob.url, { model: "sea", ...where });
     await shown(async () => (await heldAt(bob.url))[0]?.idle === true);
     group.leave(LEFT_BYTES);
     const toldBytes = async () => (await ada.nodes()).find(({ name }) => name === "bob")?.facts?.freeBytes;
     await shown(async () => ((await toldBytes()) ?? Number.POSITIVE_INFINITY) < 2 * LEFT_BYTES);
     const placed = await load(ada.url, { model: "moon", nodes: ["ada", "bob"] });
     const held = (await heldAt(bob.url)).map(({ model, stages }) => [model, stages?.length]);
-    expect({ alone, placed, held }).toEqual({
-      alone: [200, undefined],
-      placed: [200, ["sea on bob was stopped for it, as nobody asked it anything"]],
+    expect({ before, placed, held }).toEqual({
+      before: [200, undefined],
+      placed: [200, [`${name} was stopped for it, as nobody asked it anything`]],
       held: [["moon", 2]],
     });
   },
