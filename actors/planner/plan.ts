@@ -45,9 +45,8 @@ export const plan = (model: ModelShape, home: Home, wish: Wish, strategy: Strate
 
 /** The same in pieces, for who has others to hear meanwhile. */
 export function* planning(model: ModelShape, home: Home, wish: Wish, strategy: StrategyWish): Working<Plans> {
-  if (strategy === "ring") return byRing(model, home, wish);
-  const found = yield* bySearch(model, home, wish, strategy);
-  if (found.ranked.length > 0) return found;
+  const found = yield* ranking(model, home, wish, strategy);
+  if (found.ranked.length > 0 || strategy === "ring") return found;
   const effort = new Effort(EFFORT_MAX);
   for (let context = wish.context / 2; context >= CONTEXT_MIN; context /= 2) {
     const shorter = { ...atLeast(wish, strategy), context: Math.floor(context) };
@@ -56,6 +55,11 @@ export function* planning(model: ModelShape, home: Home, wish: Wish, strategy: S
     if (prediction) return { ...found, closest: { context: shorter.context, prediction } };
   }
   return found;
+}
+
+/** Without what would fit instead. */
+export function* ranking(model: ModelShape, home: Home, wish: Wish, strategy: StrategyWish): Working<Plans> {
+  return strategy === "ring" ? byRing(model, home, wish) : yield* bySearch(model, home, wish, strategy);
 }
 
 const ALLOWED: Readonly<Record<Exclude<StrategyWish, "ring">, Omit<Options, "slack">>> = {

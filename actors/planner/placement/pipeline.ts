@@ -93,7 +93,7 @@ interface Extending {
 }
 
 /** A stage that is tried takes as long as so many looks at whether it is worth that. */
-const STAGE_WORK = 4;
+const STAGE_WORK = 8;
 
 /** Puts each unit that shares no machine after the states of one set; answers how much work that was. */
 function extend(group: readonly State[], { first, search, best, put }: Extending): number {

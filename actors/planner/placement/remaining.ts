@@ -39,11 +39,14 @@ export function remaining(left: Left): Remaining {
       left,
       used,
     );
-    left.effort.spend(facts.length * left.layers);
+    left.effort.spend((facts.length + BOUND_WORK) * left.layers);
     known.set(used, rest);
     return rest;
   };
 }
+
+/** All bounds of a set of machines take as long as the fastest of so many units for each layer. */
+const BOUND_WORK = 40;
 
 interface Facts {
   readonly mark: number;

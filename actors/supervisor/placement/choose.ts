@@ -1,19 +1,12 @@
 /** Which machines hold which layers: the planner's choice among those that have the very same checkpoint, or can have it of them. Pure. */
-import {
-  DEFAULT_WISH,
-  type Home,
-  KV_BYTES,
-  type Machine,
-  type StrategyWish,
-  type Wish,
-} from "#actors/planner/home";
+import { DEFAULT_WISH, type Home, type Machine } from "#actors/planner/home";
 import { homeOf, type Known } from "#actors/planner/home-of";
 import { speedsWith } from "#actors/planner/measured-speeds";
 import { type ShardSize, shardBytes } from "#actors/planner/memory-estimate";
 import { balanced } from "#actors/planner/placement/balance";
 import type { Placement } from "#actors/planner/placement/placement";
 import { type Prediction, predict, shortfalls } from "#actors/planner/placement/predict";
-import { type Plans, plan } from "#actors/planner/plan";
+import type { Working } from "#actors/planner/work";
 import type { NodeId } from "#protocol/ids";
 import type { CheckpointView, PlacementSettings, PlacementWish, Stage } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
@@ -22,6 +15,7 @@ import { teamsOf } from "../cluster/instances.ts";
 import { hiddenWish, sendings, withHidden, withoutHidden } from "./hidden.ts";
 import { shapeIn, wishOfRanks, withWays } from "./ranks.ts";
 import { checkNames, leftOutWords, noPlan } from "./rejections.ts";
+import { contextOf, plansFor, type Try, tries, wishOf } from "./tries.ts";
 
 /** What a machine answered to who asked for a checkpoint: its view of it, or why it has none. */
 export type Looked = CheckpointView | Without;
@@ -50,6 +44,8 @@ export interface Question {
   readonly measured: ReadonlyMap<NodeId, MeasuredSpeeds>;
   /** Where it is now, to be compared with. */
   readonly current?: readonly Stage[];
+  /** Whether it fits is all that is asked: nobody reads why it does not. */
+  readonly isTrial?: boolean;
 }
 
 export interface Choice {
@@ -63,8 +59,8 @@ export interface Choice {
   readonly speeds: { readonly current?: number; readonly chosen: number };
 }
 
-/** Throws Problem: `notFound` where no machine has the model or one is named that is none, `doesNotFit` with all reasons else. */
-export function choose(asked: Question): Choice {
+/** In pieces, as plans take a while. Throws Problem: `notFound` where no machine has the model or one is named that is none, `doesNotFit` with all reasons else. */
+export function* choosing(asked: Question): Working<Choice> {
   const { model, known, looked, asker, again } = asked;
   checkNames(asked.wish.nodes, known.nodes);
   const wish = { ...wishOfRanks(asked), ...hiddenWish(asked) };
@@ -92,7 +88,7 @@ export function choose(asked: Question): Choice {
     for (const sent of sendings(wish, again)) {
       const { home, notes } = considered(mayFetch, sent);
       for (const each of tries(wish, again)) {
-        const found = placed(reference, home, question, each);
+        const found = yield* placed(reference, home, question, each);
         if (!found) continue;
         const { stages: ways, said } = withWays(found.stages, question);
         const stages = withHidden(ways, sent);
@@ -104,7 +100,10 @@ export function choose(asked: Question): Choice {
   throw noPlan({
     model,
     context: contextOf(reference.shape, question.settings),
-    plans: last ? plansFor(reference, home, question, last) : [],
+    plans:
+      last && !question.isTrial
+        ? yield* plansFor(reference, home, question, { ...last, explained: true })
+        : [],
     home,
     notes,
     others: all.machines.filter(({ node }) => isOther(looked.get(node), digest)).map(({ name }) => name),
@@ -115,13 +114,14 @@ export function choose(asked: Question): Choice {
 const KEPT_SHARE = 0.5;
 
 /** The fastest of them, beside where the model is now. */
-function placed(
+function* placed(
   reference: CheckpointView,
   home: Home,
   question: Question,
   asked: Try,
-): Pick<Choice, "stages" | "speeds"> | undefined {
-  const best = fastest(plansFor(reference, home, question, asked).flatMap(({ ranked }) => ranked));
+): Working<Pick<Choice, "stages" | "speeds"> | undefined> {
+  const plans = yield* plansFor(reference, home, question, asked);
+  const best = fastest(plans.flatMap(({ ranked }) => ranked));
   if (!best) return undefined;
   const wish = wishOf(reference, question, asked);
   const placement = balanced(reference.shape, home, wish, best.placement);
@@ -148,59 +148,6 @@ function placementOf(stages: readonly Stage[] = [], { machines }: Home): Placeme
 /** Whether that is another checkpoint. */
 const isOther = (looked: Looked | undefined, digest: string): boolean =>
   looked !== undefined && isView(looked) && looked.digest !== digest;
-
-/** Ranks only where they are asked for: what a sum costs between two machines is not measured, only their link. */
-const STRATEGIES = ["single", "pipeline"] as const;
-
-interface Try extends Pick<Wish, "streams" | "minimumNodes"> {
-  readonly strategies: readonly StrategyWish[];
-}
-
-/** Answers at once for which a pipeline is cut: its stages are then equally busy. */
-const STREAMS = 4;
-
-/** What is wished for, with room for less if need be; then, for a model that was ready before, whatever there is. */
-function tries(wish: PlacementWish, again: boolean): Try[] {
-  const { nodes, minimumNodes = nodes?.length ?? 1, strategy, sharedStages } = wish;
-  const strategies = sharedStages ? (["mixed"] as const) : strategy ? [strategy] : STRATEGIES;
-  const wished = { minimumNodes, strategies, streams: 1 };
-  const isShared = minimumNodes > 1 || sharedStages || strategy === "pipeline" || strategy === "tensor";
-  return [
-    ...(isShared ? [{ ...wished, streams: STREAMS }] : []),
-    wished,
-    ...(again && isShared ? [{ minimumNodes: 1, strategies: STRATEGIES, streams: 1 }] : []),
-  ];
-}
-
-const wishOf = ({ shape }: CheckpointView, { settings }: Question, { streams, minimumNodes }: Try): Wish => ({
-  ...DEFAULT_WISH,
-  context: contextOf(shape, settings),
-  kvBytes: KV_BYTES[settings.kvQuant],
-  streams,
-  minimumNodes,
-});
-
-/** Of more machines the search for several answers at once and shared stages takes over a second, in which who leads hears nobody. */
-const MIXED_STREAMS_MAX = 5;
-
-const plansFor = (
-  reference: CheckpointView,
-  home: Home,
-  question: Question,
-  asked: Try,
-): readonly Plans[] => {
-  const wish = wishOf(reference, question, asked);
-  const isLong = home.machines.length > MIXED_STREAMS_MAX;
-  return asked.strategies.map((each) =>
-    plan(reference.shape, home, each === "mixed" && isLong ? { ...wish, streams: 1 } : wish, each),
-  );
-};
-
-/** What is asked for, as far as the model goes; where nobody says, what most conversations need. */
-const contextOf = (
-  { contextLength: most = Number.POSITIVE_INFINITY }: CheckpointView["shape"],
-  { contextLength = DEFAULT_WISH.context }: PlacementSettings,
-): number => Math.min(contextLength, most);
 
 const isView = (looked: Looked): looked is CheckpointView => "digest" in looked;
 

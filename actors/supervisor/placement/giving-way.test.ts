@@ -14,7 +14,7 @@ const other = (model: string, bytes: number, idleSinceMs?: number): Other => ({
 /** What is stopped where so many bytes are needed, or what is said instead; and how many plans that took. */
 async function given(needed: number, others: readonly Other[], useless: readonly string[] = []) {
   let plans = 0;
-  const fits = (stopped: readonly Other[]) => {
+  const fits = async (stopped: readonly Other[]) => {
     plans += 1;
     const bytes = stopped.flatMap((each) => (useless.includes(each.model) ? [] : [...each.bytes.values()]));
     if (bytes.reduce((sum, each) => sum + each, 0) < needed) throw FULL;

@@ -52,14 +52,14 @@ export function untold({ models, before }: Stopped, now: Free): Free {
 /** `sea`, or `sea on bob` for one that bob holds by itself. */
 export const nameOf = ({ model, alone }: Other): string => (alone ? `${model} on ${alone.name}` : model);
 
-/** Each choice is a plan of its own, of which some take a quarter of a second: beyond so many models the first ones together have to do. */
+/** Each choice is a plan of its own, of which some take half a second: beyond so many models the first ones together have to do. */
 const SINGLES_MAX = 16;
 
 export interface Room {
   readonly others: readonly Other[];
   readonly free: Free;
   /** Whether it fits once these are stopped; throws or answers. */
-  readonly fits: (stopped: readonly Other[]) => unknown;
+  readonly fits: (stopped: readonly Other[]) => Promise<unknown>;
   /** Between two plans: whoever leads has others to hear. */
   readonly breath: () => Promise<void>;
 }
@@ -69,7 +69,7 @@ export async function withRoom(error: Problem, { others, free, fits, breath }: R
   const isEnough = async (stopped: readonly Other[]) => {
     await breath();
     try {
-      return stopped.length > 0 && fits(stopped) !== undefined;
+      return stopped.length > 0 && (await fits(stopped)) !== undefined;
     } catch {
       // Not enough either.
       return false;

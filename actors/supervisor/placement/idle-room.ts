@@ -9,6 +9,7 @@ import { afterStopping, NeedsIdle, nameOf, type Other } from "./giving-way.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 import { decided, type Wanted } from "./survey.ts";
 import { idleSince, type Sights } from "./trouble.ts";
+import { Turns } from "./turns.ts";
 
 /** A machine that says nothing until then keeps what it holds. */
 const ALONE_MS = 2_000;
@@ -29,9 +30,11 @@ export class IdleRoom {
   readonly #ports: IdleRoomPorts;
   /** Instances whose places are being decided: two that come at once do not stop each other. */
   readonly #deciding = new Set<string>();
+  readonly #turns: Turns;
 
   constructor(ports: IdleRoomPorts) {
     this.#ports = ports;
+    this.#turns = new Turns(ports.clock);
   }
 
   /** Where that instance is to go; what does not fit otherwise has idle models stopped first, those that were asked longest ago. Throws Problem. */
@@ -46,12 +49,13 @@ export class IdleRoom {
   }
 
   async #decided(wanted: Wanted): Promise<Choice> {
+    const ports = { ...this.#ports, turns: this.#turns };
     try {
-      return await decided(this.#ports, wanted);
+      return await decided(ports, wanted);
     } catch (error) {
       if (!(error instanceof NeedsIdle)) throw error;
       const stopped = await this.#stop(error.models, wanted.model);
-      const choice = await decided(this.#ports, {
+      const choice = await decided(ports, {
         ...wanted,
         isEnding: wanted.isEnding || stopped.length > 0,
         stopped: { models: stopped, before: error.free },

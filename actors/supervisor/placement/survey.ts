@@ -7,11 +7,12 @@ import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import type { PlacementSettings, PlacementWish, Stage } from "#protocol/placement";
 import { Problem, problemBody } from "#protocol/problem";
-import { type Choice, choose, type Looked, sizesOf, type Without } from "./choose.ts";
+import { type Choice, choosing, type Looked, sizesOf, type Without } from "./choose.ts";
 import { type Free, type Other, type Stopped, untold, withRoom } from "./giving-way.ts";
 import { MEASURE_MS, type MeasuredBy, measuredBy } from "./measuring.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 import { isBackSoon, isUp, SETTLED_MS } from "./there.ts";
+import type { Turns } from "./turns.ts";
 
 export interface Wanted {
   readonly model: string;
@@ -48,9 +49,21 @@ export const DECIDE_MS = 25_000;
 /** Also in the last moment machines that are well have time to answer. */
 const LEAST_MS = 1_000;
 
-/** Throws Problem as `choose` does. */
-export async function decided(ports: CoordinatorPorts, wanted: Wanted): Promise<Choice> {
-  const { clock, known } = ports;
+export interface DecidingPorts extends CoordinatorPorts {
+  /** In which this leader's plans are made. */
+  readonly turns: Turns;
+}
+
+interface Choosing extends Partial<Pick<Wanted, "claim">> {
+  readonly measured?: MeasuredBy;
+  /** As if they were. */
+  readonly stopped?: readonly Other[];
+  readonly isTrial?: boolean;
+}
+
+/** Throws Problem as `choosing` does. */
+export async function decided(ports: DecidingPorts, wanted: Wanted): Promise<Choice> {
+  const { clock, known, turns } = ports;
   const { model, wish, settings, again } = wanted;
   const sinceMs = clock.nowMs();
   const untilMs = sinceMs + (wanted.isEnding ? TOLD_MS : SETTLED_MS);
@@ -60,20 +73,22 @@ export async function decided(ports: CoordinatorPorts, wanted: Wanted): Promise<
   for (;;) {
     const home = await known();
     await survey(ports, home.nodes, { ...wanted, looked, within });
-    const chosen = (measured: MeasuredBy, stopped: readonly Other[] = []) => {
-      const freed = freedBy(wanted, { nodes: home.nodes, looked, stopped });
-      return choose({ ...wanted, known: home, looked, freed, measured });
-    };
+    const chosen = ({ measured = new Map(), stopped = [], isTrial = false, claim = () => {} }: Choosing) =>
+      turns.take(
+        () => {
+          const freed = freedBy(wanted, { nodes: home.nodes, looked, stopped });
+          return choosing({ ...wanted, known: home, looked, freed, measured, isTrial });
+        },
+        ({ bytes }) => claim(bytes),
+      );
     try {
-      chosen(new Map());
+      await chosen({});
       // Where answers wait for the model, what is known has to do.
       const { nodes } = home;
       const measuring = { looked, nodes, model, settings, ms: within(MEASURE_MS) };
       const measured = again ? new Map() : await measuredBy(ports, measuring);
-      // Of what is free by now; nothing comes between the choice and the claim.
-      const choice = chosen(measured);
-      wanted.claim(choice.bytes);
-      return choice;
+      // Of what is free by now: no other choice comes between that and the claim.
+      return await chosen({ measured, claim: wanted.claim });
     } catch (error) {
       const isEarly = wanted.isEnding || !isSettled(home, wish);
       const mayPass = error instanceof Problem && error.kind === "doesNotFit" && isEarly;
@@ -81,7 +96,7 @@ export async function decided(ports: CoordinatorPorts, wanted: Wanted): Promise<
         throw await roomFor(error, {
           wanted,
           nodes: home.nodes,
-          fits: (stopped) => chosen(new Map(), stopped),
+          fits: (stopped) => chosen({ stopped, isTrial: true }),
           breath: () => new Promise<void>((resolve) => void clock.after(0, resolve)),
         });
     }
@@ -92,7 +107,7 @@ export async function decided(ports: CoordinatorPorts, wanted: Wanted): Promise<
 interface RoomFor {
   readonly wanted: Wanted;
   readonly nodes: readonly NodeView[];
-  readonly fits: (stopped: readonly Other[]) => unknown;
+  readonly fits: (stopped: readonly Other[]) => Promise<unknown>;
   readonly breath: () => Promise<void>;
 }
 
