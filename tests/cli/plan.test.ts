@@ -79,6 +79,33 @@ test("placements are ranked, and with --explain every other has its reason", asy
   });
 });
 
+test("of more machines than can all be looked at, how much faster another plan might be is said, also where speeds are measured", async () => {
+  const speeds = [
+    {
+      ...{
+        architecture: "llama",
+        quantisation: "Q4_1 as 4-bit affine (exact), Q8_0 as 8-bit affine (exact)",
+      },
+      ...{ layerBytes: 2e6, bytesPerSecond: 2e10, flopsPerSecond: 1e11, layerMs: 0.02, stepMs: 0.2 },
+      together: [],
+    },
+  ];
+  const nodes = Array.from({ length: 9 }, (_, at) => {
+    const made = machine(`m${at}`, 8);
+    return { ...made, facts: { ...made.facts, speeds } };
+  });
+  const { code, out } = await planned(nodes, "--ctx", "2048");
+  expect([code, out.split("\n").slice(2)]).toEqual([
+    0,
+    [
+      expect.stringMatching(
+        /^not every plan of 9 machines was looked at: the best possible may be up to \d+\.\d times as fast$/,
+      ),
+      "",
+    ],
+  ]);
+});
+
 test("models that would give way are named where nothing fits beside them, and with --explain", async () => {
   const models = [{ ...loadedModel("sea"), idle: true }, { ...loadedModel("dune") }];
   const refused = await plannedBeside(models, [machine("mini", 0.4)], "--ctx", "2048");

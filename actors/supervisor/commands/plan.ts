@@ -5,7 +5,7 @@ import { DEFAULT_WISH, type Home, KV_BYTES, type StrategyWish } from "#actors/pl
 import { homeOf, type Known } from "#actors/planner/home-of";
 import { speedsWith } from "#actors/planner/measured-speeds";
 import type { Prediction } from "#actors/planner/placement/predict";
-import { plan } from "#actors/planner/plan";
+import { type Plans, plan } from "#actors/planner/plan";
 import type { Backend, BackendWish } from "#protocol/collective";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
@@ -77,12 +77,10 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
   const width = session.terminal.outIsTerminal ? { width: session.terminal.columns() } : {};
   session.terminal.out(table(HEADERS, plans.ranked.slice(0, SHOWN_MAX).map(rowOf(home, known)), width));
   if (flags.explain) session.terminal.out(rejected.map((line) => `–  ${line}\n`).join(""));
-  const gap = plans.exact
-    ? ""
-    : `; the best possible may be up to ${(plans.gap + 1).toFixed(1)} times as fast`;
   if (flags.ctx !== undefined && ctx > most)
     session.terminal.out(`${name} knows no more than ${most} tokens: planned with a context of so many\n`);
-  if (!calibrated) session.terminal.out(`${assumedWords(home)}${gap}\n`);
+  if (!plans.exact) session.terminal.out(`${gapWords(plans, home)}\n`);
+  if (!calibrated) session.terminal.out(`${assumedWords(home)}\n`);
 }
 
 /** Models that would be stopped for another, as far as that machine knows, and tells: a key that may see the home may not see them. */
@@ -133,6 +131,9 @@ async function measuredBy(
     if (problem) terminal.err(`${name} was not measured: ${problem.message}\n`);
   return new Map(machines.flatMap(({ node, speeds }) => (speeds ? [[node, speeds] as const] : [])));
 }
+
+const gapWords = ({ gap }: Plans, { machines }: Home): string =>
+  `not every plan of ${machines.length} machines was looked at: the best possible may be up to ${(gap + 1).toFixed(1)} times as fast`;
 
 /** Whose speeds nobody measured yet; a model's first placement on several machines measures them. */
 function assumedWords({ machines }: Home): string {
