@@ -160,11 +160,31 @@ export function collectiveMs(home: Home, machines: readonly number[], values: nu
       latency = Math.max(latency, wayMs(by, 0));
       perByte = Math.max(perByte, by ? 1000 / by.bytesPerSecond : 0);
     }
-  return Math.min(
+  return sumMs(ranks, bytes, { latency, perByte });
+}
+
+interface Reach {
+  /** Milliseconds, and milliseconds for each byte. */
+  readonly latency: number;
+  readonly perByte: number;
+}
+
+const sumMs = (ranks: number, bytes: number, { latency, perByte }: Reach): number =>
+  Math.min(
     latency + (ranks - 1) * bytes * perByte,
     Math.ceil(Math.log2(ranks)) * (latency + bytes * perByte),
     2 * (ranks - 1) * latency + (2 * bytes * (ranks - 1) * perByte) / ranks,
   );
+
+/** In no group of so many ranks that this machine is in does an all-reduce take less: as if the others were those nearest to it. */
+export function leastSumMs({ machines, ways }: Home, at: number, ranks: number, values: number): number {
+  const others = ways[at]?.flatMap((way) => (way ? [[way, way.direct ?? way] as const] : [])) ?? [];
+  const nearest = (of: (way: Pick<Way, "latencyMs" | "bytesPerSecond">) => number) =>
+    others.map((both) => Math.min(...both.map(of))).sort((a, b) => a - b)[ranks - 2] ??
+    Number.POSITIVE_INFINITY;
+  const latency = nearest(({ latencyMs }) => latencyMs);
+  const perByte = nearest(({ bytesPerSecond }) => 1000 / bytesPerSecond);
+  return sumMs(ranks, values * (machines[at]?.activationBytes ?? 4), { latency, perByte });
 }
 
 /** RDMA carries the sums of a group where it joins each with each and nothing else is asked for; where it is asked for, nothing else does. */

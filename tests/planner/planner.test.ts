@@ -2,7 +2,8 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
 import { backMs, hopMs, linkMs } from "#actors/planner/cost";
-import { type Home, STRATEGIES, type Wish } from "#actors/planner/home";
+import { type Home, STRATEGIES, type Way, type Wish } from "#actors/planner/home";
+import { lowerBoundMs } from "#actors/planner/placement/bound";
 import { machinesOf } from "#actors/planner/placement/placement";
 import { type Prediction, predict, shortfalls } from "#actors/planner/placement/predict";
 import { search } from "#actors/planner/placement/search";
@@ -102,6 +103,24 @@ test.each([1, 4])(
     expect(ratios.filter((ratio) => !(ratio > 0.999 && ratio < 1.01))).toEqual([]);
   },
 );
+
+test("no plan is faster than what is told as the bound of all, also where RDMA joins machines, and the bound is not far from the best", () => {
+  const random = randomFrom(77);
+  const direct = { latencyMs: 0.05, bytesPerSecond: 5e9 };
+  const ratios = Array.from({ length: 60 }, (_, at) => {
+    const { machines, ways } = randomHome(random, 2 + (at % 7), at % 2 === 0);
+    const joined = (way: Way | undefined) => way && random() < 0.7 && { ...way, direct };
+    const home = {
+      machines,
+      ways: at % 4 === 0 ? ways.map((row) => row.map((way) => joined(way) || way)) : ways,
+    };
+    const [model, wish] = [randomModel(random), { ...wishOf(random), streams: [1, 4, 2][at % 3] ?? 1 }];
+    const [best] = search(model, home, wish, EVERYTHING).found;
+    return best ? best.stepMs / lowerBoundMs(model, home, wish, true) : 1;
+  });
+  const sorted = ratios.toSorted((a, b) => a - b);
+  expect([ratios.filter((ratio) => !(ratio >= 1 - 1e-9)), (sorted[30] ?? 0) < 1.5]).toEqual([[], true]);
+});
 
 test("a mixed plan is a pipeline of which a group computes a stage, and none of these is better", () => {
   const random = randomFrom(5);
