@@ -88,3 +88,21 @@ test("where it proved itself its kernel is asked, and only a refusal from there 
   // Once it is dead it is dialled anew.
   expect(said).toEqual(["linked", "b probed", "b", "suspect", "c", "suspect", "b", "b", "dead"]);
 });
+
+test("where it may have been before is not where it proved itself, though it dialled from there", async () => {
+  const cause = Object.assign(new Error("refused"), { code: "ECONNREFUSED" });
+  const { peer, linkOf, said } = peerOf(async ({ port }) => {
+    said.push(`dials ${port}`);
+    throw new Problem("network", "no link", port === 1 ? { cause } : {});
+  });
+  peer.learn({ host: "b", port: 1 });
+  peer.start();
+  await turn();
+  const link = linkOf("accepted", false);
+  peer.join(link);
+  peer.where.met({ host: "b", port: 2 });
+  link.onClose("the connection was reset");
+  await turn();
+  said.push(peer.state);
+  expect(said).toEqual(["dials 1", "linked", "dials 2", "suspect"]);
+});

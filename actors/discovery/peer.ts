@@ -50,9 +50,9 @@ export class Peer {
   state: NodeState = "connecting";
   /** When it came into this state, by the clock. */
   sinceMs: number;
+  readonly where = new Whereabouts();
   readonly #ports: PeerPorts;
   readonly #chart: Actor<typeof peerMachine>;
-  readonly #where = new Whereabouts();
   #waitingSinceMs = 0;
   #link: Link | undefined;
   #linkedMs = Number.NEGATIVE_INFINITY;
@@ -77,7 +77,7 @@ export class Peer {
   }
 
   get endpoints(): readonly Endpoint[] {
-    return this.#where.all;
+    return this.where.all;
   }
 
   get silenceMs(): number {
@@ -97,15 +97,10 @@ export class Peer {
 
   /** Somewhere it may be reached; the newest is tried first, and at once. */
   learn(endpoint: Endpoint): void {
-    const isNew = this.#where.learn(endpoint);
+    const isNew = this.where.learn(endpoint);
     if (!isNew || !this.#dialling) return;
     this.#fresh = endpoint;
     this.#hurry();
-  }
-
-  /** Somebody says that it may be reached there: tried last. */
-  hint(endpoint: Endpoint): void {
-    this.#where.hint(endpoint);
   }
 
   /** A control link is open, dialled by either side. */
@@ -133,8 +128,7 @@ export class Peer {
     link.onClose = () => this.#closed(link);
     before?.close();
     // Who dialled did so from a port of the moment; where it listens it says itself.
-    const port = link.dialled ? link.remote.port : this.#where.all[0]?.port;
-    if (port !== undefined) this.#where.met({ ...link.remote, port });
+    if (link.dialled) this.where.met(link.remote);
     this.#arrivals = new Arrivals(BEAT_MS, nowMs);
     this.#linkedMs = nowMs;
     this.#ports.linked(this.node, link);
@@ -216,7 +210,7 @@ export class Peer {
   }
 
   #probe(): void {
-    const endpoint = this.#where.proven;
+    const endpoint = this.where.proven;
     const attempt = async () => endpoint !== undefined && (await this.#ports.probe(endpoint));
     this.#kernel.ask(this.#ports.clock, attempt, (type) => this.#chart.send({ type }));
   }
@@ -237,7 +231,7 @@ export class Peer {
   /** One address after the other, with growing pauses, until a link is there or it is told to stop. */
   async #dial(dialling: AbortController, turn: number): Promise<void> {
     if (dialling.signal.aborted) return;
-    const endpoint = this.#fresh ?? this.#where.at(turn);
+    const endpoint = this.#fresh ?? this.where.at(turn);
     this.#fresh = undefined;
     if (endpoint && this.#ports.mayDial()) {
       try {
@@ -257,10 +251,10 @@ export class Peer {
   #noteFailure(error: Problem, endpoint: Endpoint): void {
     if (error.param === ANOTHER) {
       // Nothing is lost by a word that was false: neither the next turn nor a longer pause.
-      this.#where.forget(endpoint);
+      this.where.forget(endpoint);
       this.#pauseMs = DIAL_FIRST_MS;
     }
-    if (isRefusal(error) && this.#where.wasMet(endpoint)) this.#chart.send({ type: "Refused" });
+    if (isRefusal(error) && this.where.wasMet(endpoint)) this.#chart.send({ type: "Refused" });
   }
 
   /** Not even a new address is dialled sooner than the first pause. */

@@ -168,7 +168,7 @@ export class Peers implements Watch {
     if (!peer) return;
     for (const endpoint of endpoints.toReversed()) peer.learn(endpoint);
     const [host, port] = [this.#links.get(from)?.remote.host, endpoints[0]?.port];
-    if (host !== undefined && port !== undefined) peer.learn({ host, port });
+    if (host !== undefined && port !== undefined) peer.where.met({ host, port });
     this.#ports.located(from, peer.endpoints);
     // Whoever is linked was told the rest with its link, or by what `#greet` forgets: in a home of twenty, one that links again would else be told of 400 times.
     const hints = hintsOf(peer);
@@ -180,7 +180,7 @@ export class Peers implements Watch {
   /** Another member says where this one may be reached. */
   hinted(about: NodeId, endpoints: readonly Endpoint[]): void {
     const peer = this.#peers.get(about);
-    for (const endpoint of endpoints) peer?.hint(endpoint);
+    for (const endpoint of endpoints) peer?.where.hint(endpoint);
   }
 
   /** Tells one member where another is reached from here. */

@@ -24,7 +24,7 @@ export class Whereabouts {
     return turn % 2 === 0 ? met : (others[(turn >> 1) % Math.max(1, others.length)] ?? met);
   }
 
-  /** A link was made with it there. */
+  /** A link was made with it there, or it says so over one from there. */
   met(endpoint: Endpoint): void {
     this.learn(endpoint);
     this.#met = endpoint;
