@@ -69,11 +69,11 @@ const failed = (number: number) =>
     problem: { kind: "unavailable", message: "it was refused" },
   });
 
-describe("what is too long to be handed on", () => {
-  const tooLong = (): never => {
-    throw new ProtocolError("over the limit of its link");
-  };
+const tooLong = (): never => {
+  throw new ProtocolError("over the limit of its link");
+};
 
+describe("what is too long to be handed on", () => {
   test("is dropped and counted, and who sent it is not blamed", () => {
     const { ways, say, dropped } = node("worker-a");
     const [way = new Way()] = ways;
@@ -92,6 +92,35 @@ describe("what is too long to be handed on", () => {
     way.takes = ({ body }) => body?.length !== 1 || tooLong();
     way.onDrain();
     expect({ sent: way.sent, dropped: dropped() }).toEqual({ sent: [0, 2], dropped: ["home/worker-a"] });
+  });
+});
+
+describe("what waits for a link that was full", () => {
+  const waiting = (...numbers: readonly number[]) => {
+    const { system, ways, dropped } = node("worker-a");
+    const [way = new Way()] = ways;
+    way.takes = () => false;
+    for (const number of numbers)
+      system.send("home/worker-a" as Address, failed(number), "home/me" as Address);
+    return { system, way, dropped };
+  };
+
+  test("is dropped where it is too long, and what is behind it goes on", () => {
+    const { way, dropped } = waiting(1, 2);
+    way.takes = ({ message }) => (message as { number?: number }).number !== 1 || tooLong();
+    way.onDrain();
+    expect({ sent: way.sent, dropped: dropped() }).toEqual({
+      sent: [2],
+      dropped: ["worker-a/shard-worker"],
+    });
+  });
+
+  test("is not overtaken by its like that comes when there is room, before that is told", () => {
+    const { system, way } = waiting(1);
+    way.takes = () => true;
+    system.send("home/worker-a" as Address, failed(2), "home/me" as Address);
+    way.onDrain();
+    expect(way.sent).toEqual([1, 2]);
   });
 });
 

@@ -67,7 +67,9 @@ export class Peer {
   send(envelope: Envelope, isLent = false): boolean {
     const named = this.#named(envelope);
     if (isForBulk(envelope)) return this.#sendBulk(named, isLent);
-    return this.#link.send(named, isLent) || this.#keep(named);
+    // What is not kept may go ahead of what is; what is kept goes in order.
+    const mustWait = this.#kept.length > 0 && isKept(named.message.type);
+    return (!mustWait && this.#link.send(named, isLent)) || this.#keep(named);
   }
 
   /** Something came from an actor there, by one of its ways. */
@@ -84,7 +86,7 @@ export class Peer {
   relay(envelope: Envelope, isLent: boolean, source: Transport): boolean {
     const mayWait = isForBulk(envelope);
     if (!mayWait || this.#held.length === 0) {
-      const sent = this.#handOn(envelope, isLent);
+      const sent = handedOn(this, envelope, isLent);
       if (sent !== "full" || !mayWait) return sent === "taken";
     }
     const bytes = this.#heldBytes + sizeOf(envelope);
@@ -117,7 +119,7 @@ export class Peer {
       this.#brakes.pass(before, this);
       this.#waiting = before.#waiting.splice(0);
     }
-    this.#kept.push(...before.#kept);
+    this.#kept.push(...before.#kept.splice(0));
     this.#sendKept();
     before.end();
   }
@@ -125,7 +127,7 @@ export class Peer {
   /** Nothing goes there any more; who waited for it goes on. */
   end(): void {
     this.#forget();
-    this.#kept.length = 0;
+    for (const left of this.#kept.splice(0)) this.#dropped(left);
     for (const unwatch of this.watches.values()) unwatch();
     this.watches.clear();
   }
@@ -150,16 +152,6 @@ export class Peer {
     }
   }
 
-  /** What came within the limits of one link may be over those of the next, whose addresses are longer: not its sender's fault. */
-  #handOn(envelope: Envelope, isLent: boolean): "taken" | "full" | "tooLong" {
-    try {
-      return this.send(envelope, isLent) ? "taken" : "full";
-    } catch (error) {
-      if (error instanceof ProtocolError) return "tooLong";
-      throw error;
-    }
-  }
-
   #keep(named: Envelope): boolean {
     if (!isKept(named.message.type) || this.#kept.length >= KEPT_MAX) return false;
     this.#kept.push(named);
@@ -167,7 +159,12 @@ export class Peer {
   }
 
   #sendKept(): void {
-    for (let next = this.#kept[0]; next && this.#link.send(next); next = this.#kept[0]) this.#kept.shift();
+    for (let next = this.#kept[0]; next; next = this.#kept[0]) {
+      const sent = handedOn(this.#link, next);
+      if (sent === "full") return;
+      this.#kept.shift();
+      if (sent === "tooLong") this.#dropped(next);
+    }
   }
 
   #drained(way: Transport): void {
@@ -177,7 +174,7 @@ export class Peer {
 
   #sendHeld(): void {
     for (let next = this.#held[0]; next; next = this.#held[0]) {
-      const sent = this.#handOn(next, false);
+      const sent = handedOn(this, next);
       if (sent === "full") return;
       this.#held.shift();
       this.#heldBytes -= sizeOf(next);
@@ -195,6 +192,20 @@ export class Peer {
   #goOn(): void {
     this.#brakes.release(this);
     for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+}
+
+/** What came within the limits of one link may be over those of the next, whose addresses are longer: not its sender's fault. */
+function handedOn(
+  to: Pick<Transport, "send">,
+  envelope: Envelope,
+  isLent = false,
+): "taken" | "full" | "tooLong" {
+  try {
+    return to.send(envelope, isLent) ? "taken" : "full";
+  } catch (error) {
+    if (error instanceof ProtocolError) return "tooLong";
+    throw error;
   }
 }
 
