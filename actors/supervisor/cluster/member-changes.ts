@@ -112,8 +112,9 @@ function known(members: readonly Member[], node: NodeId): Member {
   });
 }
 
+/** Without the comma that parts names, and the star that marks who leads. */
 function visibleName(name: string): string {
-  const plain = plainName(name, NAME_MAX - COUNT_ROOM);
+  const plain = plainName(name, NAME_MAX - COUNT_ROOM).replaceAll(/[,*]/g, "-");
   if (plain !== "") return plain;
   throw new Problem("invalid", "a machine's name must have a letter that can be seen", { param: "name" });
 }

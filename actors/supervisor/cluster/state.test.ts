@@ -43,12 +43,12 @@ describe("the cluster's state", () => {
       { type: "drain", node: other.node },
       { type: "exclude", node: other.node },
       { type: "resume", node: other.node },
-      { type: "rename", node: me.node, name: "studio\u0007\n" },
+      { type: "rename", node: me.node, name: "studio,*\u0007\n" },
     );
     expect({ version: list.version, members: list.members }).toEqual({
       version: 8,
       members: [
-        { ...record.members.members[0], name: "studio" },
+        { ...record.members.members[0], name: "studio--" },
         {
           node: other.node,
           key: other.publicKey,
