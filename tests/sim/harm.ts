@@ -108,7 +108,8 @@ export class Harm {
     else if (kind === 3) this.#isolate(one);
     else if (kind === 4) this.#slowMs.set(one, 5 + random() * 300);
     else this.#freeze(one, 100 * 300 ** random(), kind === 5);
-    if (kind < 5) for (const name of [one, other]) this.#verdicts.lastingTrouble(name);
+    if (kind < 3) this.#verdicts.lastingTrouble(other);
+    if (kind < 5) this.#verdicts.lastingTrouble(one);
   }
 
   /** Some on one side, the others on the other. */
