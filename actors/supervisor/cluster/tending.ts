@@ -89,8 +89,9 @@ export class Tending {
   async #chooseVoters(): Promise<boolean> {
     const { self, clock, replica, members, seen } = this.#ports;
     const longAgo = clock.nowMs() - GONE_MS;
+    // Also one that others hear: who leads cannot count on its vote. One that was never linked may be about to be.
     const isGone = ({ state, sinceMs }: Seen) =>
-      (state === "dead" || state === "away" || state === "copied") && sinceMs < longAgo;
+      state !== "up" && state !== "connecting" && sinceMs < longAgo;
     const gone = seen()
       .filter(isGone)
       .map(({ node }) => node);

@@ -7,7 +7,7 @@ import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import { problemBody } from "#protocol/problem";
 
-/** A machine that answers no heartbeat, but still the kernel's, is counted on for so long (reliability.md 4.1). */
+/** A machine of which no heartbeat comes, but whose kernel answers or which others hear, is counted on for so long (reliability.md 4.1). */
 const STUCK_MS = 10_000;
 /** As long for one that this machine has no link to since it leads: it may be off since before that, and then nothing tells its end. */
 const UNSEEN_MS = 10_000;
@@ -108,7 +108,8 @@ export class Lookout {
     if (state === "dead") return { why: `${name} is dead`, wanted: false };
     if (state === "away") return { why: `${name} is away`, wanted: true };
     const unseenMs = nowMs - (this.#unseen.get(node) ?? nowMs);
-    const isSilent = (state === "stuck" && silentMs > STUCK_MS) || unseenMs > UNSEEN_MS;
+    const isOut = (state === "stuck" || state === "suspect") && silentMs > STUCK_MS;
+    const isSilent = isOut || unseenMs > UNSEEN_MS;
     return isSilent ? { why: `${name} does not answer`, wanted: false } : undefined;
   }
 }

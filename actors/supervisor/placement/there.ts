@@ -6,6 +6,12 @@ export const SETTLED_MS = 5_000;
 
 export const isUp = ({ state }: NodeView): boolean => state === "self" || state === "up";
 
-/** Not heard of yet, or not for a moment: on machines that have much to do a process falls silent, and speaks again. */
-export const isBackSoon = ({ state, silentMs = SETTLED_MS }: NodeView): boolean =>
-  ["connecting", "suspect", "stuck"].includes(state) || (state === "dead" && silentMs < SETTLED_MS);
+/**
+ * Not heard of yet, or not for a moment: on machines that have much to do a process falls silent, and speaks again. One that only others
+ * hear is missed for longer.
+ */
+export const isBackSoon = ({ state, silentMs }: NodeView): boolean =>
+  state === "connecting" ||
+  state === "stuck" ||
+  (state === "suspect" && (silentMs ?? 0) < SETTLED_MS) ||
+  (state === "dead" && (silentMs ?? SETTLED_MS) < SETTLED_MS);
