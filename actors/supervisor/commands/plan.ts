@@ -132,8 +132,10 @@ async function measuredBy(
   return new Map(machines.flatMap(({ node, speeds }) => (speeds ? [[node, speeds] as const] : [])));
 }
 
-const gapWords = ({ gap }: Plans, { machines }: Home): string =>
-  `not every plan of ${machines.length} machines was looked at: the best possible may be up to ${(gap + 1).toFixed(1)} times as fast`;
+function gapWords({ gap }: Plans, { machines }: Home): string {
+  const more = gap < 1 ? `${Math.ceil(100 * gap)} % faster` : `${(gap + 1).toFixed(1)} times as fast`;
+  return `not every plan of ${machines.length} machines was looked at: the best possible may be up to ${more}`;
+}
 
 /** Whose speeds nobody measured yet; a model's first placement on several machines measures them. */
 function assumedWords({ machines }: Home): string {
