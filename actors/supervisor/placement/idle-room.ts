@@ -97,6 +97,9 @@ export class IdleRoom {
       if (!this.#isIdle(record, sights())) return "used";
       const part = { instance: record.id, epoch: record.epoch };
       if ((await this.#gaveWay(last.node, { model, to, part })) === "used") return "used";
+      // Meanwhile it may have been placed elsewhere: that was not asked.
+      const isSame = agreed().instances.some(({ id, epoch }) => id === record.id && epoch === record.epoch);
+      if (!isSame || this.#deciding.has(record.id)) return "used";
     }
     await release(model).catch(ifGone);
     return "stopped";

@@ -40,6 +40,7 @@ export async function rebalanced({ agreed, room }: RebalancePorts, asked: ToReba
   const keep = () => {
     // Meanwhile it may have broken, and be placed anew.
     if (claims.of(id) !== claimed) return;
+    if (before.size === 0) return claims.drop(id);
     claims.make(id, before);
     claims.agreed(id, epoch);
   };

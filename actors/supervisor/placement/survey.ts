@@ -44,7 +44,10 @@ const LOOK_EVERY_MS = 250;
 const LOOK_MS = 20_000;
 /** Where answers wait, machines that answer at once are better than those that have to be waited for. */
 const LOOK_AGAIN_MS = 3_000;
-/** All looks and measurements of one decision together: who does not answer until then takes no part, or is planned with as it is known. */
+/**
+ * All looks and measurements of one decision together: who does not answer until then takes no part, or is planned with as it is known. A
+ * plan that has not begun by then, as others go first, is not begun.
+ */
 export const DECIDE_MS = 25_000;
 /** Also in the last moment machines that are well have time to answer. */
 const LEAST_MS = 1_000;
@@ -75,9 +78,12 @@ export async function decided(ports: DecidingPorts, wanted: Wanted): Promise<Cho
     await survey(ports, home.nodes, { ...wanted, looked, within });
     const chosen = ({ measured = new Map(), stopped = [], isTrial = false, claim = () => {} }: Choosing) =>
       turns.take(
-        () => {
-          const freed = freedBy(wanted, { nodes: home.nodes, looked, stopped });
-          return choosing({ ...wanted, known: home, looked, freed, measured, isTrial });
+        async () => {
+          if (clock.nowMs() - sinceMs > DECIDE_MS) throw tooLate(model);
+          // As it is now: what was placed while the machines were asked may have taken what was free then.
+          const now = await known();
+          const freed = freedBy(wanted, { nodes: now.nodes, looked, stopped });
+          return choosing({ ...wanted, known: now, looked, freed, measured, isTrial });
         },
         ({ bytes }) => claim(bytes),
       );
@@ -103,6 +109,11 @@ export async function decided(ports: DecidingPorts, wanted: Wanted): Promise<Cho
     await new Promise<void>((resolve) => void clock.after(LOOK_EVERY_MS, resolve));
   }
 }
+
+const tooLate = (model: string): Problem =>
+  new Problem("unavailable", `so many models are being placed that the turn of ${model} did not come`, {
+    remedy: "ask again in a moment",
+  });
 
 interface RoomFor {
   readonly wanted: Wanted;

@@ -21,7 +21,7 @@ export class Turns {
   }
 
   /** Begins when its turn comes; nothing comes between the end of the work and `done`. Throws what these throw, and Problem where too many wait. */
-  async take<T>(begin: () => Working<T>, done: (result: T) => void): Promise<T> {
+  async take<T>(begin: () => Promise<Working<T>> | Working<T>, done: (result: T) => void): Promise<T> {
     if (this.#waiting >= WAITING_MAX)
       throw new Problem("overloaded", `${WAITING_MAX} models wait to be placed already`, {
         remedy: "ask again in a minute",
@@ -29,7 +29,7 @@ export class Turns {
     this.#waiting += 1;
     const made = this.#last
       .then(async () => {
-        const result = await this.#inSlices(begin());
+        const result = await this.#inSlices(await begin());
         done(result);
         return result;
       })
