@@ -61,6 +61,8 @@ export class Lookout {
   rest(): void {
     this.#cancel();
     this.#lost = new Map();
+    this.#members = undefined;
+    this.#up = new Set();
     this.#unseen.clear();
   }
 
