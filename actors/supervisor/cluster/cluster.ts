@@ -20,6 +20,8 @@ export interface ClusterOptions {
   readonly namespace: string;
   /** TCP, for links between members; 0 takes a free one. */
   readonly port: number;
+  /** False: where it is taken, another will do as well. */
+  readonly isPortChosen?: boolean;
   /** UDP, for shouting; absent: this node neither shouts nor listens. */
   readonly discoveryPort?: number;
   readonly excludedInterfaces: readonly string[];
@@ -46,14 +48,14 @@ export async function openCluster(
   options: ClusterOptions,
   around: Surroundings,
 ): Promise<OpenCluster> {
-  const { identity, name, version, port, steps, troubled } = options;
+  const { identity, name, version, port, isPortChosen, steps, troubled } = options;
   const { boot, watch, neighbours, showPairing, ownName } = around;
   const store = new SqliteStore(join(options.folder, "cluster.db"));
   try {
     const { clock } = system;
     const refusals = new Refusals(clock, troubled);
     const refused = (from: string, why: string) => refusals.add(from, why);
-    const network = { identity, boot, clock, port, troubled, refused, crashed: system.caught };
+    const network = { identity, boot, clock, port, isPortChosen, troubled, refused, crashed: system.caught };
     const node = await ClusterNode.open({
       system,
       identity,

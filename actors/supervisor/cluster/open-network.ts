@@ -14,12 +14,17 @@ export interface NetworkOptions {
   readonly clock: Clock;
   /** 0 takes a free one. */
   readonly port: number;
+  /** False: where it is taken, another will do as well. */
+  readonly isPortChosen?: boolean | undefined;
   readonly troubled: (why: string) => void;
   readonly refused: (from: string, why: string) => void;
   readonly crashed: (error: unknown) => void;
 }
 
-/** A node whose port is taken still dials the others: it is a member that cannot be dialled. */
+/**
+ * Where the port is taken that nobody chose, as by another exo of this machine, a free one is: members tell each other theirs. A node whose
+ * chosen port is taken still dials the others: it is a member that cannot be dialled.
+ */
 export function openNetwork(options: NetworkOptions, trust: Trust): Network {
   const { port, troubled } = options;
   const [four, six] = [
@@ -36,6 +41,13 @@ export function openNetwork(options: NetworkOptions, trust: Trust): Network {
     return listening([four]);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
+    if (options.isPortChosen === false) {
+      const network = listening([{ host: "0.0.0.0", port: 0 }]);
+      troubled(
+        `port ${port} is taken by another program, maybe another exo: other machines reach this one by ${network.endpoints[0]?.port} until it ends; cluster.port in exo.yaml chooses one for good`,
+      );
+      return network;
+    }
     troubled(
       `${error.message}; other machines cannot reach this one, it reaches them: ${error.remedy ?? ""}`,
     );

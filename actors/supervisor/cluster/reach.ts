@@ -49,7 +49,7 @@ export async function unlessCut<T>(clock: Clock, votes: () => Votes, change: Pro
 
 const MEND = {
   remedy:
-    "start the others (exo nodes shows which vote), or, if they are gone for good: exo node NAME takeover",
+    "start the others (exo nodes shows which vote), or, if they are gone for good, let a machine that is left lead: there, exo node ITS_NAME takeover",
 };
 const FEW = "no machine leads this home now: too few of those that vote are up";
 export const noMajority = (): Problem => new Problem("unavailable", FEW, MEND);

@@ -9,6 +9,8 @@ export interface ClusterConfig {
   readonly namespace: string;
   /** TCP, for members. */
   readonly port: number;
+  /** Where nobody chose it, another will do as well. */
+  readonly isPortChosen: boolean;
   /** UDP, for shouting; undefined: neither shout nor listen. */
   readonly discoveryPort: number | undefined;
   readonly excludedInterfaces: readonly string[];
@@ -45,6 +47,7 @@ export function clusterConfig(
     ...(file.name !== undefined && { name: file.name }),
     namespace,
     port: file.port ?? PORT_DEFAULT,
+    isPortChosen: file.port !== undefined,
     discoveryPort: seeks ? (file.discovery_port ?? DISCOVERY_PORT_DEFAULT) : undefined,
     excludedInterfaces: file.exclude_interfaces ?? [],
     peers: (flags.peers ?? file.peers ?? []).map(checkedAddress),

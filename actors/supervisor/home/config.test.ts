@@ -33,7 +33,14 @@ test("with nothing set there are defaults, on this machine only", () => {
     },
     hub: { endpoint: "https://huggingface.co", offline: false, userCache: `${HOME}/.cache` },
     runtime: {},
-    cluster: { namespace: "default", port: 52_416, discoveryPort: 52_415, excludedInterfaces: [], peers: [] },
+    cluster: {
+      namespace: "default",
+      port: 52_416,
+      isPortChosen: false,
+      discoveryPort: 52_415,
+      excludedInterfaces: [],
+      peers: [],
+    },
     terminal: { dumb: false, accessible: false, history: true },
     childEnvironment: { DO_NOT_TRACK: "1" },
   });

@@ -99,7 +99,7 @@ async function clusterOptions({
   build,
   progress,
 }: Session): Promise<{ readonly cluster?: ClusterOptions }> {
-  const { name, namespace, port, discoveryPort, excludedInterfaces, peers, secret } = config.cluster;
+  const { name, discoveryPort, secret, ...asked } = config.cluster;
   const identity = await nodeIdentity(config.home).catch((error: unknown) => {
     if (error instanceof Problem && (error.kind === "doesNotFit" || error.kind === "internal"))
       return undefined;
@@ -111,11 +111,8 @@ async function clusterOptions({
     folder: join(config.home, "node"),
     name: plainName(name ?? "") || plainName(hostname()),
     version: build.version,
-    namespace,
-    port,
+    ...asked,
     ...(discoveryPort !== undefined && { discoveryPort }),
-    excludedInterfaces,
-    peers,
     ...(secret !== undefined && { secret }),
     steps: ownSteps({ build }),
     troubled: (why) => progress.milestone(`other machines: ${why}`),
