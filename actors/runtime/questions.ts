@@ -14,6 +14,9 @@ export const refused = (problem: Problem): Refusal => Runtime.Refused({ problem:
 /** Questions that may wait for an answer at once. */
 const QUESTIONS_MAX = 4096;
 
+/** Of the number before the first question's, in hexadecimal: 28 bits, so that numbers fit in 32 for long. */
+const FIRST_DIGITS = 7;
+
 interface Question {
   readonly to: Address;
   readonly type: string;
@@ -26,7 +29,7 @@ interface Question {
 export class Questions {
   readonly #clock: Clock;
   readonly #open = new Map<number, Question>();
-  #last = 0;
+  #last: number;
   /**
    * One timer for all: most questions are answered long before their end, and a timer for each would cost more than its promise. It is
    * left as it is when the question it was set for is answered.
@@ -37,6 +40,8 @@ export class Questions {
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    // Not from the same number as before a restart: an answer that comes late would be taken for that to another question.
+    this.#last = Number.parseInt(clock.freshId().slice(0, FIRST_DIGITS), 16);
   }
 
   get size(): number {
