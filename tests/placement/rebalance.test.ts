@@ -1,5 +1,6 @@
 /** A model that is ready moves to where it is faster, and stays where nothing is gained. */
 import { expect, test } from "bun:test";
+import type { PlacementWish } from "#protocol/placement";
 import type { MeasuredSpeeds } from "#protocol/speeds";
 import { World } from "./world.ts";
 
@@ -49,6 +50,42 @@ test("machines that are named are used whatever is gained, from then on", async 
     expect.stringMatching(/^ready (b:0-2 c:2-4|c:0-2 b:2-4)$/),
     "ready c:0-4",
     { nodes: ["b", "c"] },
+  ]);
+});
+
+test("how hidden states go is changed on the machines that hold it, and stays so on those that are named then", async () => {
+  const home = world();
+  for (const name of ["a", "b", "c"]) home.machine(name).facts = { hidden: ["8bit"] };
+  await home.place({ nodes: ["a", "b"] });
+  const wishes: PlacementWish[] = [{ hidden: "8bit" }, { nodes: ["b", "c"] }, { hidden: "full" }];
+  const seen = [];
+  for (const wish of wishes) {
+    await home.rebalance(wish);
+    const [record] = home.instances;
+    seen.push([record?.stages.map(({ node, hidden }) => `${node} ${hidden}`), record?.wish]);
+  }
+  expect(seen).toEqual([
+    [["a 8bit", "b 8bit"], { nodes: ["a", "b"], hidden: "8bit" }],
+    [["b 8bit", "c 8bit"], { nodes: ["b", "c"], hidden: "8bit" }],
+    [["b undefined", "c undefined"], { nodes: ["b", "c"], hidden: "full" }],
+  ]);
+});
+
+test("a wish that cannot be any more, as a machine of it is gone, does not keep what is left from being faster", async () => {
+  const home = world();
+  home.machine("a").speeds = speeds(40e9);
+  await home.place({ nodes: ["a", "b", "c"], minimumNodes: 3 });
+  home.machine("a").freeBytes = 1e6;
+  await home.is("c", "dead");
+  const less = home.shown;
+  const stays = await home.rebalance();
+  home.machine("a").freeBytes = 4e9;
+  expect([less, stays, await home.rebalance(), home.shown, home.instances[0]?.wish]).toEqual([
+    "ready b:0-4",
+    false,
+    true,
+    "ready a:0-4",
+    { nodes: ["a", "b", "c"], minimumNodes: 3 },
   ]);
 });
 
@@ -108,10 +145,17 @@ test("what is not ready, not there, or does not fit is refused, and what is ther
   await home.becomes("b", "loaded");
   home.machine("c").freeBytes = 1e6;
   const small = await home.rebalance({ nodes: ["c"] });
-  expect([nothing, early, String(small), home.shown]).toEqual([
+  const stayed = home.shown;
+  const broken = world();
+  broken.machine("b").outcome = { kind: "doesNotFit", message: "no memory" };
+  await broken.place({ nodes: ["a", "b"] });
+  await broken.settle(1000);
+  const failed = await broken.rebalance();
+  expect([nothing, early, String(small), stayed, failed]).toEqual([
     "no machines hold m together",
     "m is not ready yet: it is loading",
     expect.stringContaining("c by itself"),
     "ready a:0-2 b:2-4",
+    expect.stringMatching(/^m failed: no memory/),
   ]);
 });

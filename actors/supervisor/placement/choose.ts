@@ -39,6 +39,8 @@ export interface Question {
   readonly freed: ReadonlyMap<NodeId, number>;
   /** Fewer machines than were wished for are better than none: the model was ready before. */
   readonly again: boolean;
+  /** The same of one for which no answers wait: nobody wishes for them anew. */
+  readonly isFewerFine?: boolean;
   readonly settings: PlacementSettings;
   /** What machines measured for this very question; of the others what they measured before. */
   readonly measured: ReadonlyMap<NodeId, MeasuredSpeeds>;
@@ -61,7 +63,7 @@ export interface Choice {
 
 /** In pieces, as plans take a while. Throws Problem: `notFound` where no machine has the model or one is named that is none, `doesNotFit` with all reasons else. */
 export function* choosing(asked: Question): Working<Choice> {
-  const { model, known, looked, asker, again } = asked;
+  const { model, known, looked, asker, again, isFewerFine = again } = asked;
   checkNames(asked.wish.nodes, known.nodes);
   const wish = { ...wishOfRanks(asked), ...hiddenWish(asked) };
   const question = { ...asked, wish };
@@ -85,9 +87,9 @@ export function* choosing(asked: Question): Working<Choice> {
   };
   // What has to be fetched first is the slower one.
   for (const mayFetch of [false, true])
-    for (const sent of sendings(wish, again)) {
+    for (const sent of sendings(wish, isFewerFine)) {
       const { home, notes } = considered(mayFetch, sent);
-      for (const each of tries(wish, again)) {
+      for (const each of tries(wish, isFewerFine)) {
         const found = yield* placed(reference, home, question, each);
         if (!found) continue;
         const { stages: ways, said } = withWays(found.stages, question);

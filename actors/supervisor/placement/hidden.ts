@@ -10,9 +10,9 @@ export function hiddenWish({ wish, settings }: Pick<PlacedInstance, "wish" | "se
   return hidden === undefined ? {} : { hidden };
 }
 
-/** In the order in which they are tried: while answers wait, stages that send all of it are better than none. */
-export const sendings = (wish: PlacementWish, again: boolean): readonly PlacementWish[] =>
-  again && wish.hidden === "8bit" ? [wish, { ...wish, hidden: "full" }] : [wish];
+/** In the order in which they are tried: where answers wait, or nobody wishes for it anew, stages that send all of it are better than none. */
+export const sendings = (wish: PlacementWish, isFullFine: boolean): readonly PlacementWish[] =>
+  isFullFine && wish.hidden === "8bit" ? [wish, { ...wish, hidden: "full" }] : [wish];
 
 /** Why a machine can be no stage of it; undefined for one that can. */
 export function withoutHidden(node: NodeId, { hidden }: PlacementWish, { nodes }: Known): string | undefined {

@@ -9,7 +9,7 @@ import type { Wanted } from "./survey.ts";
 
 export interface ToRebalance extends Pick<Wanted, "asker" | "barred" | "claimed"> {
   readonly record: PlacedInstance;
-  /** Absent: as it was wished for before. */
+  /** Absent: as it was wished for before, or with fewer machines if need be. */
   readonly wish: PlacementWish | undefined;
   readonly claims: Claims;
   /** Machines that cannot be counted on. */
@@ -25,8 +25,9 @@ const GAIN_MIN = 0.1;
 
 /** Throws Problem. What is there goes on while it is decided, and where nothing is gained it stays. */
 export async function rebalanced({ agreed, room }: RebalancePorts, asked: ToRebalance) {
-  const { record, wish = record.wish, claims, lost, ...rest } = asked;
+  const { record, claims, lost, ...rest } = asked;
   const { id, epoch, model, settings, stages: current } = record;
+  if (record.state === "failed") throw failed(record);
   if (record.state !== "ready")
     throw new Problem("unavailable", `${model} is not ready yet: it is ${record.state}`, {
       remedy: "ask again once exo ps shows it ready",
@@ -44,7 +45,9 @@ export async function rebalanced({ agreed, room }: RebalancePorts, asked: ToReba
     claims.make(id, before);
     claims.agreed(id, epoch);
   };
-  const wanted = { ...rest, model, wish, settings, again: false, held: current, current, claim };
+  const wish = asked.wish ? wished(asked.wish, record.wish) : record.wish;
+  const how = { again: false, isFewerFine: asked.wish === undefined };
+  const wanted = { ...rest, ...how, model, wish, settings, held: current, current, claim };
   const { stages, digest, notes, speeds } = await room.decided(id, wanted);
   const now = speeds.chosen;
   const was = speeds.current === undefined ? {} : { before: speeds.current };
@@ -54,7 +57,7 @@ export async function rebalanced({ agreed, room }: RebalancePorts, asked: ToReba
     asked.wish !== undefined || current.some(({ node }) => lost(node) || rest.barred.has(node));
   const isGain = moved && (speeds.current === undefined ? mustMove : now > (1 + GAIN_MIN) * speeds.current);
   // What is wished for stands in the log from now on, also where the same places come of it: workers of the same layers stay.
-  const isOther = asked.wish !== undefined && !Bun.deepEquals(asked.wish, record.wish);
+  const isOther = !Bun.deepEquals(wish, record.wish);
   if (!isGain && !isOther) {
     keep();
     return PlacementReply.Rebalanced({
@@ -76,6 +79,18 @@ export async function rebalanced({ agreed, room }: RebalancePorts, asked: ToReba
     throw error;
   }
 }
+
+/** How it is computed is said apart from where: who says only that leaves it on its machines. */
+function wished(asked: PlacementWish, { hidden, ...where }: PlacementWish): PlacementWish {
+  const { hidden: _, backend: __, ...elsewhere } = asked;
+  const isWhere = Object.keys(elsewhere).length > 0;
+  return { ...(hidden && { hidden }), ...(!isWhere && where), ...asked };
+}
+
+const failed = ({ model, problem }: PlacedInstance): Problem =>
+  new Problem("unavailable", `${model} failed${problem ? `: ${problem.message}` : ""}`, {
+    remedy: `exo run ${model} tries it there again, with --nodes elsewhere; exo stop ${model} forgets it`,
+  });
 
 const areSame = (some: readonly Stage[], others: readonly Stage[]): boolean =>
   some.length === others.length &&

@@ -21,6 +21,7 @@ export interface Wanted {
   readonly asker: NodeId;
   readonly barred: ReadonlyMap<NodeId, string>;
   readonly again: boolean;
+  readonly isFewerFine?: boolean;
   /** Where it is now, to be compared with. */
   readonly current?: readonly Stage[];
   /** Parts of the placement before that machines still hold: memory that is not told as free, and will be. */

@@ -17,8 +17,8 @@ export interface Try extends Pick<Wish, "streams" | "minimumNodes"> {
 /** Answers at once for which a pipeline is cut: its stages are then equally busy. */
 const STREAMS = 4;
 
-/** What is wished for, with room for less if need be; then, for a model that was ready before, whatever there is. */
-export function tries(wish: PlacementWish, again: boolean): Try[] {
+/** What is wished for, with room for less if need be; then, where fewer machines are better than none, whatever there is. */
+export function tries(wish: PlacementWish, isFewerFine: boolean): Try[] {
   const { nodes, minimumNodes = nodes?.length ?? 1, strategy, sharedStages } = wish;
   const strategies = sharedStages ? (["mixed"] as const) : strategy ? [strategy] : STRATEGIES;
   const wished = { minimumNodes, strategies, streams: 1 };
@@ -26,7 +26,7 @@ export function tries(wish: PlacementWish, again: boolean): Try[] {
   return [
     ...(isShared ? [{ ...wished, streams: STREAMS }] : []),
     wished,
-    ...(again && isShared ? [{ minimumNodes: 1, strategies: STRATEGIES, streams: 1 }] : []),
+    ...(isFewerFine && isShared ? [{ minimumNodes: 1, strategies: STRATEGIES, streams: 1 }] : []),
   ];
 }
 
