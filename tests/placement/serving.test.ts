@@ -4,7 +4,7 @@ import type { Address } from "#protocol/ids";
 import type { PlacedInstance } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 import { House, loading, ready, WORKER } from "./house.ts";
-import { facts, other } from "./model.ts";
+import { facts, me, other } from "./model.ts";
 
 test("what one machine holds or can hold asks nobody, alone not even its own disk", async () => {
   const alone = new House({ others: 0 });
@@ -23,6 +23,19 @@ test("what does not fit here is placed by who leads, and answers once all of it 
   house.instances = [ready];
   await house.pass(500);
   expect([await asked, house.did]).toEqual([WORKER, ["looks on the disk", "asks me to place it"]]);
+});
+
+test("a model that failed where it was asked for is placed again by who leads, and held by one machine only if nobody asked for others", async () => {
+  const problem = { kind: "unavailable", message: "the worker ended" } as const;
+  const answers = [{ nodes: [me, other] }, {}].map(async (wish) => {
+    const house = new House({ instances: [{ ...ready, state: "failed", wish, problem }] });
+    house.refusals = [new Problem("doesNotFit", "no plan fits m")];
+    return [await house.acquire(), house.did.at(-1)];
+  });
+  expect(await Promise.all(answers)).toEqual([
+    ["no plan fits m", "asks me to place it"],
+    ["by itself", "looks on the disk"],
+  ]);
 });
 
 test("a model that lost a machine is waited for until it is placed anew, and its requests are told", async () => {
@@ -47,6 +60,8 @@ test("a model that lost a machine is waited for until it is placed anew, and its
   ]);
 });
 
+const WHY = "other is not there, and too few that vote are up to place m anew";
+
 test("where nobody leads any more, a machine that can hold the model does so by itself", async () => {
   const [can, cannot] = [true, false].map((fits) => new House({ instances: [ready], fits, leader: other }));
   if (!can || !cannot) throw new Error("two houses");
@@ -54,11 +69,12 @@ test("where nobody leads any more, a machine that can hold the model does so by 
     house.up.delete(other);
     const asked = house.acquire();
     await house.pass(6000);
-    return [await asked, house.did.at(-1), house.serving.states()[0]?.state];
+    const [{ state, problem } = {}] = house.serving.states();
+    return [await asked, house.did.at(-1), state, problem?.message];
   });
   expect(await Promise.all(answers)).toEqual([
-    ["by itself", "gives up its own part", "failed"],
-    ["m lost a machine, and too few that vote are up to place it anew", "looks on the disk", "failed"],
+    ["by itself", "gives up its own part", "failed", WHY],
+    [WHY, "looks on the disk", "failed", WHY],
   ]);
 });
 

@@ -11,13 +11,14 @@ import { Problem } from "#protocol/problem";
 import { isWorkerOf } from "../cluster/instances.ts";
 import { notLeading } from "../cluster/replica.ts";
 import { Bars } from "./bars.ts";
+import type { Choice } from "./choose.ts";
 import { Claims } from "./claims.ts";
 import { IdleRoom } from "./idle-room.ts";
 import { LOOK_EVERY_MS, Lookout } from "./lookout.ts";
 import { Placed, RESTARTS } from "./placed.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 import { rebalanced } from "./rebalance.ts";
-import { asLeader } from "./refusals.ts";
+import { asBeforeWords, asLeader, notAsBefore } from "./refusals.ts";
 import { type Report, saidOf } from "./trouble.ts";
 import { remembering } from "./views.ts";
 
@@ -66,11 +67,13 @@ export class Coordinator {
   /** Throws Problem. */
   async place(
     asker: NodeId,
-    { model, wish, settings }: Omit<Of<"Placement.Place">, "type">,
+    { model, wish: said, settings }: Omit<Of<"Placement.Place">, "type">,
   ): Promise<Answer<"PlacementReply.Placed">> {
     this.#requireLead();
     const known = this.#instances.find((each) => each.model === model);
-    if (known && known.state !== "failed") return standing(known, wish);
+    if (known && known.state !== "failed") return standing(known, said);
+    // Where it was to be stands until it is stopped, or somebody says another place.
+    const wish = known && isNone(said) ? known.wish : said;
     const under = this.#deciding.get(model);
     if (under && isMet(wish, under.wish)) return await under.made;
     if (under) {
@@ -168,19 +171,24 @@ export class Coordinator {
   ): Promise<Answer<"PlacementReply.Placed">> {
     const { agreed, clock } = this.#ports;
     const id = failed?.id ?? clock.freshId();
-    const { stages, digest, notes } = await this.#room.decided(id, {
+    const kept = failed && failed.wish === asked.wish && !isNone(failed.wish) ? failed : undefined;
+    const wanted = {
       ...asked,
       asker,
       barred: this.#bars.now,
       again: false,
       claimed: () => this.#claims.beside(id, this.#instances, this.#sights),
-      claim: (bytes) => this.#claims.make(id, bytes),
+      claim: (bytes: Choice["bytes"]) => this.#claims.make(id, bytes),
+    };
+    const { stages, digest, notes } = await this.#room.decided(id, wanted).catch((error: unknown) => {
+      throw kept ? notAsBefore(kept, error) : error;
     });
     const place = { type: "instance", does: "place", id, digest, ...asked } as const;
     try {
       const { index } = await agreed().propose({ ...place, stages: [...stages], after: failed?.epoch ?? 0 });
       this.#claims.agreed(id, index);
-      return PlacementReply.Placed({ id, epoch: index, notes: [...notes] });
+      const asBefore = kept ? [asBeforeWords(kept)] : [];
+      return PlacementReply.Placed({ id, epoch: index, notes: [...asBefore, ...notes] });
     } catch (error) {
       this.#claims.drop(id);
       // Who led before may have placed it, and the home may have heard of that only now.
@@ -249,16 +257,15 @@ export class Coordinator {
   }
 }
 
-const isMet = (wish: PlacementWish, had: PlacementWish): boolean =>
-  Object.keys(wish).length === 0 || Bun.deepEquals(wish, had);
+const isNone = (wish: PlacementWish): boolean => Object.keys(wish).length === 0;
+
+const isMet = (wish: PlacementWish, had: PlacementWish): boolean => isNone(wish) || Bun.deepEquals(wish, had);
 
 function standing({ id, epoch, model, wish: had, stages }: PlacedInstance, wish: PlacementWish) {
   if (isMet(wish, had)) return PlacementReply.Placed({ id, epoch, notes: [] });
   throw new Problem(
     "invalid",
     `${model} is on ${stages.length} machine${stages.length === 1 ? "" : "s"} already, as it was asked for before`,
-    {
-      remedy: `stop it first: exo stop ${model}`,
-    },
+    { remedy: `exo rebalance ${model} with what you ask for now moves it, exo stop ${model} ends it` },
   );
 }

@@ -1,4 +1,5 @@
 /** What who leads, or the way to it, says no with, as those who asked are to hear it. */
+import type { PlacedInstance } from "#protocol/placement";
 import { Problem, type ProblemBody } from "#protocol/problem";
 import type { Agreed } from "../cluster/agreed.ts";
 import { notLeading } from "../cluster/replica.ts";
@@ -38,6 +39,21 @@ export function because(broken: ProblemBody, error: unknown): unknown {
   return new Problem(kind, `${broken.message}; ${message}`, {
     ...(param !== undefined && { param }),
     ...(remedy !== undefined && { remedy }),
+    cause: error,
+  });
+}
+
+/** Said to whoever asks for a model that failed, and names no place. */
+export const asBeforeWords = ({ model }: PlacedInstance): string =>
+  `${model} goes where it was asked for before, and failed: exo stop ${model} forgets that`;
+
+/** Why it cannot be placed there again. */
+export function notAsBefore({ model, problem }: PlacedInstance, error: unknown): unknown {
+  if (!(error instanceof Problem)) return error;
+  const { kind, message } = error;
+  const why = problem ? ` (${problem.message})` : "";
+  return new Problem(kind, `${model} failed${why}, and where it was asked for it cannot be now: ${message}`, {
+    remedy: `exo run ${model} --nodes A,B says where else; exo stop ${model} forgets where it was to be`,
     cause: error,
   });
 }

@@ -1,7 +1,7 @@
 /** Models that the home holds together, as this machine's gateway asks for them: found, waited for, or placed. */
 import type { Address, NodeId } from "#protocol/ids";
 import type { PlacedInstance, PlacementReply, PlacementWish, Rebalanced } from "#protocol/placement";
-import { Problem, type ProblemBody, problemOf } from "#protocol/problem";
+import { Problem, type ProblemBody, problemBody, problemOf } from "#protocol/problem";
 import type { ShardFacts } from "#protocol/shard";
 import type { LostWorker, ModelState } from "#protocol/supervisor";
 import { type GivenPorts, GivenWorkers } from "./given.ts";
@@ -86,7 +86,8 @@ export class Serving {
     const name = own?.name ?? model;
     if (!wish && this.#isForOne(name, own, isHeld)) return undefined;
     const isNew = wish || !this.#isStanding(name);
-    const mayStop = () => !wish && own !== undefined && this.#ports.fits(own.path, idleBytes());
+    const mayStop = () =>
+      !wish && !this.#isWished(name) && own !== undefined && this.#ports.fits(own.path, idleBytes());
     const notes = isNew ? await this.#place(name, wish ?? {}).catch(ifFull(mayStop)) : [];
     // Where no machine has room for it, idle models of this one give way.
     if (!notes) return undefined;
@@ -126,7 +127,7 @@ export class Serving {
   states(): readonly ModelState[] {
     const { self, agreed, nameOf, stateOf } = this.#ports;
     return agreed().instances.map((record): ModelState => {
-      const { id, model, stages, facts, problem } = record;
+      const { id, model, stages, facts } = record;
       const { idle, idleMs: _, unmet, ...here }: Partial<ModelState> = stateOf(id) ?? {};
       const last = stages.at(-1);
       const worker = last?.worker;
@@ -137,10 +138,9 @@ export class Serving {
         // Requests come to the last stage alone: no other knows whether it is used.
         ...(idle && last?.node === self && { idle }),
         model,
-        state: this.#shown(record),
+        ...this.#shown(record),
         ...(worker && { worker }),
         ...(facts && { facts }),
-        ...(problem && { problem }),
         ...(unmet !== undefined && record.state === "loading" && { unmet }),
         stages: stages.map(({ worker: __, way, ...stage }) => ({
           ...stage,
@@ -152,10 +152,12 @@ export class Serving {
   }
 
   /** One that lost a machine is loaded anew, unless nobody is there to decide where. */
-  #shown(record: PlacedInstance): ModelState["state"] {
-    if (record.state === "draining") return "stopping";
-    if (record.state !== "ready" || !this.#broken(record)) return record.state;
-    return this.#leaders.now ? "loading" : "failed";
+  #shown(record: PlacedInstance): Pick<ModelState, "state" | "problem"> {
+    const { state, problem } = record;
+    const broken = state === "ready" && this.#broken(record);
+    if (broken && this.#leaders.now) return { state: "loading" };
+    if (broken) return { state: "failed", problem: problemBody(orphaned(record.model, broken)) };
+    return { state: state === "draining" ? "stopping" : state, ...(problem && { problem }) };
   }
 
   /** The log or a machine is another: requests on workers that are gone are told. */
@@ -194,7 +196,14 @@ export class Serving {
     const { others, fits } = this.#ports;
     const here = own !== undefined && isHeld(own.path);
     if (this.#isStanding(name)) return here && this.#isOrphaned(name);
-    return others() === 0 || here || (own !== undefined && fits(own.path, 0));
+    if (others() === 0 || here) return true;
+    // What was asked for on machines of the home is not done by one of them without a word.
+    return !this.#isWished(name) && own !== undefined && fits(own.path, 0);
+  }
+
+  /** Where it is to be was said once, and holds until it is stopped. */
+  #isWished(name: string): boolean {
+    return Object.keys(this.#placed(name)?.wish ?? {}).length > 0;
   }
 
   #isStanding(name: string): boolean {
@@ -244,20 +253,20 @@ export class Serving {
   }
 
   /** Nobody leads who could place it anew: this machine holds it alone, where it can. */
-  async #orphaned({ id, model }: PlacedInstance, own: Own | undefined): Promise<undefined> {
+  async #orphaned(record: PlacedInstance, own: Own | undefined): Promise<undefined> {
+    const { id, model } = record;
     const { abandon, fits, stateOf } = this.#ports;
     if (own && fits(own.path, stateOf(id)?.totalBytes ?? 0)) {
       await abandon(id);
       return undefined;
     }
-    throw new Problem(
-      "unavailable",
-      `${model} lost a machine, and too few that vote are up to place it anew`,
-      {
-        remedy: "start the others; exo nodes shows which vote",
-      },
-    );
+    throw orphaned(model, this.#broken(record) ?? "it lost a machine");
   }
 }
+
+const orphaned = (model: string, why: string): Problem =>
+  new Problem("unavailable", `${why}, and too few that vote are up to place ${model} anew`, {
+    remedy: "start the others; exo nodes shows which vote",
+  });
 
 const FAILED: ProblemBody = { kind: "internal", message: "the model failed, and nobody said why" };
