@@ -5,7 +5,7 @@ import type { NodeOrder, NodeView } from "#protocol/cluster";
 import type { Delta, Generation } from "#protocol/generation";
 import type { LinkView } from "#protocol/node";
 import type { InviteRole, PairingMessage, PairingReply } from "#protocol/pairing";
-import type { PlacementWish, Rebalanced } from "#protocol/placement";
+import type { CheckpointView, PlacementWish, Rebalanced } from "#protocol/placement";
 import type { SpeedAnswer } from "#protocol/speeds";
 import type { ModelState } from "#protocol/supervisor";
 
@@ -67,6 +67,8 @@ export interface GatewayPorts {
   measureLinks(): Promise<void>;
   /** What each machine of the home that is up measured of itself with that model, at once where it does not remember. */
   measureModel(model: string): Promise<readonly SpeedAnswer[]>;
+  /** What this machine has of that name, or another of its home. Throws a Problem. */
+  checkpoint(model: string): Promise<CheckpointView>;
   /** The machine of that name or id after it; undefined when it is gone. Throws a Problem. */
   orderNode(name: string, order: NodeOrder): Promise<NodeView | undefined>;
   /** The home's keys are others from then on; resolves when a majority agreed. Throws a Problem. */

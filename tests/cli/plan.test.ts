@@ -79,6 +79,14 @@ test("placements are ranked, and with --explain every other has its reason", asy
   });
 });
 
+test("a machine of the home that takes no part is told of without being asked for, one that is not named is not", async () => {
+  const nodes = [machine("studio", 8), machine("mini", 8), machine("tower", 64, { drained: true })];
+  const { out } = await planned(nodes, "--ctx", "2048", "--nodes", "studio");
+  const all = await planned(nodes, "--ctx", "2048");
+  const said = [out, all.out].map((each) => each.split("\n").filter((line) => line.startsWith("–")));
+  expect(said).toEqual([[], ["–  tower takes no part: drained"]]);
+});
+
 test("of more machines than can all be looked at, how much faster another plan might be is said, also where speeds are measured", async () => {
   const speeds = [
     {
@@ -120,6 +128,27 @@ test("models that would give way are named where nothing fits beside them, and w
 test("whose key may see the home, and not its models, is told of placements all the same", async () => {
   const { code, out } = await plannedBeside(undefined, [machine("studio", 8)], "--ctx", "2048", "--explain");
   expect([code, out.split("\n")[1]]).toEqual([0, expect.stringMatching(/^1 {2}studio /)]);
+});
+
+test("what several machines are to hold is planned for four answers at once, as it is placed, or for one where so many do not fit", async () => {
+  const roomy = [machine("studio", 8), machine("mini", 8)];
+  const narrow = [machine("studio", 0.55), machine("mini", 0.55)];
+  const both = ["--nodes", "studio,mini", "--ctx", "4096"];
+  const asked = [
+    await planned(roomy, ...both),
+    await planned(narrow, ...both),
+    await planned(roomy, ...both, "--concurrency", "2"),
+    await planned(roomy, "--min-nodes", "1", ...both),
+  ];
+  const four = "planned for 4 answers at once, as what several machines hold is placed (--concurrency)";
+  expect(
+    asked.map(({ code, out }) => [code, out.split("\n").find((line) => line.startsWith("planned"))]),
+  ).toEqual([
+    [0, four],
+    [0, "planned for one answer at a time: 4 at once do not fit"],
+    [0, undefined],
+    [0, undefined],
+  ]);
 });
 
 test("where nothing fits, the shortfall and the context that would fit are named", async () => {

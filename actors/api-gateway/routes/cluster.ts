@@ -5,7 +5,7 @@ import type { GatewayPorts } from "../ports.ts";
 import { exoState } from "./exo-state.ts";
 import type { Route } from "./route.ts";
 
-const speedsIn = bodyOf(t.Object({ model: t.String({ minLength: 1, maxLength: 4096 }) }));
+const modelIn = bodyOf(t.Object({ model: t.String({ minLength: 1, maxLength: 4096 }) }));
 
 export const clusterRoutes = (ports: GatewayPorts): readonly Route[] => [
   {
@@ -48,7 +48,14 @@ export const clusterRoutes = (ports: GatewayPorts): readonly Route[] => [
     path: "/exo/v1/speeds/measure",
     access: "cluster.admin",
     /** Answers when every machine did, within some seconds. */
-    handle: async ({ json }) => ({ machines: await ports.measureModel(speedsIn(await json()).model) }),
+    handle: async ({ json }) => ({ machines: await ports.measureModel(modelIn(await json()).model) }),
+  },
+  {
+    method: "POST",
+    path: "/exo/v1/checkpoint",
+    access: "models.write",
+    /** Of a model that some machine of the home has: it may be asked for without being fetched first. */
+    handle: async ({ json }) => await ports.checkpoint(modelIn(await json()).model),
   },
   {
     method: "GET",

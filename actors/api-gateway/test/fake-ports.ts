@@ -1,6 +1,7 @@
 /** A gateway's ports without a model: answers are given words, one token each. For tests only. */
 import { systemClock } from "#actors/runtime/clock";
 import type { Delta, Generation, TokenLogprob } from "#protocol/generation";
+import { Problem } from "#protocol/problem";
 import type { GatewayPorts } from "../ports.ts";
 
 /** A word as a token: its id is its length, its probability a half, its only rival a quarter. */
@@ -69,6 +70,9 @@ export function fakePorts(
     links: async () => [],
     measureLinks: async () => {},
     measureModel: async () => [],
+    checkpoint: async (model) => {
+      throw new Problem("notFound", `no machine has ${model}`);
+    },
     orderNode: async () => undefined,
     rotateKeys: async () => {},
     loaded: async () => [{ model: "smollm2", path: "/models/smollm2", state: "ready", requests: 0 }],

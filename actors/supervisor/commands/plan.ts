@@ -1,7 +1,7 @@
 /** `exo plan`: where a model could run in this home, how fast, and why not elsewhere. Loads nothing. */
 
 import { pickBackend, requireBackend, strategyFor } from "#actors/planner/backends";
-import { DEFAULT_WISH, type Home, KV_BYTES, type StrategyWish } from "#actors/planner/home";
+import { DEFAULT_WISH, type Home, KV_BYTES, type StrategyWish, type Wish } from "#actors/planner/home";
 import { homeOf, type Known } from "#actors/planner/home-of";
 import { speedsWith } from "#actors/planner/measured-speeds";
 import type { Prediction } from "#actors/planner/placement/predict";
@@ -13,9 +13,18 @@ import type { MeasuredSpeeds, SpeedAnswer } from "#protocol/speeds";
 import type { ModelState } from "#protocol/supervisor";
 import type { Client } from "../daemon/client.ts";
 import { needDaemon } from "../daemon/daemon.ts";
-import { modelAt } from "../node/models.ts";
+import { checkpointAt } from "../daemon/home-checkpoint.ts";
+import { modelAt, namedIn } from "../node/models.ts";
 import { membersOf, requireSharedStages, shapeIn } from "../placement/ranks.ts";
-import { checkNames, leftOutWords, missingIn, nothingFits, reasonOf } from "../placement/rejections.ts";
+import {
+  checkNames,
+  isAbsent,
+  leftOutWords,
+  missingIn,
+  nothingFits,
+  reasonOf,
+} from "../placement/rejections.ts";
+import { SHARED_STREAMS } from "../placement/tries.ts";
 import { printJson, type Session } from "../session.ts";
 import { cell } from "../terminal/node-words.ts";
 import { shownBytes, table } from "../terminal/table.ts";
@@ -34,12 +43,10 @@ export interface PlanFlags {
 }
 
 export async function showPlan(session: Session, model: string, flags: PlanFlags): Promise<void> {
-  const { readCheckpoint, readModelShape } = await import("#actors/shard-worker/weights/checkpoint");
-  const { name, path } = await modelAt(session, model, false);
-  const { quantisation } = readCheckpoint(path).facts;
   const daemon = await needDaemon(session);
+  const { name, quantisation, shape: alone } = await checkpointOf(session, daemon, model);
   const known = await daemon.get<Cluster>("/exo/v1/cluster", session.signal);
-  const shape = shapeIn(readModelShape(path), known);
+  const shape = shapeIn(alone, known);
   checkNames(flags.nodes, known.nodes);
   const measured = flags.measure ? await measuredBy(session, daemon, name) : new Map();
   const speedsOf = speedsWith(measured, { shape, quantisation });
@@ -49,19 +56,17 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
   const { contextLength: most = Number.POSITIVE_INFINITY } = shape;
   const { ctx = DEFAULT_WISH.context } = flags;
   const context = Math.min(ctx, most);
-  const wish = {
-    ...DEFAULT_WISH,
-    context,
-    kvBytes: KV_BYTES[session.config.runtime.kvQuant ?? "f16"],
-    streams: flags.concurrency ?? 1,
-    minimumNodes: flags.minNodes ?? 1,
-  };
-  const plans = plan(shape, home, wish, strategy);
+  const kvBytes = KV_BYTES[session.config.runtime.kvQuant ?? "f16"];
+  const wish = { ...DEFAULT_WISH, context, kvBytes };
+  const planned = (asked: Pick<Wish, "streams" | "minimumNodes">) =>
+    plan(shape, home, { ...wish, ...asked }, strategy);
+  const { plans, streams, note } = asPlaced(flags, strategy, planned);
   const calibrated = home.machines.every(({ speeds }) => !speeds.assumed);
   if (session.json) {
     const nodes = home.machines.map(({ node, name: called }) => ({ node, name: called }));
     const ranked = plans.ranked.map((each) => ({ ...each, backend: backendOf(each, home, known) }));
-    return printJson(session, "plan", { model: name, context, calibrated, nodes, leftOut, ...plans, ranked });
+    const asked = { model: name, context, streams };
+    return printJson(session, "plan", { ...asked, calibrated, nodes, leftOut, ...plans, ranked });
   }
   const missing = missingIn(plans.rejected);
   const reasons = plans.rejected.filter(({ type }) => !missing || type !== "home");
@@ -76,11 +81,57 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
   }
   const width = session.terminal.outIsTerminal ? { width: session.terminal.columns() } : {};
   session.terminal.out(table(HEADERS, plans.ranked.slice(0, SHOWN_MAX).map(rowOf(home, known)), width));
-  if (flags.explain) session.terminal.out(rejected.map((line) => `–  ${line}\n`).join(""));
+  const reasonsShown = flags.explain ? rejected : leftOut.filter(isAbsent).map(leftOutWords);
+  session.terminal.out(reasonsShown.map((line) => `–  ${line}\n`).join(""));
+  for (const each of [note, ranksNote(plans, strategy)]) if (each) session.terminal.out(`${each}\n`);
   if (flags.ctx !== undefined && ctx > most)
     session.terminal.out(`${name} knows no more than ${most} tokens: planned with a context of so many\n`);
   if (!plans.exact) session.terminal.out(`${gapWords(plans, home)}\n`);
   if (!calibrated) session.terminal.out(`${assumedWords(home)}\n`);
+}
+
+/** This machine's copy, or another's of the home. Throws Problem. */
+async function checkpointOf(session: Session, daemon: Client, model: string) {
+  try {
+    const { readCheckpoint, readModelShape } = await import("#actors/shard-worker/weights/checkpoint");
+    const { name, path } = await modelAt(session, model, false);
+    return { name, quantisation: readCheckpoint(path).facts.quantisation, shape: readModelShape(path) };
+  } catch (error) {
+    if (!(error instanceof Problem) || error.kind !== "notFound") throw error;
+    const view = await checkpointAt(daemon, namedIn(session, model), session.signal);
+    if (!view) throw error;
+    return { ...view, name: view.model };
+  }
+}
+
+interface AsPlaced {
+  readonly plans: Plans;
+  readonly streams: number;
+  /** For how many answers at once, where nobody said so. */
+  readonly note?: string;
+}
+
+/** As placing would: for the answers at once for which several machines are cut, or for one where so many do not fit. */
+function asPlaced(
+  { concurrency, nodes, minNodes }: PlanFlags,
+  strategy: StrategyWish = "auto",
+  planned: (asked: Pick<Wish, "streams" | "minimumNodes">) => Plans,
+): AsPlaced {
+  const minimumNodes = minNodes ?? nodes?.length ?? 1;
+  const planOf = (streams: number) => ({ plans: planned({ minimumNodes, streams }), streams });
+  const isShared = minimumNodes > 1 || (strategy !== "auto" && strategy !== "single");
+  if (concurrency !== undefined || !isShared) return planOf(concurrency ?? 1);
+  const note = `planned for ${SHARED_STREAMS} answers at once, as what several machines hold is placed (--concurrency)`;
+  const many = planOf(SHARED_STREAMS);
+  if (many.plans.ranked.length > 0) return { ...many, note };
+  return { ...planOf(1), note: `planned for one answer at a time: ${SHARED_STREAMS} at once do not fit` };
+}
+
+/** What the first line shows may not be what comes of asking for nothing. */
+function ranksNote({ ranked }: Plans, strategy: StrategyWish = "auto"): string | undefined {
+  const isOfRanks = ranked[0]?.placement.some(({ machines }) => machines.length > 1);
+  if (strategy !== "auto" || !isOfRanks) return undefined;
+  return "ranks are placed where they are asked for: --strategy tensor";
 }
 
 /** Models that would be stopped for another, as far as that machine knows, and tells: a key that may see the home may not see them. */

@@ -7,6 +7,7 @@ import { modelAt, namedIn } from "../node/models.ts";
 import type { Session } from "../session.ts";
 import { type Client, clientOf } from "./client.ts";
 import { findDaemon, needDaemon } from "./daemon.ts";
+import { checkpointAt } from "./home-checkpoint.ts";
 
 export interface OpenedModel {
   readonly client: Client;
@@ -54,7 +55,7 @@ async function openAt(
   if (!how.wish && models.some(({ model, state }) => model === wanted && state === "ready"))
     return { client: daemon, name: wanted, close };
   const isLocal = session.config.host === undefined;
-  const name = isLocal ? await here(session, how, wanted) : wanted;
+  const name = isLocal ? await here(session, daemon, how) : wanted;
   const loading = daemon.post<{ notes?: readonly string[] }>(
     "/exo/v1/load",
     { model: name, ...how.wish },
@@ -65,16 +66,19 @@ async function openAt(
   return { client: daemon, name, close };
 }
 
-/** What is asked of several machines need not lie on this one. */
+/** What another machine of the home has need not be fetched from anywhere else, nor lie on this one. */
 async function here(
   session: Session,
+  daemon: Client,
   { model, pull, wish }: { model: string; pull: boolean; wish?: PlacementWish },
-  wanted: string,
 ): Promise<string> {
+  const wanted = namedIn(session, model);
   try {
-    return (await modelAt(session, model, pull && !wish)).reference;
+    return (await modelAt(session, model, false)).reference;
   } catch (error) {
-    if (wish && error instanceof Problem && error.kind === "notFound") return wanted;
+    if (!(error instanceof Problem) || error.kind !== "notFound") throw error;
+    if (wish || (await checkpointAt(daemon, wanted, session.signal))) return wanted;
+    if (pull) return (await modelAt(session, model, true)).reference;
     throw error;
   }
 }

@@ -8,6 +8,7 @@ import { partOf } from "#actors/runtime/part";
 import { type Child, type Plan, SupervisionTree } from "#actors/runtime/supervision-tree";
 import type { ActorSystem } from "#actors/runtime/system";
 import type { Address } from "#protocol/ids";
+import type { CheckpointView } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 import type { SpeedAnswer } from "#protocol/speeds";
 import { type ClusterOptions, type OpenCluster, openCluster } from "../cluster/cluster.ts";
@@ -32,6 +33,8 @@ export interface Home {
   readonly book: SpeedBook;
   /** What each machine that is up measured of itself with that model. */
   measureModel(model: string): Promise<readonly SpeedAnswer[]>;
+  /** What this machine has of that name, or another that is up. Throws Problem. */
+  checkpoint(model: string): Promise<CheckpointView>;
   /** Calls back when the cluster is another, whichever of its lives it is in. */
   changed(run: () => void): void;
   stop(): Promise<void>;
@@ -126,6 +129,14 @@ class KeptHome implements Home {
 
   async measureModel(model: string): Promise<readonly SpeedAnswer[]> {
     return (await this.#placement.face?.measure(model)) ?? [];
+  }
+
+  async checkpoint(model: string): Promise<CheckpointView> {
+    const { face } = this.#placement;
+    if (face) return await face.checkpoint(model);
+    throw new Problem("unavailable", "what the home has is not known at this moment", {
+      remedy: "try again in a moment",
+    });
   }
 
   changed(run: () => void): void {

@@ -152,6 +152,12 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
 const atHome = (home: () => Home | undefined) => ({
   measureLinks: async () => await home()?.machines?.measure(),
   measureModel: async (model: string) => (await home()?.measureModel(model)) ?? [],
+  async checkpoint(model: string) {
+    const open = home();
+    if (!open)
+      throw new Problem("notFound", `this machine serves alone, and knows no other that has ${model}`);
+    return await open.checkpoint(model);
+  },
   async rotateKeys() {
     const { cluster } = home() ?? {};
     if (!cluster) throw new Problem("unavailable", "this machine serves alone");

@@ -14,7 +14,7 @@ import type { MeasuredSpeeds } from "#protocol/speeds";
 import { teamsOf } from "../cluster/instances.ts";
 import { hiddenWish, sendings, withHidden, withoutHidden } from "./hidden.ts";
 import { shapeIn, wishOfRanks, withWays } from "./ranks.ts";
-import { checkNames, leftOutWords, noPlan } from "./rejections.ts";
+import { checkNames, isAbsent, leftOutWords, noPlan } from "./rejections.ts";
 import { contextOf, plansFor, type Try, tries, wishOf } from "./tries.ts";
 
 /** What a machine answered to who asked for a checkpoint: its view of it, or why it has none. */
@@ -73,9 +73,7 @@ export function* choosing(asked: Question): Working<Choice> {
   const speedsOf = speedsWith(question.measured, reference);
   const { home: all, leftOut } = homeOf(known, { speedsOf, ...(wish.nodes && { only: wish.nodes }) });
   const { digest } = reference;
-  const without = leftOut
-    .filter(({ because }) => because !== "notNamed" && because !== "notPaired")
-    .map(leftOutWords);
+  const without = leftOut.filter(isAbsent).map(leftOutWords);
   const considered = (mayFetch: boolean, sent: PlacementWish) => {
     const asking = { ...question, wish: sent };
     const able = all.machines.map((machine) => unable(machine, asking, { reference, mayFetch }));
@@ -154,7 +152,7 @@ const isOther = (looked: Looked | undefined, digest: string): boolean =>
 const isView = (looked: Looked): looked is CheckpointView => "digest" in looked;
 
 /** The asker's, or what most machines have. */
-function referenceOf(looked: ReadonlyMap<NodeId, Looked>, asker: NodeId): CheckpointView | undefined {
+export function referenceOf(looked: ReadonlyMap<NodeId, Looked>, asker: NodeId): CheckpointView | undefined {
   const own = looked.get(asker);
   if (own && isView(own)) return own;
   const views = [...looked.values()].filter(isView);
@@ -162,7 +160,7 @@ function referenceOf(looked: ReadonlyMap<NodeId, Looked>, asker: NodeId): Checkp
   return groups.sort((a, b) => b.length - a.length)[0]?.[0];
 }
 
-function nowhere({ model, known, looked }: Question): Problem {
+export function nowhere({ model, known, looked }: Pick<Question, "model" | "known" | "looked">): Problem {
   const reasons = [...looked].flatMap(([node, each]) => {
     const name = known.nodes.find((view) => view.node === node)?.name ?? node.slice(0, 8);
     return isView(each) ? [] : [`${name} ${each.why}`];

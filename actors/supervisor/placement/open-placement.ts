@@ -5,6 +5,7 @@ import type { BackendWish } from "#protocol/collective";
 import type { Address, NodeId } from "#protocol/ids";
 import type { LinkView } from "#protocol/node";
 import {
+  type CheckpointView,
   Placement,
   type PlacementMessage,
   PlacementReply,
@@ -20,6 +21,7 @@ import { machinePorts } from "./asking.ts";
 import { Calibration } from "./calibration.ts";
 import { Coordinator } from "./coordinator.ts";
 import { Holder } from "./holder.ts";
+import { knownCheckpoint } from "./known-checkpoint.ts";
 import { answersOf } from "./measuring.ts";
 import { type Own, Serving, type ServingPorts } from "./serving.ts";
 import { ifNotHere, Shards } from "./shards.ts";
@@ -53,6 +55,8 @@ export interface OpenPlacement {
   readonly serving: Serving;
   /** Asks every machine that is up how fast it is with that model. */
   measure(model: string): Promise<readonly SpeedAnswer[]>;
+  /** What this machine has of that name, or another that is up. Throws Problem. */
+  checkpoint(model: string): Promise<CheckpointView>;
   /** Resolves when no worker holds a part any more, and none measures. */
   stop(): Promise<void>;
 }
@@ -96,6 +100,8 @@ export function openPlacement(
     serving,
     measure: async (model) =>
       await answersOf(ports, { model, settings: options.settings, nodes: await cluster.nodes() }),
+    checkpoint: async (model) =>
+      await knownCheckpoint(ports, { model, self: cluster.self, nodes: await cluster.nodes() }),
     async stop() {
       end();
       sight.stop();

@@ -18,13 +18,19 @@ const LEFT_OUT: Readonly<Record<LeftOut["because"], string>> = {
 
 /** Throws Problem `notFound` for a name that no machine of the home has. */
 export function checkNames(named: readonly string[] = [], nodes: readonly NodeView[]): void {
-  for (const name of named)
-    if (!nodes.some((each) => each.state !== "unpaired" && (each.name === name || each.node === name)))
-      throw new Problem("notFound", `no machine of this home is called ${name}`, {
-        param: "nodes",
-        remedy: "exo nodes lists them",
-      });
+  for (const name of named) {
+    const called = nodes.filter((each) => each.name === name || each.node === name);
+    if (called.some(({ state }) => state !== "unpaired")) continue;
+    const [stranger] = called;
+    throw new Problem("notFound", `no machine of this home is called ${name}`, {
+      param: "nodes",
+      remedy: stranger ? "it is nearby, not paired: exo invite here, exo join there" : "exo nodes lists them",
+    });
+  }
 }
+
+/** A machine of the home that nobody left out by name. */
+export const isAbsent = ({ because }: LeftOut): boolean => because !== "notNamed" && because !== "notPaired";
 
 /** `bob takes no part: drained`. */
 export const leftOutWords = ({ name, because }: LeftOut): string =>

@@ -167,7 +167,7 @@ async function survey(
 }
 
 /** Whatever one machine answers, others may do. */
-function missing(model: string, error: unknown): Without {
+export function missing(model: string, error: unknown): Without {
   if (error instanceof Problem && error.kind === "notFound")
     return { why: `does not have ${model}`, mayFetch: true };
   return { why: `cannot use ${model}: ${problemBody(error).message}` };

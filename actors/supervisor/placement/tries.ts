@@ -15,7 +15,7 @@ export interface Try extends Pick<Wish, "streams" | "minimumNodes"> {
 }
 
 /** Answers at once for which a pipeline is cut: its stages are then equally busy. */
-const STREAMS = 4;
+export const SHARED_STREAMS = 4;
 
 /** What is wished for, with room for less if need be; then, where fewer machines are better than none, whatever there is. */
 export function tries(wish: PlacementWish, isFewerFine: boolean): Try[] {
@@ -24,7 +24,7 @@ export function tries(wish: PlacementWish, isFewerFine: boolean): Try[] {
   const wished = { minimumNodes, strategies, streams: 1 };
   const isShared = minimumNodes > 1 || sharedStages || strategy === "pipeline" || strategy === "tensor";
   return [
-    ...(isShared ? [{ ...wished, streams: STREAMS }] : []),
+    ...(isShared ? [{ ...wished, streams: SHARED_STREAMS }] : []),
     wished,
     ...(isFewerFine && isShared ? [{ minimumNodes: 1, strategies: STRATEGIES, streams: 1 }] : []),
   ];

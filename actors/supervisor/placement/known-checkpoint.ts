@@ -1,0 +1,38 @@
+/** What a model is that this machine need not have: of another of its home, for who plans and for who would fetch it otherwise. */
+import type { NodeView } from "#protocol/cluster";
+import type { NodeId } from "#protocol/ids";
+import type { CheckpointView } from "#protocol/placement";
+import { type Looked, nowhere, referenceOf } from "./choose.ts";
+import type { CoordinatorPorts } from "./ports.ts";
+import { missing } from "./survey.ts";
+import { isUp } from "./there.ts";
+
+export interface Asked {
+  readonly model: string;
+  /** Whose own copy is meant, where it has one. */
+  readonly self: NodeId;
+  readonly nodes: readonly NodeView[];
+}
+
+/** Headers and a sample of the weights are read on each; who takes longer has it for a placement, not for a question. */
+const LOOK_MS = 5_000;
+
+/** Throws Problem `notFound` where no machine that is up has it. */
+export async function knownCheckpoint(
+  { look }: Pick<CoordinatorPorts, "look">,
+  { model, self, nodes }: Asked,
+): Promise<CheckpointView> {
+  const looked = new Map<NodeId, Looked>();
+  const ask = async ({ node }: NodeView) => {
+    const question = { model, again: false, ms: LOOK_MS };
+    looked.set(node, await look(node, question).catch((error: unknown) => missing(model, error)));
+  };
+  const others = nodes.filter((view) => isUp(view) && view.node !== self);
+  await Promise.all(nodes.filter(({ node }) => node === self).map(ask));
+  const own = referenceOf(looked, self);
+  if (own) return own;
+  await Promise.all(others.map(ask));
+  const found = referenceOf(looked, self);
+  if (found) return found;
+  throw nowhere({ model, known: { nodes, links: [] }, looked });
+}
