@@ -59,7 +59,7 @@ test("a machine is renamed, labelled, drained, excluded, taken back and forgotte
       "4 ✗ no machine of this home is called nobody; exo nodes lists them\n",
       "1 ✗ a machine's name has no comma and no *: attic,cellar; exo node NAME rename NEW, with another\n",
       "7 ✗ studio is up and votes: this home needs no takeover\n",
-      "2 ✗ forget needs a yes\n→ add --yes\n",
+      "2 ✗ forget needs a yes: let bob be no machine of this home any more?\n→ add --yes\n",
     ],
     drained: { labels, drained: true, excluded: false },
     excluded: { said: "0 studio is not used for models\n", labels, drained: true, excluded: true },

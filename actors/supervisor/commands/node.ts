@@ -73,7 +73,7 @@ async function confirmed(session: Session, name: string, { action }: NodeOrder):
   const question = GRAVE[action]?.(name);
   if (question === undefined || session.yes) return;
   if (!session.terminal.inIsTerminal || session.json)
-    throw usageProblem(`${action} needs a yes`, "add --yes");
+    throw usageProblem(`${action} needs a yes: ${question}`, "add --yes");
   const { confirm } = await import("@clack/prompts");
   if ((await confirm({ message: question, initialValue: false })) === true) return;
   throw new Problem("cancelled", "nothing was changed");

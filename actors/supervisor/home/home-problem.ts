@@ -2,6 +2,7 @@
 import { Problem } from "#protocol/problem";
 
 const FULL = ["ENOSPC", "EDQUOT", "SQLITE_FULL"];
+const NO_FOLDER = ["ENOTDIR", "EEXIST"];
 /** Where a folder should be lies something else, nothing can be made, or others own it: errno(3), https://www.sqlite.org/rescode.html. */
 const CLOSED = [
   ...["EACCES", "EPERM", "EROFS", "ENOTDIR", "ENOENT", "EEXIST", "ELOOP", "ENAMETOOLONG"],
@@ -16,6 +17,8 @@ export function homeProblem(error: unknown, failed: string): unknown {
     return new Problem("doesNotFit", `the disk is full: ${failed}`, { remedy, cause: error });
   }
   if (!CLOSED.includes(code)) return error;
-  const remedy = "make it writable for you, or set EXO_HOME to a folder that is";
+  const remedy = NO_FOLDER.includes(code)
+    ? "what lies there is no folder: move it away, or set EXO_HOME to one"
+    : "make it writable for you, or set EXO_HOME to a folder that is";
   return new Problem("internal", `${failed} (${code})`, { remedy, cause: error });
 }

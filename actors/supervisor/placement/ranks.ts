@@ -92,7 +92,7 @@ export function requireSharedStages({ nodes }: Known): void {
   // Of a machine that was linked just now it may be known in a moment.
   throw new Problem(old.length > 0 ? "invalid" : "doesNotFit", why, {
     param: "strategy",
-    remedy: "have every machine of the home run this version of exo, or ask for --strategy pipeline",
+    remedy: `${old.length > 0 ? "have every machine of the home run this version of exo" : "ask again in a moment"}, or ask for --strategy pipeline`,
   });
 }
 
