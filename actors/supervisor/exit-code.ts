@@ -38,6 +38,12 @@ export class CommandProblem extends Problem {
 export const usageProblem = (message: string, remedy?: string): CommandProblem =>
   new CommandProblem(EXIT.usage, message, remedy === undefined ? {} : { remedy });
 
+/** What was typed as one of `fields` can be none: the command line is wrong, whoever found that. Other errors stay what they are. */
+export const misspelt = (error: unknown, fields: readonly string[]): unknown =>
+  error instanceof Problem && error.kind === "invalid" && fields.includes(error.param?.split(".")[0] ?? "")
+    ? usageProblem(error.message, error.remedy)
+    : error;
+
 const BY_KIND: Readonly<Record<ProblemKind, number>> = {
   invalid: EXIT.failed,
   contextLength: EXIT.doesNotFit,

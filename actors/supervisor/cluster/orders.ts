@@ -1,12 +1,14 @@
 /** What a user orders of a machine that is named, by its name or the beginning of its id. */
 import type { MemberChange, NodeOrder, NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
+import { plainName } from "#protocol/node";
 import { Problem } from "#protocol/problem";
 import { isNoSay } from "./leading.ts";
 import type { Cluster } from "./ports.ts";
 
 /** Fewer letters of an id name too many. */
 const ID_LETTERS_MIN = 4;
+const ANOTHER_NAME = "exo node NAME rename NEW, with another";
 
 /** Resolves with the machine as it is after; undefined when it was forgotten. Throws Problem. */
 export async function ordered(
@@ -14,7 +16,9 @@ export async function ordered(
   name: string,
   order: NodeOrder,
 ): Promise<NodeView | undefined> {
-  const { node, state } = named(await cluster.nodes(), name);
+  const all = await cluster.nodes();
+  const { node, state } = named(all, name);
+  if (order.action === "rename") refuseTaken(all, node, order.name);
   const own = state === "self";
   if (order.action === "takeover") takeOver(cluster, own, name, node);
   else if (order.action === "forget" && own) await left(cluster);
@@ -62,12 +66,20 @@ async function left(cluster: Cluster): Promise<void> {
   await cluster.leave();
 }
 
+/** Who comes in by the name of another gets a number; who renames a machine chose that name, and is not given another. */
+function refuseTaken(all: readonly NodeView[], node: NodeId, wanted: string): void {
+  const name = plainName(wanted);
+  const isTaken = all.some((each) => each.node !== node && each.state !== "unpaired" && each.name === name);
+  if (isTaken)
+    throw new Problem("invalid", `another machine of this home is called ${name}`, { remedy: ANOTHER_NAME });
+}
+
 /** A comma parts names where several are meant (`--nodes`), and `*` marks who leads in what is shown. */
 function nameable(name: string): string {
   if (!/[,*]/.test(name)) return name;
   throw new Problem("invalid", `a machine's name has no comma and no *: ${name}`, {
     param: "name",
-    remedy: "exo node NAME rename NEW, with another",
+    remedy: ANOTHER_NAME,
   });
 }
 

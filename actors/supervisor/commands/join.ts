@@ -1,7 +1,6 @@
 /** `exo join`: brings this machine into another's home. */
-import { Problem } from "#protocol/problem";
 import { needDaemon } from "../daemon/daemon.ts";
-import { usageProblem } from "../exit-code.ts";
+import { misspelt, usageProblem } from "../exit-code.ts";
 import { printJson, type Session } from "../session.ts";
 import { safeText } from "../terminal/safe-text.ts";
 
@@ -38,7 +37,7 @@ export async function join(
   const joined = await daemon
     .post<Joined>("/exo/v1/join", asked, signal)
     .catch((error) => {
-      throw misspelt(error);
+      throw misspelt(error, ["code", "address", "name"]);
     })
     .finally(() => progress.end());
   if (json) return printJson(session, "join", joined);
@@ -47,11 +46,3 @@ export async function join(
     `${terminal.errStyle("green", "✓")} joined the home of ${host} as ${safeText(joined.as)}`,
   );
 }
-
-/** A code or an address that can be none: the command line is wrong, whoever found that. */
-const misspelt = (error: unknown): unknown =>
-  error instanceof Problem && error.kind === "invalid" && MEANT.includes(error.param ?? "")
-    ? usageProblem(error.message, error.remedy)
-    : error;
-
-const MEANT = ["code", "address"];

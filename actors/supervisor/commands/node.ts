@@ -2,7 +2,7 @@
 import { NODE_ACTIONS, type NodeOrder, type NodeView } from "#protocol/cluster";
 import { Problem } from "#protocol/problem";
 import { needDaemon } from "../daemon/daemon.ts";
-import { usageProblem } from "../exit-code.ts";
+import { misspelt, usageProblem } from "../exit-code.ts";
 import { printJson, type Session } from "../session.ts";
 import { cell } from "../terminal/node-words.ts";
 import { roleOf } from "./role.ts";
@@ -35,7 +35,11 @@ export async function node(session: Session, name: string, words: readonly strin
   const daemon = await needDaemon(session);
   await confirmed(session, name, order);
   const path = `/exo/v1/nodes/${encodeURIComponent(name)}`;
-  const { node: after } = await daemon.post<{ node?: NodeView }>(path, order, session.signal);
+  const { node: after } = await daemon
+    .post<{ node?: NodeView }>(path, order, session.signal)
+    .catch((error) => {
+      throw misspelt(error, ["name", "labels"]);
+    });
   if (session.json) printJson(session, "node", { node: after ?? null });
   else session.progress.milestone(DONE[order.action](after ?? { name }));
 }
