@@ -44,29 +44,44 @@ test("Ctrl-C ends serve with 130", async () => {
   expect(await server.child.exited).toBe(130);
 });
 
-test("a port in use is said with who uses it and how to choose another", async () => {
+test("a port in use is said with who uses it and a free one beside it", async () => {
   using home = freshFolder();
   using other = freshFolder();
   await using server = await serving(home.path);
-  const port = new URL(server.ready.url).port;
-  const [same, elsewhere] = await Promise.all([
-    exo(["serve", "--port", port], { home: home.path }),
-    exo(["serve", "--port", port], { home: other.path }),
-  ]);
-  const next = `choose another port: exo serve --port ${Number(port) + 1}, or --port 0 for any free one`;
-  expect([same, elsewhere]).toEqual([
-    {
+  const port = Number(new URL(server.ready.url).port);
+  const beside = occupied(port + 1);
+  // One after the other: each tries ports.
+  const same = await exo(["serve", "--port", String(port)], { home: home.path });
+  const elsewhere = await exo(["serve", "--port", String(port)], { home: other.path });
+  beside?.stop(true);
+  const [next = 0] = [same, elsewhere].map(({ err }) => Number(/exo serve --port (\d+)/.exec(err)?.[1]));
+  const isFree = occupied(next);
+  isFree?.stop(true);
+  const remedy = `choose another port: exo serve --port ${next}, or --port 0 for any free one`;
+  expect({ same, elsewhere, isFree: isFree !== undefined, isBeside: next > port + 1 }).toEqual({
+    same: {
       code: 3,
       out: "",
-      err: `✗ port ${port} is in use by another exo (process ${server.child.pid})\n→ use that one (exo run finds it), or ${next}\n`,
+      err: `✗ port ${port} is in use by another exo (process ${server.child.pid})\n→ use that one (exo run finds it), or ${remedy}\n`,
     },
-    {
+    elsewhere: {
       code: 3,
       out: "",
-      err: expect.stringContaining(`(process ${server.child.pid})\n→ ${next}`),
+      err: expect.stringContaining(`(process ${server.child.pid})\n→ ${remedy}`),
     },
-  ]);
+    isFree: true,
+    isBeside: true,
+  });
 });
+
+/** Undefined: another program has it already. */
+function occupied(port: number) {
+  try {
+    return Bun.listen({ hostname: "127.0.0.1", port, socket: { data() {} } });
+  } catch {
+    return undefined;
+  }
+}
 
 test("a daemon that was killed is not believed to run", async () => {
   using home = freshFolder();

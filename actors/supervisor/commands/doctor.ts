@@ -4,7 +4,7 @@ import { freemem, totalmem } from "node:os";
 import { join } from "node:path";
 import { problemBody } from "#protocol/problem";
 import { findDaemon } from "../daemon/daemon.ts";
-import { listenerOf } from "../daemon/port-owner.ts";
+import { isFree, listenerOf } from "../daemon/port-owner.ts";
 import { CommandProblem, EXIT } from "../exit-code.ts";
 import { libraryFolder } from "../node/local-node.ts";
 import { storedModels } from "../node/models.ts";
@@ -133,14 +133,10 @@ async function port(session: Session): Promise<Omit<Finding, "name">> {
   const daemon = await findDaemon(session).catch(() => undefined);
   if (daemon) return { state: "ok", detail: `an exo serves ${daemon.url}` };
   const { port, bind } = session.config.api;
-  try {
-    Bun.listen({ hostname: bind, port, socket: { data() {} } }).stop(true);
-    return { state: "ok", detail: `${port} is free` };
-  } catch {
-    const owner = listenerOf(port);
-    const detail = `${port} is taken${owner === undefined ? "" : ` by ${owner}`}`;
-    return { state: "warning", detail, remedy: "choose another: exo serve --port 0, or set EXO_PORT" };
-  }
+  if (isFree(bind, port)) return { state: "ok", detail: `${port} is free` };
+  const owner = listenerOf(port);
+  const detail = `${port} is taken${owner === undefined ? "" : ` by ${owner}`}`;
+  return { state: "warning", detail, remedy: "choose another: exo serve --port 0, or set EXO_PORT" };
 }
 
 async function models(session: Session): Promise<Omit<Finding, "name">> {

@@ -2,7 +2,7 @@
 import { keepSmall, thisProcess } from "#actors/runtime/machine/footprint";
 import { Problem } from "#protocol/problem";
 import { readDaemonFile, registerDaemon } from "../daemon/daemon.ts";
-import { listenerOf } from "../daemon/port-owner.ts";
+import { freePortAfter, listenerOf } from "../daemon/port-owner.ts";
 import { CommandProblem, EXIT } from "../exit-code.ts";
 import { apiCertificatePath } from "../home/api-certificate.ts";
 import { isOwnMachine } from "../home/api-config.ts";
@@ -85,14 +85,16 @@ async function listen(session: Session, pull: boolean): Promise<Node> {
 }
 
 async function portInUse({ config }: Session, cause: Problem): Promise<Problem> {
-  const { port } = config.api;
+  const { bind, port } = config.api;
   const other = await readDaemonFile(config);
   const isExo = other !== undefined && new URL(other.url).port === String(port);
   const owner = isExo ? `another exo (process ${other.pid})` : listenerOf(port);
   const by = owner === undefined ? "" : ` by ${owner}`;
   const use = isExo ? "use that one (exo run finds it), or choose another port" : "choose another port";
+  const next = freePortAfter(bind, port);
+  const any = "--port 0 for any free one";
   return new CommandProblem(EXIT.noDaemon, `port ${port} is in use${by}`, {
-    remedy: `${use}: exo serve --port ${port === 65_535 ? 0 : port + 1}, or --port 0 for any free one`,
+    remedy: `${use}: exo serve ${next === 0 ? any : `--port ${next}, or ${any}`}`,
     cause,
   });
 }

@@ -1,5 +1,25 @@
-/** Which process listens on a port, as far as the system says it to this user. */
+/** Whether a port can be had, and which process listens there, as far as the system says it to this user. */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+
+const HIGHEST_PORT = 65_535;
+/** Programs that take the next one where theirs is taken stand in a row, which is short. */
+const LOOKED_AT = 20;
+
+/** The first one above `port` that this process may listen on now; 0 where none of the next few can be had. */
+export function freePortAfter(host: string, port: number): number {
+  const last = Math.min(port + LOOKED_AT, HIGHEST_PORT);
+  for (let next = port + 1; next <= last; next++) if (isFree(host, next)) return next;
+  return 0;
+}
+
+export function isFree(host: string, port: number): boolean {
+  try {
+    Bun.listen({ hostname: host, port, socket: { data() {} } }).stop(true);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** `name (process 123)`, or undefined if the system does not say. */
 export const listenerOf = (port: number): string | undefined =>
