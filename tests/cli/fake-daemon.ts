@@ -22,6 +22,7 @@ export interface Script {
   readonly slowMs?: number;
   /** Answers these paths so. */
   readonly failures?: Readonly<Record<string, Failure>>;
+  readonly answers?: Readonly<Record<string, object>>;
 }
 
 interface Failure {
@@ -36,6 +37,7 @@ export function fakeDaemon({
   failure,
   slowMs = 0,
   failures = {},
+  answers = {},
 }: Script = {}): FakeDaemon {
   const asked: Asked[] = [];
   const server = Bun.serve({
@@ -61,7 +63,7 @@ export function fakeDaemon({
         const isLoaded = asked.some((each) => each.path === "/exo/v1/load");
         return Response.json({ models: isLoaded ? loads : models }, { headers });
       }
-      return Response.json({ status: "ok" }, { headers });
+      return Response.json(answers[path] ?? { status: "ok" }, { headers });
     },
   });
   return {

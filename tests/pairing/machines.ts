@@ -117,9 +117,19 @@ export class Machine {
   }
 
   /** Resolves once this machine's invite is in the state. */
-  async reaches(state: string): Promise<void> {
+  reaches(state: string): Promise<void> {
+    return this.#until(() => this.desk.state.state === state);
+  }
+
+  /** What went wrong with this machine's invite, once something did. */
+  async troubled(): Promise<string | undefined> {
+    await this.#until(() => this.desk.state.trouble !== undefined);
+    return this.desk.state.trouble;
+  }
+
+  async #until(isSo: () => boolean): Promise<void> {
     let seen: string | undefined;
-    while (this.desk.state.state !== state)
+    while (!isSo())
       seen = await new Promise((resolve) => this.desk.watch(seen, (reply) => resolve(reply.seen)));
   }
 

@@ -165,6 +165,17 @@ describe("a wrong step", () => {
     });
   });
 
+  test("what is said of an earlier try is not said of the machine that comes in", async () => {
+    using home = await pair();
+    const { host, guest } = home;
+    const { code } = await host.invite();
+    await guest.join(otherCode(code));
+    const before = await host.troubled();
+    await guest.join(code);
+    await host.reaches("used");
+    expect([before, host.desk.state.trouble]).toEqual(["a wrong code came from 127.0.0.1", undefined]);
+  });
+
   test("a code that was used, one that has expired and none at all are told apart", async () => {
     using home = await pair();
     const { host, guest, network } = home;

@@ -16,7 +16,8 @@ export interface InviteContext {
   readonly untilMs: number;
   readonly nowMs: () => number;
   readonly joined?: { readonly node: NodeId; readonly name: string };
-  readonly trouble?: string;
+  /** What went wrong last, or in the end. */
+  readonly trouble?: string | undefined;
 }
 
 export const INVITE_TRIES = 3;
@@ -58,10 +59,7 @@ export const inviteMachine = setup({
         },
         CameIn: {
           target: "used",
-          actions: assign(({ event: { node, name, trouble } }) => ({
-            joined: { node, name },
-            ...(trouble !== undefined && { trouble }),
-          })),
+          actions: assign(({ event: { node, name, trouble } }) => ({ joined: { node, name }, trouble })),
         },
         Close: "closed",
       },

@@ -71,7 +71,7 @@ export class Invite implements Door {
   }
 
   cameIn(who: { readonly node: NodeId; readonly name: string }, confirmed: boolean): void {
-    const trouble = `${who.name} was let in and did not confirm it: unless exo nodes shows it soon, invite it again`;
+    const trouble = `${who.name} was let in and did not confirm it: unless exo nodes shows it soon, look what is said there, and invite it again, or take it off the list: exo node ${who.name} forget`;
     this.#tell({ type: "CameIn", ...who, ...(!confirmed && { trouble }) });
   }
 

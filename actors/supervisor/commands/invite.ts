@@ -102,12 +102,14 @@ async function outcome(session: Session, daemon: Client, code: string): Promise<
     const asked = { code, ...(seen && { seen: seen.seen }) };
     seen = await daemon.post<Seen>("/exo/v1/invite/watch", asked, signal);
     const { state, trouble, joined, tries_left } = seen;
-    if ((state === "open" || joined) && trouble !== undefined && trouble !== told) {
+    if (state === "open" && trouble !== undefined && trouble !== told) {
       told = trouble;
       progress.milestone(`${safeText(trouble)} (${tries_left} tries left)`);
     }
     if (state === "open") continue;
     if (!joined) throw ending(state, trouble);
+    // It is on the list, and whether it knows that nobody here can tell.
+    if (trouble !== undefined) throw new CommandProblem(EXIT.failed, safeText(trouble));
     if (json) return printJson(session, "invite", { event: "joined", ...joined });
     return progress.milestone(
       `${terminal.errStyle("green", "✓")} ${safeText(joined.name)} (${joined.node.slice(0, 8)}) came in`,
