@@ -8,6 +8,7 @@ import { freshIdentity, type Identity } from "../security/identity.ts";
 import { signMemberList } from "../security/member-list.ts";
 import { STEP_MS } from "../security/steps.ts";
 import type { Endpoint } from "./network.ts";
+import { stranger, TOLD } from "./refusal.ts";
 import { TlsNetwork } from "./tls.ts";
 
 test("a machine that is on the list no more is told so by whom it dials, also by a key that it does not know", async () => {
@@ -164,7 +165,7 @@ test("a member that was away, and knows the dialling machine not yet, hears from
   expect([link.peer.node, await accepted.promise, refused]).toEqual([
     host.node,
     guest.node,
-    [`${guest.node} is not a member`, "it gives this machine no link, and said why"],
+    [stranger(guest.node), TOLD],
   ]);
   link.close();
   await before.close();

@@ -9,6 +9,7 @@ import type { Identity } from "../security/identity.ts";
 import { STEP_ANSWER_MS } from "../security/steps.ts";
 import { FrameReader } from "./framing.ts";
 import type { Endpoint, Lane, Link } from "./network.ts";
+import { noHello, slowNotice } from "./refusal.ts";
 import type { StreamLink } from "./tls-link.ts";
 import type { Trust } from "./trust.ts";
 
@@ -53,8 +54,8 @@ const GREETING_MS = 5000;
 /** Until it is a link it has a deadline; `late` hears of it. Who is to be told what it missed is kept until that can be made. */
 export function limit(connection: Connection, clock: Clock, late: (why: string) => void): void {
   let cancel = clock.after(GREETING_MS, () => {
-    if (!connection.isTold) late(`no hello within ${GREETING_MS} ms`);
-    else cancel = clock.after(STEP_ANSWER_MS, () => late(`what it is told took over ${STEP_ANSWER_MS} ms`));
+    if (!connection.isTold) late(noHello(GREETING_MS));
+    else cancel = clock.after(STEP_ANSWER_MS, () => late(slowNotice(STEP_ANSWER_MS)));
   });
   connection.settle = () => cancel();
 }

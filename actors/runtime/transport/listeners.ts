@@ -50,7 +50,10 @@ export class Listeners<Data> {
       this.#open = [...this.#open, this.#ports.listen(endpoint)];
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      this.#ports.refused(endpointText(endpoint), error.message);
+      this.#ports.refused(
+        endpointText(endpoint),
+        `${error.message}; it is tried again, else: ${error.remedy}`,
+      );
       this.#ports.clock.after(AGAIN_MS, () => this.#listenAgain(endpoint));
     }
   }

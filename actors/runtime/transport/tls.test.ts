@@ -124,6 +124,37 @@ describe("links between nodes", () => {
     });
   });
 
+  test("T1 T8 that are refused are said with what was wrong, why that may be, and what to do", async () => {
+    const [home, foreign] = [await cluster(), await cluster()];
+    const [host, other, unlisted] = [await node(home), await node(home), await node(home, { listed: false })];
+    const stranger = await node(foreign, { clusterPem: home.pem });
+    const dials = [
+      { from: unlisted, to: host, meant: host },
+      { from: host, to: unlisted, meant: unlisted },
+      { from: host, to: stranger, meant: stranger },
+      { from: host, to: other, meant: stranger },
+    ];
+    for (const { from, to, meant } of dials)
+      await from.network.dial(to.endpoint, { ...control, expect: meant.id }).catch(() => {});
+    const closed = Promise.withResolvers<void>();
+    const browser = await Bun.connect({
+      hostname: "127.0.0.1",
+      port: host.endpoint.port,
+      socket: { data() {}, close: () => closed.resolve() },
+    });
+    browser.write("GET / HTTP/1.1\r\n\r\n");
+    await closed.promise;
+    expect(host.refused.map((why) => why.replace(unlisted.id.slice(0, 8), "ID"))).toMatchInlineSnapshot(`
+      [
+        "ID is not on this home's list of machines, as far as this one has heard; if it should be: exo invite here, exo join there",
+        "ID is not on this home's list of machines, as far as this one has heard; if it should be: exo invite here, exo join there",
+        "its certificate is not of this home's key (CERT_SIGNATURE_FAILURE): a machine of another home, or the key changed while one of both was off, and they tell each other; one of yours that stays away comes back by exo node NAME forget, exo invite and exo join",
+        "another machine of this home answers there (ERR_TLS_CERT_ALTNAME_INVALID): addresses change, and the one that was meant is looked for elsewhere",
+        "what it says is not exo's TLS (EPROTO): another program, as a browser or a scanner; nothing is to be done if you know of it",
+      ]
+    `);
+  });
+
   test("T27 close when a message names another sender", async () => {
     const home = await cluster();
     const [a, b] = [await node(home), await node(home)];

@@ -20,6 +20,7 @@ import { lingering } from "./lingering.ts";
 import { cannotListen, Listeners } from "./listeners.ts";
 import { ANOTHER, type Endpoint, type Lane, type Link, type Network, type Peer } from "./network.ts";
 import { heedNews, tellNews } from "./news.ts";
+import * as REFUSAL from "./refusal.ts";
 import { codeOf, reason } from "./thrown.ts";
 import { helloFrame, StreamLink } from "./tls-link.ts";
 import { KEEP_ALIVE_MS, PROTOCOL, tlsSettings } from "./tls-settings.ts";
@@ -116,7 +117,7 @@ export class TlsNetwork implements Network {
   #tls = () => tlsSettings(this.#options.identity, this.#options.trust);
 
   #accept(socket: TlsSocket): void {
-    const tooMany = () => this.#refuse(socket, "others came after it, and it had not proved itself yet");
+    const tooMany = () => this.#refuse(socket, REFUSAL.CROWDED);
     const leave = this.#limits.enter(socket.remoteAddress, tooMany);
     if (!leave) {
       socket.terminate();
@@ -144,7 +145,7 @@ export class TlsNetwork implements Network {
     return {
       handshake: (socket: TlsSocket, ok: boolean, error: Error | null) => {
         if (ok && !error && !socket.data?.problem) this.#greet(socket);
-        else this.#refuse(socket, `TLS: ${codeOf(error) ?? "no handshake"}`, codeOf(error) && CERTIFICATE);
+        else this.#refuse(socket, REFUSAL.unproved(error), codeOf(error) && CERTIFICATE);
       },
       data: (socket: TlsSocket, bytes: Uint8Array) => this.#receive(socket, bytes),
       drain: (socket: TlsSocket) => this.#drained(socket),
@@ -159,18 +160,17 @@ export class TlsNetwork implements Network {
       this.#closed(socket, `exo itself failed while it served the link: ${error.message}`);
       socket.terminate();
       this.#options.crashed(error);
-    } else this.#refuse(socket, error.message);
+    } else this.#refuse(socket, REFUSAL.broken(error));
   }
 
   #greet(socket: TlsSocket): void {
     const [{ data }, { trust }, certificate] = [socket, this.#options, socket.getPeerX509Certificate()];
     const node = nodeIdOf(keyOf(certificate));
-    if (socket.alpnProtocol !== PROTOCOL) this.#refuse(socket, "the protocol's major version is another");
-    else if (!trust.isMember(node)) this.#dismiss(socket, node, `${node} is not a member`);
-    else if (trust.isOutdated?.(certificate))
-      this.#dismiss(socket, node, `${node} shows a certificate of a key before`);
+    if (socket.alpnProtocol !== PROTOCOL) this.#refuse(socket, REFUSAL.OTHER_MAJOR);
+    else if (!trust.isMember(node)) this.#dismiss(socket, node, REFUSAL.stranger(node));
+    else if (trust.isOutdated?.(certificate)) this.#dismiss(socket, node, REFUSAL.outdated(node));
     else if (data.expect && data.expect !== node)
-      this.#refuse(socket, `${node} answers where ${data.expect} should`, ANOTHER);
+      this.#refuse(socket, REFUSAL.moved(node, data.expect), ANOTHER);
     else {
       data.node = node;
       data.reader.onFrame = (kind, bytes, from, to) => {
@@ -195,8 +195,7 @@ export class TlsNetwork implements Network {
   /** Either a question for news, or the answer. */
   #noticed(socket: TlsSocket, node: NodeId, payload: Uint8Array): void {
     const { trust, crashed } = this.#options;
-    const end = (closing?: "closing") =>
-      this.#refuse(socket, "it gives this machine no link, and said why", NEWS, closing);
+    const end = (closing?: "closing") => this.#refuse(socket, REFUSAL.TOLD, NEWS, closing);
     if (socket.data.dialled) heedNews(socket, node, payload, { trust, crashed, end });
     else this.#tell(socket, node);
   }
