@@ -57,6 +57,12 @@ export function problemBody(error: unknown): ProblemBody {
   return { kind, message, ...(param !== undefined && { param }), ...(remedy !== undefined && { remedy }) };
 }
 
+/** What went wrong and what to do, on one line. */
+export function worded(error: unknown): string {
+  const { message, remedy } = problemBody(error);
+  return remedy ? `${message}; ${remedy}` : message;
+}
+
 /** The inverse of `problemBody`. */
 export const problemOf = ({ kind, message, ...more }: ProblemBody): Problem =>
   new Problem(kind, message, more);

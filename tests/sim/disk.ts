@@ -88,7 +88,7 @@ export class MemoryDisk implements ClusterStore, RaftStore {
   close(): void {}
 
   #refuse(): void {
-    if (this.isFull) throw new Problem("doesNotFit", "the disk is full");
+    if (this.isFull) throw new Problem("doesNotFit", "the disk is full", { remedy: "free some space" });
   }
 }
 

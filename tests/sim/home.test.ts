@@ -204,7 +204,9 @@ describe("a home of whole nodes", () => {
       "the disk is full",
       { z: "self*+" },
       { "still.mine": "1" },
-      ["z: this machine cannot keep the cluster's log, and decides nothing until it can: the disk is full"],
+      [
+        "z: this machine cannot keep the cluster's log, and decides nothing until it can: the disk is full; free some space",
+      ],
     ]);
   });
 
@@ -213,7 +215,7 @@ describe("a home of whole nodes", () => {
     const { disk } = home.machine("b");
     disk.isFull = true;
     await home.settled(home.node("a").change({ type: "forget", node: home.id("b") }));
-    await home.until(() => home.troubles.includes("b: the disk is full"));
+    await home.until(() => home.troubles.includes("b: the disk is full; free some space"));
     disk.isFull = false;
     await home.until(async () => (await home.view("b")).b === "self*+");
     expect([
@@ -222,8 +224,8 @@ describe("a home of whole nodes", () => {
     ]).toEqual([
       { b: "self*+" },
       [
-        "b: this machine was taken off its home's list of machines, and is on its own again",
-        "b: the disk is full",
+        "b: this machine was taken off its home's list of machines, and is on its own again; to bring it back: exo invite there, exo join CODE here",
+        "b: the disk is full; free some space",
       ],
     ]);
   });
@@ -234,7 +236,9 @@ describe("a home of whole nodes", () => {
     await home.until(async () => (await home.view("c")).c === "self*+");
     expect({ view: await home.view("c"), said: home.troubles }).toEqual({
       view: { c: "self*+" },
-      said: ["c: this machine was taken off its home's list of machines, and is on its own again"],
+      said: [
+        "c: this machine was taken off its home's list of machines, and is on its own again; to bring it back: exo invite there, exo join CODE here",
+      ],
     });
   });
 

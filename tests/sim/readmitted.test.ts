@@ -27,7 +27,9 @@ test("a leader that was replaced while its process stood still lets a machine in
   expect([home.isIn("d"), seen, home.troubles.filter((why) => why.startsWith("d"))]).toEqual([
     true,
     ["d", "a", "b", "c", "e"],
-    ["d: this machine was taken off its home's list of machines, and is on its own again"],
+    [
+      "d: this machine was taken off its home's list of machines, and is on its own again; to bring it back: exo invite there, exo join CODE here",
+    ],
   ]);
 });
 

@@ -37,7 +37,9 @@ test(
       same: true,
       keyed: { [keyed]: "self*+" },
       admitted: 2,
-      said: [`${keyed}: this machine was taken off its home's list of machines, and is on its own again`],
+      said: [
+        `${keyed}: this machine was taken off its home's list of machines, and is on its own again; to bring it back: exo invite there, exo join CODE here`,
+      ],
     });
   },
   TEST_MS_MAX,

@@ -1,7 +1,7 @@
 /** A failure in the words of whom the address belongs to, also where none of its routes answers. */
-import type { Problem, ProblemKind } from "#protocol/problem";
+import { type Problem, type ProblemKind, worded } from "#protocol/problem";
 import type { Failure } from "./dialect.ts";
-import { openaiFailure, statusOf, worded } from "./openai-failure.ts";
+import { openaiFailure, statusOf } from "./openai-failure.ts";
 
 /** `requestId` is the one that the answer's headers bear. */
 export type FailureOf = (problem: Problem, requestId: string) => Failure;

@@ -1,5 +1,5 @@
 /** Problems as OpenAI's clients know them: https://platform.openai.com/docs/guides/error-codes */
-import type { Problem, ProblemKind } from "#protocol/problem";
+import { type Problem, type ProblemKind, worded } from "#protocol/problem";
 import type { Failure, Frame } from "./dialect.ts";
 import { Fault, type FaultCode } from "./fault.ts";
 
@@ -46,9 +46,6 @@ export function statusOf(problem: Problem): Omit<Failure, "body"> {
   const status = (problem instanceof Fault && faultStatus[problem.code]) || row.status;
   return { status, headers: { ...headersOf(row), ...(problem instanceof Fault && problem.headers) } };
 }
-
-/** What went wrong and what to do, on one line. */
-export const worded = ({ message, remedy }: Problem): string => (remedy ? `${message}; ${remedy}` : message);
 
 export const openaiFailureFrames = (problem: Problem): readonly Frame[] => [
   { error: errorOf(problem) },

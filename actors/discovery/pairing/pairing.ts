@@ -4,7 +4,7 @@ import type { Endpoint } from "#actors/runtime/transport/network";
 import type { StrangerChannel, StrangerListener } from "#actors/runtime/transport/stranger";
 import type { Neighbour } from "#protocol/discovery";
 import { type InviteRole, type InviteState, PairingReply, type Refusal } from "#protocol/pairing";
-import { Problem } from "#protocol/problem";
+import { Problem, worded } from "#protocol/problem";
 import { apply, type Joined } from "./applicant.ts";
 import { freshCode, longCode, parseCode, parseEndpoint, shownCode } from "./code.ts";
 import { type Door, hostSession } from "./host.ts";
@@ -233,9 +233,7 @@ export class PairingDesk {
 
   /** As `settle`, for when no user waits for it. */
   resettle(): void {
-    this.settle().catch((error: unknown) =>
-      this.#ports.troubled(error instanceof Error ? error.message : String(error)),
-    );
+    this.settle().catch((error: unknown) => this.#ports.troubled(worded(error)));
   }
 
   async #settle(): Promise<void> {

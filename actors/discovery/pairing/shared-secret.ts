@@ -4,7 +4,7 @@ import type { Endpoint } from "#actors/runtime/transport/network";
 import type { Neighbour } from "#protocol/discovery";
 import type { NodeId } from "#protocol/ids";
 import type { Refusal } from "#protocol/pairing";
-import { Problem, type ProblemKind } from "#protocol/problem";
+import { Problem, type ProblemKind, worded } from "#protocol/problem";
 import { type Door, OTHER_HOME } from "./host.ts";
 import type { PairingPorts } from "./ports.ts";
 
@@ -84,7 +84,9 @@ export class SharedSecret implements Door {
     this.#busy = false;
     if (this.#told.has(from) || this.#told.size >= TOLD_MAX) return;
     this.#told.add(from);
-    this.#ports.troubled(`${from} tried to pair with another cluster.secret than this machine's`);
+    this.#ports.troubled(
+      `${from} tried to pair with another cluster.secret than this machine's; if it is yours, put the same one into its exo.yaml`,
+    );
   }
 
   cameToNothing(): void {
@@ -147,8 +149,7 @@ export class SharedSecret implements Door {
   /** Another home's invite, a machine that went away or is busy: asked again in a while. The rest the user should know. */
   #failed(error: unknown): void {
     const isPassing = error instanceof Problem && PASSING.includes(error.kind);
-    if (!isPassing && !this.#stopped)
-      this.#ports.troubled(error instanceof Error ? error.message : String(error));
+    if (!isPassing && !this.#stopped) this.#ports.troubled(worded(error));
   }
 
   #mayAsk({ node, pairingPort }: Neighbour): boolean {

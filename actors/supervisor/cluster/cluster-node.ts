@@ -7,7 +7,7 @@ import type { MemberChange, MemberList, NodeView } from "#protocol/cluster";
 import type { Neighbour } from "#protocol/discovery";
 import type { NodeId } from "#protocol/ids";
 import type { NodeFacts } from "#protocol/node";
-import { Problem } from "#protocol/problem";
+import { Problem, worded } from "#protocol/problem";
 import type { Joiner } from "./admission.ts";
 import { checkRecord, recordFor } from "./admitting.ts";
 import { type Agreed, agreedBy } from "./agreed.ts";
@@ -258,7 +258,9 @@ export class ClusterNode implements Cluster {
   /** Alone again, under the same identity: the next invite may bring it back. */
   #expelled({ cluster, members }: MemberList): void {
     if (this.#leaving) return;
-    this.#ports.troubled("this machine was taken off its home's list of machines, and is on its own again");
+    this.#ports.troubled(
+      "this machine was taken off its home's list of machines, and is on its own again; to bring it back: exo invite there, exo join CODE here",
+    );
     this.#leaving = true;
     const names = members.slice(0, NAMES_MAX).map(({ name }) => name);
     this.#leaveIn(this.#membership.replica.leads ? FAREWELL_MS : 0, { cluster, names });
@@ -268,7 +270,7 @@ export class ClusterNode implements Cluster {
     const { troubled, system } = this.#ports;
     const failed = (error: unknown) => {
       if (!(error instanceof Problem)) throw error;
-      troubled(error.remedy === undefined ? error.message : `${error.message}; ${error.remedy}`);
+      troubled(worded(error));
       this.#leaving = true;
       if (!this.#stopped) this.#leaveIn(LEAVE_AGAIN_MS, by);
     };

@@ -11,6 +11,7 @@ import {
   type Role,
 } from "#protocol/cluster";
 import type { Address, NodeId } from "#protocol/ids";
+import { worded } from "#protocol/problem";
 import type { RaftMessage } from "#protocol/raft";
 import { AcceptedKeys } from "./accepted-keys.ts";
 import { sayOf } from "./access.ts";
@@ -55,7 +56,7 @@ export class Membership {
       lied: ports.refused,
       failed: (error) =>
         ports.troubled(
-          `this machine cannot keep the cluster's log, and decides nothing until it can: ${reason(error)}`,
+          `this machine cannot keep the cluster's log, and decides nothing until it can: ${worded(error)}`,
         ),
     });
     this.#papers = this.#papersOf(ports);
@@ -288,12 +289,10 @@ export class Membership {
       this.#ports.store.saveRecord(next);
     } catch (error) {
       // It goes on with what it knows; the next start begins with what could be kept.
-      this.#ports.troubled(`what is new about the home could not be kept: ${reason(error)}`);
+      this.#ports.troubled(`what is new about the home could not be kept: ${worded(error)}`);
     }
   }
 }
 
 const holds = (record: ClusterRecord, part: Partial<ClusterRecord>): boolean =>
   Object.entries(part).every(([name, value]) => Bun.deepEquals(value, Reflect.get(record, name)));
-
-const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));

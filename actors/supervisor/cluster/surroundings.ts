@@ -7,7 +7,7 @@ import { tailnetStatus } from "#actors/runtime/transport/local-daemon";
 import { Discovery, type DiscoveryReply, type Neighbour } from "#protocol/discovery";
 import { MINOR_VERSION } from "#protocol/hello";
 import type { Address } from "#protocol/ids";
-import { Problem } from "#protocol/problem";
+import { Problem, worded } from "#protocol/problem";
 import type { ClusterOptions } from "./cluster.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import { localAddresses } from "./open-network.ts";
@@ -91,7 +91,7 @@ async function openDiscovery(
     return await discovery(system, { ...options, port: discoveryPort });
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    troubled(error.message);
+    troubled(worded(error));
     return await discovery(system, { ...options, port: undefined });
   }
 }
