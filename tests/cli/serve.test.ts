@@ -119,3 +119,17 @@ test("a model that does not exist ends serve with 4, names the nearest, and leav
     left: false,
   });
 });
+
+test("where no machine is heard, --list-peers says so, and what to do", async () => {
+  using home = freshFolder();
+  const namespace = crypto.randomUUID();
+  const { code, out, err } = await exo(["serve", "--list-peers", "--namespace", namespace], {
+    home: home.path,
+  });
+  expect({ code, rows: out.trim().split("\n").length, said: err.includes(namespace), err }).toEqual({
+    code: 0,
+    rows: 1,
+    said: true,
+    err: expect.stringContaining("start exo serve on them, or say where to look"),
+  });
+});

@@ -29,19 +29,22 @@ export async function ordered(
 /** Exactly one machine of the home. Throws Problem `notFound`. */
 function named(all: readonly NodeView[], name: string): NodeView {
   const members = all.filter(({ state }) => state !== "unpaired");
+  const begins = ({ node }: NodeView) => name.length >= ID_LETTERS_MIN && node.startsWith(name.toLowerCase());
   const byName = members.find((each) => each.name === name);
-  const byId =
-    name.length < ID_LETTERS_MIN ? [] : members.filter(({ node }) => node.startsWith(name.toLowerCase()));
+  const byId = members.filter(begins);
   const found = byName ?? (byId.length === 1 ? byId[0] : undefined);
   if (found) return found;
-  const stranger = all.find((each) => each.name === name && each.state === "unpaired");
+  const stranger = all.find((each) => each.state === "unpaired" && (each.name === name || begins(each)));
   const message =
     byId.length > 1
       ? `${name} begins the id of more than one machine`
       : `no machine of this home is called ${name}`;
   throw new Problem("notFound", message, {
     param: "node",
-    remedy: stranger ? "it is nearby, not paired: exo invite here, exo join there" : "exo nodes lists them",
+    remedy:
+      stranger && byId.length === 0
+        ? "it is nearby, not paired: exo invite here, exo join there"
+        : "exo nodes lists them",
   });
 }
 

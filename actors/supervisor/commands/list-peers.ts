@@ -38,7 +38,7 @@ interface Seen {
 }
 
 export async function listPeers(session: Session): Promise<void> {
-  const { config, terminal, json, quiet } = session;
+  const { config, terminal, json, quiet, progress } = session;
   if (config.cluster.discoveryPort === undefined)
     throw usageProblem("--list-peers and --no-discovery exclude each other", "leave one of both out");
   const peers =
@@ -47,6 +47,10 @@ export async function listPeers(session: Session): Promise<void> {
   if (json) printJson(session, "peers", { peers });
   else if (quiet) terminal.out(peers.map(({ node }) => `${node}\n`).join(""));
   else terminal.out(table(["name", "id", "version", "addresses"], peers.map(row), {}));
+  if (peers.length === 0)
+    progress.milestone(
+      `no other machine is heard in the namespace ${JSON.stringify(config.cluster.namespace)}: start exo serve on them, or say where to look (--namespace NAME, --peers HOST:PORT)`,
+    );
 }
 
 /** Of the exo that runs here; undefined where it cannot tell, as it is none or sees another namespace's machines. */
