@@ -47,8 +47,9 @@ function frames(seeds: readonly Uint8Array[]): Target {
     takes: (bytes) =>
       taken(() => {
         let payloads = 0;
-        const reader = new FrameReader(FRAME_LIMIT, (_, { length }) => {
-          payloads += length;
+        const reader = new FrameReader(FRAME_LIMIT, (_, held, from, to) => {
+          if (from < 0 || to < from || to > held.length) throw new Error("a payload beside what came");
+          payloads += to - from;
         });
         // In two pieces, as streams come.
         const half = bytes.length >> 1;
