@@ -9,11 +9,17 @@ import {
 } from "#actors/discovery/datagram";
 import type { Persisted, RaftStore } from "#actors/runtime/raft/log";
 import { Raft } from "#actors/runtime/raft/raft";
+import { freshIdentity } from "#actors/runtime/security/identity";
 import { FrameKind, FrameReader, frame } from "#actors/runtime/transport/framing";
+import { firstSnapshot, freshCluster, freshDiscoveryKey } from "#actors/supervisor/cluster/genesis";
+import { authorityOf } from "#actors/supervisor/cluster/record";
+import { applied, decodeState, encodeCommand } from "#actors/supervisor/cluster/state";
 import { decode } from "#protocol/codec";
 import { decodeHello } from "#protocol/hello";
 import type { NodeId } from "#protocol/ids";
 import { ProtocolError } from "#protocol/message";
+import { decodeNotice, encodeNotice } from "#protocol/notice";
+import { Problem } from "#protocol/problem";
 import type { RaftMessage } from "#protocol/raft";
 import { spoken } from "../protocol/spoken.ts";
 import { seeded } from "../sim/random.ts";
@@ -29,13 +35,13 @@ export interface Target {
 const FRAME_LIMIT = 64 * 1024;
 const bytesOf = (hex: string): Uint8Array => Uint8Array.fromHex(hex);
 
-/** Refusals are ProtocolErrors; anything else goes on as a bug. */
+/** Refusals are ProtocolErrors, those of the home's changes Problems; anything else goes on as a bug. */
 function taken(run: () => unknown): boolean {
   try {
     run();
     return true;
   } catch (error) {
-    if (error instanceof ProtocolError) return false;
+    if (error instanceof ProtocolError || error instanceof Problem) return false;
     throw error;
   }
 }
@@ -96,6 +102,39 @@ const beacon: Target = {
   },
 };
 
+/** As a machine of a home in which the key changed hears it: what it says is checked by who holds the list, and nothing here falls over it. */
+async function notices(): Promise<readonly Target[]> {
+  const me = freshIdentity();
+  const record = await freshCluster(me, "kitchen", 5);
+  const authority = authorityOf(record);
+  const start = decodeState(firstSnapshot(record, me).state, authority);
+  const proof = new Uint8Array(64);
+  const { members: list, nodePem } = record;
+  return [
+    {
+      name: "notice",
+      seeds: [
+        encodeNotice({ authority, list }),
+        encodeNotice({
+          authority: { ...authority, before: [{ pem: authority.pem, proof }] },
+          list,
+          certificate: nodePem,
+        }),
+      ],
+      takes: (bytes) => taken(() => decodeNotice(bytes)),
+    },
+    {
+      name: "change of the home",
+      seeds: [
+        encodeCommand({ type: "set", name: "a", value: "é世" }),
+        encodeCommand({ type: "list", list }),
+        encodeCommand({ type: "rotate", key: freshDiscoveryKey(2) }),
+      ],
+      takes: (bytes) => taken(() => applied(start, bytes)),
+    },
+  ];
+}
+
 class NoStore implements RaftStore {
   load(): Persisted {
     const voters = ["a", "b", "c"] as NodeId[];
@@ -153,5 +192,6 @@ export async function targets(): Promise<readonly Target[]> {
     presence,
     beacon,
     raft(seedsOf((name) => name.startsWith("Raft."))),
+    ...(await notices()),
   ];
 }
