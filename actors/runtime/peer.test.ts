@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { Envelope } from "#protocol/codec";
 import type { Address } from "#protocol/ids";
 import { ProtocolError } from "#protocol/message";
+import { Runtime, type RuntimeMessage } from "#protocol/runtime";
 import { ShardWorker } from "#protocol/shard-worker";
 import { systemClock } from "./clock.ts";
 import { ActorSystem } from "./system.ts";
@@ -245,6 +246,20 @@ describe("that a pass failed", () => {
     link.drain();
     expect([link.sent.length, dropped().length]).toEqual([256, 744]);
   });
+});
+
+test("that an actor ended waits where the link is full, as who watches it is told once", () => {
+  const { system, link } = node();
+  const end = system.spawn("worker", () => {});
+  const far = (message: RuntimeMessage) =>
+    link.onReceive({ from: "far/system" as Address, to: "home/system" as Address, message });
+  far(Runtime.Watch({ actor: "home/worker" as Address, watch: 7 }));
+  const told: string[] = [];
+  link.takes = ({ message }) => told.push(JSON.stringify(message)) < 0;
+  system.stop(end);
+  link.takes = ({ message }) => told.push((message as RuntimeMessage).type) > 0;
+  link.onDrain();
+  expect(told.slice(1)).toEqual(["Runtime.Down"]);
 });
 
 describe("a lane that breaks", () => {
