@@ -86,6 +86,7 @@ interface Timed {
 /** Tokens of a prompt and of its answer. */
 const SHORT = { prompt: 3, tokens: TOKENS };
 const LONG = { prompt: 480, tokens: 1 };
+const CHAT = { prompt: 480, tokens: 64 };
 /** No two begin alike: nothing of one is kept for another. */
 const promptOf = (length: number, seed: number): number[] =>
   Array.from({ length }, (_, i) => 1 + ((seed * 101 + i * 37) % 40_000));
@@ -126,14 +127,18 @@ for (const [what, streams, of] of [
   ["4 answers at once", 4, SHORT],
   ["8 answers at once", 8, SHORT],
   ["a prompt of 480 tokens", 1, LONG],
+  ["4 prompts of 480 tokens at once", 4, LONG],
+  ["4 questions of 480 tokens at once, each with an answer of 64", 4, CHAT],
 ] as const) {
   const measured: { readonly one: Timed; readonly two: Timed }[] = [];
   await timed(1, streams, of);
   await timed(2, streams, of);
   for (let round = 0; round < Number(rounds); round++)
     measured.push({ one: await timed(1, streams, of), two: await timed(2, streams, of) });
+  // All that is computed where the prompt is most of it, else what is said.
+  const shown = of === SHORT ? 1 : (of.prompt + of.tokens) / of.tokens;
   const speed = (by: "one" | "two") =>
-    medianOf(measured.map((each) => each[by].tokensPerSecond * (of.tokens === 1 ? of.prompt : 1))).toFixed(1);
+    medianOf(measured.map((each) => each[by].tokensPerSecond * shown)).toFixed(1);
   const ratios = measured.map(({ one, two }) => two.tokensPerSecond / one.tokensPerSecond);
   const bounds = measured.map(({ one, two }) => one.busyMs / two.busyMs);
   const atBest = streams === 1 && of === SHORT ? "" : `, at best ${ratiosOf(bounds)}`;
