@@ -24,7 +24,7 @@ export function lowerBoundMs(model: ModelShape, home: Home, wish: Wish, withGrou
 }
 
 /**
- * No way to share the layers has all machines busy for less; of times before each layer. Whoever is busy longest is so for at least the mean
+ * No way to share the layers has all machines busy for less; of times before each layer; 0 of none. Whoever is busy longest is so for at least the mean
  * of all, each weighed by how fast it is with the whole model, and in that mean every layer counts as on the machine where it counts least.
  */
 export function sharedMs(times: readonly Float64Array[]): number {
@@ -35,7 +35,7 @@ export function sharedMs(times: readonly Float64Array[]): number {
     sum += Math.min(
       ...times.map((own, at) => ((own[layer] ?? 0) - (own[layer - 1] ?? 0)) * (speeds[at] ?? 0)),
     );
-  return sum / all;
+  return times.length > 0 ? sum / all : 0;
 }
 
 function prefixSums(values: Float64Array): Float64Array {

@@ -86,7 +86,7 @@ export function* searching(model: ModelShape, all: Home, wanted: Wish, options: 
   const found = [...plans.values()].sort((a, b) => a.stepMs - b.stepMs);
   const least = found[0]?.stepMs;
   const exact = small && !effort.isSpent;
-  const bound = exact || least === undefined ? least : lowerBoundMs(model, all, wanted, groups.length > 0);
+  const bound = exact || least === undefined ? least : lowerBoundMs(model, all, wanted, options.groups);
   return {
     found,
     exact,
