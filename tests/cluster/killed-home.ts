@@ -77,11 +77,13 @@ interface Several {
   readonly model: string;
   /** Without a build. */
   readonly isSource: boolean;
+  /** What was killed is mended by a placement of its own, so that no death counts with the ones before it. */
+  readonly isFresh: boolean;
 }
 
 export async function severalMachines(
   folder: string,
-  { count, model, isSource }: Several,
+  { count, model, isSource, isFresh }: Several,
 ): Promise<KilledHome> {
   const machines = await members(folder, NAMES.slice(0, count), []);
   for (const machine of machines) readied(model, machine.folder);
@@ -92,14 +94,14 @@ export async function severalMachines(
   /** Which of them was killed in this round. */
   let dead: number | undefined;
 
-  async function mend(): Promise<Mended> {
+  async function mended(isAnew: boolean): Promise<Mended> {
     const machine = dead === undefined ? undefined : machines[dead];
     if (machine && dead !== undefined) running[dead] = await start(machine);
     dead = undefined;
     await linked(running, LINKED_MS);
     const url = running[0]?.url ?? "";
     const [placed] = await heldBy(url);
-    if (placed && placed.stages?.length !== count) await order(url, "/exo/v1/stop", { model });
+    if (placed && (isAnew || placed.stages?.length !== count)) await order(url, "/exo/v1/stop", { model });
     const everywhere = { model, nodes: machines.map(({ name }) => name) };
     const tries = await order(url, "/exo/v1/load", everywhere, KNOWN_TRIES);
     return { loadMs: (await heldBy(url))[0]?.facts?.loadMs ?? 0, tries };
@@ -116,7 +118,7 @@ export async function severalMachines(
       if (broken.length === BROKEN_MAX)
         throw new Error(`the model does not stay whole: ${broken.join("; ")}`);
       await Bun.sleep(BROKEN_LOOK_MS);
-      await mend();
+      await mended(false);
     }
   }
 
@@ -124,13 +126,13 @@ export async function severalMachines(
     await Promise.all(running.map((each) => each.kill("SIGKILL")));
   };
   try {
-    await mend();
+    await mended(false);
   } catch (error) {
     await end();
     throw error;
   }
   return {
-    mend,
+    mend: () => mended(isFresh),
     async next(random) {
       const { pids, broken } = await parts();
       const asked = Math.floor(random() * count);

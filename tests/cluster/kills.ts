@@ -1,6 +1,6 @@
 /**
  * Answers of which something is killed at a random token: bun tests/cluster/kills.ts [--streams 100] [--together 2] [--tokens 64]
- * [--seed 1] [--minutes M] [--machines M [--source]] [--model smollm2|tiny] [--every 21].
+ * [--seed 1] [--minutes M] [--machines M [--source]] [--model smollm2|tiny] [--every 21 | --fresh].
  * The newcomer's model or a tiny one, the official client. In each round some streams run side by side, half of them greedy; some are short prompts,
  * some begin alike for many tokens, some are second turns of a chat. Something dies once, when all have begun and the first of them is
  * so far: on one machine (the compiled binary) its worker, among several that hold the model
@@ -23,6 +23,7 @@ const { values } = parseArgs({
     machines: { type: "string", default: "1" },
     source: { type: "boolean", default: false },
     every: { type: "string", default: "21" },
+    fresh: { type: "boolean", default: false },
     model: { type: "string", default: "smollm2" },
   },
 });
@@ -38,9 +39,10 @@ const [streams, together, tokens, seed, minutes, machines, every] = [
 
 /**
  * Between kills among several machines. A model whose workers die more often than three times a minute fails, as it should, and the second
- * and third death within a minute are answered after 1 and 5 s (reliability.md 4.5): pauses without these need more than 60 s.
+ * and third death within a minute are answered after 1 and 5 s (reliability.md 4.5): pauses without these need more than 60 s, or a
+ * model that is stopped and placed again after each kill.
  */
-const KILL_EVERY_MS = every * 1000;
+const KILL_EVERY_MS = values.fresh ? 0 : every * 1000;
 
 /** Some fifty tokens. What begins so takes over what another prompt left in memory, also one that a kill has emptied since. */
 const COMMON =
@@ -266,7 +268,12 @@ using folder = freshFolder();
 await using home =
   machines === 1
     ? await oneMachine(folder.path, values.model)
-    : await severalMachines(folder.path, { count: machines, model: values.model, isSource: values.source });
+    : await severalMachines(folder.path, {
+        count: machines,
+        model: values.model,
+        isSource: values.source,
+        isFresh: values.fresh,
+      });
 const result = await programme(home);
 console.log(JSON.stringify(result));
 process.exitCode = result.completed < result.streams || result.different > 0 ? 1 : 0;
