@@ -121,6 +121,18 @@ export type AloneModel = Static<typeof AloneModel>;
 /** As many as one machine holds at once. */
 export const ALONE_MAX = 64;
 
+/** A model on one machine's disk. */
+export const StoredView = t.Object({
+  model,
+  bytes: t.Number({ minimum: 0 }),
+  /** Unix seconds. */
+  created: t.Number({ minimum: 0 }),
+  quantisation: t.Optional(t.String({ maxLength: 256 })),
+});
+export type StoredView = Static<typeof StoredView>;
+/** As many of one machine as others list; the rest can be asked for all the same. */
+export const STORED_MAX = 256;
+
 /** The actor `<NodeId>/placement` of each member; only that of who leads does something. */
 export const Placement = inbox("Placement", {
   /** Answered by `Placed` once the home agreed, before anything is loaded, or by `Refused`. `settings` are those of a model that stands already, where it does. */
@@ -173,6 +185,8 @@ export const Stages = inbox("Stages", {
   End: { instance: id, epoch, now: t.Boolean() },
   /** What this machine holds by itself. Answered by `Alone`. */
   Alone: {},
+  /** Which models are on its disk. Answered by `Stored`. */
+  Stored: {},
   /**
    * A model that this machine holds by itself has to make room for another, if it is idle still; or its `part` of one, that of the last
    * stage, which alone knows that. Answered by `Ended` or `Refused`.
@@ -200,6 +214,7 @@ export const StagesReply = inbox("StagesReply", {
   Joined: {},
   Ended: {},
   Alone: { models: t.Array(AloneModel, { maxItems: ALONE_MAX }) },
+  Stored: { models: t.Array(StoredView, { maxItems: STORED_MAX }) },
   Refused: { problem: ProblemBody },
 });
 export type StagesReply = InboxMessage<typeof StagesReply>;

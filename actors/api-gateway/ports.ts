@@ -24,6 +24,8 @@ export interface ModelListing {
   /** Tokens. */
   readonly contextLength?: number;
   readonly quantisation?: string;
+  /** Names of the machines of the home that have it, where this one has not. */
+  readonly on?: readonly string[];
 }
 
 type Reply<Type extends PairingReply["type"]> = Promise<Extract<PairingReply, { readonly type: Type }>>;

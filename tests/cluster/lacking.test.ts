@@ -25,6 +25,9 @@ test("a machine that lacks a model plans, and answers without fetching, what ano
       nodes: nodes.map(({ name }: { name: string }) => name).sort(),
     };
   };
+  const listed = (await (await fetch(`${bob.url}/v1/models`)).json()) as {
+    data: { id: string; exo: object }[];
+  };
   await bob.exo("links", "--measure");
   const plans = [await planned(ada), await planned(bob), await planned(bob, "--nodes", "ada,bob")];
   const [own, asked] = [
@@ -36,6 +39,7 @@ test("a machine that lacks a model plans, and answers without fetching, what ano
     plans,
     asked: [asked.code, asked.err, asked.out === own.out && own.out.length > 0],
     fetched: existsSync(join(bob.folder, "exo", "models")),
+    listed: listed.data.filter(({ id }) => id === "sea").map(({ exo }) => exo),
     nowhere: nowhere.map(({ code, err }) => [code, err]),
   }).toEqual({
     plans: [
@@ -45,6 +49,9 @@ test("a machine that lacks a model plans, and answers without fetching, what ano
     ],
     asked: [0, "bob does not have sea\n", true],
     fetched: false,
-    nowhere: Array(2).fill([4, expect.stringContaining('there is no model called "lake"')]),
+    listed: [
+      { state: "downloaded", machines: ["ada"], quantization: expect.any(String), size: expect.any(Number) },
+    ],
+    nowhere: Array(2).fill([4, expect.stringContaining('✗ there is no model called "lake"')]),
   });
 });

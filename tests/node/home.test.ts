@@ -22,6 +22,7 @@ async function opened(folder: string) {
         throw new Error("nothing is placed here");
       },
       prepare: async () => {},
+      stored: async () => [],
       alone: { models: async () => [], giveWay: async () => {} },
       find: async (model) => ({ name: model, path: folder }),
       settings: { kvQuant: "f16" },

@@ -28,7 +28,7 @@ export const modelRoutes = (ports: GatewayPorts): readonly Route[] => [
   },
 ];
 
-function card({ id, bytes, state, created, contextLength, quantisation }: ModelListing): object {
+function card({ id, bytes, state, created, contextLength, quantisation, on }: ModelListing): object {
   return {
     id,
     object: "model",
@@ -46,6 +46,7 @@ function card({ id, bytes, state, created, contextLength, quantisation }: ModelL
       state: state === "ready" ? "loaded" : state,
       ...(quantisation !== undefined && { quantization: quantisation }),
       ...(bytes !== undefined && { size: bytes }),
+      ...(on && { machines: on }),
     },
   };
 }

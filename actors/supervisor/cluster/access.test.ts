@@ -102,7 +102,6 @@ test("T28 a worker of the home computes and tells of itself, and has no say in w
       "Raft.Stand",
       "Cluster.Propose",
       "Cluster.Change",
-      "Stages.Look",
       "Stages.Measure",
       "Stages.Tell",
       "Stages.Join",

@@ -60,7 +60,7 @@ export const DOORS: Readonly<Record<string, Door>> = {
   ...doors("topology", ANYBODY, "Topology.BurstEnd", "Topology.Measure"),
   ...doors("cluster", ANYBODY, "Cluster.Certify", "Cluster.Forgotten"),
   ...doors("cluster", FULL, "Cluster.Propose", "Cluster.Change"),
-  // Whoever serves a request may ask for a model; only who leads has stages made for it.
+  // Whoever serves a request may ask for a model, and who has which; only who leads has stages made for it.
   ...doors(
     "placement",
     ANYBODY,
@@ -69,7 +69,8 @@ export const DOORS: Readonly<Record<string, Door>> = {
     "Placement.Rebalance",
     "Placement.Held",
   ),
-  ...doors("stages", FULL, "Stages.Look", "Stages.Measure", "Stages.Tell", "Stages.Join", "Stages.End"),
+  ...doors("stages", ANYBODY, "Stages.Look", "Stages.Stored"),
+  ...doors("stages", FULL, "Stages.Measure", "Stages.Tell", "Stages.Join", "Stages.End"),
   ...doors("stages", FULL, "Stages.Alone", "Stages.GiveWay"),
 };
 
@@ -113,6 +114,7 @@ export const ANSWERS: ReadonlySet<string> = new Set([
   "StagesReply.Joined",
   "StagesReply.Ended",
   "StagesReply.Alone",
+  "StagesReply.Stored",
   "StagesReply.Refused",
 ]);
 

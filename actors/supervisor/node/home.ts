@@ -17,6 +17,7 @@ import { openSurroundings, type Surroundings } from "../cluster/surroundings.ts"
 import { type OpenPlacement, openPlacement, type PlacementOptions } from "../placement/open-placement.ts";
 import type { Serving } from "../placement/serving.ts";
 import { SpeedBook } from "../placement/speed-book.ts";
+import type { StoredElsewhere } from "../placement/stored-elsewhere.ts";
 import { type OpenPairing, openPairing } from "./pairing.ts";
 
 export interface Home {
@@ -35,6 +36,8 @@ export interface Home {
   measureModel(model: string): Promise<readonly SpeedAnswer[]>;
   /** What this machine has of that name, or another that is up. Throws Problem. */
   checkpoint(model: string): Promise<CheckpointView>;
+  /** The models on the disks of other machines that are up. */
+  stored(): Promise<readonly StoredElsewhere[]>;
   /** Calls back when the cluster is another, whichever of its lives it is in. */
   changed(run: () => void): void;
   stop(): Promise<void>;
@@ -129,6 +132,10 @@ class KeptHome implements Home {
 
   async measureModel(model: string): Promise<readonly SpeedAnswer[]> {
     return (await this.#placement.face?.measure(model)) ?? [];
+  }
+
+  async stored(): Promise<readonly StoredElsewhere[]> {
+    return (await this.#placement.face?.stored()) ?? [];
   }
 
   async checkpoint(model: string): Promise<CheckpointView> {

@@ -11,7 +11,6 @@ import type { Address } from "#protocol/ids";
 import type { PlacementWish } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 import type { KvQuant, Shard } from "#protocol/shard";
-import type { ModelState } from "#protocol/supervisor";
 import type { ClusterOptions } from "../cluster/cluster.ts";
 import { type SupervisorPorts, supervisor } from "../index.ts";
 import type { IdleRule } from "../instance/idle.ts";
@@ -21,6 +20,7 @@ import { Across, type Part } from "../placement/across.ts";
 import type { SpeedBook } from "../placement/speed-book.ts";
 import type { Home } from "./home.ts";
 import { keepRunning } from "./keeping.ts";
+import { listed } from "./listed.ts";
 import { listeners } from "./listeners.ts";
 import { orders } from "./orders.ts";
 import { OwnWorkers } from "./own-workers.ts";
@@ -104,7 +104,7 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
       stop,
       preload: load,
       rebalance: async (model, wish) => await across.rebalance(model, wish),
-      models: async () => withHeld(await options.listModels(), await loaded()),
+      models: async () => listed(await options.listModels(), await loaded(), await home?.stored()),
     });
   const workers = workersOf(system, { boss, gateway, book: () => home?.book }, options);
   let served: ReturnType<typeof apiGateway> | undefined;
@@ -240,6 +240,11 @@ const shardOptions = ({ contextLength, kvQuant }: NodeOptions): Pick<Shard, "con
 /** What placing models over machines has to know of this one. */
 const placing = (options: NodeOptions) => ({
   ...{ find: options.findModel, backend: options.backend },
+  stored: async () =>
+    (await options.listModels()).map(({ id, bytes = 0, created, quantisation }) => ({
+      ...{ model: id, bytes, created },
+      ...(quantisation !== undefined && { quantisation }),
+    })),
   // Where nobody says: what a CPU keeps by itself. Left open, each machine would take what its device likes best.
   settings: {
     kvQuant: "f16",
@@ -247,25 +252,3 @@ const placing = (options: NodeOptions) => ({
     ...(options.hidden && { hidden: options.hidden }),
   } as const,
 });
-
-/** What the disk holds, with what is known of the models in memory; of these also the ones that lie elsewhere. */
-function withHeld(listings: readonly ModelListing[], held: readonly ModelState[]): readonly ModelListing[] {
-  const elsewhere = held
-    .filter(({ path }) => !listings.some((listing) => listing.path === path))
-    .map(({ model, path, state }) => ({ id: model, path, state, created: changedSeconds(path) }));
-  return [...listings, ...elsewhere].map((listing) => {
-    const found = held.find(({ path }) => path === listing.path);
-    if (!found) return listing;
-    const { state, facts } = found;
-    if (!facts) return { ...listing, state };
-    const { contextLength, quantisation, weightBytes: bytes } = facts;
-    return { bytes, quantisation, ...listing, state, contextLength };
-  });
-}
-
-/** Bun gives the largest number for a file that is gone, of which no date can be made; a model of other machines has none here. */
-function changedSeconds(path: string): number {
-  if (path === "") return 0;
-  const seconds = Math.floor(Bun.file(path).lastModified / 1000);
-  return seconds < 2 ** 32 ? seconds : 0;
-}

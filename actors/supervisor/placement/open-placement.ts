@@ -27,13 +27,15 @@ import { type Own, Serving, type ServingPorts } from "./serving.ts";
 import { ifNotHere, Shards } from "./shards.ts";
 import { type Sight, sightOf } from "./sight.ts";
 import type { SpeedBook } from "./speed-book.ts";
-import { type AloneHere, answerStages } from "./stages.ts";
+import { type AloneHere, answerStages, type StagesPorts } from "./stages.ts";
+import { Stored, type StoredElsewhere } from "./stored-elsewhere.ts";
 import { DECIDE_MS } from "./survey.ts";
 
 export interface PlacementOptions extends Pick<InstancePorts, "startWorker" | "measured" | "idle"> {
   readonly links: () => readonly LinkView[];
   /** A model on this machine's disk; nothing is fetched. Throws Problem. */
   readonly find: (model: string) => Promise<Own>;
+  readonly stored: StagesPorts["stored"];
   /** Of models that are asked for here; each is then computed so by all of its machines. */
   readonly settings: PlacementSettings;
   /** By what ranks add up where who asks does not say. */
@@ -57,6 +59,8 @@ export interface OpenPlacement {
   measure(model: string): Promise<readonly SpeedAnswer[]>;
   /** What this machine has of that name, or another that is up. Throws Problem. */
   checkpoint(model: string): Promise<CheckpointView>;
+  /** The models on the disks of other machines that are up. */
+  stored(): Promise<readonly StoredElsewhere[]>;
   /** Resolves when no worker holds a part any more, and none measures. */
   stop(): Promise<void>;
 }
@@ -96,12 +100,15 @@ export function openPlacement(
   const end = cluster.changed(follow);
   follow();
   const ports = machinePorts(system, boss);
+  const nodes = () => cluster.nodes();
+  const stored = new Stored({ ...ports, self: cluster.self, clock: system.clock, nodes });
   return {
     serving,
     measure: async (model) =>
-      await answersOf(ports, { model, settings: options.settings, nodes: await cluster.nodes() }),
+      await answersOf(ports, { model, settings: options.settings, nodes: await nodes() }),
     checkpoint: async (model) =>
-      await knownCheckpoint(ports, { model, self: cluster.self, nodes: await cluster.nodes() }),
+      await knownCheckpoint(ports, { model, self: cluster.self, nodes: await nodes() }),
+    stored: () => stored.elsewhere(),
     async stop() {
       end();
       sight.stop();

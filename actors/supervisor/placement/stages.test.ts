@@ -10,6 +10,7 @@ const nobody = async (): Promise<never> => {
   throw new Problem("notFound", "not here");
 };
 const nothing = { models: async () => [], giveWay: async () => {} };
+const stored = async () => [];
 
 test("other machines ask for models by name: files elsewhere on this disk are not looked for", async () => {
   const looked: string[] = [];
@@ -18,7 +19,7 @@ test("other machines ask for models by name: files elsewhere on this disk are no
     throw new Problem("notFound", "not here");
   };
   const behaviour = answerStages({
-    ...{ holder: {} as Holder, find, calibration: { measure: nobody }, alone: nothing },
+    ...{ holder: {} as Holder, find, calibration: { measure: nobody }, alone: nothing, stored },
     ...{ leader: () => undefined, troubled: () => {} },
   });
   const names = ["/etc", "~/x", "./m", "a/../../m", "C:\\m", "\\\\host\\m", "smollm2", "owner/name:q4"];
@@ -43,6 +44,7 @@ test("a model that this machine holds by itself, or its part of one, makes room 
   const behaviour = answerStages({
     ...{ holder, find: nobody, calibration: { measure: nobody }, leader: () => "lead" as NodeId },
     alone: { models: async () => [], giveWay: async (model) => void did.push(`stops ${model}`) },
+    stored,
     troubled: (why) => did.push(why),
   });
   const wholes = ["other", "lead"].map((node) => [node, Stages.GiveWay({ model: "sea", to: "m" })] as const);

@@ -2,7 +2,14 @@
 import type { Behaviour } from "#actors/runtime/system";
 import { viewCheckpoint } from "#actors/shard-worker/weights/checkpoint-view";
 import type { Address, NodeId } from "#protocol/ids";
-import { type AloneModel, type CheckpointView, type StagesMessage, StagesReply } from "#protocol/placement";
+import {
+  type AloneModel,
+  type CheckpointView,
+  STORED_MAX,
+  type StagesMessage,
+  StagesReply,
+  type StoredView,
+} from "#protocol/placement";
 import { Problem, problemBody } from "#protocol/problem";
 import type { ShardWorkerReply } from "#protocol/shard-worker";
 import type { Calibration } from "./calibration.ts";
@@ -35,6 +42,8 @@ export interface StagesPorts {
   readonly holder: Pick<Holder, "tell" | "join" | "end" | "giveWay" | "heard">;
   /** A model on this machine's disk; throws Problem. */
   readonly find: (model: string) => Promise<Own>;
+  /** What is on this machine's disk. */
+  readonly stored: () => Promise<readonly StoredView[]>;
   readonly calibration: Pick<Calibration, "measure">;
   readonly alone: AloneHere;
   /** Undefined while nobody does. */
@@ -44,7 +53,7 @@ export interface StagesPorts {
 }
 
 export function answerStages(ports: StagesPorts): Behaviour<StagesMessage | ShardWorkerReply> {
-  const { holder, find, calibration, alone } = ports;
+  const { holder, find, calibration, alone, stored } = ports;
   const named = findNamed(find);
   return ({ message, from, reply }) => {
     const answer = (work: Promise<StagesReply>) =>
@@ -72,6 +81,8 @@ export function answerStages(ports: StagesPorts): Behaviour<StagesMessage | Shar
       }
       case "Stages.Alone":
         return answer(alone.models().then((models) => StagesReply.Alone({ models: [...models] })));
+      case "Stages.Stored":
+        return answer(stored().then((models) => StagesReply.Stored({ models: models.slice(0, STORED_MAX) })));
       case "Stages.GiveWay":
         return answer(gaveWay(nodeOf(from), message, ports).then(() => StagesReply.Ended({})));
       default:
