@@ -6,6 +6,7 @@ import type { Delta, Generation } from "#protocol/generation";
 import type { LinkView } from "#protocol/node";
 import type { InviteRole, PairingMessage, PairingReply } from "#protocol/pairing";
 import type { CheckpointView, PlacementWish, Rebalanced } from "#protocol/placement";
+import type { Problem } from "#protocol/problem";
 import type { SpeedAnswer } from "#protocol/speeds";
 import type { ModelState } from "#protocol/supervisor";
 
@@ -59,7 +60,9 @@ export interface GatewayPorts {
   loaded(): Promise<readonly ModelState[]>;
   /** This machine first. */
   nodes(): Promise<readonly NodeView[]>;
-  /** Undefined in an exo that works alone, and while it starts. */
+  /** Why this machine, which should be one of several, serves alone; undefined where it does not. */
+  alone?(): Problem | undefined;
+  /** Undefined in an exo that works alone, and while it starts. Throws a Problem where `alone` tells one. */
   pairing?(): PairingPort | undefined;
   /** Between this machine and its peers, and between these as they tell. */
   links(): Promise<readonly LinkView[]>;

@@ -109,7 +109,8 @@ test("a part that crashes again and again leaves a machine that serves alone and
     told: [
       "discovery ended more than 10 times within 60 s, the last time because: planted; this machine serves alone: end exo and start it again",
     ],
-    cluster: "this machine's part in its home is not running",
+    cluster:
+      "this machine serves alone: discovery ended more than 10 times within 60 s, the last time because: planted",
     serving: "alone",
     left: [],
   });

@@ -79,8 +79,13 @@ test("exo serve with a damaged membership serves alone and says what mends it, a
   const serve = async () => {
     await using running = await started(home);
     const machines = (await fetch(`${running.url}/v1/models`)).status;
+    const ask = async (...words: readonly string[]) => {
+      const { code, out, err } = await exo(words, { home: folder.path });
+      return `${code} ${out}${err}`;
+    };
+    const asked = [await ask("nodes"), await ask("invite", "--ttl", "1s"), await ask("rotate-key")];
     await running.kill("SIGTERM");
-    return { machines, said: log() };
+    return { machines, asked, said: log() };
   };
   await serve();
   const file = join(folder.path, "exo", "node", "cluster.db");
@@ -91,6 +96,17 @@ test("exo serve with a damaged membership serves alone and says what mends it, a
   expect({ alone, mended: mended.code, after: after.said.includes("damaged") }).toEqual({
     alone: {
       machines: 200,
+      asked: [
+        expect.stringMatching(
+          /^0 NODE.*\n\nThis machine serves alone: .*cluster\.db is damaged: .*exo node reset-identity --yes/,
+        ),
+        expect.stringMatching(
+          /^8 ✗ this machine serves alone: .*is damaged: .*exo node reset-identity --yes/,
+        ),
+        expect.stringMatching(
+          /^8 ✗ this machine serves alone: .*is damaged: .*exo node reset-identity --yes/,
+        ),
+      ],
       said: expect.stringContaining("is damaged: "),
     },
     mended: 0,

@@ -1,11 +1,17 @@
 /** The machines of this home and the links between them, for `exo nodes`, `exo links` and programs. */
 import { Type as t } from "@sinclair/typebox";
+import { worded } from "#protocol/problem";
 import { bodyOf } from "../dialects/body.ts";
 import type { GatewayPorts } from "../ports.ts";
 import { exoState } from "./exo-state.ts";
 import type { Route } from "./route.ts";
 
 const modelIn = bodyOf(t.Object({ model: t.String({ minLength: 1, maxLength: 4096 }) }));
+
+function aloneIn(ports: GatewayPorts): { readonly alone?: string } {
+  const problem = ports.alone?.();
+  return problem ? { alone: worded(problem) } : {};
+}
 
 export const clusterRoutes = (ports: GatewayPorts): readonly Route[] => [
   {
@@ -15,6 +21,7 @@ export const clusterRoutes = (ports: GatewayPorts): readonly Route[] => [
     handle: async () => ({
       nodes: await ports.nodes(),
       links: await ports.links(),
+      ...aloneIn(ports),
       ...(ports.namespace !== undefined && { namespace: ports.namespace }),
     }),
   },

@@ -10,6 +10,8 @@ import { table } from "../terminal/table.ts";
 export interface Cluster {
   readonly nodes: readonly NodeView[];
   readonly links: readonly LinkView[];
+  /** Why no machines are known, this one included, and what to do. */
+  readonly alone?: string;
 }
 
 export interface NodesFlags {
@@ -55,7 +57,11 @@ function show(session: Session, found: Cluster): void {
     terminal.out(nodeTable(found, terminal.outIsTerminal ? terminal.columns() : undefined) + remarks(found));
 }
 
-const remarks = (found: Cluster): string => stalled(found) + twins(found) + forgotten(found);
+const remarks = (found: Cluster): string => lonely(found) + stalled(found) + twins(found) + forgotten(found);
+
+/** Its log says so as well, and is not where people look. */
+const lonely = ({ alone = "" }: Cluster): string =>
+  alone === "" ? "" : `\n${cell(alone.charAt(0).toUpperCase() + alone.slice(1))}\n`;
 
 /** What to do about an identity that two machines have. */
 function twins({ nodes: found }: Cluster): string {

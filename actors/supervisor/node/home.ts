@@ -23,9 +23,11 @@ import { type OpenPairing, openPairing } from "./pairing.ts";
 export interface Home {
   /** Of the tree that keeps it running. */
   readonly address: Address;
-  /** Throws Problem `unavailable` while it is being started again. */
+  /** Why this machine serves alone, and what to do; undefined where it does not. */
+  readonly alone: Problem | undefined;
+  /** Throws Problem `unavailable` while it is being started again, and where this machine serves alone. */
   readonly cluster: OpenCluster;
-  /** Undefined while they are being started again. */
+  /** Undefined while they are being started again. Throws Problem where this machine serves alone. */
   readonly pairing: PairingPort | undefined;
   readonly machines: Machines | undefined;
   /** Models that several machines hold together: `alone` for good, once it could not be kept running. */
@@ -62,10 +64,11 @@ const STOP_MS = 2000;
 /** Workers end first, those that do not go after their grace. */
 const WORKERS_STOP_MS = 5000;
 
-/** Nothing where the membership cannot be read: the machine serves alone, and says why. Throws Problem. */
-export async function openHome(system: ActorSystem, options: HomeOptions): Promise<Home | undefined> {
+/** Where the membership cannot be read the machine serves alone, and says why. Throws Problem. */
+export async function openHome(system: ActorSystem, options: HomeOptions): Promise<Home> {
   const home = new KeptHome(system, options);
-  return (await home.open()) ? home : undefined;
+  await home.open();
+  return home;
 }
 
 class KeptHome implements Home {
@@ -108,7 +111,14 @@ class KeptHome implements Home {
     this.#tree = new SupervisionTree(system, plan, (failure) => this.#failed(failure));
   }
 
+  get alone(): Problem | undefined {
+    if (!this.#failure) return undefined;
+    const { message } = this.#failure;
+    return new Problem("unavailable", `this machine serves alone: ${message}`, this.#remedy(this.#failure));
+  }
+
   get cluster(): OpenCluster {
+    if (this.alone) throw this.alone;
     const { face } = this.#cluster;
     if (face) return face;
     const remedy = "try again in a moment";
@@ -116,6 +126,7 @@ class KeptHome implements Home {
   }
 
   get pairing(): PairingPort | undefined {
+    if (this.alone) throw this.alone;
     return this.#pairing.face?.port;
   }
 
@@ -150,14 +161,13 @@ class KeptHome implements Home {
     this.#listeners.push(run);
   }
 
-  /** False where the machine serves alone. Throws what else was wrong. */
-  async open(): Promise<boolean> {
+  /** Throws what is wrong beside a membership that cannot be read. */
+  async open(): Promise<void> {
     await this.#tree.start();
     this.#isOpen = this.#failure === undefined;
-    if (this.#isOpen) return true;
+    if (this.#isOpen) return;
     if (!(this.#failure instanceof Problem) || this.#cluster.problem !== this.#failure) throw this.#failure;
     this.#sayAlone(this.#failure);
-    return false;
   }
 
   stop(): Promise<void> {
@@ -172,10 +182,15 @@ class KeptHome implements Home {
   }
 
   #sayAlone(failure: Error): void {
-    const remedy = failure instanceof Problem ? failure.remedy : "end exo and start it again";
+    const { remedy } = this.#remedy(failure);
     this.#options.cluster.troubled(
       `${failure.message}; this machine serves alone${remedy ? `: ${remedy}` : ""}`,
     );
+  }
+
+  #remedy(failure: Error): { readonly remedy?: string } {
+    if (!(failure instanceof Problem)) return { remedy: "end exo and start it again" };
+    return failure.remedy === undefined ? {} : { remedy: failure.remedy };
   }
 
   async #openCluster(part: ActorSystem): Promise<OpenCluster> {

@@ -94,7 +94,7 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
     apiGateway(system, gateway, boss, {
       ...options,
       pairing: () => home?.pairing,
-      nodes: async () => (await home?.cluster.nodes()) ?? [],
+      nodes: async () => (home?.alone ? [] : ((await home?.cluster.nodes()) ?? [])),
       orderNode: async (name, order) => await orderedIn(home, name, order),
       links: async () => home?.machines?.links ?? [],
       trace: () => system.trace?.entries ?? [],
@@ -150,11 +150,12 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
 
 /** What machines measure when they are asked to, and keys that are another's to give. */
 const atHome = (home: () => Home | undefined) => ({
+  alone: () => home()?.alone,
   measureLinks: async () => await home()?.machines?.measure(),
   measureModel: async (model: string) => (await home()?.measureModel(model)) ?? [],
   async checkpoint(model: string) {
     const open = home();
-    if (!open)
+    if (!open || open.alone)
       throw new Problem("notFound", `this machine serves alone, and knows no other that has ${model}`);
     return await open.checkpoint(model);
   },
