@@ -71,6 +71,21 @@ test("how hidden states go is changed on the machines that hold it, and stays so
   ]);
 });
 
+test("how hidden states go is changed on the machines that hold it also where others are faster, or fewer are left", async () => {
+  const home = world();
+  for (const name of ["a", "b", "c"]) home.machine(name).facts = { hidden: ["8bit"] };
+  await home.place({ minimumNodes: 2 });
+  home.machine("c").speeds = speeds(40e9);
+  const seen = [await home.rebalance({ hidden: "8bit" }), home.shown, home.instances[0]?.wish];
+  await home.is("b", "dead");
+  await home.is("c", "dead");
+  const left = [await home.rebalance({ hidden: "full" }), home.shown, home.instances[0]?.wish];
+  expect([seen, left]).toEqual([
+    [true, "ready a:0-2 b:2-4", { minimumNodes: 2, hidden: "8bit" }],
+    [false, "ready a:0-4", { minimumNodes: 2, hidden: "full" }],
+  ]);
+});
+
 test("a wish that cannot be any more, as a machine of it is gone, does not keep what is left from being faster", async () => {
   const home = world();
   home.machine("a").speeds = speeds(40e9);

@@ -21,6 +21,7 @@ import { rebalanced } from "./rebalance.ts";
 import { asBeforeWords, asLeader, notAsBefore } from "./refusals.ts";
 import { type Report, saidOf } from "./trouble.ts";
 import { remembering } from "./views.ts";
+import { inherited, isMet, isNone, saysWhere } from "./wishes.ts";
 
 type Of<Type extends PlacementMessage["type"]> = Extract<PlacementMessage, { type: Type }>;
 interface Deciding {
@@ -28,6 +29,12 @@ interface Deciding {
   readonly made: Promise<Answer<"PlacementReply.Placed">>;
 }
 type Answer<Type extends PlacementReply["type"]> = Extract<PlacementReply, { type: Type }>;
+
+interface ToPlace extends Omit<Of<"Placement.Place">, "type"> {
+  readonly failed?: PlacedInstance;
+  /** Where that one was to be is where it goes. */
+  readonly isKept?: boolean;
+}
 
 export class Coordinator {
   readonly #self: NodeId;
@@ -73,15 +80,16 @@ export class Coordinator {
     const known = this.#instances.find((each) => each.model === model);
     if (known && known.state !== "failed") return standing(known, said);
     // Where it was to be stands until it is stopped, or somebody says another place.
-    const wish = known && isNone(said) ? known.wish : said;
+    const wish = known ? inherited(said, known.wish) : said;
     const under = this.#deciding.get(model);
-    if (under && isMet(wish, under.wish)) return await under.made;
+    if (under && isMet(said, under.wish)) return await under.made;
     if (under) {
       // Whoever comes second with another wish hears what came of the first.
       await under.made.catch(() => {});
-      return await this.place(asker, { model, wish, settings });
+      return await this.place(asker, { model, wish: said, settings });
     }
-    const asked = { model, wish, settings, ...(known && { failed: known }) };
+    const isKept = known !== undefined && !saysWhere(said) && !isNone(known.wish);
+    const asked = { model, wish, settings, ...(known && { failed: known, isKept }) };
     const made = asLeader(this.#ports.agreed, () => this.#place(asker, asked));
     this.#deciding.set(model, { wish, made });
     return await made.finally(() => this.#deciding.delete(model));
@@ -167,11 +175,11 @@ export class Coordinator {
 
   async #place(
     asker: NodeId,
-    { failed, ...asked }: Omit<Of<"Placement.Place">, "type"> & { failed?: PlacedInstance },
+    { failed, isKept = false, ...asked }: ToPlace,
   ): Promise<Answer<"PlacementReply.Placed">> {
     const { agreed, clock } = this.#ports;
     const id = failed?.id ?? clock.freshId();
-    const kept = failed && failed.wish === asked.wish && !isNone(failed.wish) ? failed : undefined;
+    const kept = isKept ? failed : undefined;
     const wanted = {
       ...asked,
       asker,
@@ -193,7 +201,7 @@ export class Coordinator {
       this.#claims.drop(id);
       // Who led before may have placed it, and the home may have heard of that only now.
       const known = this.#instances.find((each) => each.model === asked.model && each.state !== "failed");
-      if (known) return standing(known, asked.wish);
+      if (known) return standing(known, kept ? {} : asked.wish);
       throw error;
     }
   }
@@ -256,10 +264,6 @@ export class Coordinator {
     }
   }
 }
-
-const isNone = (wish: PlacementWish): boolean => Object.keys(wish).length === 0;
-
-const isMet = (wish: PlacementWish, had: PlacementWish): boolean => isNone(wish) || Bun.deepEquals(wish, had);
 
 function standing({ id, epoch, model, wish: had, stages }: PlacedInstance, wish: PlacementWish) {
   if (isMet(wish, had)) return PlacementReply.Placed({ id, epoch, notes: [] });

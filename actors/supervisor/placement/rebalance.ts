@@ -6,6 +6,7 @@ import type { Claims } from "./claims.ts";
 import type { IdleRoom } from "./idle-room.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 import type { Wanted } from "./survey.ts";
+import { inherited, saysWhere } from "./wishes.ts";
 
 export interface ToRebalance extends Pick<Wanted, "asker" | "barred" | "claimed"> {
   readonly record: PlacedInstance;
@@ -45,16 +46,20 @@ export async function rebalanced({ agreed, room }: RebalancePorts, asked: ToReba
     claims.make(id, before);
     claims.agreed(id, epoch);
   };
-  const wish = asked.wish ? wished(asked.wish, record.wish) : record.wish;
+  const wish = inherited(asked.wish ?? {}, record.wish);
+  const isCounted = current.every(({ node }) => !lost(node) && !rest.barred.has(node));
+  const isThere = asked.wish !== undefined && !saysWhere(asked.wish) && isCounted;
   const how = { again: false, isFewerFine: asked.wish === undefined };
-  const wanted = { ...rest, ...how, model, wish, settings, held: current, current, claim };
-  const { stages, digest, notes, speeds } = await room.decided(id, wanted);
+  const wanted = { ...rest, ...how, model, settings, held: current, current, claim };
+  const { stages, digest, notes, speeds } = await room.decided(id, {
+    ...wanted,
+    wish: isThere ? { ...wish, ...onAllOf(current) } : wish,
+  });
   const now = speeds.chosen;
   const was = speeds.current === undefined ? {} : { before: speeds.current };
   const moved = !areSame(stages, current);
   // Without a speed to compare with, one of its machines is lost, or could just not be asked: then it goes on where it is.
-  const mustMove =
-    asked.wish !== undefined || current.some(({ node }) => lost(node) || rest.barred.has(node));
+  const mustMove = asked.wish !== undefined || !isCounted;
   const isGain = moved && (speeds.current === undefined ? mustMove : now > (1 + GAIN_MIN) * speeds.current);
   // What is wished for stands in the log from now on, also where the same places come of it: workers of the same layers stay.
   const isOther = !Bun.deepEquals(wish, record.wish);
@@ -80,11 +85,9 @@ export async function rebalanced({ agreed, room }: RebalancePorts, asked: ToReba
   }
 }
 
-/** How it is computed is said apart from where: who says only that leaves it on its machines. */
-function wished(asked: PlacementWish, { hidden, ...where }: PlacementWish): PlacementWish {
-  const { hidden: _, backend: __, ...elsewhere } = asked;
-  const isWhere = Object.keys(elsewhere).length > 0;
-  return { ...(hidden && { hidden }), ...(!isWhere && where), ...asked };
+function onAllOf(stages: readonly Stage[]): Pick<PlacementWish, "nodes" | "minimumNodes"> {
+  const nodes = [...new Set(stages.map(({ node }) => node))];
+  return { nodes, minimumNodes: nodes.length };
 }
 
 const failed = ({ model, problem }: PlacedInstance): Problem =>
