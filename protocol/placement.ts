@@ -15,7 +15,9 @@ const STAGES_MAX = 64;
 export const INSTANCES_MAX = 64;
 
 const id = t.String({ minLength: 1, maxLength: 64 });
-const model = t.String({ minLength: 1, maxLength: 4096 });
+/** Letters. */
+export const MODEL_MAX = 4096;
+const model = t.String({ minLength: 1, maxLength: MODEL_MAX });
 /** The log's index of the entry that made the placement: later ones are higher, and none is ever used twice. */
 const epoch = t.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 
@@ -121,13 +123,18 @@ export type AloneModel = Static<typeof AloneModel>;
 /** As many as one machine holds at once. */
 export const ALONE_MAX = 64;
 
+/** Unix seconds of the last moment that a date can be: https://tc39.es/ecma262/#sec-time-values-and-time-range */
+export const CREATED_MAX = 8_640_000_000_000;
+/** Letters. */
+export const QUANTISATION_MAX = 256;
+
 /** A model on one machine's disk. */
 export const StoredView = t.Object({
   model,
   bytes: t.Number({ minimum: 0 }),
   /** Unix seconds. */
-  created: t.Number({ minimum: 0 }),
-  quantisation: t.Optional(t.String({ maxLength: 256 })),
+  created: t.Number({ minimum: 0, maximum: CREATED_MAX }),
+  quantisation: t.Optional(t.String({ maxLength: QUANTISATION_MAX })),
 });
 export type StoredView = Static<typeof StoredView>;
 /** As many of one machine as others list; the rest can be asked for all the same. */

@@ -20,7 +20,7 @@ import { Across, type Part } from "../placement/across.ts";
 import type { SpeedBook } from "../placement/speed-book.ts";
 import type { Home } from "./home.ts";
 import { keepRunning } from "./keeping.ts";
-import { listed } from "./listed.ts";
+import { listed, toldOf } from "./listed.ts";
 import { listeners } from "./listeners.ts";
 import { orders } from "./orders.ts";
 import { OwnWorkers } from "./own-workers.ts";
@@ -241,11 +241,7 @@ const shardOptions = ({ contextLength, kvQuant }: NodeOptions): Pick<Shard, "con
 /** What placing models over machines has to know of this one. */
 const placing = (options: NodeOptions) => ({
   ...{ find: options.findModel, backend: options.backend },
-  stored: async () =>
-    (await options.listModels()).map(({ id, bytes = 0, created, quantisation }) => ({
-      ...{ model: id, bytes, created },
-      ...(quantisation !== undefined && { quantisation }),
-    })),
+  stored: async () => toldOf(await options.listModels()),
   // Where nobody says: what a CPU keeps by itself. Left open, each machine would take what its device likes best.
   settings: {
     kvQuant: "f16",

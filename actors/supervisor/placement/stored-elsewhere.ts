@@ -44,7 +44,7 @@ export class Stored {
 
   async #asked(): Promise<readonly StoredElsewhere[]> {
     const { self, nodes, stored } = this.#ports;
-    const others = (await nodes()).filter((view) => isUp(view) && view.node !== self);
+    const others = (await nodes().catch(ifProblem)).filter((view) => isUp(view) && view.node !== self);
     const lists = await Promise.all(
       others.map(async ({ node, name }) =>
         (await stored(node, ASK_MS).catch(ifProblem)).map((each) => ({ ...each, on: [name] })),
@@ -52,13 +52,13 @@ export class Stored {
     );
     return [...Map.groupBy(lists.flat(), ({ model }) => model).values()].flatMap((alike) => {
       const [first] = alike;
-      return first ? [{ ...first, on: alike.flatMap(({ on }) => on) }] : [];
+      return first ? [{ ...first, on: [...new Set(alike.flatMap(({ on }) => on))] }] : [];
     });
   }
 }
 
-/** One that does not answer, or is too old for the question, lists nothing. */
-function ifProblem(error: unknown): readonly StoredView[] {
+/** One that does not answer, or is too old for the question, lists nothing; nor does a home that is not known at this moment. */
+function ifProblem(error: unknown): readonly [] {
   if (error instanceof Problem) return [];
   throw error;
 }
