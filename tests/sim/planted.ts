@@ -58,8 +58,8 @@ export const PLANTED: readonly Planted[] = [
     ...raft(
       "an entry of an old term is final by counting",
       "raft",
-      " && this.#log.termAt(index) === this.#term) this.#commitTo",
-      ") this.#commitTo",
+      "if (index <= this.#final.index || this.#log.termAt(index) !== this.#term) return false",
+      "if (index <= this.#final.index) return false",
       { nodes: 3, seed: 69 },
     ),
     also: smallBatches,

@@ -171,6 +171,21 @@ async function storm(seed: number, names: readonly NodeId[]) {
 }
 
 describe("a replicated log", () => {
+  test("has a change in force on all nodes as soon as messages go, not with the next beat of who leads", async () => {
+    const home = new Home(1, ["a", "b", "c"] as NodeId[]);
+    await home.time.pass(3000);
+    const confirmed: string[] = [];
+    const seen: number[][] = [];
+    for (let change = 0; change < 5; change++) {
+      home.proposeToLeaders(confirmed);
+      // There, back, and there again, each of 2 ms at the most.
+      await home.time.pass(7);
+      seen.push([confirmed, ...home.applied.values()].map(({ length }) => length));
+      await home.time.pass(40);
+    }
+    expect(seen).toEqual([1, 2, 3, 4, 5].map((count) => Array(4).fill(count)));
+  });
+
   test("T33 keeps every confirmed change through losses, cuts, crashes and restarts, and all agree after", async () => {
     const [three, five] = [["a", "b", "c"] as NodeId[], ["a", "b", "c", "d", "e"] as NodeId[]];
     const outcomes = [];

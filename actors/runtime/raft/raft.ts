@@ -163,8 +163,7 @@ export class Raft {
   #onAppendReply(from: NodeId, { term, ok, index }: Of<"AppendReply">): void {
     if (!this.#replication || term !== this.#term) return;
     const more = this.#replication.heard(from, ok, index);
-    this.#commitMajority();
-    if (more) this.#replication?.feed(from, this.#final.index);
+    if (!this.#commitMajority() && more) this.#replication?.feed(from, this.#final.index);
   }
 
   #onInstall(from: NodeId, message: Of<"Install">): void {
@@ -201,24 +200,21 @@ export class Raft {
     return final;
   }
 
-  #feedAll(): void {
-    for (const node of [...this.config.voters, ...this.config.learners]) {
-      if (node !== this.self) this.#replication?.feed(node, this.#final.index);
-    }
+  #feedAll(how: "feed" | "tell" = "feed"): void {
+    for (const node of [...this.config.voters, ...this.config.learners])
+      if (node !== this.self) this.#replication?.[how](node, this.#final.index);
   }
 
-  /** Only an entry of the leader's own term commits by counting (section 5.4.2 of the paper); those before it come along. */
-  #commitMajority(): void {
+  /** Only an entry of the leader's own term commits by counting (section 5.4.2 of the paper), with those before it. All hear of it at once: true. */
+  #commitMajority(): boolean {
     const index = this.#replication?.majorityMatch(this.config.voters, this.self) ?? 0;
-    if (index > this.#final.index && this.#log.termAt(index) === this.#term) this.#commitTo(index);
-  }
-
-  #commitTo(index: number): void {
-    if (index <= this.#final.index) return;
+    if (index <= this.#final.index || this.#log.termAt(index) !== this.#term) return false;
     this.#final.advance(index);
     // A leader that voted itself out leads until that is final.
     const left = this.#replication && !this.#isVoter() && this.#final.config === this.config;
+    this.#feedAll("tell");
     if (left) this.#become("follower", this.#term, undefined);
+    return true;
   }
 
   #become(role: Role, term: number, leader: NodeId | undefined): void {

@@ -35,10 +35,15 @@ export class Replication {
     this.#startMs = clock.nowMs();
   }
 
-  /** Sends what a follower lacks, or an empty message that says who leads. */
+  /** Sends what a follower lacks, or an empty message that says who leads: in time it answers that it holds what is final now. */
   feed(to: NodeId, commit: number): void {
+    this.#of(to).told = commit;
+    this.tell(to, commit);
+  }
+
+  /** The same, as soon as more is final: whether it keeps up is asked with the next beat. */
+  tell(to: NodeId, commit: number): void {
     const follower = this.#of(to);
-    follower.told = commit;
     const prevIndex = follower.next - 1;
     const prevTerm = this.#log.termAt(prevIndex);
     if (prevTerm === undefined) {

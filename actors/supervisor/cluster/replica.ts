@@ -129,7 +129,8 @@ export class Replica {
     const votes = config.voters.includes(from);
     const why = lieIn(message, { authority: authority(), term, lastIndex: committed, votes });
     if (why === undefined) this.#guarded(() => this.raft.receive(from, message));
-    else lied(from, `${message.type}: ${why}`);
+    // Who took this node's place while it was cut off answers so as well, and says itself that it leads.
+    else if (message.type !== "Raft.AppendReply") lied(from, `${message.type}: ${why}`);
   }
 
   #known(): ClusterState {
