@@ -98,7 +98,10 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
       orderNode: async (name, order) => await orderedIn(home, name, order),
       links: async () => home?.machines?.links ?? [],
       trace: () => system.trace?.entries ?? [],
-      ...atHome(() => home),
+      ...atHome(
+        () => home,
+        () => part === "notNow",
+      ),
       loaded,
       changed: watchers.add,
       stop,
@@ -149,12 +152,16 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
 }
 
 /** What machines measure when they are asked to, and keys that are another's to give. */
-const atHome = (home: () => Home | undefined) => ({
+const atHome = (home: () => Home | undefined, isOpening: () => boolean) => ({
   alone: () => home()?.alone,
   measureLinks: async () => await home()?.machines?.measure(),
   measureModel: async (model: string) => (await home()?.measureModel(model)) ?? [],
   async checkpoint(model: string) {
     const open = home();
+    if (isOpening())
+      throw new Problem("unavailable", "this machine's home is not open yet", {
+        remedy: "try again in a moment",
+      });
     if (!open || open.alone)
       throw new Problem("notFound", `this machine serves alone, and knows no other that has ${model}`);
     return await open.checkpoint(model);
