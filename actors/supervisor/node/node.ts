@@ -88,8 +88,8 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
   const { loaded, busy, load, stop, alone } = orders(system, boss, me);
   let home: Home | undefined;
   let part: Part | undefined = cluster ? "notNow" : "alone";
-  const around = { clock: options.clock, changed: watchers.add };
-  const across = new Across(around, () => part ?? home?.serving ?? "alone");
+  const isOpening = () => part === "notNow";
+  const across = new Across({ ...options, changed: watchers.add }, () => part ?? home?.serving ?? "alone");
   const openGateway = () =>
     apiGateway(system, gateway, boss, {
       ...options,
@@ -98,10 +98,7 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
       orderNode: async (name, order) => await orderedIn(home, name, order),
       links: async () => home?.machines?.links ?? [],
       trace: () => system.trace?.entries ?? [],
-      ...atHome(
-        () => home,
-        () => part === "notNow",
-      ),
+      ...atHome(() => home, isOpening),
       loaded,
       changed: watchers.add,
       stop,
