@@ -51,6 +51,39 @@ test(
 );
 
 test(
+  "who stands still for long is called dead by nobody's fault, also if it was killed and began again meanwhile",
+  async () => {
+    const home = new SimulatedHome(7);
+    const account = new Account(home);
+    const verdicts = new Verdicts(home, account);
+    const names = ["a", "b", "c"];
+    await home.pair("a", "b", "c");
+    const started = async (name: string) => {
+      await home.start(name);
+      verdicts.started(name);
+    };
+    for (const name of names) await started(name);
+    await home.passed(EASY_MS);
+    home.wire.pause(home.id("c"));
+    verdicts.trouble("c", 3 * EASY_MS);
+    verdicts.died("c");
+    home.kill("c");
+    await started("c");
+    verdicts.eased();
+    await home.passed(2 * EASY_MS);
+    const isDead = (await home.node("a").nodes()).some(({ name, state }) => name === "c" && state === "dead");
+    // They look at each other whenever something is another.
+    await home.settled(
+      home.node("a").change({ type: "label", node: home.id("b"), labels: { room: "attic" } }),
+    );
+    await home.passed(1000);
+    for (const name of names) home.kill(name);
+    expect([account.violations, isDead]).toEqual([[], true]);
+  },
+  TEST_MS_MAX,
+);
+
+test(
   "who begins again while it is cut off is missed by nobody when it ends again",
   async () => {
     const home = new SimulatedHome(6);

@@ -28,6 +28,8 @@ export class Verdicts {
   readonly #uneasyMs = new Map<string, number>();
   /** Whose network or disk is troubled until all is mended, however often its process begins again. */
   readonly #lasting = new Set<string>();
+  /** Until when what lasts for a time of its own is felt: a system that stands still does so for the next process too. */
+  readonly #timedMs = new Map<string, number>();
   readonly #seenMs: number[] = [];
   #roughMs = 0;
   #deaths: Death[] = [];
@@ -41,6 +43,7 @@ export class Verdicts {
   trouble(name: string, ms: number): void {
     const untilMs = this.#home.time.nowMs + ms + AFTER_MS;
     this.#uneasyMs.set(name, Math.max(untilMs, this.#uneasyMs.get(name) ?? 0));
+    if (Number.isFinite(ms)) this.#timedMs.set(name, Math.max(untilMs, this.#timedMs.get(name) ?? 0));
     for (const { viewers } of this.#deaths) viewers.delete(name);
   }
 
@@ -54,7 +57,7 @@ export class Verdicts {
   eased(): void {
     this.#lasting.clear();
     const untilMs = this.#home.time.nowMs + AFTER_MS;
-    for (const [name, ms] of this.#uneasyMs) this.#uneasyMs.set(name, Math.min(ms, untilMs));
+    for (const [name, ms] of this.#uneasyMs) this.#settle(name, Math.min(ms, untilMs));
   }
 
   weather(): void {
@@ -81,7 +84,7 @@ export class Verdicts {
 
   started(name: string): void {
     this.#deaths = this.#deaths.filter((death) => death.name !== name);
-    if (!this.#lasting.has(name)) this.#uneasyMs.set(name, this.#home.time.nowMs + AFTER_MS);
+    if (!this.#lasting.has(name)) this.#settle(name, this.#home.time.nowMs + AFTER_MS);
     this.#home.node(name).changed(() => void this.#look(name));
   }
 
@@ -105,6 +108,10 @@ export class Verdicts {
     const median = sorted[sorted.length >> 1] ?? 0;
     if (sorted.length > 4 && median > GONE_MEDIAN_MS)
       this.#account.blame(`a death is seen after ${median} ms`);
+  }
+
+  #settle(name: string, untilMs: number): void {
+    this.#uneasyMs.set(name, Math.max(untilMs, this.#timedMs.get(name) ?? 0));
   }
 
   #isEasy(name: string): boolean {
