@@ -135,7 +135,7 @@ test("a home that is a file", async () => {
     code: 1,
     out: "",
     err: expect.stringMatching(
-      /^✗ the native library .* \(\w+\)\n→ make it writable for you, or set EXO_HOME/,
+      /^✗ the native library .* \(\w+\)\n→ what lies there is no folder: move it away, or set EXO_HOME to one/,
     ),
   });
 });
