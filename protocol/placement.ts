@@ -144,8 +144,6 @@ export const STORED_MAX = 256;
 export const Placement = inbox("Placement", {
   /** Answered by `Placed` once the home agreed, before anything is loaded, or by `Refused`. `settings` are those of a model that stands already, where it does. */
   Place: { model, wish: PlacementWish, settings: PlacementSettings },
-  /** Whether the home would answer with it markedly faster than whoever asks, who could hold it alone. Answered by `Faster` or `Refused`. */
-  Faster: { model, settings: PlacementSettings },
   /** Answered by `Released` when its memory is free, or by `Refused`. */
   Release: { model, now: t.Boolean() },
   /**
@@ -161,7 +159,6 @@ export type PlacementMessage = InboxMessage<typeof Placement>;
 export const PlacementReply = inbox("PlacementReply", {
   /** `notes` say which machines take no part, and why. */
   Placed: { id, epoch, notes: t.Array(t.String({ maxLength: 1024 }), { maxItems: STAGES_MAX }) },
-  Faster: { isFaster: t.Boolean() },
   Released: {},
   /** Tokens per second of all answers together, by the planner: where it was, if that is still possible, and where it is now. */
   Rebalanced: {

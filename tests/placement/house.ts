@@ -2,7 +2,7 @@
 import { type Acquiring, Serving, type ServingPorts } from "#actors/supervisor/placement/serving";
 import type { Address, NodeId } from "#protocol/ids";
 import { type PlacedInstance, PlacementReply } from "#protocol/placement";
-import { Problem, problemBody } from "#protocol/problem";
+import { type Problem, problemBody } from "#protocol/problem";
 import type { ModelState } from "#protocol/supervisor";
 import { seeded } from "../sim/random.ts";
 import { VirtualTime } from "../sim/time.ts";
@@ -40,8 +40,6 @@ export class House {
   takesMs = 0;
   readonly #watched: Parameters<ServingPorts["watch"]>[1][] = [];
   readonly #runs = new Set<() => void>();
-  /** What who leads says of the home and this machine alone; undefined: it says nothing in time. */
-  isFaster: boolean | undefined = false;
   /** Who leads answers nothing. */
   isDeaf = false;
   readonly serving: Serving;
@@ -85,11 +83,6 @@ export class House {
         if (refusal) return PlacementReply.Refused({ problem: problemBody(refusal) });
         this.instances = [loading];
         return PlacementReply.Placed({ id: "i", epoch: 1, notes: ["third takes no part: drained"] });
-      },
-      faster: async (leader) => {
-        this.did.push(`asks ${leader} whether the home is faster`);
-        if (this.isFaster === undefined) throw new Problem("unavailable", "it did not answer");
-        return PlacementReply.Faster({ isFaster: this.isFaster });
       },
       rebalance: () => Promise.reject(new Error("nobody asks for that here")),
       release: async () => {

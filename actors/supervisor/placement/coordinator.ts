@@ -95,15 +95,6 @@ export class Coordinator {
     return await made.finally(() => this.#deciding.delete(model));
   }
 
-  /** Throws Problem. */
-  async faster(asker: NodeId, { model, settings }: Omit<Of<"Placement.Faster">, "type">) {
-    this.#requireLead();
-    const claimed = () => this.#claims.beside("", this.#instances, this.#sights);
-    const asked = { model, settings, asker, claimed, barred: this.#bars.now };
-    const isFaster = await asLeader(this.#ports.agreed, () => this.#room.isFasterElsewhere(asked));
-    return PlacementReply.Faster({ isFaster });
-  }
-
   /** Resolves when the memory of all machines is free; throws Problem. */
   async release(asked: Pick<Of<"Placement.Release">, "model" | "now">) {
     return await asLeader(this.#ports.agreed, () => this.#release(asked));

@@ -5,7 +5,6 @@ import type { PlacedInstance } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 import type { Choice } from "./choose.ts";
 import type { Claims } from "./claims.ts";
-import { type Asked, isFasterElsewhere } from "./faster.ts";
 import { afterStopping, NeedsIdle, nameOf, type Other } from "./giving-way.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 import { decided, type Wanted } from "./survey.ts";
@@ -47,11 +46,6 @@ export class IdleRoom {
     } finally {
       if (isFirst) this.#deciding.delete(instance);
     }
-  }
-
-  /** Whether it is better placed than held by the one machine that is asked for it. Throws Problem. */
-  isFasterElsewhere(asked: Asked): Promise<boolean> {
-    return isFasterElsewhere({ ...this.#ports, turns: this.#turns }, asked);
   }
 
   async #decided(wanted: Wanted): Promise<Choice> {

@@ -3,11 +3,10 @@ import { measuredOf } from "#actors/planner/measured-speeds";
 import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import type { PlacementSettings } from "#protocol/placement";
-import { type ProblemBody, problemBody } from "#protocol/problem";
+import { Problem, type ProblemBody, problemBody } from "#protocol/problem";
 import type { MeasuredSpeeds, SpeedAnswer } from "#protocol/speeds";
 import type { Looked } from "./choose.ts";
 import type { CoordinatorPorts } from "./ports.ts";
-import { ifProblem } from "./refusals.ts";
 
 export type MeasuredBy = ReadonlyMap<NodeId, MeasuredSpeeds>;
 
@@ -41,6 +40,10 @@ export async function measuredBy(
     }),
   );
   return new Map(found.flat());
+}
+
+function ifProblem(error: unknown): undefined {
+  if (!(error instanceof Problem)) throw error;
 }
 
 /** What every machine that is up says to that question, in the home's order. */

@@ -70,8 +70,6 @@ const AGREE_MS = 12_000;
 /** Questions to who leads: it looks at every machine first, and waits for facts of those that just came; twice, where it
  * stops idle models in between. */
 const PLACE_MS = 2 * (DECIDE_MS + AGREE_MS);
-/** Each machine looks at the model, may have to measure itself, and two plans are made: somebody waits who could begin without. */
-const FASTER_MS = 20_000;
 /** Beside what answers under way may take. */
 const RELEASE_MS = 120_000;
 
@@ -185,7 +183,6 @@ function servingPorts(
     fits: fitsHere,
     place: (leader, model, wish) =>
       ask(leader, Placement.Place({ model, wish: whole(wish), settings }), PLACE_MS),
-    faster: (leader, model) => ask(leader, Placement.Faster({ model, settings }), FASTER_MS),
     release: (leader, model, now) => ask(leader, Placement.Release({ model, now }), RELEASE_MS),
     rebalance: (leader, model, wish) =>
       ask(leader, Placement.Rebalance({ model, ...(wish && { wish: whole(wish) }) }), PLACE_MS),
@@ -206,7 +203,6 @@ function answerPlacement(coordinator: Coordinator): Behaviour<PlacementMessage> 
       );
     if (message.type === "Placement.Held") coordinator.held(node, message);
     else if (message.type === "Placement.Place") answer(coordinator.place(node, message));
-    else if (message.type === "Placement.Faster") answer(coordinator.faster(node, message));
     else if (message.type === "Placement.Rebalance") answer(coordinator.rebalance(node, message));
     else answer(coordinator.release(message));
   };

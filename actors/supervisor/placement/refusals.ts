@@ -1,14 +1,8 @@
 /** What who leads, or the way to it, says no with, as those who asked are to hear it. */
-import type { NodeId } from "#protocol/ids";
 import type { PlacedInstance } from "#protocol/placement";
 import { Problem, type ProblemBody } from "#protocol/problem";
 import type { Agreed } from "../cluster/agreed.ts";
 import { notLeading } from "../cluster/replica.ts";
-
-/** Nothing where there is another way; throws what is no Problem. */
-export function ifProblem(error: unknown): undefined {
-  if (!(error instanceof Problem)) throw error;
-}
 
 /** Nothing where what does not fit in the home would fit otherwise; throws any other error. */
 export const ifFull =
@@ -62,19 +56,4 @@ export function notAsBefore({ model, problem }: PlacedInstance, error: unknown):
     remedy: `exo run ${model} --nodes A,B says where else; exo stop ${model} forgets where it was to be`,
     cause: error,
   });
-}
-
-interface Here {
-  readonly self: NodeId;
-  readonly nameOf: (node: NodeId) => string;
-}
-
-/** For who could have held it, and asked for no other machine. */
-export function whereNotes(record: PlacedInstance | undefined, { self, nameOf }: Here): readonly string[] {
-  const nodes = new Set(record?.stages.map(({ node }) => node));
-  if (!record || [...nodes].every((node) => node === self)) return [];
-  const where = [...nodes].map(nameOf).join(" and ");
-  return [
-    `${record.model} is on ${where}, predicted to be much faster there (--nodes ${nameOf(self)}: here)`,
-  ];
 }

@@ -6,7 +6,7 @@ import type { ShardFacts } from "#protocol/shard";
 import type { LostWorker, ModelState } from "#protocol/supervisor";
 import { type GivenPorts, GivenWorkers } from "./given.ts";
 import { LEADER_MS, Leaders } from "./leaders.ts";
-import { ifFull, ifProblem, stillThere, whereNotes } from "./refusals.ts";
+import { ifFull, stillThere } from "./refusals.ts";
 import { type Around, until } from "./until.ts";
 import { Waiting } from "./waiting.ts";
 
@@ -51,8 +51,6 @@ export interface ServingPorts extends GivenPorts, Around {
   readonly fits: (path: string, freedBytes: number) => boolean;
   /** Asked of whoever leads. Both throw Problem. */
   readonly place: (leader: NodeId, model: string, wish: PlacementWish) => Promise<PlacementReply>;
-  /** Whether the home would answer with it markedly faster than this machine alone. */
-  readonly faster: (leader: NodeId, model: string) => Promise<PlacementReply>;
   readonly rebalance: (leader: NodeId, model: string, wish?: PlacementWish) => Promise<PlacementReply>;
   readonly release: (leader: NodeId, model: string, now: boolean) => Promise<PlacementReply>;
   /** What this machine holds of it. */
@@ -64,10 +62,6 @@ export interface ServingPorts extends GivenPorts, Around {
 const ORPHANED_MS = 4_000;
 
 type Asker = Pick<Acquiring, "lost" | "left">;
-interface Rather extends Pick<Acquiring, "lost" | "isHeld"> {
-  readonly name: string;
-  readonly own: Own | undefined;
-}
 
 export class Serving {
   readonly #ports: ServingPorts;
@@ -90,26 +84,15 @@ export class Serving {
     if (!wish && agreed().instances.length === 0 && (others() === 0 || isHeld(model))) return undefined;
     const own = await this.#ports.own(model);
     const name = own?.name ?? model;
-    const isOwn = !wish && this.#isForOne(name, own, isHeld);
-    if (isOwn && !(await this.#isRatherElsewhere({ name, own, isHeld, ...asker }))) return undefined;
+    if (!wish && this.#isForOne(name, own, isHeld)) return undefined;
+    const isNew = wish || !this.#isStanding(name);
     const mayStop = () =>
       !wish && !this.#isWished(name) && own !== undefined && this.#ports.fits(own.path, idleBytes());
-    const notes = await this.#notesOf(name, wish, isOwn ? ifProblem : ifFull(mayStop));
+    const notes = isNew ? await this.#place(name, wish ?? {}).catch(ifFull(mayStop)) : [];
     // Where no machine has room for it, idle models of this one give way.
     if (!notes) return undefined;
     const ready = await this.#ready(name, own, asker);
-    const all = isOwn ? [...whereNotes(this.#placed(name), this.#ports), ...notes] : notes;
-    return ready && { ...ready, ...(all.length > 0 && { notes: [...all] }) };
-  }
-
-  /** What is to be said of its placement, which is made unless it stands already. */
-  async #notesOf(
-    name: string,
-    wish: PlacementWish | undefined,
-    otherwise: (error: unknown) => undefined,
-  ): Promise<readonly string[] | undefined> {
-    if (!wish && this.#isStanding(name)) return [];
-    return await this.#place(name, wish ?? {}).catch(otherwise);
+    return ready && { ...ready, ...(notes.length > 0 && { notes: [...notes] }) };
   }
 
   /** False for a model that the home does not hold together. Throws Problem. */
@@ -206,15 +189,6 @@ export class Serving {
       return heard >= epoch || instances.some((each) => each.id === id && each.epoch >= epoch);
     };
     await until(this.#ports, isHeard, LEADER_MS);
-  }
-
-  /** Whether what this machine could hold, and does not yet, is better held by the home; where nobody can say, this one begins. */
-  async #isRatherElsewhere({ name, own, isHeld, lost }: Rather): Promise<boolean> {
-    const { others, faster } = this.#ports;
-    const leader = this.#leaders.now;
-    if (lost || !own || isHeld(own.path) || this.#isStanding(name) || others() === 0 || !leader) return false;
-    const answer = await faster(leader, name).catch(ifProblem);
-    return answer?.type === "PlacementReply.Faster" && answer.isFaster;
   }
 
   /** Whether this machine alone holds it, or can. */

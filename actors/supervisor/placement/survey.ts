@@ -142,7 +142,7 @@ interface Surveying extends Wanted {
 }
 
 /** What each machine that may take part says of the model; who has it is asked once, as each looks at the whole checkpoint. */
-export async function survey(
+async function survey(
   { look }: CoordinatorPorts,
   nodes: readonly NodeView[],
   { model, wish, asker, again, looked, within }: Surveying,
@@ -198,7 +198,7 @@ const freeOf = (nodes: readonly NodeView[]): Free =>
   new Map(nodes.flatMap(({ node, facts }) => (facts ? [[node, facts.freeBytes] as const] : [])));
 
 /** Beside what machines tell as free: weights that will be given back, less what others are about to take. */
-export function freedBy(
+function freedBy(
   { held = [], current = held, claimed, stopped: gone }: Wanted,
   { nodes, looked, stopped }: Seen,
 ): ReadonlyMap<NodeId, number> {
