@@ -24,6 +24,10 @@ interface Known {
   readonly votes: boolean;
 }
 
+/** Who took this node's place while it was cut off answers by its own term; it says itself that it leads, which counts. */
+export const mayHaveTakenOver = ({ type, term }: RaftMessage, own: number): boolean =>
+  type === "Raft.AppendReply" && term >= own + TAKEOVER && term <= own + STEP_MAX;
+
 /** Why the message is passed over; undefined for one that may be right. */
 export function lieIn(
   message: RaftMessage,

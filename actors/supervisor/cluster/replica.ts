@@ -8,7 +8,7 @@ import type { Authority } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { RaftMessage } from "#protocol/raft";
-import { lieIn } from "./lies.ts";
+import { lieIn, mayHaveTakenOver } from "./lies.ts";
 import { applied, type ClusterState, decodeState, encodeState } from "./state.ts";
 
 export interface ReplicaPorts {
@@ -129,8 +129,7 @@ export class Replica {
     const votes = config.voters.includes(from);
     const why = lieIn(message, { authority: authority(), term, lastIndex: committed, votes });
     if (why === undefined) this.#guarded(() => this.raft.receive(from, message));
-    // Who took this node's place while it was cut off answers so as well, and says itself that it leads.
-    else if (message.type !== "Raft.AppendReply") lied(from, `${message.type}: ${why}`);
+    else if (!mayHaveTakenOver(message, term)) lied(from, `${message.type}: ${why}`);
   }
 
   #known(): ClusterState {
