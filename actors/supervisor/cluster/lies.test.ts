@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test";
+import { TAKEOVER } from "#actors/runtime/raft/ports";
 import { Raft } from "#actors/runtime/raft/raft";
 import type { NodeId } from "#protocol/ids";
 import { Raft as Message, type RaftMessage } from "#protocol/raft";
-import { lieIn } from "./lies.ts";
+import { lieIn, mayHaveTakenOver } from "./lies.ts";
 
 const authority = { number: 1, pem: "", before: [] };
 const far = (term: number): RaftMessage => Message.AppendReply({ term, ok: true, index: 1 });
@@ -41,4 +42,17 @@ test("T28 who does not vote can neither use up the terms nor end one by a vote t
     ],
     terms: [5, 9],
   });
+});
+
+test("an answer by the term of a takeover is no lie to be told of, one of any other far term is", () => {
+  const vote = Message.Vote({ term: 5 + TAKEOVER, lastIndex: 1, lastTerm: 1, pre: false });
+  const told = [far(6), far(1006), far(5 + TAKEOVER), far(7 + 3 * TAKEOVER), far(2000 * TAKEOVER), vote];
+  expect(told.map((message) => mayHaveTakenOver(message, 5))).toEqual([
+    false,
+    false,
+    true,
+    true,
+    false,
+    false,
+  ]);
 });
