@@ -42,6 +42,21 @@ async function blamedWhileAway(): Promise<readonly string[]> {
   return [...account.violations, ...(isBack ? [] : ["d is not back"])];
 }
 
+/** A home of a, b and c, and how one of them is started. */
+async function threeOf(seed: number) {
+  const home = new SimulatedHome(seed);
+  const account = new Account(home);
+  const verdicts = new Verdicts(home, account);
+  const names = ["a", "b", "c"];
+  await home.pair("a", "b", "c");
+  const started = async (name: string) => {
+    await home.start(name);
+    verdicts.started(name);
+  };
+  for (const name of names) await started(name);
+  return { home, account, verdicts, names, started };
+}
+
 test(
   "who is let in again is not blamed for not having seen who died before it was linked with it",
   async () => {
@@ -53,16 +68,7 @@ test(
 test(
   "who stands still for long is called dead by nobody's fault, also if it was killed and began again meanwhile",
   async () => {
-    const home = new SimulatedHome(7);
-    const account = new Account(home);
-    const verdicts = new Verdicts(home, account);
-    const names = ["a", "b", "c"];
-    await home.pair("a", "b", "c");
-    const started = async (name: string) => {
-      await home.start(name);
-      verdicts.started(name);
-    };
-    for (const name of names) await started(name);
+    const { home, account, verdicts, names, started } = await threeOf(7);
     await home.passed(EASY_MS);
     home.wire.pause(home.id("c"));
     verdicts.trouble("c", 3 * EASY_MS);
@@ -86,16 +92,7 @@ test(
 test(
   "who begins again while it is cut off is missed by nobody when it ends again",
   async () => {
-    const home = new SimulatedHome(6);
-    const account = new Account(home);
-    const verdicts = new Verdicts(home, account);
-    const names = ["a", "b", "c"];
-    await home.pair("a", "b", "c");
-    const started = async (name: string) => {
-      await home.start(name);
-      verdicts.started(name);
-    };
-    for (const name of names) await started(name);
+    const { home, account, verdicts, names, started } = await threeOf(6);
     for (const name of ["a", "b"]) {
       home.wire.cut(home.id("c"), home.id(name));
       home.wire.cut(home.id(name), home.id("c"));
