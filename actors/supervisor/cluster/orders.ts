@@ -8,6 +8,8 @@ import type { Cluster } from "./ports.ts";
 
 /** Fewer letters of an id name too many. */
 const ID_LETTERS_MIN = 4;
+/** What to do about a machine that was named, and is of no home or of another. */
+export const PAIR_IT = "it is nearby, not paired: exo invite here, exo join there";
 const ANOTHER_NAME = "exo node NAME rename NEW, with another";
 
 /** Resolves with the machine as it is after; undefined when it was forgotten. Throws Problem. */
@@ -41,10 +43,7 @@ function named(all: readonly NodeView[], name: string): NodeView {
       : `no machine of this home is called ${name}`;
   throw new Problem("notFound", message, {
     param: "node",
-    remedy:
-      stranger && byId.length === 0
-        ? "it is nearby, not paired: exo invite here, exo join there"
-        : "exo nodes lists them",
+    remedy: stranger && byId.length === 0 ? PAIR_IT : "exo nodes lists them",
   });
 }
 

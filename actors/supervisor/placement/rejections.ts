@@ -4,6 +4,7 @@ import type { LeftOut } from "#actors/planner/home-of";
 import type { Plans, Rejection } from "#actors/planner/plan";
 import type { NodeView } from "#protocol/cluster";
 import { Problem } from "#protocol/problem";
+import { PAIR_IT } from "../cluster/orders.ts";
 import { cell } from "../terminal/node-words.ts";
 import { shownBytes } from "../terminal/table.ts";
 
@@ -24,7 +25,7 @@ export function checkNames(named: readonly string[] = [], nodes: readonly NodeVi
     const [stranger] = called;
     throw new Problem("notFound", `no machine of this home is called ${name}`, {
       param: "nodes",
-      remedy: stranger ? "it is nearby, not paired: exo invite here, exo join there" : "exo nodes lists them",
+      remedy: stranger ? PAIR_IT : "exo nodes lists them",
     });
   }
 }

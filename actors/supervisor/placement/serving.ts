@@ -9,6 +9,7 @@ import { LEADER_MS, Leaders } from "./leaders.ts";
 import { ifFull, stillThere } from "./refusals.ts";
 import { type Around, until } from "./until.ts";
 import { Waiting } from "./waiting.ts";
+import { isNone } from "./wishes.ts";
 
 export interface Acquiring {
   readonly model: string;
@@ -203,7 +204,7 @@ export class Serving {
 
   /** Where it is to be was said once, and holds until it is stopped. */
   #isWished(name: string): boolean {
-    return Object.keys(this.#placed(name)?.wish ?? {}).length > 0;
+    return !isNone(this.#placed(name)?.wish ?? {});
   }
 
   #isStanding(name: string): boolean {
