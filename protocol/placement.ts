@@ -144,6 +144,11 @@ export const STORED_MAX = 256;
 export const Placement = inbox("Placement", {
   /** Answered by `Placed` once the home agreed, before anything is loaded, or by `Refused`. `settings` are those of a model that stands already, where it does. */
   Place: { model, wish: PlacementWish, settings: PlacementSettings },
+  /**
+   * The same of a model that whoever asks could hold by itself: only on machines that have it on their disks and are measured to answer
+   * much faster. Answered by `Placed`, by `Stays` where there are none, or by `Refused`.
+   */
+  PlaceFaster: { model, settings: PlacementSettings },
   /** Answered by `Released` when its memory is free, or by `Refused`. */
   Release: { model, now: t.Boolean() },
   /**
@@ -159,6 +164,8 @@ export type PlacementMessage = InboxMessage<typeof Placement>;
 export const PlacementReply = inbox("PlacementReply", {
   /** `notes` say which machines take no part, and why. */
   Placed: { id, epoch, notes: t.Array(t.String({ maxLength: 1024 }), { maxItems: STAGES_MAX }) },
+  /** Whoever asks is to hold it by itself. */
+  Stays: {},
   Released: {},
   /** Tokens per second of all answers together, by the planner: where it was, if that is still possible, and where it is now. */
   Rebalanced: {

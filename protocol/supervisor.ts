@@ -55,7 +55,7 @@ export const Supervisor = inbox("Supervisor", {
   /**
    * Answered by `Acquired` once the model is loaded, or by `Refused`. `wish`: on these machines of the home. `lost`: a worker that
    * failed whoever asks; another one is meant, or that one again where it was only out of reach (`isOut`). `resumes`: for an answer that was under way; nothing is fetched for it.
-   * `question`: its name, for `Withdraw`.
+   * `question`: its name, for `Withdraw`. `here`: by this machine, where it has room for it, however fast others are.
    */
   Acquire: {
     model: t.String(),
@@ -63,6 +63,7 @@ export const Supervisor = inbox("Supervisor", {
     lost: t.Optional(LostWorker),
     resumes: t.Optional(t.Boolean()),
     question: t.Optional(RequestId),
+    here: t.Optional(t.Boolean()),
   },
   /** Whoever asked needs no answer any more; the question is refused at once if it still waits. */
   Withdraw: { question: RequestId },
@@ -70,6 +71,8 @@ export const Supervisor = inbox("Supervisor", {
   Stop: { model: t.String(), now: t.Optional(t.Boolean()) },
   /** A model that this machine holds by itself makes room for another, if it is idle still. Answered by `Stopped` or `Refused`. */
   GiveWay: { model: t.String() },
+  /** The home holds that model from now on: what this machine holds of it by itself ends once its answers have. Not answered. */
+  GiveUp: { model: t.String() },
   /** Answered by `Models`. */
   List: {},
 });

@@ -37,10 +37,11 @@ export function supervisor(ports: SupervisorPorts): Behaviour<SupervisorMessage 
   }
 
   async function acquired({ resumes = false, ...asked }: Asked): Promise<AnyMessage> {
-    const { model, left } = asked;
+    const { model, left, here = resumes } = asked;
     const isHeld = (name: string) => held.has(name);
     const shared = await (await acrossOf(ports.across, asked, isHeld))?.acquire({
       ...asked,
+      here,
       isHeld,
       idleBytes: () => held.idleBytes,
     });
@@ -70,6 +71,8 @@ export function supervisor(ports: SupervisorPorts): Behaviour<SupervisorMessage 
         const { model } = message;
         return answer(held.giveWay(model).then(() => SupervisorReply.Stopped({ model })));
       }
+      case "Supervisor.GiveUp":
+        return held.byName(message.model)?.giveUp();
       case "Supervisor.List":
         return reply(
           SupervisorReply.Models({ models: [...held.states, ...(ports.across?.serving?.states() ?? [])] }),

@@ -23,7 +23,7 @@ async function opened(folder: string) {
       },
       prepare: async () => {},
       stored: async () => [],
-      alone: { models: async () => [], giveWay: async () => {} },
+      alone: { models: async () => [], giveWay: async () => {}, giveUp: () => {} },
       find: async (model) => ({ name: model, path: folder }),
       settings: { kvQuant: "f16" },
       changed: () => {},

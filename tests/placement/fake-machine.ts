@@ -43,6 +43,8 @@ export interface FakeMachine {
   facts?: Partial<NodeFacts>;
   /** What it measured of itself. */
   speeds?: readonly MeasuredSpeeds[];
+  /** What it would measure; undefined: it cannot now. */
+  measures?: MeasuredSpeeds;
   /** To whom it said what it holds, and what: it says that again only when one of them is another, as the real ones do. */
   told: string;
 }

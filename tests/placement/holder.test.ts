@@ -16,7 +16,7 @@ async function loaded(): Promise<Room> {
 const parting = (epoch: number) =>
   ShardWorkerReply.Parted({ instance: "i", epoch, problem: { kind: "unavailable", message: "no word" } });
 
-test("a part is loaded as the log says, and who leads hears how far it is", async () => {
+test("a part is loaded as the log says, who leads hears how far it is, and what is held alone of that model is given up", async () => {
   const room = new Room();
   await room.agree(placed());
   const shard = { model: "m", path: "/m" };
@@ -24,9 +24,10 @@ test("a part is loaded as the log says, and who leads hears how far it is", asyn
     await room.says(ShardWorkerReply.Progress({ shard, loadedBytes, totalBytes: 1000 }));
   await room.loads();
   await room.agree();
-  expect([room.told, room.did]).toEqual([
+  expect([room.told, room.did, room.givenUp]).toEqual([
     ["1: 1:loading", "1: 1:loading:20", "1: 1:loading:40", "1: 1:loaded", "2: 1:loaded", "2: nothing"],
     ["Load 1 0-2", "ends 1", `lost ${room.workers[0]?.name}: the model was stopped, stopped`],
+    ["m"],
   ]);
 });
 

@@ -25,6 +25,8 @@ export class House {
   others = 1;
   fits = true;
   isHeld = false;
+  /** Where the model lies that has that name here. */
+  named = "/m";
   /** Of models that this machine would stop for another. */
   idleBytes = 0;
   /** Of its own part. */
@@ -40,6 +42,11 @@ export class House {
   takesMs = 0;
   readonly #watched: Parameters<ServingPorts["watch"]>[1][] = [];
   readonly #runs = new Set<() => void>();
+  /** What who leads says where this machine could hold it: the note of who is faster. */
+  faster = "stays";
+  /** Before who leads says that. */
+  meanwhile: () => void = () => {};
+  kept: readonly string[] = [];
   /** Who leads answers nothing. */
   isDeaf = false;
   readonly serving: Serving;
@@ -71,7 +78,7 @@ export class House {
       nameOf: (node) => node,
       own: async (model) => {
         this.did.push("looks on the disk");
-        return { name: model, path: `/${model}` };
+        return model.startsWith("/") ? { name: "m", path: model } : { name: model, path: this.named };
       },
       fits: (_, freedBytes) => this.fits || freedBytes > 0,
       place: async (leader) => {
@@ -84,6 +91,15 @@ export class House {
         this.instances = [loading];
         return PlacementReply.Placed({ id: "i", epoch: 1, notes: ["third takes no part: drained"] });
       },
+      placeFaster: async (leader) => {
+        this.did.push(`asks ${leader} whether others are faster`);
+        if (this.isDeaf) return await new Promise(() => {});
+        this.meanwhile();
+        if (this.faster === "stays") return PlacementReply.Stays({});
+        this.instances = [loading];
+        return PlacementReply.Placed({ id: "i", epoch: 1, notes: [this.faster] });
+      },
+      isKept: (model) => this.kept.includes(model),
       rebalance: () => Promise.reject(new Error("nobody asks for that here")),
       release: async () => {
         const refusal = this.refusals.shift();
@@ -103,14 +119,12 @@ export class House {
     this.serving = new Serving(ports);
   }
 
+  asking(more: Partial<Acquiring> = {}): Acquiring {
+    return { model: "m", isHeld: () => this.isHeld, idleBytes: () => this.idleBytes, ...more };
+  }
+
   acquire(more: Partial<Acquiring> = {}) {
-    const asked: Acquiring = {
-      model: "m",
-      isHeld: () => this.isHeld,
-      idleBytes: () => this.idleBytes,
-      ...more,
-    };
-    return this.serving.acquire(asked).then(
+    return this.serving.acquire(this.asking(more)).then(
       (answer) => answer?.worker ?? "by itself",
       (error: unknown) => (error as Error).message,
     );

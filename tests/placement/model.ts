@@ -3,6 +3,7 @@ import type { NodeId } from "#protocol/ids";
 import type { ModelShape } from "#protocol/model-shape";
 import { type NodeFacts, PLACEMENTS } from "#protocol/node";
 import type { CheckpointView, PlacedInstance } from "#protocol/placement";
+import type { MeasuredSpeeds } from "#protocol/speeds";
 
 export const MODEL = "m";
 /** Bytes of one layer of the model. */
@@ -43,6 +44,12 @@ export const facts = {
   weightBytes: 4 * LAYER,
   loadMs: 1,
 };
+
+/** What a machine measures that reads so many bytes of that model in a second. */
+export const speeds = (bytesPerSecond: number): MeasuredSpeeds => ({
+  ...{ architecture: "llama", quantisation: "float32", layerBytes: LAYER, bytesPerSecond },
+  ...{ flopsPerSecond: 1e12, layerMs: 0.03, stepMs: 0.2, together: [] },
+});
 
 export const nodeFacts = (name: string, freeBytes: number): NodeFacts => ({
   name,

@@ -1,19 +1,12 @@
 /** A model that is ready moves to where it is faster, and stays where nothing is gained. */
 import { expect, test } from "bun:test";
 import type { PlacementWish } from "#protocol/placement";
-import type { MeasuredSpeeds } from "#protocol/speeds";
+import { speeds } from "./model.ts";
 import { World } from "./world.ts";
-
-const speeds = (bytesPerSecond: number): MeasuredSpeeds[] => [
-  {
-    ...{ architecture: "llama", quantisation: "float32", layerBytes: 100e6, bytesPerSecond },
-    ...{ flopsPerSecond: 1e12, layerMs: 0.03, stepMs: 0.2, together: [] },
-  },
-];
 
 function world() {
   const made = new World("a", "b", "c");
-  for (const name of ["a", "b", "c"]) made.machine(name).speeds = speeds(10e9);
+  for (const name of ["a", "b", "c"]) made.machine(name).speeds = [speeds(10e9)];
   return made;
 }
 
@@ -21,10 +14,10 @@ test("a machine that has become much faster takes a part over, a little faster o
   const home = world();
   await home.place({ minimumNodes: 2 });
   const before = home.shown;
-  home.machine("c").speeds = speeds(10.5e9);
+  home.machine("c").speeds = [speeds(10.5e9)];
   const little = await home.rebalance();
   const stayed = home.shown === before;
-  home.machine("c").speeds = speeds(40e9);
+  home.machine("c").speeds = [speeds(40e9)];
   const much = await home.rebalance();
   expect([before, little, stayed, much, home.shown]).toEqual([
     "ready a:0-2 b:2-4",
@@ -75,7 +68,7 @@ test("how hidden states go is changed on the machines that hold it also where ot
   const home = world();
   for (const name of ["a", "b", "c"]) home.machine(name).facts = { hidden: ["8bit"] };
   await home.place({ minimumNodes: 2 });
-  home.machine("c").speeds = speeds(40e9);
+  home.machine("c").speeds = [speeds(40e9)];
   const seen = [await home.rebalance({ hidden: "8bit" }), home.shown, home.instances[0]?.wish];
   await home.is("b", "dead");
   await home.is("c", "dead");
@@ -88,7 +81,7 @@ test("how hidden states go is changed on the machines that hold it also where ot
 
 test("a wish that cannot be any more, as a machine of it is gone, does not keep what is left from being faster", async () => {
   const home = world();
-  home.machine("a").speeds = speeds(40e9);
+  home.machine("a").speeds = [speeds(40e9)];
   await home.place({ nodes: ["a", "b", "c"], minimumNodes: 3 });
   home.machine("a").freeBytes = 1e6;
   await home.is("c", "dead");
@@ -108,8 +101,8 @@ test("a wish that cannot be any more, as a machine of it is gone, does not keep 
 async function withFetched() {
   const home = world();
   home.machine("b").has = { kind: "notFound", message: "not here" };
-  home.machine("b").speeds = speeds(20e9);
-  home.machine("c").speeds = speeds(5e9);
+  home.machine("b").speeds = [speeds(20e9)];
+  home.machine("c").speeds = [speeds(5e9)];
   await home.is("c", "dead");
   await home.place({ minimumNodes: 2 });
   await home.is("c", "up");

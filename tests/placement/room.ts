@@ -32,6 +32,8 @@ export class Room {
   heard = 0;
   /** Since when its workers had no request. */
   idleMs = 0;
+  /** What this machine might hold of them by itself ends. */
+  readonly givenUp: string[] = [];
   /** Before a part is loaded. */
   fetching: (part: PartWanted) => Promise<void> = async () => {};
   readonly holder: Holder;
@@ -55,6 +57,7 @@ export class Room {
         await this.fetching(part);
         return { model, path: `/${model}` };
       },
+      giveUp: (model) => void this.givenUp.push(model),
       prepare: async () => {},
       idle: { afterMs: 600_000, kept: [] },
       startWorker: (node, exited) => this.#started(node, exited),

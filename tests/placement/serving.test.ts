@@ -6,14 +6,15 @@ import { Problem } from "#protocol/problem";
 import { House, loading, ready, WORKER } from "./house.ts";
 import { facts, me, other } from "./model.ts";
 
-test("what one machine holds or can hold asks nobody, alone not even its own disk", async () => {
+test("what one machine holds, or can hold alone, asks nobody; one that has others asks who leads whether these are faster", async () => {
   const alone = new House({ others: 0 });
   const held = new House({ isHeld: true });
   const roomy = new House();
   expect([await alone.acquire(), await held.acquire(), await roomy.acquire()]).toEqual(
     Array(3).fill("by itself"),
   );
-  expect([alone.did, held.did, roomy.did]).toEqual([[], [], ["looks on the disk"]]);
+  const asks = ["looks on the disk", "looks on the disk", "asks me whether others are faster"];
+  expect([alone.did, held.did, roomy.did]).toEqual([[], [], asks]);
 });
 
 test("what does not fit here is placed by who leads, and answers once all of it is loaded", async () => {
@@ -34,7 +35,7 @@ test("a model that failed where it was asked for is placed again by who leads, a
   });
   expect(await Promise.all(answers)).toEqual([
     ["no plan fits m", "asks me to place it"],
-    ["by itself", "looks on the disk"],
+    ["by itself", "asks me whether others are faster"],
   ]);
 });
 

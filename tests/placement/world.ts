@@ -112,6 +112,18 @@ export class World {
     return (await answer).notes;
   }
 
+  /** Its notes where that machine is not to hold it, which it could. */
+  placeFaster(asker = "a"): Promise<unknown> {
+    return this.#placedFaster(asker as NodeId).catch(({ message }: Error) => message);
+  }
+
+  async #placedFaster(asker: NodeId): Promise<unknown> {
+    const answer = this.coordinator.placeFaster(asker, { model: MODEL, settings: { kvQuant: "f16" } });
+    await Promise.all([answer.catch(() => {}), this.settle(30_000)]);
+    const placed = await answer;
+    return placed.type === "PlacementReply.Placed" ? placed.notes : "stays";
+  }
+
   /** Whether it moved, or why not. */
   async rebalance(wish?: PlacedInstance["wish"], model = MODEL): Promise<unknown> {
     const answer = this.coordinator.rebalance("a" as NodeId, { model, ...(wish && { wish }) }).then(
@@ -228,8 +240,11 @@ export class World {
         if ("digest" in has) return has;
         throw new Problem(has.kind, has.message);
       },
-      measure: async () => {
-        throw new Problem("overloaded", "machines of this world measure nothing");
+      measure: async (node) => {
+        const { measures } = this.machine(node);
+        if (!measures) throw new Problem("overloaded", "it computes answers");
+        this.said.push(`${node} measures`);
+        return measures;
       },
       join: async (node, { epoch, workers, unmet }) => {
         this.machine(node).unmet = unmet;

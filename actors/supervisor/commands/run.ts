@@ -37,7 +37,7 @@ export async function run(session: Session, flags: RunFlags): Promise<void> {
   }
   if (prompt === undefined && session.json)
     throw usageProblem("--json needs a prompt", `exo run ${model} --json "question"`);
-  // Where nothing is said of machines this one alone holds the model, if it can.
+  // Where nothing is said of machines this one holds the model, if it can, or others that are much faster.
   const wish = wishOf(flags);
   const opened = await openModel(session, model, { pull: flags.pull, ...(wish && { wish }) });
   try {

@@ -57,8 +57,8 @@ export interface Node {
   readonly url: string;
   /** Answers without HTTP. */
   readonly generate: Generate;
-  /** Resolves once the model can answer, with what there is to say of machines that take no part; throws Problem. */
-  load(model: string, wish?: PlacementWish): Promise<readonly string[]>;
+  /** Resolves once the model can answer, by this machine where it has room for it; with what there is to say of machines that take no part. Throws Problem. */
+  load(model: string): Promise<readonly string[]>;
   /** Whether a model computes or is being loaded. */
   busy(): Promise<boolean>;
   /** Resolves when it cannot go on: a part of it crashed again and again, and nothing of it runs any more. */
@@ -85,7 +85,7 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
     system.address("command"),
   ];
   const watchers = listeners();
-  const { loaded, busy, load, stop, alone } = orders(system, boss, me);
+  const { loaded, busy, load, hold, stop, alone } = orders(system, boss, me);
   let home: Home | undefined;
   let part: Part | undefined = cluster ? "notNow" : "alone";
   const isOpening = () => part === "notNow";
@@ -145,7 +145,7 @@ export async function nodeOn(system: ActorSystem, options: NodeOptions): Promise
   });
   if (!served) throw new Error("the gateway did not start");
   const { url, generate } = served;
-  return { url, generate, load, busy, over: kept.over, stop: kept.stop };
+  return { url, generate, load: hold, busy, over: kept.over, stop: kept.stop };
 }
 
 /** What machines measure when they are asked to, and keys that are another's to give. */

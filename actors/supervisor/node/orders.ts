@@ -38,18 +38,22 @@ export function orders(system: ActorSystem, boss: Address, me: Address) {
     await Promise.all([...names].map((name) => ask(Supervisor.Stop({ model: name, now }), RELEASE_MS)));
   }
 
-  async function load(model: string, wish?: PlacementWish): Promise<readonly string[]> {
-    const answer = await ask(Supervisor.Acquire({ model, ...(wish && { wish }) }), LOAD_MS);
+  async function acquire(question: SupervisorMessage): Promise<readonly string[]> {
+    const answer = await ask(question, LOAD_MS);
     return (answer.type === "SupervisorReply.Acquired" && answer.notes) || [];
   }
 
+  const load = async (model: string, wish?: PlacementWish) =>
+    await acquire(Supervisor.Acquire({ model, ...(wish && { wish }) }));
+  const hold = async (model: string) => await acquire(Supervisor.Acquire({ model, here: true }));
   const busy = async () =>
     (await loaded()).some(({ state, requests }) => requests > 0 || state === "loading");
   const alone: AloneHere = {
     models: async () => (await loaded()).flatMap(aloneOf),
     giveWay: async (model) => void (await ask(Supervisor.GiveWay({ model }), STOP_MS)),
+    giveUp: (model) => void system.send(boss, Supervisor.GiveUp({ model }), me),
   };
-  return { loaded, busy, load, stop, alone };
+  return { loaded, busy, load, hold, stop, alone };
 }
 
 /** Nothing of a model that the home placed, or that is not ready: what that will take is not known. */

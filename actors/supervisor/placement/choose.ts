@@ -46,6 +46,8 @@ export interface Question {
   readonly measured: ReadonlyMap<NodeId, MeasuredSpeeds>;
   /** Where it is now, to be compared with. */
   readonly current?: readonly Stage[];
+  /** Only on machines that have it on their disks: nothing is fetched. */
+  readonly isStored?: boolean;
   /** Whether it fits is all that is asked: nobody reads why it does not. */
   readonly isTrial?: boolean;
 }
@@ -84,7 +86,7 @@ export function* choosing(asked: Question): Working<Choice> {
     return { home: { ...home, ...how }, notes: [...unfit, ...without] };
   };
   // What has to be fetched first is the slower one.
-  for (const mayFetch of [false, true])
+  for (const mayFetch of whetherToFetch(asked))
     for (const sent of sendings(wish, isFewerFine)) {
       const { home, notes } = considered(mayFetch, sent);
       for (const each of tries(wish, isFewerFine)) {
@@ -109,6 +111,8 @@ export function* choosing(asked: Question): Working<Choice> {
     others: all.machines.filter(({ node }) => isOther(looked.get(node), digest)).map(({ name }) => name),
   });
 }
+
+const whetherToFetch = ({ isStored }: Question): readonly boolean[] => (isStored ? [false] : [false, true]);
 
 /** While answers wait, who has its layers already is better than who would be somewhat faster with others. */
 const KEPT_SHARE = 0.5;

@@ -1,5 +1,4 @@
 /** Who leads places models and looks after them; a new leader takes over from what the log says. */
-import { RestartBudget } from "#actors/runtime/supervision";
 import type { NodeId } from "#protocol/ids";
 import {
   type PlacedInstance,
@@ -11,22 +10,27 @@ import { Problem } from "#protocol/problem";
 import { isWorkerOf } from "../cluster/instances.ts";
 import { notLeading } from "../cluster/replica.ts";
 import { Bars } from "./bars.ts";
+import { Budgets } from "./budgets.ts";
 import type { Choice } from "./choose.ts";
 import { Claims } from "./claims.ts";
 import { IdleRoom } from "./idle-room.ts";
 import { LOOK_EVERY_MS, Lookout } from "./lookout.ts";
-import { Placed, RESTARTS } from "./placed.ts";
+import { Placed } from "./placed.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 import { rebalanced } from "./rebalance.ts";
 import { asBeforeWords, asLeader, notAsBefore } from "./refusals.ts";
 import { type Report, saidOf } from "./trouble.ts";
 import { remembering } from "./views.ts";
-import { inherited, isMet, isNone, saysWhere } from "./wishes.ts";
+import { inherited, isMet, isNone, saysWhere, standing } from "./wishes.ts";
 
 type Of<Type extends PlacementMessage["type"]> = Extract<PlacementMessage, { type: Type }>;
 interface Deciding {
-  readonly wish: PlacementWish;
-  readonly made: Promise<Answer<"PlacementReply.Placed">>;
+  readonly made: Promise<unknown>;
+  /** Where it is placed in any case: what others who wish for no more share. */
+  readonly shared?: {
+    readonly wish: PlacementWish;
+    readonly placed: Promise<Answer<"PlacementReply.Placed">>;
+  };
 }
 type Answer<Type extends PlacementReply["type"]> = Extract<PlacementReply, { type: Type }>;
 
@@ -47,8 +51,7 @@ export class Coordinator {
   readonly #lookout: Lookout;
   readonly #claims = new Claims();
   readonly #room: IdleRoom;
-  /** By instance. */
-  readonly #budgets = new Map<string, RestartBudget>();
+  readonly #budgets: Budgets;
   /** When a machine was asked last what it holds, as it had not said so. */
   readonly #asked = new Map<NodeId, number>();
   /** In which this machine leads. */
@@ -58,6 +61,7 @@ export class Coordinator {
     this.#self = self;
     this.#ports = { ...ports, look: remembering(ports.look) };
     this.#bars = new Bars(ports.clock);
+    this.#budgets = new Budgets(ports.clock);
     this.#room = new IdleRoom({
       ...this.#ports,
       claims: this.#claims,
@@ -82,7 +86,7 @@ export class Coordinator {
     // Where it was to be stands until it is stopped, or somebody says another place.
     const wish = known ? inherited(said, known.wish) : said;
     const under = this.#deciding.get(model);
-    if (under && isMet(said, under.wish)) return await under.made;
+    if (under?.shared && isMet(said, under.shared.wish)) return await under.shared.placed;
     if (under) {
       // Whoever comes second with another wish hears what came of the first.
       await under.made.catch(() => {});
@@ -91,7 +95,26 @@ export class Coordinator {
     const isKept = known !== undefined && !saysWhere(said) && !isNone(known.wish);
     const asked = { model, wish, settings, ...(known && { failed: known, isKept }) };
     const made = asLeader(this.#ports.agreed, () => this.#place(asker, asked));
-    this.#deciding.set(model, { wish, made });
+    this.#deciding.set(model, { made, shared: { wish, placed: made } });
+    return await made.finally(() => this.#deciding.delete(model));
+  }
+
+  /** Only where it answers much faster than by whoever asks, who could hold it. Throws Problem. */
+  async placeFaster(
+    asker: NodeId,
+    { model, settings }: Omit<Of<"Placement.PlaceFaster">, "type">,
+  ): Promise<Answer<"PlacementReply.Placed" | "PlacementReply.Stays">> {
+    this.#requireLead();
+    const under = this.#deciding.get(model);
+    await under?.made.catch(() => {});
+    if (under) return await this.placeFaster(asker, { model, settings });
+    const known = this.#instances.find((each) => each.model === model);
+    // Whoever asks has yet to hear of it.
+    if (known && !(known.state === "failed" && isNone(known.wish)))
+      return await this.place(asker, { model, wish: {}, settings });
+    const asked = { model, wish: {}, settings, ...(known && { failed: known }) };
+    const made = asLeader(this.#ports.agreed, () => this.#placeFaster(asker, asked));
+    this.#deciding.set(model, { made });
     return await made.finally(() => this.#deciding.delete(model));
   }
 
@@ -173,24 +196,41 @@ export class Coordinator {
     if (!this.#ports.agreed().leads) throw notLeading();
   }
 
-  async #place(
+  async #place(asker: NodeId, asked: ToPlace): Promise<Answer<"PlacementReply.Placed">> {
+    const { failed, isKept } = asked;
+    const id = failed?.id ?? this.#ports.clock.freshId();
+    const wanted = this.#wanted(id, asker, asked);
+    const choice = await this.#room.decided(id, wanted).catch((error: unknown) => {
+      throw failed && isKept ? notAsBefore(failed, error) : error;
+    });
+    return await this.#agree(id, choice, asked);
+  }
+
+  async #placeFaster(
     asker: NodeId,
-    { failed, isKept = false, ...asked }: ToPlace,
-  ): Promise<Answer<"PlacementReply.Placed">> {
-    const { agreed, clock } = this.#ports;
-    const id = failed?.id ?? clock.freshId();
-    const kept = isKept ? failed : undefined;
-    const wanted = {
-      ...asked,
-      asker,
+    asked: ToPlace,
+  ): Promise<Answer<"PlacementReply.Placed" | "PlacementReply.Stays">> {
+    const id = asked.failed?.id ?? this.#ports.clock.freshId();
+    const choice = await this.#room.faster(id, this.#wanted(id, asker, asked));
+    return choice ? await this.#agree(id, choice, asked) : PlacementReply.Stays({});
+  }
+
+  #wanted(id: string, asker: NodeId, { model, wish, settings }: ToPlace) {
+    return {
+      ...{ model, wish, settings, asker, again: false },
       barred: this.#bars.now,
-      again: false,
       claimed: () => this.#claims.beside(id, this.#instances, this.#sights),
       claim: (bytes: Choice["bytes"]) => this.#claims.make(id, bytes),
     };
-    const { stages, digest, notes } = await this.#room.decided(id, wanted).catch((error: unknown) => {
-      throw kept ? notAsBefore(kept, error) : error;
-    });
+  }
+
+  async #agree(
+    id: string,
+    { stages, digest, notes }: Choice,
+    { failed, isKept = false, ...asked }: ToPlace,
+  ): Promise<Answer<"PlacementReply.Placed">> {
+    const { agreed } = this.#ports;
+    const kept = isKept ? failed : undefined;
     const place = { type: "instance", does: "place", id, digest, ...asked } as const;
     try {
       const { index } = await agreed().propose({ ...place, stages: [...stages], after: failed?.epoch ?? 0 });
@@ -225,7 +265,7 @@ export class Coordinator {
       bars: this.#bars,
       claims: this.#claims,
       room: this.#room,
-      budget: this.#budgetOf(record.id),
+      budget: this.#budgets.of(record.id, this.#instances),
       reportOf: (node) => this.#reports.get(node),
       lost: (node) => this.#lookout.lossOf(node),
       isUp: (node) => this.#lookout.isUp(node),
@@ -234,14 +274,6 @@ export class Coordinator {
     this.#placed.set(record.id, made);
     made.start();
     return made;
-  }
-
-  #budgetOf(id: string): RestartBudget {
-    for (const old of this.#budgets.keys())
-      if (!this.#instances.some((each) => each.id === old)) this.#budgets.delete(old);
-    const budget = this.#budgets.get(id) ?? new RestartBudget(RESTARTS, this.#ports.clock);
-    this.#budgets.set(id, budget);
-    return budget;
   }
 
   /** What a lost machine said is old when it comes back. */
@@ -263,13 +295,4 @@ export class Coordinator {
       tell(node);
     }
   }
-}
-
-function standing({ id, epoch, model, wish: had, stages }: PlacedInstance, wish: PlacementWish) {
-  if (isMet(wish, had)) return PlacementReply.Placed({ id, epoch, notes: [] });
-  throw new Problem(
-    "invalid",
-    `${model} is on ${stages.length} machine${stages.length === 1 ? "" : "s"} already, as it was asked for before`,
-    { remedy: `exo rebalance ${model} with what you ask for now moves it, exo stop ${model} ends it` },
-  );
 }

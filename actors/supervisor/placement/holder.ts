@@ -29,6 +29,8 @@ export interface HolderPorts extends Omit<InstancePorts, "ended" | "lost" | "sel
   readonly linkTo: (node: NodeId) => unknown;
   /** What a worker is to load of a placement, checked against its digest; fetched from another machine where it is not here. Throws Problem. */
   readonly shardOf: (record: PlacedInstance, part: PartWanted) => Promise<Shard>;
+  /** What this machine holds of that model by itself ends once its answers have: the home holds it now. */
+  readonly giveUp: (model: string) => void;
   /** Readies what a new worker needs; throws Problem. */
   readonly prepare: () => Promise<void>;
   /** What this machine holds is another. */
@@ -171,7 +173,8 @@ export class Holder {
     if (known?.epoch === epoch || (this.#ended.get(id) ?? 0) >= epoch) return;
     const before = known ? this.#end(id, true) : undefined;
     this.#ended.delete(id);
-    const { stages: boss, self, shardOf, prepare, lost } = this.#ports;
+    const { stages: boss, self, shardOf, prepare, lost, giveUp } = this.#ports;
+    giveUp(record.model);
     const holding = new Holding({
       ...this.#ports,
       self: boss,

@@ -4,7 +4,7 @@ import type { PlacementReply } from "#protocol/placement";
 import { Problem, problemOf } from "#protocol/problem";
 import type { Agreed } from "../cluster/agreed.ts";
 import { isNotLeading, notLeading } from "../cluster/replica.ts";
-import { unreached } from "./refusals.ts";
+import { ifProblem, unreached } from "./refusals.ts";
 import { type Around, change, unless, until } from "./until.ts";
 
 export interface LeadersPorts extends Around {
@@ -53,6 +53,15 @@ export class Leaders {
       if (nowMs > refused.untilMs) throw problem;
       await change(this.#ports);
     }
+  }
+
+  /** As `answer`, of who leads now and that once; undefined where nobody does, or says no, or who does is another before it answers. */
+  async once(ask: (leader: NodeId) => Promise<PlacementReply>): Promise<PlacementReply | undefined> {
+    const leader = this.now;
+    if (!leader) return undefined;
+    const isOther = () => this.now !== leader;
+    const answer = await unless(this.#ports, ask(leader).catch(ifProblem), isOther);
+    return answer?.type === "PlacementReply.Refused" ? undefined : answer;
   }
 
   async #found(): Promise<NodeId> {

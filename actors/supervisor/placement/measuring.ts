@@ -3,10 +3,11 @@ import { measuredOf } from "#actors/planner/measured-speeds";
 import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import type { PlacementSettings } from "#protocol/placement";
-import { Problem, type ProblemBody, problemBody } from "#protocol/problem";
+import { type ProblemBody, problemBody } from "#protocol/problem";
 import type { MeasuredSpeeds, SpeedAnswer } from "#protocol/speeds";
 import type { Looked } from "./choose.ts";
 import type { CoordinatorPorts } from "./ports.ts";
+import { ifProblem } from "./refusals.ts";
 
 export type MeasuredBy = ReadonlyMap<NodeId, MeasuredSpeeds>;
 
@@ -40,10 +41,6 @@ export async function measuredBy(
     }),
   );
   return new Map(found.flat());
-}
-
-function ifProblem(error: unknown): undefined {
-  if (!(error instanceof Problem)) throw error;
 }
 
 /** What every machine that is up says to that question, in the home's order. */

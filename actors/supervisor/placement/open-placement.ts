@@ -20,6 +20,7 @@ import type { InstancePorts } from "../instance/instance.ts";
 import { machinePorts } from "./asking.ts";
 import { Calibration } from "./calibration.ts";
 import { Coordinator } from "./coordinator.ts";
+import { FASTER_MS } from "./faster.ts";
 import { Holder } from "./holder.ts";
 import { knownCheckpoint } from "./known-checkpoint.ts";
 import { answersOf } from "./measuring.ts";
@@ -70,6 +71,7 @@ const AGREE_MS = 12_000;
 /** Questions to who leads: it looks at every machine first, and waits for facts of those that just came; twice, where it
  * stops idle models in between. */
 const PLACE_MS = 2 * (DECIDE_MS + AGREE_MS);
+const PLACE_FASTER_MS = FASTER_MS + AGREE_MS;
 /** Beside what answers under way may take. */
 const RELEASE_MS = 120_000;
 
@@ -148,6 +150,7 @@ function holderOf(
     self,
     stages,
     agreed: () => cluster.agreed,
+    giveUp: options.alone.giveUp,
     linkTo: (node) => node === self || cluster.link(node),
     shardOf: (record, part) => shards.of(record, part),
   });
@@ -163,7 +166,7 @@ interface Around {
 
 function servingPorts(
   { system, boss, cluster, sight, holder }: Around,
-  { find, lost, settings, backend }: PlacementOptions,
+  { find, lost, settings, backend, idle }: PlacementOptions,
 ): ServingPorts {
   const { self } = cluster;
   const whole = (wish: PlacementWish) =>
@@ -183,6 +186,8 @@ function servingPorts(
     fits: fitsHere,
     place: (leader, model, wish) =>
       ask(leader, Placement.Place({ model, wish: whole(wish), settings }), PLACE_MS),
+    placeFaster: (leader, model) => ask(leader, Placement.PlaceFaster({ model, settings }), PLACE_FASTER_MS),
+    isKept: (model) => idle?.kept.includes(model) ?? false,
     release: (leader, model, now) => ask(leader, Placement.Release({ model, now }), RELEASE_MS),
     rebalance: (leader, model, wish) =>
       ask(leader, Placement.Rebalance({ model, ...(wish && { wish: whole(wish) }) }), PLACE_MS),
@@ -203,6 +208,7 @@ function answerPlacement(coordinator: Coordinator): Behaviour<PlacementMessage> 
       );
     if (message.type === "Placement.Held") coordinator.held(node, message);
     else if (message.type === "Placement.Place") answer(coordinator.place(node, message));
+    else if (message.type === "Placement.PlaceFaster") answer(coordinator.placeFaster(node, message));
     else if (message.type === "Placement.Rebalance") answer(coordinator.rebalance(node, message));
     else answer(coordinator.release(message));
   };

@@ -4,6 +4,11 @@ import { Problem, type ProblemBody } from "#protocol/problem";
 import type { Agreed } from "../cluster/agreed.ts";
 import { notLeading } from "../cluster/replica.ts";
 
+/** Nothing where there is another way; throws what is no Problem. */
+export function ifProblem(error: unknown): undefined {
+  if (!(error instanceof Problem)) throw error;
+}
+
 /** Nothing where what does not fit in the home would fit otherwise; throws any other error. */
 export const ifFull =
   (otherwise: () => boolean) =>

@@ -4,6 +4,7 @@ import type { PlacedInstance, PlacementReply, PlacementWish, Rebalanced } from "
 import { Problem, type ProblemBody, problemBody, problemOf } from "#protocol/problem";
 import type { ShardFacts } from "#protocol/shard";
 import type { LostWorker, ModelState } from "#protocol/supervisor";
+import { FasterElsewhere, type FasterPorts } from "./faster-elsewhere.ts";
 import { type GivenPorts, GivenWorkers } from "./given.ts";
 import { LEADER_MS, Leaders } from "./leaders.ts";
 import { ifFull, stillThere } from "./refusals.ts";
@@ -22,6 +23,8 @@ export interface Acquiring {
   readonly isHeld: (model: string) => boolean;
   /** What models take that this machine holds alone and would stop for another. */
   readonly idleBytes: () => number;
+  /** By this machine, where it has room for it, however fast others are. */
+  readonly here?: boolean;
 }
 
 export interface Acquired {
@@ -37,17 +40,13 @@ export interface Own {
 }
 
 /** Its changes: the log, a link or a machine is another. */
-export interface ServingPorts extends GivenPorts, Around {
+export interface ServingPorts extends GivenPorts, Around, FasterPorts {
   readonly self: NodeId;
-  /** Other machines of this home. */
-  readonly others: () => number;
   /** Machines that are there, by what this one hears of them; this one is. */
   readonly isUp: (node: NodeId) => boolean;
   /** Whether it can be spoken to at this moment. */
   readonly isLinked: (node: NodeId) => boolean;
   readonly nameOf: (node: NodeId) => string;
-  /** Undefined where it is not on this disk; nothing is fetched. */
-  readonly own: (model: string) => Promise<Own | undefined>;
   /** Whether its weights would find room in the memory that is free here, and in so many bytes more. */
   readonly fits: (path: string, freedBytes: number) => boolean;
   /** Asked of whoever leads. Both throw Problem. */
@@ -69,30 +68,33 @@ export class Serving {
   readonly #given: GivenWorkers;
   readonly #waiting: Waiting;
   readonly #leaders: Leaders;
+  readonly #faster: FasterElsewhere;
 
   constructor(ports: ServingPorts) {
     this.#ports = ports;
     this.#given = new GivenWorkers(ports);
     this.#waiting = new Waiting(ports);
     this.#leaders = new Leaders(ports);
+    this.#faster = new FasterElsewhere(ports, this.#leaders);
   }
 
   /** Resolves once the model can answer; undefined when this machine is to hold it by itself. Throws Problem. */
-  async acquire({ model, wish, isHeld, idleBytes, ...asker }: Acquiring): Promise<Acquired | undefined> {
+  async acquire(asked: Acquiring): Promise<Acquired | undefined> {
+    const { model, wish, isHeld, lost } = asked;
     const { agreed, others } = this.#ports;
-    if (asker.lost && this.#given.wasStopped(asker.lost.worker))
-      throw new Problem("cancelled", `${model} was stopped`);
+    if (lost && this.#given.wasStopped(lost.worker)) throw new Problem("cancelled", `${model} was stopped`);
     if (!wish && agreed().instances.length === 0 && (others() === 0 || isHeld(model))) return undefined;
     const own = await this.#ports.own(model);
     const name = own?.name ?? model;
-    if (!wish && this.#isForOne(name, own, isHeld)) return undefined;
-    const isNew = wish || !this.#isStanding(name);
-    const mayStop = () =>
-      !wish && !this.#isWished(name) && own !== undefined && this.#ports.fits(own.path, idleBytes());
-    const notes = isNew ? await this.#place(name, wish ?? {}).catch(ifFull(mayStop)) : [];
-    // Where no machine has room for it, idle models of this one give way.
+    const isForOne = () => !wish && this.#isForOne(name, own, isHeld);
+    const mayStay = isForOne();
+    const notes = await (mayStay ? this.#placedFaster(own, asked) : this.#placedAsAsked(name, own, asked));
     if (!notes) return undefined;
-    const ready = await this.#ready(name, own, asker);
+    const ready = await this.#ready(name, own, asked).catch((error: unknown) => {
+      // Nobody asked for other machines.
+      if (mayStay && this.#placed(name)?.state === "failed" && isForOne()) return undefined;
+      throw error;
+    });
     return ready && { ...ready, ...(notes.length > 0 && { notes: [...notes] }) };
   }
 
@@ -174,6 +176,27 @@ export class Serving {
   #broken({ stages }: PlacedInstance): string | undefined {
     const gone = stages.find(({ node }) => !this.#ports.isUp(node));
     return gone && `${this.#ports.nameOf(gone.node)} is not there`;
+  }
+
+  /** Undefined where no machine of the home has room for it, and idle models of this one give way. Throws Problem. */
+  async #placedAsAsked(
+    name: string,
+    own: Own | undefined,
+    { wish, idleBytes }: Acquiring,
+  ): Promise<readonly string[] | undefined> {
+    if (!wish && this.#isStanding(name)) return [];
+    const mayStop = () =>
+      !wish && !this.#isWished(name) && own !== undefined && this.#ports.fits(own.path, idleBytes());
+    return await this.#place(name, wish ?? {}).catch(ifFull(mayStop));
+  }
+
+  /** Undefined where this machine is to hold what it can. */
+  async #placedFaster(own: Own | undefined, asked: Acquiring): Promise<readonly string[] | undefined> {
+    if (!own || this.#isStanding(own.name)) return undefined;
+    const placed = await this.#faster.placed(own, asked);
+    if (placed) await this.#heard(placed);
+    // Meanwhile others may have asked for it.
+    return placed?.notes ?? (this.#isStanding(own.name) ? [] : undefined);
   }
 
   async #place(model: string, wish: PlacementWish): Promise<readonly string[]> {

@@ -9,7 +9,7 @@ import { answerStages } from "./stages.ts";
 const nobody = async (): Promise<never> => {
   throw new Problem("notFound", "not here");
 };
-const nothing = { models: async () => [], giveWay: async () => {} };
+const nothing = { models: async () => [], giveWay: async () => {}, giveUp: () => {} };
 const stored = async () => [];
 
 test("other machines ask for models by name: files elsewhere on this disk are not looked for", async () => {
@@ -43,7 +43,7 @@ test("a model that this machine holds by itself, or its part of one, makes room 
   } as Holder;
   const behaviour = answerStages({
     ...{ holder, find: nobody, calibration: { measure: nobody }, leader: () => "lead" as NodeId },
-    alone: { models: async () => [], giveWay: async (model) => void did.push(`stops ${model}`) },
+    alone: { ...nothing, giveWay: async (model) => void did.push(`stops ${model}`) },
     stored,
     troubled: (why) => did.push(why),
   });

@@ -36,6 +36,8 @@ export interface AloneHere {
   models(): Promise<readonly AloneModel[]>;
   /** Resolves when its memory is free; throws Problem where it is not idle any more. */
   giveWay(model: string): Promise<void>;
+  /** The home holds it from now on: it ends once its answers have. */
+  giveUp(model: string): void;
 }
 
 export interface StagesPorts {

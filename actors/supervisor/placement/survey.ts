@@ -111,7 +111,7 @@ export async function decided(ports: DecidingPorts, wanted: Wanted): Promise<Cho
   }
 }
 
-const tooLate = (model: string): Problem =>
+export const tooLate = (model: string): Problem =>
   new Problem("unavailable", `so many models are being placed that the turn of ${model} did not come`, {
     remedy: "ask again in a moment",
   });
@@ -142,7 +142,7 @@ interface Surveying extends Wanted {
 }
 
 /** What each machine that may take part says of the model; who has it is asked once, as each looks at the whole checkpoint. */
-async function survey(
+export async function survey(
   { look }: CoordinatorPorts,
   nodes: readonly NodeView[],
   { model, wish, asker, again, looked, within }: Surveying,
@@ -198,7 +198,7 @@ const freeOf = (nodes: readonly NodeView[]): Free =>
   new Map(nodes.flatMap(({ node, facts }) => (facts ? [[node, facts.freeBytes] as const] : [])));
 
 /** Beside what machines tell as free: weights that will be given back, less what others are about to take. */
-function freedBy(
+export function freedBy(
   { held = [], current = held, claimed, stopped: gone }: Wanted,
   { nodes, looked, stopped }: Seen,
 ): ReadonlyMap<NodeId, number> {

@@ -1,5 +1,6 @@
 /** What was asked for before, and what is asked for now. */
-import type { PlacementWish } from "#protocol/placement";
+import { type PlacedInstance, PlacementReply, type PlacementWish } from "#protocol/placement";
+import { Problem } from "#protocol/problem";
 
 export const isNone = (wish: PlacementWish): boolean => Object.keys(wish).length === 0;
 
@@ -17,3 +18,13 @@ export function inherited(asked: PlacementWish, { hidden, ...where }: PlacementW
 /** Whoever asks for nothing else than there is has it. */
 export const isMet = (asked: PlacementWish, had: PlacementWish): boolean =>
   Bun.deepEquals(inherited(asked, had), had);
+
+/** What who asks for a model is told that is placed already. Throws Problem where that is not as it was asked for. */
+export function standing({ id, epoch, model, wish: had, stages }: PlacedInstance, wish: PlacementWish) {
+  if (isMet(wish, had)) return PlacementReply.Placed({ id, epoch, notes: [] });
+  throw new Problem(
+    "invalid",
+    `${model} is on ${stages.length} machine${stages.length === 1 ? "" : "s"} already, as it was asked for before`,
+    { remedy: `exo rebalance ${model} with what you ask for now moves it, exo stop ${model} ends it` },
+  );
+}

@@ -1,0 +1,71 @@
+/** What a machine does with a model that it could hold by itself, where others of its home may be faster. */
+import { expect, test } from "bun:test";
+import type { Address } from "#protocol/ids";
+import { House, loading, ready, WORKER } from "./house.ts";
+
+const FASTER = "m is on other";
+const ASKS = "asks me whether others are faster";
+
+/** Others are faster, and have it in memory half a second after they were asked. */
+function house(change: Partial<House> = {}): House {
+  return Object.assign(new House(), { faster: FASTER }, change);
+}
+
+async function acquired(home: House, asked: Parameters<House["acquire"]>[0] = {}): Promise<unknown[]> {
+  const answer = home.acquire(asked);
+  await home.pass(500);
+  if (home.instances.some(({ state }) => state === "loading")) home.instances = [ready];
+  await home.pass(500);
+  return [await answer, home.did.filter((each) => each === ASKS).length];
+}
+
+test("who leads is asked once, and all who wait for it here are answered by where it placed it, and hear that", async () => {
+  const home = house();
+  const asked = [home.serving.acquire(home.asking()), home.serving.acquire(home.asking())];
+  await home.pass(500);
+  home.instances = [ready];
+  await home.pass(500);
+  const answers = await Promise.all(asked);
+  const wanted = { worker: WORKER, notes: [FASTER] };
+  expect([answers, home.did.filter((each) => each === ASKS)]).toMatchObject([[wanted, wanted], [ASKS]]);
+});
+
+test("what is to be here is: asked for so, kept by the settings, lost by an answer under way, or given by its path", async () => {
+  const byPath = house();
+  byPath.named = "/elsewhere";
+  const seen = [
+    await acquired(house(), { here: true }),
+    await acquired(house({ kept: ["m"] })),
+    await acquired(house(), { lost: { worker: "me/worker-9" as Address, isOut: false } }),
+    await acquired(byPath, { model: "/there/m" }),
+  ];
+  expect(seen).toEqual(Array(4).fill(["by itself", 0]));
+});
+
+test("where nobody leads, or who leads says nothing before another does, it begins here", async () => {
+  const [leaderless, deaf] = [house({ leader: undefined }), house({ isDeaf: true })];
+  const waiting = deaf.acquire();
+  await deaf.pass(500);
+  deaf.isLedBy(undefined);
+  expect([await acquired(leaderless), await waiting]).toEqual([["by itself", 0], "by itself"]);
+});
+
+test("what failed on the faster machine begins here, and what was stopped there does not", async () => {
+  const [failed, stopped] = [house(), house()];
+  const answers = [failed.acquire(), stopped.acquire()];
+  await Promise.all([failed.pass(500), stopped.pass(500)]);
+  failed.instances = [
+    { ...loading, state: "failed", problem: { kind: "invalid", message: "no such layer" } },
+  ];
+  stopped.instances = [];
+  await Promise.all([failed.pass(500), stopped.pass(500)]);
+  expect(await Promise.all(answers)).toEqual(["by itself", "m is being stopped"]);
+});
+
+test("what another asked for meanwhile is where that is, though nobody is faster", async () => {
+  const home = house({ faster: "stays", others: 2 });
+  home.meanwhile = () => {
+    home.instances = [loading];
+  };
+  expect(await acquired(home)).toEqual([WORKER, 1]);
+});

@@ -1,0 +1,116 @@
+/** A model that one machine could hold by itself goes where it is answered much faster, and only by what was measured. */
+import { expect, test } from "bun:test";
+import { Problem } from "#protocol/problem";
+import type { FakeMachine } from "./fake-machine.ts";
+import { checkpoint, speeds } from "./model.ts";
+import { World } from "./world.ts";
+
+/** What comes of it where a asks, and b is so many times as fast. */
+async function asked(times: number, changes: Record<string, Partial<FakeMachine>> = {}): Promise<unknown[]> {
+  const home = new World("a", "b");
+  home.machine("a").speeds = [speeds(10e9)];
+  home.machine("b").speeds = [speeds(times * 10e9)];
+  for (const [name, change] of Object.entries(changes)) Object.assign(home.machine(name), change);
+  return [await home.placeFaster(), home.shown, ...home.said.filter((each) => each.endsWith("measures"))];
+}
+
+const STAYS = ["stays", ""];
+const note = (times: string) => [
+  `m is on b, predicted to answer ${times} times as fast as a (--nodes a: there)`,
+];
+
+test("who is more than half again as fast has it, and whoever asked hears that; who is not leaves it there", async () => {
+  expect([await asked(2), await asked(1.3), await asked(0.3)]).toEqual([
+    [note("2.0"), "ready b:0-4"],
+    STAYS,
+    STAYS,
+  ]);
+});
+
+test("what no machine measured of itself is measured first, and where that cannot be, it stays", async () => {
+  const fast = { measures: speeds(40e9) };
+  const slow = { measures: speeds(5e9), speeds: [] };
+  expect([
+    await asked(4, { a: { speeds: [] } }),
+    await asked(4, { a: slow }),
+    await asked(4, { a: slow, b: { speeds: [] } }),
+    await asked(4, { a: slow, b: { ...fast, speeds: [] } }),
+    await asked(4, { a: slow, b: { measures: speeds(6e9), speeds: [] } }),
+  ]).toEqual([
+    STAYS,
+    [note("7.8"), "ready b:0-4", "a measures"],
+    [...STAYS, "a measures"],
+    [note("7.8"), "ready b:0-4", "a measures", "b measures"],
+    [...STAYS, "a measures", "b measures"],
+  ]);
+});
+
+test("who has no room, lacks it, has another, is drained, or does not answer in time has it not", async () => {
+  const changes: Partial<FakeMachine>[] = [
+    { freeBytes: 1e6 },
+    { has: { kind: "notFound", message: "not here" } },
+    { has: { ...checkpoint, digest: "other" } },
+    { drained: true },
+    { isDeaf: true },
+  ];
+  expect(await Promise.all(changes.map((b) => asked(4, { b })))).toEqual(changes.map(() => STAYS));
+});
+
+test("where the one that asks may take no part, or said nothing of what it has, nothing is compared", async () => {
+  const changes: Partial<FakeMachine>[] = [{ drained: true }, { isDeaf: true }, { isNew: true }];
+  expect(await Promise.all(changes.map((a) => asked(4, { a })))).toEqual(changes.map(() => STAYS));
+});
+
+test("what is idle elsewhere is not stopped for speed", async () => {
+  const alone = [{ model: "sea", bytes: 4e9, idleMs: 1e6 }];
+  expect(await asked(4, { b: { freeBytes: 1e6, alone } })).toEqual(STAYS);
+});
+
+test("what the home agreed on meanwhile, or while nobody else was asked, is where it is", async () => {
+  const home = new World("a", "b", "c");
+  for (const name of ["a", "b", "c"]) home.machine(name).speeds = [speeds(name === "b" ? 40e9 : 10e9)];
+  const named = home.place({ nodes: ["c"] });
+  const answers = await Promise.all([home.placeFaster(), home.placeFaster("c"), named]);
+  expect([answers, home.shown]).toEqual([[[], [], []], "ready c:0-4"]);
+});
+
+test("who asks for it anywhere while it is looked whether others are faster has it also where they are not", async () => {
+  const home = new World("a", "b");
+  for (const name of ["a", "b"]) home.machine(name).speeds = [speeds(10e9)];
+  const first = home.placeFaster();
+  const answers = await Promise.all([first, home.place()]);
+  expect([answers, home.shown]).toEqual([["stays", []], expect.stringMatching(/^ready [ab]:0-4$/)]);
+});
+
+test("a placement that the home does not agree to is refused, and the next question finds the room free", async () => {
+  const home = new World("a", "b");
+  home.machine("a").speeds = [speeds(10e9)];
+  Object.assign(home.machine("b"), { speeds: [speeds(40e9)], freeBytes: 9e8 });
+  home.disagrees = () => new Problem("unavailable", "no majority");
+  const refused = await home.placeFaster();
+  home.disagrees = () => undefined;
+  expect([refused, await home.placeFaster(), home.shown]).toEqual([
+    "no majority",
+    note("3.9"),
+    "ready b:0-4",
+  ]);
+});
+
+test("a model that failed there, and nobody asked for other machines, is compared again", async () => {
+  const home = new World("a", "b");
+  home.machine("a").speeds = [speeds(10e9)];
+  Object.assign(home.machine("b"), {
+    speeds: [speeds(40e9)],
+    outcome: { kind: "invalid", message: "no such layer" },
+  });
+  home.machine("a").outcome = { kind: "invalid", message: "no such layer" };
+  await home.placeFaster();
+  const failed = home.shown;
+  home.machine("b").outcome = "loads";
+  await home.settle(120_000);
+  expect([failed, await home.placeFaster(), home.shown]).toEqual([
+    expect.stringContaining("failed"),
+    note("3.9"),
+    "ready b:0-4",
+  ]);
+});
