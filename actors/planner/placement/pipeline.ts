@@ -16,15 +16,14 @@ export interface Found {
   readonly ms: number;
 }
 
-/** A partial plan: `times[l]` is the least with `l` layers placed and `unit` last, Infinity where that is of no interest. */
+/** A partial plan: `times[l - from]` is the least with `l` layers placed and `unit` last, Infinity where that is of no interest. */
 interface State {
   readonly unit: number;
   /** Machines, and GROUPED where that matters and a group is among the units. */
   readonly used: number;
   readonly times: Float64Array;
-  /** Where the last stage starts, and which of `others` came before it, for each `l`. */
-  readonly starts: Int16Array;
-  readonly via: Int16Array;
+  /** Where the last stage starts, and which of `others` came before it, for each `l - from`; that of all layers comes last. */
+  readonly ways: Int32Array;
   readonly others: readonly State[];
   /** The layers between which times are of interest. */
   readonly from: number;
@@ -100,10 +99,11 @@ function extend(group: readonly State[], { first, search, best, put }: Extending
   const { units, layers, bits, marks, backs, work } = search;
   const used = group[0]?.used ?? 0;
   const live = group.filter(({ bound }) => bound < best.limit);
+  const rest = search.remaining(used);
   let visited = 0;
   for (let next = 0; next < units.length && live.length > 0; next++) {
     if ((at(bits, next) & used) !== 0) continue;
-    const reached = reach(live, next, { search, first, limit: best.limit });
+    const reached = reach(live, next, { search, first, limit: best.limit, rest });
     visited += live.length * layers;
     if (reached[0] > reached[1]) continue;
     place(next, reached, search);
@@ -124,18 +124,37 @@ interface Limited {
   readonly limit: number;
 }
 
+interface Reaching extends Limited {
+  /** What the layers after each take at the least. */
+  readonly rest: Float64Array;
+}
+
 /** When the state after each layer is at `next`, from whichever state has it there first; between which layers any is in time. */
-function reach(live: readonly State[], next: number, { search, first, limit }: Limited): [number, number] {
-  const { hops, links, entries, returns, stageMs, layers, remaining, work } = search;
-  const { reached } = work;
-  reached.fill(Number.POSITIVE_INFINITY);
-  const rest = remaining(live[0]?.used ?? 0);
+function reach(
+  live: readonly State[],
+  next: number,
+  { search, first, limit, rest }: Reaching,
+): [number, number] {
+  const { hops, links, entries, returns, stageMs, layers, work } = search;
+  const { reached, coming } = work;
   // What is left counts with the least hop to whoever comes next.
   const spare = limit + at(entries, next) - at(returns, first);
-  for (const [index, state] of live.entries())
-    if (!(at(links[state.unit], next) > stageMs))
-      come(state, { index, hop: at(hops[state.unit], next), rest, spare }, work);
-  let [from, to] = [0, layers - 1];
+  const latest = limit + at(entries, next);
+  let [from, to, count] = [layers, -1, 0];
+  for (let index = 0; index < live.length; index++) {
+    const state = live[index];
+    if (!state || at(links[state.unit], next) > stageMs) continue;
+    if (state.bound + at(hops[state.unit], next) >= latest) continue;
+    coming[count++] = index;
+    from = Math.min(from, state.from);
+    to = Math.max(to, state.to);
+  }
+  reached.fill(Number.POSITIVE_INFINITY, from, to + 1);
+  for (let place = 0; place < count; place++) {
+    const index = at(coming, place);
+    const state = live[index];
+    if (state) come(state, { index, hop: at(hops[state.unit], next), rest, spare }, work);
+  }
   while (from <= to && reached[from] === Number.POSITIVE_INFINITY) from++;
   while (from <= to && reached[to] === Number.POSITIVE_INFINITY) to--;
   return [from, to];
@@ -145,8 +164,8 @@ interface Coming {
   /** Of the state. */
   readonly index: number;
   readonly hop: number;
-  /** What the layers after each take at the least, and within what it all has to be. */
   readonly rest: Float64Array;
+  /** Within what it all has to be. */
   readonly spare: number;
 }
 
@@ -156,7 +175,7 @@ function come(
   { reached, by }: Prepared["work"],
 ): void {
   for (let layer = from; layer <= to; layer++) {
-    const ms = (times[layer] ?? 0) + hop;
+    const ms = (times[layer - from] ?? 0) + hop;
     if (ms >= (reached[layer] ?? 0) || ms + (rest[layer] ?? 0) >= spare) continue;
     reached[layer] = ms;
     by[layer] = index;
@@ -210,10 +229,15 @@ function stateOf(
     bound = Math.min(bound, ms);
   }
   if (bound >= limit && whole >= limit) return undefined;
-  const via = new Int16Array(layers + 1);
-  for (let end = 0; end <= layers; end++) via[end] = by[starts[end] ?? 0] ?? 0;
-  return { unit, used, times: times.slice(), starts: starts.slice(), via, others, from, to, bound };
+  const wayTo = (end: number) => ((by[starts[end] ?? 0] ?? 0) << WAY_BITS) | (starts[end] ?? 0);
+  const ways = new Int32Array(Math.max(0, to - from + 1) + 1);
+  for (let end = from; end <= to; end++) ways[end - from] = wayTo(end);
+  ways[ways.length - 1] = wayTo(layers);
+  return { unit, used, times: times.slice(from, to + 1), ways, others, from, to, bound };
 }
+
+/** More layers than that no model has. */
+const WAY_BITS = 15;
 
 /** The best whole plan of each set of machines so far. */
 class Best {
@@ -229,11 +253,10 @@ class Best {
   }
 
   offer(state: State, ms: number): void {
-    const { minimumNodes, slack, layers, mixed } = this.#search;
+    const { minimumNodes, slack, mixed } = this.#search;
     const pinned = this.#search.pinned | (mixed ? GROUPED : 0);
     const count = countBits(state.used & ~GROUPED);
     if (!(ms < this.limit) || (state.used & pinned) !== pinned || count < minimumNodes) return;
-    if ((state.times[layers] ?? 0) === Number.POSITIVE_INFINITY) return;
     const known = this.#found.get(state.used);
     if (known && known.ms <= ms) return;
     this.#found.set(state.used, { state, ms });
@@ -255,9 +278,10 @@ function placementOf(last: State, units: readonly Unit[], layers: number): Place
   const stages = [];
   let end = layers;
   for (let state: State | undefined = last; state; ) {
-    const start: number = state.starts[end] ?? 0;
+    const way: number = at(state.ways, end === layers ? state.ways.length - 1 : end - state.from);
+    const start: number = way & ((1 << WAY_BITS) - 1);
     stages.unshift({ machines: units[state.unit]?.machines ?? [], start, end });
-    state = state.others[at(state.via, end)];
+    state = state.others[way >> WAY_BITS];
     end = start;
   }
   return stages;

@@ -1,7 +1,7 @@
 /** What a search for pipelines works on: units with their limits, and what can be known of all plans beforehand. */
 import type { Effort } from "./effort.ts";
 import { bitsOf, GROUPED } from "./placement.ts";
-import { type Remaining, remaining } from "./remaining.ts";
+import { type Ground, groundOf, type Remaining, remaining } from "./remaining.ts";
 import type { Unit } from "./units.ts";
 import { at, Window } from "./window.ts";
 
@@ -29,15 +29,21 @@ export interface Search {
   /** Plans up to so many times slower than the best are found too; 1: the best alone; 0: any one that is within. */
   readonly slack: number;
   readonly effort: Effort;
+  readonly fixed: Fixed;
 }
 
-export interface Prepared extends Search {
+/** What is so whatever time a stage may take: worked out once where one bound after another is tried. */
+export interface Fixed {
   readonly bits: Int32Array;
   /** The same, with GROUPED of groups where one has to be there: plans with and without are then kept apart. */
   readonly marks: Int32Array;
   /** The least hop to each unit, and the least way back to it. */
   readonly entries: Float64Array;
   readonly returns: Float64Array;
+  readonly ground: Ground;
+}
+
+export interface Prepared extends Search, Fixed {
   /** The earliest first layer of a stage of each unit that ends at each layer. */
   readonly earliest: readonly Int16Array[];
   readonly wholeFits: readonly boolean[];
@@ -51,36 +57,50 @@ export interface Prepared extends Search {
 interface Work {
   readonly reached: Float64Array;
   readonly by: Int16Array;
+  /** Which states of one set may come in time: at most two end on each unit, from sets with a group and without. */
+  readonly coming: Int32Array;
   readonly times: Float64Array;
   readonly starts: Int16Array;
   readonly window: Window;
 }
 
-export function prepare(search: Search): Prepared {
-  const { units, layers, hops, backs, stageMs, mixed, minimumNodes, effort } = search;
+export function fixedOf({
+  units,
+  layers,
+  hops,
+  backs,
+  mixed,
+}: Pick<Search, "units" | "layers" | "hops" | "backs" | "mixed">): Fixed {
   const bits = Int32Array.from(units, ({ machines }) => bitsOf(machines));
   const marks = Int32Array.from(
     units,
     ({ machines }) => bitsOf(machines) | (mixed && machines.length > 1 ? GROUPED : 0),
   );
+  const entries = leastTo(hops, bits);
+  const ground = groundOf(units, { marks, entries, layers });
+  return { bits, marks, entries, returns: leastTo(backs, bits), ground };
+}
+
+export function prepare(search: Search): Prepared {
+  const { units, layers, stageMs, mixed, minimumNodes, effort, fixed } = search;
   const earliest = units.map((unit) => earliestStarts(unit, layers, stageMs));
   const longest = Int16Array.from(earliest, (starts) =>
     starts.reduce((most, start, end) => Math.max(most, end - start), 0),
   );
-  const entries = leastTo(hops, bits);
   return {
     ...search,
-    ...{ bits, marks, entries, earliest },
-    returns: leastTo(backs, bits),
+    ...fixed,
+    earliest,
     wholeFits: units.map(
       ({ bytes, times, room, savedWhole }) =>
         (bytes[layers] ?? 0) - savedWhole <= room && (times[layers] ?? 0) <= stageMs,
     ),
-    remaining: remaining({ units, marks, layers, longest, entries, mixed, minimumNodes, effort }),
-    roomWithout: rooms(bits, longest) ?? (() => layers),
+    remaining: remaining({ ground: fixed.ground, layers, longest, mixed, minimumNodes, effort }),
+    roomWithout: rooms(fixed.bits, longest) ?? (() => layers),
     work: {
       reached: new Float64Array(layers + 1),
       by: new Int16Array(layers + 1),
+      coming: new Int32Array(2 * units.length),
       times: new Float64Array(layers + 1),
       starts: new Int16Array(layers + 1),
       window: new Window(layers),

@@ -8,7 +8,7 @@ import { Effort } from "./effort.ts";
 import { type Found, fastestPipelines } from "./pipeline.ts";
 import { bitsOf, machinesOf } from "./placement.ts";
 import { flights, type Prediction, predict } from "./predict.ts";
-import type { Search } from "./search-space.ts";
+import { fixedOf, type Search } from "./search-space.ts";
 import { everyGroup, nearGroups } from "./tensor.ts";
 import { type Unit, unitOf } from "./units.ts";
 
@@ -38,8 +38,8 @@ export const EXACT_MAX = 8;
 /** Beyond, machines that take part in the search, and partial plans kept. */
 const [CONSIDERED_MAX, BEAM] = [16, 12];
 /**
- * What a search may take, in layers looked at: half a second of a core (measured: 400 thousand a millisecond, 150 where it had others to
- * serve). Eight machines take less as a rule: of 442 random homes with four answers and mixed groups four took more, a quarter more at the
+ * What a search may take, in layers looked at: a fifth of a second of a core (measured: 1.2 million a millisecond, a third of that where it
+ * had others to serve). Eight machines take less as a rule: of 442 random homes with four answers and mixed groups four took more, a quarter more at the
  * most. Sixteen that all have to take part can take six times as much, which found nothing better by more than 5.5 %.
  */
 export const EFFORT_MAX = 200e6;
@@ -152,7 +152,7 @@ function* flightOf(asked: Asked, candidates: Asked["candidates"], inFlight: numb
   const { minimumNodes } = wish;
   const mixed = options.mixed ?? false;
   const search = { units, layers, ...tables, pinned: bitsOf(wish.pinned), minimumNodes, mixed, effort };
-  return { ...asked, inFlight, search };
+  return { ...asked, inFlight, search: { ...search, fixed: fixedOf(search) } };
 }
 
 function tablesOf(
