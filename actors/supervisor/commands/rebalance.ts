@@ -33,5 +33,5 @@ function words({ model, moved, before, now }: Rebalanced, isWished: boolean): st
   if (!moved)
     return `${model} stays where it is: no placement of it is predicted a tenth faster than its ${rate(now)}`;
   const from = before === undefined ? "" : ` instead of ${rate(before)}`;
-  return `${model} has moved: ${rate(now)} are predicted${from}, all answers together`;
+  return `${model} is placed anew: ${rate(now)} are predicted${from}, all answers together`;
 }
