@@ -11,13 +11,29 @@ const SLOW_MS = 1_500;
 test("a running exo that is slow to say that it is well is found, by this home's file and by its address", async () => {
   using home = freshFolder();
   await using daemon = fakeDaemon({ models: [loadedModel("m")], slowMs: SLOW_MS });
-  const run = join(home.path, "exo", "run");
-  mkdirSync(run, { recursive: true });
-  const file = { url: daemon.url, pid: process.pid, version: "0" };
-  writeFileSync(join(run, "daemon.json"), JSON.stringify(file));
+  runsHere(home.path, daemon.url);
   using other = freshFolder();
   const found = await exo(["ps", "-q"], { home: home.path });
   const named = await exo(["ps", "-q", "--host", daemon.url], { home: other.path });
   const ran = { code: 0, out: "m\n", err: "" };
   expect([found, named]).toEqual([ran, ran]);
 });
+
+test("what cannot be said of the home at this moment is no reason to fetch a model from the hub", async () => {
+  using home = freshFolder();
+  const error = { message: "this machine's home is not open yet", code: "unavailable" };
+  await using daemon = fakeDaemon({ failures: { "/exo/v1/checkpoint": { status: 503, error } } });
+  runsHere(home.path, daemon.url);
+  const ran = await exo(["run", "owner/name", "hi"], { home: home.path });
+  expect([ran, daemon.asked.map(({ path }) => path)]).toEqual([
+    { code: 8, out: "", err: "✗ this machine's home is not open yet\n" },
+    ["/exo/v1/ps", "/exo/v1/checkpoint"],
+  ]);
+});
+
+/** As the exo of that home says where it is. */
+function runsHere(home: string, url: string): void {
+  const run = join(home, "exo", "run");
+  mkdirSync(run, { recursive: true });
+  writeFileSync(join(run, "daemon.json"), JSON.stringify({ url, pid: process.pid, version: "0" }));
+}
