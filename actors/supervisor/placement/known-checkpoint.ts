@@ -2,6 +2,7 @@
 import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import type { CheckpointView } from "#protocol/placement";
+import { Problem } from "#protocol/problem";
 import { type Looked, nowhere, referenceOf } from "./choose.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 import { missing } from "./survey.ts";
@@ -14,18 +15,23 @@ export interface Asked {
   readonly nodes: readonly NodeView[];
 }
 
-/** Headers and a sample of the weights are read on each; who takes longer has it for a placement, not for a question. */
+/** Headers and a sample of the weights are read on each: who lacks it says so at once. */
 const LOOK_MS = 5_000;
 
-/** Throws Problem `notFound` where no machine that is up has it. */
+/** Throws Problem `notFound` where no machine that is up has it, `unavailable` where one did not say. */
 export async function knownCheckpoint(
   { look }: Pick<CoordinatorPorts, "look">,
   { model, self, nodes }: Asked,
 ): Promise<CheckpointView> {
   const looked = new Map<NodeId, Looked>();
-  const ask = async ({ node }: NodeView) => {
+  const silent: string[] = [];
+  const ask = async ({ node, name }: NodeView) => {
     const question = { model, again: false, ms: LOOK_MS };
-    looked.set(node, await look(node, question).catch((error: unknown) => missing(model, error)));
+    const seen = await look(node, question).catch((error: unknown) => {
+      if (error instanceof Problem && error.kind === "unavailable") silent.push(name);
+      return missing(model, error);
+    });
+    looked.set(node, seen);
   };
   const others = nodes.filter((view) => isUp(view) && view.node !== self);
   await Promise.all(nodes.filter(({ node }) => node === self).map(ask));
@@ -34,5 +40,13 @@ export async function knownCheckpoint(
   await Promise.all(others.map(ask));
   const found = referenceOf(looked, self);
   if (found) return found;
+  if (silent.length > 0) throw unsaid(model, silent);
   throw nowhere({ model, known: { nodes, links: [] }, looked });
 }
+
+const unsaid = (model: string, names: readonly string[]): Problem =>
+  new Problem(
+    "unavailable",
+    `${names.toSorted().join(" and ")} did not say in time whether ${names.length > 1 ? "they have" : "it has"} ${model}, and no other machine does`,
+    { remedy: `try again in a moment, or fetch it here: exo pull ${model}` },
+  );
