@@ -3,7 +3,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import type { NodeId } from "#protocol/ids";
 import { Problem, type ProblemBody } from "#protocol/problem";
 import { seeded } from "../sim/random.ts";
-import { MODEL } from "./model.ts";
+import { MODEL, speeds } from "./model.ts";
 import { World } from "./world.ts";
 
 setDefaultTimeout(300_000);
@@ -34,6 +34,12 @@ class Storm {
 
   constructor(seed: number) {
     this.#random = seeded(seed);
+    for (const [name, bytes] of [
+      ["a", 10e9],
+      ["b", 40e9],
+      ["c", 10e9],
+    ] as const)
+      Object.assign(this.world.machine(name), { speeds: [speeds(bytes)] });
   }
 
   async event(): Promise<void> {
@@ -70,6 +76,10 @@ class Storm {
           return LATE;
         }),
       asks: () => this.ask(),
+      couldHold: () => {
+        const asked = { model: MODEL, settings: { kvQuant: "f16" } } as const;
+        this.#count(world.coordinator.placeFaster("a" as NodeId, asked));
+      },
       rebalances: () => this.#count(world.coordinator.rebalance("a" as NodeId, { model: MODEL, wish: {} })),
       stops: () => this.#count(world.coordinator.release({ model: MODEL, now: true })),
     };
