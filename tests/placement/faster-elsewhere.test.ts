@@ -69,3 +69,20 @@ test("what another asked for meanwhile is where that is, though nobody is faster
   };
   expect(await acquired(home)).toEqual([WORKER, 1]);
 });
+
+test("what is stopped while it is asked about comes up nowhere: whoever waited hears that, and what others have of it by then is stopped", async () => {
+  const stopped = [house({ takesMs: 400 }), house({ takesMs: 400, faster: "stays" })].map(async (home) => {
+    const waiting = home.acquire();
+    await home.pass(200);
+    const stop = home.serving.stop("m", false);
+    await home.pass(500);
+    home.instances = [];
+    await home.pass(500);
+    return [await waiting, await stop, home.did.includes("ends it everywhere")];
+  });
+  const told = "m was stopped before it was loaded";
+  expect(await Promise.all(stopped)).toEqual([
+    [told, true, true],
+    [told, true, false],
+  ]);
+});

@@ -83,9 +83,7 @@ export class House {
       fits: (_, freedBytes) => this.fits || freedBytes > 0,
       place: async (leader) => {
         this.did.push(`asks ${leader} to place it`);
-        if (this.isDeaf) return await new Promise(() => {});
-        if (this.takesMs > 0)
-          await new Promise<void>((resolve) => void this.time.after(this.takesMs, resolve));
+        await this.#answers();
         const refusal = this.refusals.shift();
         if (refusal) return PlacementReply.Refused({ problem: problemBody(refusal) });
         this.instances = [loading];
@@ -93,7 +91,7 @@ export class House {
       },
       placeFaster: async (leader) => {
         this.did.push(`asks ${leader} whether others are faster`);
-        if (this.isDeaf) return await new Promise(() => {});
+        await this.#answers();
         this.meanwhile();
         if (this.faster === "stays") return PlacementReply.Stays({});
         this.instances = [loading];
@@ -104,6 +102,7 @@ export class House {
       release: async () => {
         const refusal = this.refusals.shift();
         if (refusal) throw refusal;
+        this.did.push("ends it everywhere");
         return PlacementReply.Released({});
       },
       stateOf: () => this.state,
@@ -117,6 +116,11 @@ export class House {
         this.did.push(`${worker} lost: ${message}${how === "lost" ? "" : `, ${how}`}`),
     };
     this.serving = new Serving(ports);
+  }
+
+  async #answers(): Promise<void> {
+    if (this.isDeaf) await new Promise(() => {});
+    if (this.takesMs > 0) await new Promise<void>((resolve) => void this.time.after(this.takesMs, resolve));
   }
 
   asking(more: Partial<Acquiring> = {}): Acquiring {

@@ -37,6 +37,12 @@ export const stillThere = (model: string): Problem =>
     remedy: `exo ps shows how it is; if it stays: exo stop ${model}`,
   });
 
+/** Who has not all of a model's machines, and nobody to ask for others. */
+export const orphaned = (model: string, why: string): Problem =>
+  new Problem("unavailable", `${why}, and too few that vote are up to place ${model} anew`, {
+    remedy: "start the others; exo nodes shows which vote",
+  });
+
 /** Why it cannot be placed again, after what broke it. */
 export function because(broken: ProblemBody, error: unknown): unknown {
   if (!(error instanceof Problem)) return error;

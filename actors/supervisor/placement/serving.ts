@@ -7,7 +7,7 @@ import type { LostWorker, ModelState } from "#protocol/supervisor";
 import { FasterElsewhere, type FasterPorts } from "./faster-elsewhere.ts";
 import { type GivenPorts, GivenWorkers } from "./given.ts";
 import { LEADER_MS, Leaders } from "./leaders.ts";
-import { ifFull, stillThere } from "./refusals.ts";
+import { ifFull, orphaned, stillThere } from "./refusals.ts";
 import { type Around, until } from "./until.ts";
 import { Waiting } from "./waiting.ts";
 import { isNone } from "./wishes.ts";
@@ -101,8 +101,11 @@ export class Serving {
   /** False for a model that the home does not hold together. Throws Problem. */
   async stop(model: string, now: boolean): Promise<boolean> {
     const own = await this.#ports.own(model);
+    const asked = own && this.#faster.stopped(own.path);
+    const faster = await asked;
+    if (faster) await this.#heard(faster);
     const placed = this.#placed(model) ?? (own && this.#placed(own.name));
-    if (!placed) return false;
+    if (!placed) return asked !== undefined;
     const isThere = () => this.#ports.agreed().instances.some(({ id }) => id === placed.id);
     await this.#leaders
       .answer((leader) => this.#ports.release(leader, placed.model, now))
@@ -287,10 +290,5 @@ export class Serving {
     throw orphaned(model, this.#broken(record) ?? "it lost a machine");
   }
 }
-
-const orphaned = (model: string, why: string): Problem =>
-  new Problem("unavailable", `${why}, and too few that vote are up to place ${model} anew`, {
-    remedy: "start the others; exo nodes shows which vote",
-  });
 
 const FAILED: ProblemBody = { kind: "internal", message: "the model failed, and nobody said why" };
