@@ -53,7 +53,8 @@ export function supervisor(ports: SupervisorPorts): Behaviour<SupervisorMessage 
 
   async function stop(model: string, now: boolean): Promise<AnyMessage> {
     const across = held.byName(model) ? ports.across?.serving : await ports.across?.settled();
-    if (!(await across?.stop(model, now))) await held.stop(model, now);
+    const wasAcross = await across?.stop(model, now);
+    if (!wasAcross || held.has(model)) await held.stop(model, now);
     return SupervisorReply.Stopped({ model });
   }
 

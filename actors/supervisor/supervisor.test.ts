@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { ShardWorkerReply } from "#protocol/shard-worker";
 import { Supervisor } from "#protocol/supervisor";
 import type { Part } from "./placement/across.ts";
+import type { Serving } from "./placement/serving.ts";
 import { facts, house, loads } from "./test/house.ts";
 
 test("two requests for one model share one worker", async () => {
@@ -137,6 +138,19 @@ test("stop of a model that is not held looks on this machine only", async () => 
     },
     located: ["owner/far"],
   });
+});
+
+test("stop ends what this machine holds by itself beside what the home does", async () => {
+  const stopped: string[] = [];
+  const home: Pick<Serving, "acquire" | "states" | "stop"> = {
+    acquire: async () => undefined,
+    states: () => [],
+    stop: async (model) => stopped.push(model) > 0,
+  };
+  const { ask } = house(loads, () => home as Serving);
+  await ask(Supervisor.Acquire({ model: "m" }));
+  await ask(Supervisor.Stop({ model: "m" }));
+  expect([stopped, statesOf(await ask(Supervisor.List({})))]).toEqual([["m"], []]);
 });
 
 test("a worker that cannot be started fails the request, and the next one tries again", async () => {

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import type { Address } from "#protocol/ids";
 import { House, loading, ready, WORKER } from "./house.ts";
+import { me, other } from "./model.ts";
 
 const FASTER = "m is on other";
 const ASKS = "asks me whether others are faster";
@@ -85,4 +86,18 @@ test("what is stopped while it is asked about comes up nowhere: whoever waited h
     [told, true, true],
     [told, true, false],
   ]);
+});
+
+test("a copy that the settings keep here goes on answering where others are given the model, unless somebody said where, or a part is here", async () => {
+  const there = ready.stages.filter(({ node }) => node !== me);
+  const wish = { nodes: [other] };
+  const kept = { isHeld: true, kept: ["m"] };
+  const homes = [
+    house({ ...kept, instances: [{ ...ready, stages: there }] }),
+    house({ ...kept, instances: [{ ...ready, stages: there, wish }] }),
+    house({ ...kept, instances: [ready] }),
+    house({ ...kept, kept: [], instances: [{ ...ready, stages: there }] }),
+  ];
+  const seen = await Promise.all(homes.map((home) => home.acquire()));
+  expect(seen).toEqual(["by itself", WORKER, WORKER, WORKER]);
 });

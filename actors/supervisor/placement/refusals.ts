@@ -43,6 +43,9 @@ export const orphaned = (model: string, why: string): Problem =>
     remedy: "start the others; exo nodes shows which vote",
   });
 
+/** Of a record without a reason. */
+export const FAILED: ProblemBody = { kind: "internal", message: "the model failed, and nobody said why" };
+
 /** Why it cannot be placed again, after what broke it. */
 export function because(broken: ProblemBody, error: unknown): unknown {
   if (!(error instanceof Problem)) return error;

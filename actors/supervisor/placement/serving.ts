@@ -1,13 +1,13 @@
 /** Models that the home holds together, as this machine's gateway asks for them: found, waited for, or placed. */
 import type { Address, NodeId } from "#protocol/ids";
 import type { PlacedInstance, PlacementReply, PlacementWish, Rebalanced } from "#protocol/placement";
-import { Problem, type ProblemBody, problemBody, problemOf } from "#protocol/problem";
+import { Problem, problemBody, problemOf } from "#protocol/problem";
 import type { ShardFacts } from "#protocol/shard";
 import type { LostWorker, ModelState } from "#protocol/supervisor";
 import { FasterElsewhere, type FasterPorts } from "./faster-elsewhere.ts";
 import { type GivenPorts, GivenWorkers } from "./given.ts";
 import { LEADER_MS, Leaders } from "./leaders.ts";
-import { ifFull, orphaned, stillThere } from "./refusals.ts";
+import { FAILED, ifFull, orphaned, stillThere } from "./refusals.ts";
 import { type Around, until } from "./until.ts";
 import { Waiting } from "./waiting.ts";
 import { isNone } from "./wishes.ts";
@@ -222,10 +222,17 @@ export class Serving {
   #isForOne(name: string, own: Own | undefined, isHeld: Acquiring["isHeld"]): boolean {
     const { others, fits } = this.#ports;
     const here = own !== undefined && isHeld(own.path);
-    if (this.#isStanding(name)) return here && this.#isOrphaned(name);
+    if (this.#isStanding(name)) return here && (this.#isOrphaned(name) || this.#isKept(name));
     if (others() === 0 || here) return true;
     // What was asked for on machines of the home is not done by one of them without a word.
     return !this.#isWished(name) && own !== undefined && fits(own.path, 0);
+  }
+
+  /** The settings keep it here, and nobody said where it is to be; a part of it here is no copy beside that one. */
+  #isKept(name: string): boolean {
+    const { isKept, self } = this.#ports;
+    const isPartHere = this.#placed(name)?.stages.some(({ node }) => node === self);
+    return isKept(name) && !isPartHere && !this.#isWished(name);
   }
 
   /** Where it is to be was said once, and holds until it is stopped. */
@@ -290,5 +297,3 @@ export class Serving {
     throw orphaned(model, this.#broken(record) ?? "it lost a machine");
   }
 }
-
-const FAILED: ProblemBody = { kind: "internal", message: "the model failed, and nobody said why" };
