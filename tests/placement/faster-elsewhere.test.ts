@@ -51,6 +51,15 @@ test("where nobody leads, or who leads says nothing before another does, it begi
   expect([await acquired(leaderless), await waiting]).toEqual([["by itself", 0], "by itself"]);
 });
 
+test("where who leads says no, or does not know the question, it begins here at once", async () => {
+  const seen = (["refused", "thrown"] as const).map(async (way) => {
+    const home = house();
+    home.refuses = way;
+    return await home.acquire();
+  });
+  expect(await Promise.all(seen)).toEqual(["by itself", "by itself"]);
+});
+
 test("what failed on the faster machine begins here, and what was stopped there does not", async () => {
   const [failed, stopped] = [house(), house()];
   const answers = [failed.acquire(), stopped.acquire()];

@@ -2,7 +2,7 @@
 import { type Acquiring, Serving, type ServingPorts } from "#actors/supervisor/placement/serving";
 import type { Address, NodeId } from "#protocol/ids";
 import { type PlacedInstance, PlacementReply } from "#protocol/placement";
-import { type Problem, problemBody } from "#protocol/problem";
+import { type Problem, problemBody, problemOf } from "#protocol/problem";
 import type { ModelState } from "#protocol/supervisor";
 import { seeded } from "../sim/random.ts";
 import { VirtualTime } from "../sim/time.ts";
@@ -44,6 +44,8 @@ export class House {
   readonly #runs = new Set<() => void>();
   /** What who leads says where this machine could hold it: the note of who is faster. */
   faster = "stays";
+  /** How who leads says no to that. */
+  refuses: "refused" | "thrown" | undefined;
   /** Before who leads says that. */
   meanwhile: () => void = () => {};
   kept: readonly string[] = [];
@@ -93,6 +95,9 @@ export class House {
         this.did.push(`asks ${leader} whether others are faster`);
         await this.#answers();
         this.meanwhile();
+        const problem = { kind: "invalid", message: "unknown message Placement.PlaceFaster" } as const;
+        if (this.refuses === "thrown") throw problemOf(problem);
+        if (this.refuses === "refused") return PlacementReply.Refused({ problem });
         if (this.faster === "stays") return PlacementReply.Stays({});
         this.instances = [loading];
         return PlacementReply.Placed({ id: "i", epoch: 1, notes: [this.faster] });
