@@ -4,9 +4,10 @@ import type { CoordinatorPorts } from "#actors/supervisor/placement/ports";
 import type { NodeView } from "#protocol/cluster";
 import type { Address, NodeId } from "#protocol/ids";
 import type { LinkView, NodeFacts } from "#protocol/node";
-import type { AloneModel, CheckpointView, HeldStage } from "#protocol/placement";
+import type { AloneModel, CheckpointView, HeldStage, PlacedInstance } from "#protocol/placement";
 import { Problem, type ProblemBody } from "#protocol/problem";
 import type { MeasuredSpeeds } from "#protocol/speeds";
+import type { VirtualTime } from "../sim/time.ts";
 import { facts, nodeFacts } from "./model.ts";
 
 type Giving = Parameters<CoordinatorPorts["giveWay"]>[1];
@@ -69,11 +70,32 @@ export function knownOf(machines: readonly FakeMachine[], leader: string): Known
   return { nodes, links };
 }
 
+/** What comes of a question to a machine that is deaf. */
+export async function late(time: VirtualTime, ms: number): Promise<never> {
+  await new Promise<void>((resolve) => void time.after(ms, resolve));
+  throw new Problem("unavailable", "it did not answer");
+}
+
 /** How a part ended up. */
 export const ended = (node: string, outcome: "loaded" | ProblemBody, epoch: number) =>
   outcome === "loaded"
     ? ({ state: "loaded", worker: `${node}/worker-${epoch}` as Address, facts } as const)
     : ({ state: "failed", problem: outcome } as const);
+
+/** Of what is placed, it has what it is to have: what is new begins, and comes at once to what it comes to. */
+export function hold({ node, held, outcome }: FakeMachine, instances: readonly PlacedInstance[]): void {
+  const wanted = instances.filter(
+    ({ state, stages }) => state !== "failed" && stages.some((stage) => stage.node === node),
+  );
+  const before = held.splice(0);
+  for (const { id, epoch } of wanted) {
+    const known = before.find((each) => each.instance === id && each.epoch === epoch);
+    const fresh: HeldStage = { instance: id, epoch, state: "loading" };
+    held.push(
+      known ?? { ...fresh, ...(outcome && ended(node, outcome === "loads" ? "loaded" : outcome, epoch)) },
+    );
+  }
+}
 
 export function endPart(machine: FakeMachine, instance: string): void {
   const { held } = machine;

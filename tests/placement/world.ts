@@ -9,7 +9,7 @@ import type { HeldStage, PlacedInstance } from "#protocol/placement";
 import { Problem, type ProblemBody } from "#protocol/problem";
 import { seeded } from "../sim/random.ts";
 import { VirtualTime } from "../sim/time.ts";
-import { ended, endPart, type FakeMachine, giveWay, knownOf } from "./fake-machine.ts";
+import { ended, endPart, type FakeMachine, giveWay, hold, knownOf, late } from "./fake-machine.ts";
 import { checkpoint, MODEL } from "./model.ts";
 
 export class World {
@@ -236,7 +236,7 @@ export class World {
       look: async (node, { ms }) => {
         await this.slow;
         const { has, isDeaf } = this.machine(node);
-        if (isDeaf) await this.#late(ms);
+        if (isDeaf) await late(this.time, ms);
         if ("digest" in has) return has;
         throw new Problem(has.kind, has.message);
       },
@@ -269,11 +269,6 @@ export class World {
     });
   }
 
-  async #late(ms: number): Promise<never> {
-    await new Promise<void>((resolve) => void this.time.after(ms, resolve));
-    throw new Problem("unavailable", "it did not answer");
-  }
-
   agreeNow(command: InstanceCommand) {
     this.index += 1;
     this.instances = nextInstances(this.instances, command, this.index);
@@ -285,18 +280,7 @@ export class World {
   /** A machine reads in the log what it has to hold. */
   #follow(machine: FakeMachine): void {
     if (machine.state === "dead" || machine.state === "connecting") return;
-    const { node, held, outcome } = machine;
-    const wanted = this.instances.filter(
-      ({ state, stages }) => state !== "failed" && stages.some((stage) => stage.node === node),
-    );
-    const before = held.splice(0);
-    for (const { id, epoch } of wanted) {
-      const known = before.find((each) => each.instance === id && each.epoch === epoch);
-      const fresh: HeldStage = { instance: id, epoch, state: "loading" };
-      held.push(
-        known ?? { ...fresh, ...(outcome && ended(node, outcome === "loads" ? "loaded" : outcome, epoch)) },
-      );
-    }
+    hold(machine, this.instances);
     this.#tell(machine);
   }
 
