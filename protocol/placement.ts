@@ -80,6 +80,8 @@ export const PlacedInstance = t.Object({
   state: t.Union([t.Literal("loading"), t.Literal("ready"), t.Literal("draining"), t.Literal("failed")]),
   /** Of one that is placed anew: fewer machines than were wished for are better than none, as answers wait for it. */
   wasReady: t.Optional(t.Boolean()),
+  /** Of one that whoever asked could hold by itself, and others answer much faster: nobody else is bound to it. */
+  faster: t.Optional(t.Boolean()),
   /** In the order of their layers. */
   stages: t.Array(Stage, { minItems: 1, maxItems: STAGES_MAX }),
   /** Of the last stage. */

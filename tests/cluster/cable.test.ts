@@ -1,8 +1,8 @@
 /** Machines on a network of their own: found without being told where, and one whose cable is pulled and plugged in again. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import type { NodeView } from "#protocol/cluster";
-import { environmentOf, freshFolder, fromSource } from "../cli/exo.ts";
-import { canMakeSegments, type Segment, segment } from "./namespaces.ts";
+import { freshFolder } from "../cli/exo.ts";
+import { askedOn, canMakeSegments, type Segment, segment } from "./namespaces.ts";
 import { type Machine, members, msUntil, started } from "./processes.ts";
 
 setDefaultTimeout(180_000);
@@ -12,20 +12,9 @@ const allUp = (view: Readonly<Record<string, string>>) =>
 const leads = (view: Readonly<Record<string, string>>) =>
   Object.entries(view).find(([, state]) => state.includes("*"))?.[0];
 
-/** A command on that machine: how it ended, and what it printed. */
-async function asked(net: Segment, machine: number, { folder }: Machine, ...words: readonly string[]) {
-  const how = { env: environmentOf(folder), cwd: folder, stderr: "pipe" } as const;
-  const child = Bun.spawn([...net.on(machine), ...fromSource, ...words], how);
-  const [out, err] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  return { code: await child.exited, out, err };
-}
-
 /** The value of that label of the machine, as each of them knows it. */
 async function labels(net: Segment, machines: readonly Machine[], name: string, label: string) {
-  const all = await Promise.all(machines.map((machine, i) => asked(net, i, machine, "nodes", "--json")));
+  const all = await Promise.all(machines.map((machine, i) => askedOn(net, i, machine, "nodes", "--json")));
   return all.map(({ out }) => {
     const { nodes }: { nodes: readonly NodeView[] } = JSON.parse(out);
     return nodes.find((each) => each.name === name)?.labels[label];
@@ -57,7 +46,7 @@ test.if(hasNamespaces)(
     await net.plug(victim, false);
     const name = names[victim] ?? "";
     const say = (i: number, side: string) =>
-      asked(net, i, machines[i] as Machine, "node", name, "label", `side=${side}`);
+      askedOn(net, i, machines[i] as Machine, "node", name, "label", `side=${side}`);
     const saidAlone = say(victim, "alone");
     const deadMs = await msUntil(left, (view) => view[name]?.startsWith("dead") === true);
     const ledMs = deadMs + (await msUntil(left, (view) => ![undefined, name].includes(leads(view))));

@@ -3,6 +3,8 @@
  * no more than user namespaces (unprivileged ones: user_namespaces(7)); everything ends with the process that holds them.
  */
 
+import { environmentOf, fromSource } from "../cli/exo.ts";
+
 export interface Segment extends AsyncDisposable {
   /** Put before a command, it runs on that machine. */
   on(machine: number): readonly string[];
@@ -86,4 +88,20 @@ async function sh(prefix: readonly string[], script: string): Promise<string> {
   ]);
   if ((await child.exited) !== 0) throw new Error(`${script}: ${err}`);
   return out;
+}
+
+/** A command of exo on that machine: how it ended, and what it printed. */
+export async function askedOn(
+  net: Segment,
+  machine: number,
+  { folder }: { readonly folder: string },
+  ...words: readonly string[]
+) {
+  const how = { env: environmentOf(folder), cwd: folder, stderr: "pipe" } as const;
+  const child = Bun.spawn([...net.on(machine), ...fromSource, ...words], how);
+  const [out, err] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
+  return { code: await child.exited, out, err };
 }

@@ -51,7 +51,11 @@ export interface FakeMachine {
 }
 
 /** All linked with all. */
-export function knownOf(machines: readonly FakeMachine[], leader: string): Known {
+export function knownOf(
+  machines: readonly FakeMachine[],
+  leader: string,
+  medium: LinkView["medium"] = "ethernet",
+): Known {
   const nodes = machines.map(
     ({ node, state, silentMs, drained, freeBytes, speeds, facts: more, isNew }): NodeView => ({
       ...{ node, name: node, state, drained, leader: node === leader },
@@ -64,7 +68,7 @@ export function knownOf(machines: readonly FakeMachine[], leader: string): Known
   );
   const links = nodes.flatMap(({ node: from }) =>
     nodes.flatMap(({ node: to }): LinkView[] =>
-      from === to ? [] : [{ from, to, rdma: "none", medium: "ethernet", latencyMs: 1, bytesPerSecond: 1e9 }],
+      from === to ? [] : [{ from, to, rdma: "none", medium, latencyMs: 1, bytesPerSecond: 1e9 }],
     ),
   );
   return { nodes, links };

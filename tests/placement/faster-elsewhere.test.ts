@@ -1,6 +1,7 @@
 /** What a machine does with a model that it could hold by itself, where others of its home may be faster. */
 import { expect, test } from "bun:test";
 import type { Address } from "#protocol/ids";
+import type { PlacedInstance } from "#protocol/placement";
 import { House, loading, ready, WORKER } from "./house.ts";
 import { me, other } from "./model.ts";
 
@@ -109,4 +110,51 @@ test("a copy that the settings keep here goes on answering where others are give
   ];
   const seen = await Promise.all(homes.map((home) => home.acquire()));
   expect(seen).toEqual(["by itself", WORKER, WORKER, WORKER]);
+});
+
+/** It stands on the other machine, as it is faster there for whoever asked. */
+const optional: PlacedInstance = {
+  ...ready,
+  faster: true,
+  stages: ready.stages.filter(({ node }) => node !== me),
+};
+
+test("what stands elsewhere for speed alone binds nobody: who has a copy uses it, who has none asks once for each placement, and goes along where nobody can say", async () => {
+  const seen: unknown[] = [];
+  for (const change of [
+    { isHeld: true },
+    { faster: "stays" },
+    { faster: FASTER },
+    { leader: undefined },
+    { fits: false },
+  ] satisfies Partial<House>[]) {
+    const home = house({ ...change, instances: [optional] });
+    seen.push([await home.acquire(), await home.acquire(), home.did.filter((each) => each === ASKS).length]);
+  }
+  expect(seen).toEqual([
+    ["by itself", "by itself", 0],
+    ["by itself", "by itself", 2],
+    [WORKER, WORKER, 1],
+    [WORKER, WORKER, 0],
+    [WORKER, WORKER, 0],
+  ]);
+});
+
+test("another placement of it is asked about anew, and an answer that lost its worker waits for it", async () => {
+  const home = house({ instances: [optional] });
+  await home.acquire();
+  home.instances = [{ ...optional, epoch: 2 }];
+  home.faster = "stays";
+  const waits = home.acquire({ lost: { worker: WORKER, isOut: false } });
+  await home.pass(20_000);
+  expect([await home.acquire(), await waits]).toEqual(["by itself", WORKER]);
+});
+
+test("who has left while others are asked waits no more", async () => {
+  const home = house({ isDeaf: true });
+  const leaving = new AbortController();
+  const asked = home.acquire({ left: leaving.signal });
+  await home.pass(50);
+  leaving.abort();
+  expect(await asked).toBe("whoever waited for m has left");
 });

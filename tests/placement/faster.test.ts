@@ -16,7 +16,7 @@ async function asked(times: number, changes: Record<string, Partial<FakeMachine>
 
 const STAYS = ["stays", ""];
 const note = (times: string) => [
-  `m is on b, predicted to answer ${times} times as fast as a (--nodes a: there)`,
+  `m is on b, predicted to answer ${times} times as fast as a (--nodes a holds it there)`,
 ];
 
 test("who is more than half again as fast has it, and whoever asked hears that; who is not leaves it there", async () => {
@@ -59,6 +59,34 @@ test("who has no room, lacks it, has another, is drained, or does not answer in 
 test("where the one that asks may take no part, or said nothing of what it has, nothing is compared", async () => {
   const changes: Partial<FakeMachine>[] = [{ drained: true }, { isDeaf: true }, { isNew: true }];
   expect(await Promise.all(changes.map((a) => asked(4, { a })))).toEqual(changes.map(() => STAYS));
+});
+
+test("what stands for speed is so for who asked: another goes along only where that is much faster for it too", async () => {
+  const home = new World("a", "b", "c", "d");
+  for (const [name, bytes] of [
+    ["a", 10e9],
+    ["b", 40e9],
+    ["c", 10e9],
+    ["d", 40e9],
+  ] as const)
+    Object.assign(home.machine(name), { speeds: [speeds(bytes)] });
+  home.machine("d").drained = true;
+  const first = await home.placeFaster("a");
+  // What it takes there itself is no room that others lack.
+  home.machine("b").freeBytes = 5e8;
+  const before = home.index;
+  const second = await home.placeFaster("c");
+  home.machine("d").drained = false;
+  const third = await home.placeFaster("d");
+  expect([first, second, third, home.index - before]).toEqual([note("3.9"), [], "stays", 0]);
+});
+
+test("who runs on the computer of the one that asks is not looked at, as it has the same cores", async () => {
+  const home = new World("a", "b");
+  home.medium = "loopback";
+  home.machine("a").speeds = [speeds(10e9)];
+  home.machine("b").speeds = [speeds(40e9)];
+  expect([await home.placeFaster(), home.shown]).toEqual(STAYS);
 });
 
 test("what is idle elsewhere is not stopped for speed", async () => {

@@ -99,8 +99,9 @@ export class House {
         if (this.refuses === "thrown") throw problemOf(problem);
         if (this.refuses === "refused") return PlacementReply.Refused({ problem });
         if (this.faster === "stays") return PlacementReply.Stays({});
-        this.instances = [loading];
-        return PlacementReply.Placed({ id: "i", epoch: 1, notes: [this.faster] });
+        if (this.instances.length === 0) this.instances = [loading];
+        const { id, epoch } = this.instances[0] ?? loading;
+        return PlacementReply.Placed({ id, epoch, notes: [this.faster] });
       },
       isKept: (model) => this.kept.includes(model),
       rebalance: () => Promise.reject(new Error("nobody asks for that here")),

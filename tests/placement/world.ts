@@ -19,6 +19,7 @@ export class World {
   instances: readonly PlacedInstance[] = [];
   index = 0;
   leader = "a";
+  medium: "ethernet" | "loopback" = "ethernet";
   term = 1;
   /** Whether this machine leads. */
   leads = true;
@@ -231,7 +232,7 @@ export class World {
       }),
       known: async () => {
         if (this.blind-- > 0) throw new Problem("unavailable", "discovery did not answer");
-        return knownOf([...this.machines.values()], this.leader);
+        return knownOf([...this.machines.values()], this.leader, this.medium);
       },
       look: async (node, { ms }) => {
         await this.slow;

@@ -10,13 +10,24 @@ import {
 } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 
-const { id, model, digest, wish, settings, epoch, stages, facts, problem } = Schema.properties;
+const { id, model, digest, wish, settings, epoch, stages, faster, facts, problem } = Schema.properties;
 const type = t.Literal("instance");
 
 /** Each but the first names the epoch that it is about: one that comes after a newer placement changes nothing. */
 export const InstanceCommand = t.Union([
   /** A placement that nobody had before: its epoch is the entry's own index. `after`: the epoch it replaces, 0 for none. */
-  t.Object({ type, does: t.Literal("place"), id, model, digest, wish, settings, stages, after: epoch }),
+  t.Object({
+    type,
+    does: t.Literal("place"),
+    id,
+    model,
+    digest,
+    wish,
+    settings,
+    faster,
+    stages,
+    after: epoch,
+  }),
   /** Every stage is loaded, and they know each other; the stages have their workers. */
   t.Object({ type, does: t.Literal("ready"), id, epoch, stages, facts }),
   /** Takes no more requests. */
@@ -69,13 +80,14 @@ function placed(before: Table, { id: own, after, ...command }: Place, index: num
       remedy: "stop one: exo stop MODEL",
     });
   checkParts(command.stages);
-  const { model: name, digest: same, wish: wanted, settings: how, stages: parts } = command;
+  const { model: name, digest: same, wish: wanted, settings: how, stages: parts, faster: only } = command;
   const made: PlacedInstance = {
     id: own,
     model: name,
     digest: same,
     wish: wanted,
     settings: how,
+    ...(only && { faster: only }),
     epoch: index,
     state: "loading",
     ...((known?.state === "ready" || known?.wasReady) && known.state !== "failed" && { wasReady: true }),

@@ -117,7 +117,7 @@ export class Instance {
 
   #goWhenIdle(): void {
     const { status, value } = this.#chart.getSnapshot();
-    if (status !== "active") return;
+    if (status !== "active" || !this.#isGivenUp) return;
     const { clock } = this.#ports.system;
     const isUsed = this.#waiting.length > 0 || (this.#process?.requests() ?? 0) > 0;
     if (value === "ready" && !isUsed && clock.nowMs() - this.#askedMs >= IDLE_MS) {
@@ -134,6 +134,8 @@ export class Instance {
   /** Resolves once the model can answer; rejects with why it cannot, and when whoever asked has left. */
   ready(left?: AbortSignal): Promise<Ready> {
     const { value, context } = this.#chart.getSnapshot();
+    // The home does not hold it after all.
+    this.#isGivenUp = false;
     this.#askedMs = this.#ports.system.clock.nowMs();
     if (value === "ready") return Promise.resolve(this.#readyNow());
     if (context.problem) return Promise.reject(problemOf(context.problem));

@@ -7,21 +7,20 @@ import {
   type PlacementWish,
 } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
-import { isWorkerOf } from "../cluster/instances.ts";
 import { notLeading } from "../cluster/replica.ts";
 import { Bars } from "./bars.ts";
 import { Budgets } from "./budgets.ts";
 import type { Choice } from "./choose.ts";
 import { Claims } from "./claims.ts";
 import { IdleRoom } from "./idle-room.ts";
-import { LOOK_EVERY_MS, Lookout } from "./lookout.ts";
+import { Lookout } from "./lookout.ts";
 import { Placed } from "./placed.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 import { rebalanced } from "./rebalance.ts";
 import { asBeforeWords, asLeader, notAsBefore } from "./refusals.ts";
-import { type Report, saidOf } from "./trouble.ts";
+import { Reports } from "./reports.ts";
 import { remembering } from "./views.ts";
-import { inherited, isMet, isNone, saysWhere, standing } from "./wishes.ts";
+import { inherited, isMet, isNone, isOptional, saysWhere, standing } from "./wishes.ts";
 
 type Of<Type extends PlacementMessage["type"]> = Extract<PlacementMessage, { type: Type }>;
 interface Deciding {
@@ -38,6 +37,7 @@ interface ToPlace extends Omit<Of<"Placement.Place">, "type"> {
   readonly failed?: PlacedInstance;
   /** Where that one was to be is where it goes. */
   readonly isKept?: boolean;
+  readonly faster?: boolean;
 }
 
 export class Coordinator {
@@ -45,15 +45,13 @@ export class Coordinator {
   readonly #ports: CoordinatorPorts;
   readonly #bars: Bars;
   readonly #placed = new Map<string, Placed>();
-  readonly #reports = new Map<NodeId, Report>();
+  readonly #reports: Reports;
   /** Placements that are being decided, by model: two who ask for one get one. */
   readonly #deciding = new Map<string, Deciding>();
   readonly #lookout: Lookout;
   readonly #claims = new Claims();
   readonly #room: IdleRoom;
   readonly #budgets: Budgets;
-  /** When a machine was asked last what it holds, as it had not said so. */
-  readonly #asked = new Map<NodeId, number>();
   /** In which this machine leads. */
   #term: number | undefined;
 
@@ -62,6 +60,11 @@ export class Coordinator {
     this.#ports = { ...ports, look: remembering(ports.look) };
     this.#bars = new Bars(ports.clock);
     this.#budgets = new Budgets(ports.clock);
+    this.#reports = new Reports({
+      nowMs: ports.clock.nowMs,
+      isLost: (node) => this.#lookout.lossOf(node) !== undefined,
+      tell: ports.tell,
+    });
     this.#room = new IdleRoom({
       ...this.#ports,
       claims: this.#claims,
@@ -109,10 +112,14 @@ export class Coordinator {
     await under?.made.catch(() => {});
     if (under) return await this.placeFaster(asker, { model, settings });
     const known = this.#instances.find((each) => each.model === model);
+    const asked = { model, wish: {}, settings, faster: true, ...(known && { failed: known }) };
+    if (known && isOptional(known, asker)) {
+      const is = await asLeader(this.#ports.agreed, () => this.#isFaster(asker, asked, known));
+      return is ? standing(known, {}) : PlacementReply.Stays({});
+    }
     // Whoever asks has yet to hear of it.
     if (known && !(known.state === "failed" && isNone(known.wish)))
       return await this.place(asker, { model, wish: {}, settings });
-    const asked = { model, wish: {}, settings, ...(known && { failed: known }) };
     const made = asLeader(this.#ports.agreed, () => this.#placeFaster(asker, asked));
     this.#deciding.set(model, { made });
     return await made.finally(() => this.#deciding.delete(model));
@@ -158,14 +165,9 @@ export class Coordinator {
   }
 
   /** What a machine says of all that it holds; who does not lead has no use for it. */
-  held(from: NodeId, { heard, stages }: Pick<Of<"Placement.Held">, "heard" | "stages">): void {
+  held(from: NodeId, said: Pick<Of<"Placement.Held">, "heard" | "stages">): void {
     if (!this.#ports.agreed().leads) return;
-    const before = this.#reports.get(from)?.stages ?? [];
-    const nowMs = this.#ports.clock.nowMs();
-    // A worker of another machine, or another actor of this one, is nobody's part of a model.
-    const own = stages.filter(({ worker }) => worker === undefined || isWorkerOf(from, worker));
-    const said = own.map((stage) => saidOf(stage, before, nowMs));
-    this.#reports.set(from, { heard, stages: said });
+    this.#reports.heard(from, said);
     for (const each of this.#placed.values()) each.look();
   }
 
@@ -189,7 +191,7 @@ export class Coordinator {
   }
 
   get #sights() {
-    return { nowMs: this.#ports.clock.nowMs(), reportOf: (node: NodeId) => this.#reports.get(node) };
+    return { nowMs: this.#ports.clock.nowMs(), reportOf: (node: NodeId) => this.#reports.of(node) };
   }
 
   #requireLead(): void {
@@ -213,6 +215,12 @@ export class Coordinator {
     const id = asked.failed?.id ?? this.#ports.clock.freshId();
     const choice = await this.#room.faster(id, this.#wanted(id, asker, asked));
     return choice ? await this.#agree(id, choice, asked) : PlacementReply.Stays({});
+  }
+
+  /** Of what is placed already, as another asked for it: nothing comes of this. */
+  async #isFaster(asker: NodeId, asked: ToPlace, { id, stages }: PlacedInstance): Promise<boolean> {
+    const wanted = { ...this.#wanted(id, asker, asked), claim: () => {}, held: stages };
+    return (await this.#room.faster(id, wanted)) !== undefined;
   }
 
   #wanted(id: string, asker: NodeId, { model, wish, settings }: ToPlace) {
@@ -252,7 +260,6 @@ export class Coordinator {
     for (const each of this.#placed.values()) each.stop();
     this.#placed.clear();
     this.#reports.clear();
-    this.#asked.clear();
     this.#claims.rest();
   }
 
@@ -266,7 +273,7 @@ export class Coordinator {
       claims: this.#claims,
       room: this.#room,
       budget: this.#budgets.of(record.id, this.#instances),
-      reportOf: (node) => this.#reports.get(node),
+      reportOf: (node) => this.#reports.of(node),
       lost: (node) => this.#lookout.lossOf(node),
       isUp: (node) => this.#lookout.isUp(node),
       over: () => this.#placed.get(record.id) === made && this.#placed.delete(record.id),
@@ -276,23 +283,10 @@ export class Coordinator {
     return made;
   }
 
-  /** What a lost machine said is old when it comes back. */
   #look(): void {
-    for (const node of this.#reports.keys()) if (this.#lookout.lossOf(node)) this.#reports.delete(node);
+    this.#reports.forgetLost();
     if (!this.#ports.agreed().leads) return;
     for (const each of this.#placed.values()) each.look();
-    this.#ask();
-  }
-
-  /** A machine tells what it holds when that is another, or who leads is: whoever looks after models since then has to ask. */
-  #ask(): void {
-    const { clock, tell } = this.#ports;
-    const stages = this.#instances.filter(({ state }) => state !== "failed").flatMap((each) => each.stages);
-    for (const node of new Set(stages.map((stage) => stage.node))) {
-      if (this.#reports.has(node) || this.#lookout.lossOf(node)) continue;
-      if (clock.nowMs() - (this.#asked.get(node) ?? Number.NEGATIVE_INFINITY) < LOOK_EVERY_MS) continue;
-      this.#asked.set(node, clock.nowMs());
-      tell(node);
-    }
+    this.#reports.ask(this.#instances);
   }
 }

@@ -1,6 +1,6 @@
 /** Before this machine loads what it could hold by itself, who leads is asked once whether others answer much faster with it. */
 import type { NodeId } from "#protocol/ids";
-import type { PlacementReply } from "#protocol/placement";
+import type { PlacedInstance, PlacementReply } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 import type { Leaders } from "./leaders.ts";
 import type { Acquiring, Own } from "./serving.ts";
@@ -16,10 +16,16 @@ export interface FasterPorts {
   readonly placeFaster: (leader: NodeId, model: string) => Promise<PlacementReply>;
 }
 
+/** As many models as a home holds, four times over. */
+const TAKEN_MAX = 256;
+
 type Placed = Extract<PlacementReply, { type: "PlacementReply.Placed" }>;
 
+/** What who leads says; undefined where nobody can. */
+type Word = Placed | "stays" | undefined;
+
 interface Asking {
-  readonly answer: Promise<Placed | undefined>;
+  readonly answer: Promise<Word>;
   isStopped: boolean;
 }
 
@@ -28,23 +34,32 @@ export class FasterElsewhere {
   readonly #leaders: Pick<Leaders, "once">;
   /** By model: who asks for one that is asked about already hears what comes of that. */
   readonly #asked = new Map<string, Asking>();
+  /** By model. */
+  readonly #taken = new Map<string, Placed>();
 
   constructor(ports: FasterPorts, leaders: Pick<Leaders, "once">) {
     this.#ports = ports;
     this.#leaders = leaders;
   }
 
-  /** Undefined where this machine is to hold what it could: also where nobody can say. Throws Problem where it is stopped meanwhile. */
+  /** `stays`: this machine is to hold what it could. Throws Problem where it is stopped meanwhile, or whoever asks has left. */
   async placed(
     { name, path }: Own,
-    { here = false, lost, isHeld }: Pick<Acquiring, "here" | "lost" | "isHeld">,
-  ): Promise<Placed | undefined> {
+    { here = false, lost, left, isHeld }: Pick<Acquiring, "here" | "lost" | "left" | "isHeld">,
+  ): Promise<Word> {
     const { others, isKept } = this.#ports;
-    if (here || lost || others() === 0 || isKept(name) || isHeld(path)) return undefined;
+    if (here || others() === 0 || isKept(name) || isHeld(path)) return "stays";
+    if (lost) return undefined;
     const asking = this.#asked.get(path) ?? this.#ask({ name, path });
-    const answer = await asking.answer;
+    const answer = await unlessLeft(asking.answer, name, left);
     if (asking.isStopped) throw new Problem("cancelled", `${name} was stopped before it was loaded`);
     return answer;
+  }
+
+  /** Whether this machine goes by that placement, which it was told is faster than itself. */
+  isTaken({ model, id, epoch }: Pick<PlacedInstance, "model" | "id" | "epoch">): boolean {
+    const taken = this.#taken.get(model);
+    return taken?.id === id && taken.epoch === epoch;
   }
 
   /** Whoever waits for what comes of that question hears that the model was stopped. Undefined where nothing is asked. */
@@ -62,10 +77,23 @@ export class FasterElsewhere {
     return asking;
   }
 
-  async #placed({ name, path }: Own): Promise<Placed | undefined> {
+  async #placed({ name, path }: Own): Promise<Word> {
     // Others know it by name, which means another here than what was given by its path.
-    if ((await this.#ports.own(name))?.path !== path) return undefined;
+    if ((await this.#ports.own(name))?.path !== path) return "stays";
     const answer = await this.#leaders.once((leader) => this.#ports.placeFaster(leader, name));
-    return answer?.type === "PlacementReply.Placed" ? answer : undefined;
+    if (answer?.type === "PlacementReply.Stays") return "stays";
+    if (answer?.type !== "PlacementReply.Placed") return undefined;
+    for (const old of this.#taken.keys()) if (this.#taken.size >= TAKEN_MAX) this.#taken.delete(old);
+    this.#taken.set(name, answer);
+    return answer;
   }
+}
+
+async function unlessLeft<T>(work: Promise<T>, model: string, left: AbortSignal | undefined): Promise<T> {
+  if (!left) return await work;
+  const { promise, reject } = Promise.withResolvers<never>();
+  const leave = () => reject(new Problem("cancelled", `whoever waited for ${model} has left`));
+  if (left.aborted) leave();
+  left.addEventListener("abort", leave, { once: true });
+  return await Promise.race([work, promise]).finally(() => left.removeEventListener("abort", leave));
 }

@@ -25,7 +25,11 @@ export async function fasterThan(ports: DecidingPorts, wanted: Wanted): Promise<
   const { clock, known, turns } = ports;
   const { asker, claim, model } = wanted;
   const untilMs = clock.nowMs() + FASTER_MS;
-  const { nodes } = await known();
+  const { nodes: all, links } = await known();
+  // Who runs on the same computer shares its cores.
+  const isApart = ({ node }: NodeView) =>
+    !links.some(({ from, to, medium }) => from === asker && to === node && medium === "loopback");
+  const nodes = all.filter(isApart);
   if (nodes.filter(isUp).length < 2) return undefined;
   const { looked, measured } = await measuredViews(ports, wanted, nodes);
   const own = looked.get(asker);
@@ -83,7 +87,7 @@ function noted(choice: Choice, { model, asker }: Wanted, nodes: readonly NodeVie
   return {
     ...choice,
     notes: [
-      `${model} is on ${where}, predicted to answer ${times} times as fast as ${here} (--nodes ${here}: there)`,
+      `${model} is on ${where}, predicted to answer ${times} times as fast as ${here} (--nodes ${here} holds it there)`,
     ],
   };
 }

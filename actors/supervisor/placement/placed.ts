@@ -178,14 +178,14 @@ export class Placed {
   async #place({ problem }: { problem: ProblemBody }, signal: AbortSignal): Promise<void> {
     const before = this.#record;
     if (signal.aborted || before?.epoch !== this.#epoch) throw moved();
-    const { id, model, wish, settings, epoch: after } = before;
+    const { id, model, wish, settings, faster, epoch: after } = before;
     const { claims } = this.#ports;
     const shaky = new Map([...this.#crashes.now, ...this.#meetings.now]);
     const anew = { ...this.#ports, sights: () => this.#sights, shaky, isMeshLeft: this.#isMeshLeft };
     const { digest, stages } = await placedAnew(before, anew).catch((error: unknown) => {
       throw because(problem, error);
     });
-    const place = { does: "place", model, wish, settings, after } as const;
+    const place = { does: "place", model, wish, settings, after, ...(faster && { faster }) } as const;
     const { index } = await this.#agree({ ...place, digest, stages: [...stages] }, signal).catch(
       (error: unknown) => {
         claims.drop(id);

@@ -1,16 +1,17 @@
 /** Models that the home holds together, as this machine's gateway asks for them: found, waited for, or placed. */
 import type { Address, NodeId } from "#protocol/ids";
 import type { PlacedInstance, PlacementReply, PlacementWish, Rebalanced } from "#protocol/placement";
-import { Problem, problemBody, problemOf } from "#protocol/problem";
+import { Problem, problemOf } from "#protocol/problem";
 import type { ShardFacts } from "#protocol/shard";
 import type { LostWorker, ModelState } from "#protocol/supervisor";
 import { FasterElsewhere, type FasterPorts } from "./faster-elsewhere.ts";
 import { type GivenPorts, GivenWorkers } from "./given.ts";
 import { LEADER_MS, Leaders } from "./leaders.ts";
 import { FAILED, ifFull, orphaned, stillThere } from "./refusals.ts";
+import { shownState } from "./shown.ts";
 import { type Around, until } from "./until.ts";
 import { Waiting } from "./waiting.ts";
-import { isNone } from "./wishes.ts";
+import { isNone, isOptional } from "./wishes.ts";
 
 export interface Acquiring {
   readonly model: string;
@@ -103,7 +104,7 @@ export class Serving {
     const own = await this.#ports.own(model);
     const asked = own && this.#faster.stopped(own.path);
     const faster = await asked;
-    if (faster) await this.#heard(faster);
+    if (faster && faster !== "stays") await this.#heard(faster);
     const placed = this.#placed(model) ?? (own && this.#placed(own.name));
     if (!placed) return asked !== undefined;
     const isThere = () => this.#ports.agreed().instances.some(({ id }) => id === placed.id);
@@ -132,38 +133,10 @@ export class Serving {
 
   states(): readonly ModelState[] {
     const { self, agreed, nameOf, stateOf } = this.#ports;
-    return agreed().instances.map((record): ModelState => {
-      const { id, model, stages, facts } = record;
-      const { idle, idleMs: _, unmet, ...here }: Partial<ModelState> = stateOf(id) ?? {};
-      const last = stages.at(-1);
-      const worker = last?.worker;
-      return {
-        path: "",
-        requests: 0,
-        ...here,
-        // Requests come to the last stage alone: no other knows whether it is used.
-        ...(idle && last?.node === self && { idle }),
-        model,
-        ...this.#shown(record),
-        ...(worker && { worker }),
-        ...(facts && { facts }),
-        ...(unmet !== undefined && record.state === "loading" && { unmet }),
-        stages: stages.map(({ worker: __, way, ...stage }) => ({
-          ...stage,
-          name: nameOf(stage.node),
-          ...(stage.rank !== undefined && { backend: way?.backend ?? "ring" }),
-        })),
-      };
-    });
-  }
-
-  /** One that lost a machine is loaded anew, unless nobody is there to decide where. */
-  #shown(record: PlacedInstance): Pick<ModelState, "state" | "problem"> {
-    const { state, problem } = record;
-    const broken = state === "ready" && this.#broken(record);
-    if (broken && this.#leaders.now) return { state: "loading" };
-    if (broken) return { state: "failed", problem: problemBody(orphaned(record.model, broken)) };
-    return { state: state === "draining" ? "stopping" : state, ...(problem && { problem }) };
+    const isLed = this.#leaders.now !== undefined;
+    return agreed().instances.map((record) =>
+      shownState(record, { self, nameOf, own: stateOf(record.id), broken: this.#broken(record), isLed }),
+    );
   }
 
   /** The log or a machine is another: requests on workers that are gone are told. */
@@ -195,11 +168,14 @@ export class Serving {
 
   /** Undefined where this machine is to hold what it can. */
   async #placedFaster(own: Own | undefined, asked: Acquiring): Promise<readonly string[] | undefined> {
-    if (!own || this.#isStanding(own.name)) return undefined;
-    const placed = await this.#faster.placed(own, asked);
-    if (placed) await this.#heard(placed);
-    // Meanwhile others may have asked for it.
-    return placed?.notes ?? (this.#isStanding(own.name) ? [] : undefined);
+    const answer = own && (await this.#faster.placed(own, asked));
+    if (answer && answer !== "stays") {
+      await this.#heard(answer);
+      return answer.notes;
+    }
+    if (!own || !this.#isStanding(own.name)) return undefined;
+    // Where it is by now, or is already and nobody can say more, it need not be here as well.
+    return answer !== "stays" || !this.#isForOne(own.name, own, asked.isHeld) ? [] : undefined;
   }
 
   async #place(model: string, wish: PlacementWish): Promise<readonly string[]> {
@@ -222,17 +198,25 @@ export class Serving {
   #isForOne(name: string, own: Own | undefined, isHeld: Acquiring["isHeld"]): boolean {
     const { others, fits } = this.#ports;
     const here = own !== undefined && isHeld(own.path);
-    if (this.#isStanding(name)) return here && (this.#isOrphaned(name) || this.#isKept(name));
+    const record = this.#placed(name);
+    if (record && this.#isStanding(name)) {
+      if (here) return this.#isOrphaned(name) || this.#isOptional(record);
+      return own !== undefined && this.#isUndecided(record) && fits(own.path, 0);
+    }
     if (others() === 0 || here) return true;
     // What was asked for on machines of the home is not done by one of them without a word.
     return !this.#isWished(name) && own !== undefined && fits(own.path, 0);
   }
 
-  /** The settings keep it here, and nobody said where it is to be; a part of it here is no copy beside that one. */
-  #isKept(name: string): boolean {
+  /** Nobody is bound to where it is, or to nothing else than a copy that the settings keep here. */
+  #isOptional(record: PlacedInstance): boolean {
     const { isKept, self } = this.#ports;
-    const isPartHere = this.#placed(name)?.stages.some(({ node }) => node === self);
-    return isKept(name) && !isPartHere && !this.#isWished(name);
+    return isOptional({ ...record, faster: record.faster === true || isKept(record.model) }, self);
+  }
+
+  /** Whether this machine had better hold it by itself was not asked yet. */
+  #isUndecided(record: PlacedInstance): boolean {
+    return isOptional(record, this.#ports.self) && !this.#faster.isTaken(record);
   }
 
   /** Where it is to be was said once, and holds until it is stopped. */

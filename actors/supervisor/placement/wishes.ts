@@ -1,4 +1,5 @@
 /** What was asked for before, and what is asked for now. */
+import type { NodeId } from "#protocol/ids";
 import { type PlacedInstance, PlacementReply, type PlacementWish } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 
@@ -18,6 +19,10 @@ export function inherited(asked: PlacementWish, { hidden, ...where }: PlacementW
 /** Whoever asks for nothing else than there is has it. */
 export const isMet = (asked: PlacementWish, had: PlacementWish): boolean =>
   Bun.deepEquals(inherited(asked, had), had);
+
+/** Whether that machine may hold by itself what stands elsewhere, as it was placed there only because that is faster for others. */
+export const isOptional = ({ faster, wish, state, stages }: PlacedInstance, node: NodeId): boolean =>
+  faster === true && isNone(wish) && state !== "failed" && stages.every((stage) => stage.node !== node);
 
 /** What who asks for a model is told that is placed already. Throws Problem where that is not as it was asked for. */
 export function standing({ id, epoch, model, wish: had, stages }: PlacedInstance, wish: PlacementWish) {
