@@ -151,3 +151,10 @@ test("an answer goes on when its model moves to other machines", async () => {
   const went = await disturbed(["ada", "bob", "cyd"], { asked: "ada", on: ["ada", "bob"], by });
   expect(went).toEqual({ ...WENT_ON, machines: ["bob", "cyd"] });
 });
+
+test("an answer ends where its machine is drained and its model may go nowhere else", async () => {
+  const by: Disturbance = (_all, url) =>
+    fetch(`${url}/exo/v1/nodes/bob`, { method: "POST", body: JSON.stringify({ action: "drain" }) });
+  const { machines: _, ...went } = await disturbed(["ada", "bob"], { asked: "ada", on: ["bob"], by });
+  expect(went).toEqual(WENT_ON);
+});

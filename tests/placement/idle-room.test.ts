@@ -197,8 +197,8 @@ test("two idle models that are placed anew at once do not stop each other", asyn
   await world.is("b", "up");
   await world.settle(20_000);
   expect([models(world), world.shown, gaveWay(world)]).toEqual([
-    ["m", "n"],
-    expect.stringMatching(/^ready a:0-4; failed: |^failed: .*; ready a:0-4$/),
+    [expect.stringMatching(/^[mn]$/)],
+    "ready a:0-4",
     [],
   ]);
 });

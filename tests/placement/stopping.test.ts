@@ -34,3 +34,28 @@ test("a model that cannot be stopped now is not said to be asked for wrongly", a
   await world.settle(5_000);
   expect([refused, world.shown]).toEqual(["no majority confirmed the change in time", "ready a:0-2 b:2-4"]);
 });
+
+test("where what is left has no room for a model of a drained machine, its answers end first, and then its parts", async () => {
+  const world = new World("a", "b");
+  await world.place({ nodes: ["a", "b"], minimumNodes: 2 });
+  world.machine("a").freeBytes = 450e6;
+  const answers = Promise.withResolvers<void>();
+  world.ending = answers.promise;
+  world.machine("b").drained = true;
+  world.said.splice(0);
+  await world.is("b", "up");
+  const during = [world.shown, ...world.said];
+  answers.resolve();
+  await world.settle(1_000);
+  expect([during, world.said.slice(during.length - 1), world.shown, world.machine("b").held]).toEqual([
+    [
+      "draining a:0-2 b:2-4",
+      "m is placed anew: b is drained",
+      expect.stringMatching(/^m is stopped once its answers end: .*b takes no part: drained$/),
+      "b ends",
+    ],
+    ["a ends"],
+    "",
+    [],
+  ]);
+});

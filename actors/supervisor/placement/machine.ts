@@ -10,14 +10,23 @@ export type PlacementEvent =
   | { readonly type: "Ready" }
   /** The home says something else of it than what was done here last: a leader before this one had begun that. */
   | { readonly type: "Moved" }
-  /** A stage is not there, or will not be. `counts`: it is the model's or a worker's fault, and that has a budget. */
-  | { readonly type: "Broken"; readonly problem: ProblemBody; readonly counts: boolean }
+  /**
+   * A stage is not there, or will not be. `counts`: it is the model's or a worker's fault, and that has a budget. `computes`: it
+   * answers, and one of its machines is only to do nothing new.
+   */
+  | {
+      readonly type: "Broken";
+      readonly problem: ProblemBody;
+      readonly counts: boolean;
+      readonly computes: boolean;
+    }
   /** `now` cuts answers short. */
   | { readonly type: "Drain"; readonly now: boolean };
 
 interface Context {
   readonly now: boolean;
   readonly counts: boolean;
+  readonly computes: boolean;
   readonly problem: ProblemBody;
 }
 
@@ -62,6 +71,8 @@ export const machine = setup({
     look: unbound,
     /** For the log: what was wrong. */
     say: (_, _problem: ProblemBody) => unbound(),
+    /** For the log: why it is stopped once its answers have ended. */
+    sayLeaving: (_, _problem: ProblemBody) => unbound(),
     /** For the log: why its workers are told of each other again. */
     sayUnmet: (_, _problem: ProblemBody) => unbound(),
     /** Who wanted its end is told that the home did not agree. */
@@ -88,7 +99,7 @@ export const machine = setup({
 }).createMachine({
   id: "PlacedInstance",
   initial: "found",
-  context: { now: true, counts: false, problem: NONE },
+  context: { now: true, counts: false, computes: false, problem: NONE },
   states: {
     found: {
       entry: "adopt",
@@ -109,6 +120,7 @@ export const machine = setup({
           actions: assign({
             problem: ({ event }) => event.problem,
             counts: ({ event }) => event.counts,
+            computes: ({ event }) => event.computes,
           }),
         },
       },
@@ -120,6 +132,14 @@ export const machine = setup({
             onDone: "loading",
             onError: [
               { guard: "isNotAgreed", target: "#PlacedInstance.unsure" },
+              {
+                guard: ({ context }) => context.computes,
+                target: "#PlacedInstance.draining",
+                actions: [
+                  { type: "sayLeaving", params: ({ event }) => problemBody(event.error) },
+                  assign({ now: false }),
+                ],
+              },
               {
                 target: "#PlacedInstance.failing",
                 actions: assign({ problem: ({ event }) => problemBody(event.error) }),

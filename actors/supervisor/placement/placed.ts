@@ -81,6 +81,7 @@ export class Placed {
         // The snapshot still shows the state before.
         look: () => queueMicrotask(() => this.look()),
         say: (_, { message }) => troubled(`${model} is placed anew: ${message}`),
+        sayLeaving: (_, { message }) => troubled(`${model} is stopped once its answers end: ${message}`),
         sayUnmet: (_, { message }) => this.#meetings.say(message),
         refuse: (_, problem) => this.#refuse(problemOf(problem)),
       },
@@ -140,11 +141,11 @@ export class Placed {
       this.#tell({ type: "Loaded" });
   }
 
-  #break({ problem, counts, failed, crashed, isMesh }: Trouble): void {
+  #break({ problem, counts, computes = false, failed, crashed, isMesh }: Trouble): void {
     if (failed) this.#ports.bars.add(failed, problem.message);
     if (crashed) this.#crashes.note(crashed);
     if (isMesh) this.#leaveMesh();
-    this.#tell({ type: "Broken", problem, counts });
+    this.#tell({ type: "Broken", problem, counts, computes });
   }
 
   #leaveMesh(): void {
@@ -240,10 +241,11 @@ export class Placed {
 
   /** The last stage drives: while it ends what it does, it needs the others. */
   async #end(now: boolean): Promise<void> {
-    const { end, troubled, lost } = this.#ports;
+    const { end, troubled, lost, isUp } = this.#ports;
     const [instance, epoch] = [this.#id, this.#epoch];
     // A machine that is not there ends its part by itself, as soon as it hears that the instance is no more.
-    const [last, ...others] = (this.#record?.stages ?? []).filter(({ node }) => !lost(node)).toReversed();
+    const isThere = ({ node }: Stage) => isUp(node) || !lost(node);
+    const [last, ...others] = (this.#record?.stages ?? []).filter(isThere).toReversed();
     const ended = (stage: Stage | undefined) =>
       stage &&
       end(stage.node, { instance, epoch, now }).catch((error) => troubled(problemBody(error).message));

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import type { Address, NodeId } from "#protocol/ids";
 import type { HeldStage, PlacedInstance } from "#protocol/placement";
 import type { ProblemBody } from "#protocol/problem";
-import { type Sights, troubleIn } from "./trouble.ts";
+import { type Sights, type Trouble, troubleIn } from "./trouble.ts";
 
 const [a, b] = ["a" as NodeId, "b" as NodeId];
 const BROKE: ProblemBody = { kind: "doesNotFit", message: "no memory" };
@@ -47,8 +47,8 @@ interface Home {
   readonly nowMs?: number;
 }
 
-/** What is said of a home; two machines that hold what they should, but for what the case says. */
-function said({ record = ready, held = {}, lost = {}, down, nowMs = 0 }: Home): unknown {
+/** Of two machines that hold what they should, but for what the case says. */
+function troubleOf({ record = ready, held = {}, lost = {}, down, nowMs = 0 }: Home): Trouble | undefined {
   const all: Home["held"] = { a: [part(a)], b: [part(b)], ...held };
   const sights: Sights = {
     nowMs,
@@ -60,7 +60,11 @@ function said({ record = ready, held = {}, lost = {}, down, nowMs = 0 }: Home): 
     lost: (node) => lost[node],
     isUp: (node) => node !== down,
   };
-  const trouble = troubleIn(record, sights);
+  return troubleIn(record, sights);
+}
+
+function said(home: Home): unknown {
+  const trouble = troubleOf(home);
   const crashed = trouble?.crashed && `crashed on ${trouble.crashed}`;
   return trouble && [trouble.problem.message, trouble.counts, trouble.failed ?? crashed];
 }
@@ -95,6 +99,17 @@ test("a machine that fails with its part is kept from others for a while, one th
     ["no memory", true, undefined],
     ["no memory", true, "crashed on b"],
   ]);
+});
+
+test("what answers goes on computing while one of its machines is drained, and all of them are well", () => {
+  const lost = { b: { why: "b is drained", wanted: true } };
+  expect([
+    troubleOf({ lost })?.computes,
+    troubleOf({ lost, record: loading })?.computes,
+    troubleOf({ lost, down: a })?.computes,
+    troubleOf({ lost: { b: { why: "b is away", wanted: true } }, down: b })?.computes,
+    troubleOf({ lost: { b: { why: "b is dead", wanted: false } } })?.computes,
+  ]).toEqual([true, undefined, undefined, undefined, undefined]);
 });
 
 test("what others say because a machine is gone or out of reach is not held against the model", () => {

@@ -33,6 +33,8 @@ export interface Trouble {
   readonly problem: ProblemBody;
   /** It is the model's or a worker's fault, and that has a budget. */
   readonly counts: boolean;
+  /** It answers, all of its machines are well, and one of them is only to do nothing new: what is under way may end. */
+  readonly computes?: boolean;
   /** The machine that failed to load what it was given. */
   readonly failed?: NodeId;
   /** The machine whose worker ended in the middle of its work. */
@@ -88,11 +90,21 @@ export function heldOf(
 export const isTaken = (held: HeldStage | undefined): boolean =>
   held !== undefined && (held.state === "loaded" || held.parted === true);
 
-function lossOf({ state }: PlacedInstance, { node }: Stage, { lost }: Sights): Trouble | undefined {
+function lossOf(
+  { state, stages }: PlacedInstance,
+  { node }: Stage,
+  { lost, isUp }: Sights,
+): Trouble | undefined {
   const loss = lost(node);
   if (!loss) return undefined;
   const isFault = state === "loading" && !loss.wanted;
-  return { problem: unavailable(loss.why), counts: false, ...(isFault && { failed: node }) };
+  const computes = state === "ready" && loss.wanted && stages.every((each) => isUp(each.node));
+  return {
+    problem: unavailable(loss.why),
+    counts: false,
+    ...(computes && { computes }),
+    ...(isFault && { failed: node }),
+  };
 }
 
 /** Its worker could not load, or ended. */
