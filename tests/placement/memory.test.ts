@@ -205,3 +205,23 @@ test("a model that somebody asks while another is stopped beside it stays", asyn
     ["n"],
   ]);
 });
+
+test("memory of a model that was stopped is waited for until machines have told of it, and no longer", async () => {
+  const outcomes: unknown[] = [];
+  for (const isToldOf of [true, false]) {
+    const world = homeOf(850e6);
+    await world.place(WISHES);
+    for (const machine of world.machines.values()) machine.freeBytes = 20e6;
+    await world.settle(6000);
+    await world.release();
+    const asked = world.place(WISHES, undefined, "other");
+    await world.settle(3000);
+    for (const machine of world.machines.values()) if (isToldOf) machine.freeBytes = 850e6;
+    await world.settle(8000);
+    outcomes.push([await asked, world.shown]);
+  }
+  expect(outcomes).toEqual([
+    [[], "ready a:0-2 b:2-4"],
+    [expect.stringMatching(/^no plan fits other/), ""],
+  ]);
+});

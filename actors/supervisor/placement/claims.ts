@@ -11,8 +11,12 @@ interface Claim {
 
 /** Machines tell each other of their free memory every two seconds. */
 const TOLD_MS = 5_000;
+/** What a model gave back is told as free within: a machine looks at its memory every five seconds, and tells every two. */
+export const FREED_TOLD_MS = 8_000;
 
 export class Claims {
+  /** When a model was stopped last. */
+  #freedMs = Number.NEGATIVE_INFINITY;
   /** By instance. */
   readonly #claims = new Map<string, Claim>();
   /** From the moment of the choice: what is chosen next has to do with the rest. */
@@ -29,6 +33,15 @@ export class Claims {
   /** It came to nothing. */
   drop(instance: string): void {
     this.#claims.delete(instance);
+  }
+
+  /** A model was stopped: its memory is free, and not told as that yet. */
+  freed(nowMs: number): void {
+    this.#freedMs = nowMs;
+  }
+
+  isFreeing(nowMs: number): boolean {
+    return nowMs - this.#freedMs < FREED_TOLD_MS;
   }
 
   /** What an instance has or takes, where this leader placed it. */

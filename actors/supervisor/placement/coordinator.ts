@@ -225,7 +225,7 @@ export class Coordinator {
 
   #wanted(id: string, asker: NodeId, { model, wish, settings }: ToPlace) {
     return {
-      ...{ model, wish, settings, asker, again: false },
+      ...{ model, wish, settings, asker, again: false, isEnding: this.#claims.isFreeing(this.#sights.nowMs) },
       barred: this.#bars.now,
       claimed: () => this.#claims.beside(id, this.#instances, this.#sights),
       claim: (bytes: Choice["bytes"]) => this.#claims.make(id, bytes),

@@ -241,7 +241,7 @@ export class Placed {
 
   /** The last stage drives: while it ends what it does, it needs the others. */
   async #end(now: boolean): Promise<void> {
-    const { end, troubled, lost, isUp } = this.#ports;
+    const { end, troubled, lost, isUp, claims, clock } = this.#ports;
     const [instance, epoch] = [this.#id, this.#epoch];
     // A machine that is not there ends its part by itself, as soon as it hears that the instance is no more.
     const isThere = ({ node }: Stage) => isUp(node) || !lost(node);
@@ -251,6 +251,7 @@ export class Placed {
       end(stage.node, { instance, epoch, now }).catch((error) => troubled(problemBody(error).message));
     await ended(last);
     await Promise.all(others.map(ended));
+    claims.freed(clock.nowMs());
   }
 
   async #fail(problem: ProblemBody, signal: AbortSignal): Promise<void> {

@@ -8,6 +8,7 @@ import type { NodeId } from "#protocol/ids";
 import type { PlacementSettings, PlacementWish, Stage } from "#protocol/placement";
 import { Problem, problemBody } from "#protocol/problem";
 import { type Choice, choosing, type Looked, sizesOf, type Without } from "./choose.ts";
+import { FREED_TOLD_MS } from "./claims.ts";
 import { type Free, type Other, type Stopped, untold, withRoom } from "./giving-way.ts";
 import { MEASURE_MS, type MeasuredBy, measuredBy } from "./measuring.ts";
 import type { CoordinatorPorts } from "./ports.ts";
@@ -26,7 +27,7 @@ export interface Wanted {
   readonly current?: readonly Stage[];
   /** Parts of the placement before that machines still hold: memory that is not told as free, and will be. */
   readonly held?: readonly Stage[];
-  /** Other parts of it are gone just now, and their memory is not told as free yet. */
+  /** Other parts of it, or another model, are gone just now, and their memory is not told as free yet. */
   readonly isEnding?: boolean;
   /** What other models are about to take, now. */
   readonly claimed: () => ReadonlyMap<NodeId, number>;
@@ -38,8 +39,6 @@ export interface Wanted {
   readonly claim: (bytes: Choice["bytes"]) => void;
 }
 
-/** As long as a machine takes to tell of memory: it looks every five seconds, and tells every two. */
-const TOLD_MS = 8_000;
 const LOOK_EVERY_MS = 250;
 /** Headers and a sample of the weights of a large checkpoint on a slow disk: 2048 seeks. */
 const LOOK_MS = 20_000;
@@ -70,7 +69,7 @@ export async function decided(ports: DecidingPorts, wanted: Wanted): Promise<Cho
   const { clock, known, turns } = ports;
   const { model, wish, settings, again } = wanted;
   const sinceMs = clock.nowMs();
-  const untilMs = sinceMs + (wanted.isEnding ? TOLD_MS : SETTLED_MS);
+  const untilMs = sinceMs + (wanted.isEnding ? FREED_TOLD_MS : SETTLED_MS);
   const within = (ms: number) =>
     Math.min(ms, Math.max(LEAST_MS, sinceMs + DECIDE_MS - LEAST_MS - clock.nowMs()));
   const looked = new Map<NodeId, Looked>();
