@@ -81,6 +81,21 @@ test("what stands for speed is so for who asked: another goes along only where t
   expect([first, second, third, home.index - before]).toEqual([note("3.9"), [], "stays", 0]);
 });
 
+test("who asks goes along with what stands where that itself is much faster for it, not where another machine would be", async () => {
+  const home = new World("a", "b", "c", "d");
+  for (const [name, bytes] of [
+    ["a", 5e9],
+    ["b", 10e9],
+    ["c", 12e9],
+    ["d", 40e9],
+  ] as const)
+    Object.assign(home.machine(name), { speeds: [speeds(bytes)], drained: name > "b" });
+  await home.placeFaster("a");
+  const stood = home.shown;
+  for (const name of ["c", "d"]) home.machine(name).drained = false;
+  expect([stood, await home.placeFaster("c"), home.shown]).toEqual(["ready b:0-4", "stays", stood]);
+});
+
 test("who runs on the computer of the one that asks is not looked at, as it has the same cores", async () => {
   const home = new World("a", "b");
   home.medium = "loopback";

@@ -1,10 +1,11 @@
 /** Where a model that one machine could hold by itself is answered much faster: decided before it is loaded, and only by what was measured. */
 
 import { measuredOf } from "#actors/planner/measured-speeds";
+import type { Working } from "#actors/planner/work";
 import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
 import type { CheckpointView } from "#protocol/placement";
-import { type Choice, choosing, type Looked } from "./choose.ts";
+import { type Choice, choosing, type Looked, type Question } from "./choose.ts";
 import { type MeasuredBy, measuredBy } from "./measuring.ts";
 import { type DecidingPorts, freedBy, survey, tooLate, type Wanted } from "./survey.ts";
 import { isUp } from "./there.ts";
@@ -20,7 +21,7 @@ const MEASURE_MS = 6_000;
 /** Both, and the plans. */
 export const FASTER_MS = 10_000;
 
-/** Undefined where the asker is to hold it. Throws Problem where nothing can be said. */
+/** Where it goes, of what stands already (`held`) where that is; undefined where the asker is to hold it. Throws Problem where nothing can be said. */
 export async function fasterThan(ports: DecidingPorts, wanted: Wanted): Promise<Choice | undefined> {
   const { clock, known, turns } = ports;
   const { asker, claim, model } = wanted;
@@ -41,11 +42,19 @@ export async function fasterThan(ports: DecidingPorts, wanted: Wanted): Promise<
       const now = await known();
       const freed = freedBy(wanted, { nodes: now.nodes, looked, stopped: [] });
       const among = { known: now, looked, measured, freed };
-      return choosing({ ...wanted, ...among, current, isStored: true, isTrial: true });
+      return comparing({ ...wanted, ...among, current, isStored: true, isTrial: true }, wanted.held);
     },
     (made) => isFaster(made, asker) && claim(made.bytes),
   );
   return isFaster(choice, asker) ? noted(choice, wanted, nodes) : undefined;
+}
+
+/** The fastest, or what stands, beside whoever asks: another place that is fast is none that it would go to. */
+function* comparing(question: Question, standing: Wanted["held"]): Working<Choice> {
+  const choice = yield* choosing(question);
+  if (!standing) return choice;
+  const { speeds } = yield* choosing({ ...question, current: standing });
+  return { ...choice, stages: standing, speeds: { ...choice.speeds, chosen: speeds.current ?? 0 } };
 }
 
 interface Measured {
