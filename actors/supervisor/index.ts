@@ -53,8 +53,11 @@ export function supervisor(ports: SupervisorPorts): Behaviour<SupervisorMessage 
 
   async function stop(model: string, now: boolean): Promise<AnyMessage> {
     const across = held.byName(model) ? ports.across?.serving : await ports.across?.settled();
-    const wasAcross = await across?.stop(model, now);
-    if (!wasAcross || held.has(model)) await held.stop(model, now);
+    // One after the other; what is held here ends also where the home cannot agree to the end of its part.
+    const [there] = await Promise.allSettled([across?.stop(model, now)]);
+    const [here] = await Promise.allSettled([held.stop(model, now)]);
+    if (there.status === "rejected") throw there.reason;
+    if (here.status === "rejected" && !(there.value && isNotLoaded(here.reason))) throw here.reason;
     return SupervisorReply.Stopped({ model });
   }
 
@@ -99,6 +102,8 @@ const alone = (): Problem =>
   new Problem("unavailable", "this exo works alone: it knows no other machines", {
     remedy: "start `exo serve` here, and on the others; `exo nodes` lists them",
   });
+
+const isNotLoaded = (error: unknown): boolean => error instanceof Problem && error.kind === "notFound";
 
 function refusal(error: unknown): ProblemBody {
   if (!(error instanceof Problem)) console.error(error);

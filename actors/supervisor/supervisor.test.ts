@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { Problem } from "#protocol/problem";
 import { ShardWorkerReply } from "#protocol/shard-worker";
 import { Supervisor } from "#protocol/supervisor";
 import type { Part } from "./placement/across.ts";
@@ -140,17 +141,22 @@ test("stop of a model that is not held looks on this machine only", async () => 
   });
 });
 
-test("stop ends what this machine holds by itself beside what the home does", async () => {
-  const stopped: string[] = [];
-  const home: Pick<Serving, "acquire" | "states" | "stop"> = {
-    acquire: async () => undefined,
-    states: () => [],
-    stop: async (model) => stopped.push(model) > 0,
-  };
-  const { ask } = house(loads, () => home as Serving);
-  await ask(Supervisor.Acquire({ model: "m" }));
-  await ask(Supervisor.Stop({ model: "m" }));
-  expect([stopped, statesOf(await ask(Supervisor.List({})))]).toEqual([["m"], []]);
+test("stop ends what this machine holds by itself beside what the home does, by any name of it, and where the home cannot agree to its part", async () => {
+  const seen = ["m", "owner/m"].flatMap((name) =>
+    [undefined, new Problem("unavailable", "no machine leads")].map(async (problem) => {
+      const home: Pick<Serving, "acquire" | "states" | "stop"> = {
+        acquire: async () => undefined,
+        states: () => [],
+        stop: () => (problem ? Promise.reject(problem) : Promise.resolve(true)),
+      };
+      const { ask } = house(loads, () => home as Serving);
+      await ask(Supervisor.Acquire({ model: "m" }));
+      const { type } = await ask(Supervisor.Stop({ model: name }));
+      return [type, ...statesOf(await ask(Supervisor.List({})))];
+    }),
+  );
+  const each = [["SupervisorReply.Stopped"], ["SupervisorReply.Refused"]];
+  expect(await Promise.all(seen)).toEqual([...each, ...each]);
 });
 
 test("a worker that cannot be started fails the request, and the next one tries again", async () => {

@@ -83,7 +83,7 @@ export function house(load: Answer, part: () => Part = () => "alone") {
       },
       locate: async (model) => {
         located.push(model);
-        return `/models/${model}`;
+        return `/models/${model.replace("owner/", "")}`;
       },
     }),
   );
