@@ -125,6 +125,18 @@ test("who asks for it anywhere while it is looked whether others are faster has 
   expect([answers, home.shown]).toEqual([["stays", []], expect.stringMatching(/^ready [ab]:0-4$/)]);
 });
 
+test("a question that waited for another decision for longer than whoever asked would is not decided any more", async () => {
+  const home = new World("a", "b", "c");
+  for (const name of ["a", "b", "c"]) home.machine(name).speeds = [speeds(name === "b" ? 40e9 : 10e9)];
+  home.machine("c").isDeaf = true;
+  const named = home.place({ nodes: ["c"], strategy: "single" });
+  const answers = [await home.placeFaster(), await named];
+  expect([answers, home.shown]).toEqual([
+    [expect.stringContaining("did not come"), expect.stringContaining("it did not answer")],
+    "",
+  ]);
+});
+
 test("a placement that the home does not agree to is refused, and the next question finds the room free", async () => {
   const home = new World("a", "b");
   home.machine("a").speeds = [speeds(10e9)];
@@ -136,6 +148,21 @@ test("a placement that the home does not agree to is refused, and the next quest
     "no majority",
     note("3.9"),
     "ready b:0-4",
+  ]);
+});
+
+test("what stands for speed may be moved by whoever was told so, and binds nobody still where it is moved for speed again", async () => {
+  const home = new World("a", "b", "c");
+  for (const name of ["a", "b"]) home.machine(name).speeds = [speeds(name === "b" ? 40e9 : 10e9)];
+  await home.placeFaster();
+  const refused = await home.place({ nodes: ["a"] });
+  home.machine("c").speeds = [speeds(90e9)];
+  const moved = [await home.rebalance(), home.shown, home.instances[0]?.faster];
+  const named = [await home.rebalance({ nodes: ["a"] }), home.shown];
+  expect([refused, moved, named]).toEqual([
+    "m is on 1 machine already, as it is faster there",
+    [true, "ready c:0-4", true],
+    [true, "ready a:0-4"],
   ]);
 });
 

@@ -12,6 +12,7 @@ import { Bars } from "./bars.ts";
 import { Budgets } from "./budgets.ts";
 import type { Choice } from "./choose.ts";
 import { Claims } from "./claims.ts";
+import { FASTER_MS } from "./faster.ts";
 import { IdleRoom } from "./idle-room.ts";
 import { Lookout } from "./lookout.ts";
 import { Placed } from "./placed.ts";
@@ -19,6 +20,7 @@ import type { CoordinatorPorts } from "./ports.ts";
 import { rebalanced } from "./rebalance.ts";
 import { asBeforeWords, asLeader, notAsBefore } from "./refusals.ts";
 import { Reports } from "./reports.ts";
+import { tooLate } from "./survey.ts";
 import { remembering } from "./views.ts";
 import { inherited, isMet, isNone, isOptional, saysWhere, standing } from "./wishes.ts";
 
@@ -106,20 +108,24 @@ export class Coordinator {
   async placeFaster(
     asker: NodeId,
     { model, settings }: Omit<Of<"Placement.PlaceFaster">, "type">,
+    sinceMs = this.#ports.clock.nowMs(),
   ): Promise<Answer<"PlacementReply.Placed" | "PlacementReply.Stays">> {
     this.#requireLead();
     const under = this.#deciding.get(model);
     await under?.made.catch(() => {});
-    if (under) return await this.placeFaster(asker, { model, settings });
+    if (under) return await this.placeFaster(asker, { model, settings }, sinceMs);
     const known = this.#instances.find((each) => each.model === model);
+    const isThere = known !== undefined && isOptional(known, asker);
+    // Whoever asks has yet to hear of it.
+    if (known && !isThere && !(known.state === "failed" && isNone(known.wish)))
+      return await this.place(asker, { model, wish: {}, settings });
+    // By now whoever asked may hold it.
+    if (this.#ports.clock.nowMs() - sinceMs > FASTER_MS) throw tooLate(model);
     const asked = { model, wish: {}, settings, faster: true, ...(known && { failed: known }) };
-    if (known && isOptional(known, asker)) {
+    if (isThere) {
       const is = await asLeader(this.#ports.agreed, () => this.#isFaster(asker, asked, known));
       return is ? standing(known, {}) : PlacementReply.Stays({});
     }
-    // Whoever asks has yet to hear of it.
-    if (known && !(known.state === "failed" && isNone(known.wish)))
-      return await this.place(asker, { model, wish: {}, settings });
     const made = asLeader(this.#ports.agreed, () => this.#placeFaster(asker, asked));
     this.#deciding.set(model, { made });
     return await made.finally(() => this.#deciding.delete(model));

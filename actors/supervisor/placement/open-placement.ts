@@ -71,6 +71,7 @@ const AGREE_MS = 12_000;
 /** Questions to who leads: it looks at every machine first, and waits for facts of those that just came; twice, where it
  * stops idle models in between. */
 const PLACE_MS = 2 * (DECIDE_MS + AGREE_MS);
+/** A home that agrees at once has time for another's decision about that model before. */
 const PLACE_FASTER_MS = FASTER_MS + AGREE_MS;
 /** Beside what answers under way may take. */
 const RELEASE_MS = 120_000;

@@ -27,7 +27,7 @@ const GAIN_MIN = 0.1;
 /** Throws Problem. What is there goes on while it is decided, and where nothing is gained it stays. */
 export async function rebalanced({ agreed, room }: RebalancePorts, asked: ToRebalance) {
   const { record, claims, lost, ...rest } = asked;
-  const { id, epoch, model, settings, stages: current } = record;
+  const { id, epoch, model, settings, faster, stages: current } = record;
   if (record.state === "failed") throw failed(record);
   if (record.state !== "ready")
     throw new Problem("unavailable", `${model} is not ready yet: it is ${record.state}`, {
@@ -74,7 +74,8 @@ export async function rebalanced({ agreed, room }: RebalancePorts, asked: ToReba
       notes: [...notes],
     });
   }
-  const place = { type: "instance", does: "place", id, model, wish, settings, digest, after: epoch } as const;
+  const same = { id, model, settings, ...(faster && { faster }) };
+  const place = { type: "instance", does: "place", ...same, wish, digest, after: epoch } as const;
   try {
     const { index } = await agreed().propose({ ...place, stages: [...stages] });
     claims.agreed(id, index);

@@ -25,11 +25,15 @@ export const isOptional = ({ faster, wish, state, stages }: PlacedInstance, node
   faster === true && isNone(wish) && state !== "failed" && stages.every((stage) => stage.node !== node);
 
 /** What who asks for a model is told that is placed already. Throws Problem where that is not as it was asked for. */
-export function standing({ id, epoch, model, wish: had, stages }: PlacedInstance, wish: PlacementWish) {
+export function standing(
+  { id, epoch, model, wish: had, stages, faster }: PlacedInstance,
+  wish: PlacementWish,
+) {
   if (isMet(wish, had)) return PlacementReply.Placed({ id, epoch, notes: [] });
+  const why = faster && isNone(had) ? "it is faster there" : "it was asked for before";
   throw new Problem(
     "invalid",
-    `${model} is on ${stages.length} machine${stages.length === 1 ? "" : "s"} already, as it was asked for before`,
+    `${model} is on ${stages.length} machine${stages.length === 1 ? "" : "s"} already, as ${why}`,
     { remedy: `exo rebalance ${model} with what you ask for now moves it, exo stop ${model} ends it` },
   );
 }
