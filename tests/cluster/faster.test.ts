@@ -52,7 +52,7 @@ test.if(await canMakeSegments())(
       {
         code: 0,
         said: expect.stringMatching(
-          /^smollm2 is on bob, predicted to answer [\d.]+ times as fast as ada \(--nodes ada holds it there\)\n$/,
+          /^smollm2 is on bob, predicted to answer [\d.]+ times as fast as ada \(exo rebalance smollm2 --nodes ada moves it there\)\n$/,
         ),
         isAnswer: true,
         where: [[["bob"]], [["bob"]]],

@@ -16,7 +16,7 @@ async function asked(times: number, changes: Record<string, Partial<FakeMachine>
 
 const STAYS = ["stays", ""];
 const note = (times: string) => [
-  `m is on b, predicted to answer ${times} times as fast as a (--nodes a holds it there)`,
+  `m is on b, predicted to answer ${times} times as fast as a (exo rebalance m --nodes a moves it there)`,
 ];
 
 test("who is more than half again as fast has it, and whoever asked hears that; who is not leaves it there", async () => {

@@ -96,7 +96,7 @@ function noted(choice: Choice, { model, asker }: Wanted, nodes: readonly NodeVie
   return {
     ...choice,
     notes: [
-      `${model} is on ${where}, predicted to answer ${times} times as fast as ${here} (--nodes ${here} holds it there)`,
+      `${model} is on ${where}, predicted to answer ${times} times as fast as ${here} (exo rebalance ${model} --nodes ${here} moves it there)`,
     ],
   };
 }
