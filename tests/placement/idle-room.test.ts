@@ -1,5 +1,7 @@
 /** Idle models give way to what the home places, wherever they are held, and whenever it is placed: never those that are used, or placed themselves. */
 import { expect, test } from "bun:test";
+import type { NodeId } from "#protocol/ids";
+import { MODEL, speeds } from "./model.ts";
 import { World } from "./world.ts";
 
 const WISHES = { nodes: ["a", "b"], minimumNodes: 2 };
@@ -201,4 +203,29 @@ test("two idle models that are placed anew at once do not stop each other", asyn
     "ready a:0-4",
     [],
   ]);
+});
+
+test("an idle model that two ask about is not stopped as the first of them is answered", async () => {
+  const world = homeOf(["a", "b", "c", "d"], []);
+  for (const [name, machine] of world.machines)
+    Object.assign(machine, { freeBytes: WHOLE, speeds: [speeds(name === "b" ? 40e9 : 10e9)] });
+  await world.placeFaster("a");
+  await world.idles("b", true);
+  await world.settle(10_000);
+  for (const machine of world.machines.values()) machine.freeBytes = FULL;
+  Object.assign(world.machine("b"), { freeBytes: WHOLE - WEIGHTS, partBytes: WEIGHTS });
+  world.machine("d").isDeaf = true;
+  const asks = (node: string) =>
+    world.coordinator
+      .placeFaster(node as NodeId, { model: MODEL, settings: { kvQuant: "f16" } })
+      .catch(() => {});
+  const first = asks("c");
+  await world.settle(1_000);
+  const second = asks("c");
+  await world.settle(500);
+  world.machine("d").isDeaf = false;
+  await Promise.all([first, world.settle(600)]);
+  await world.place({ nodes: ["b"] }, undefined, "n");
+  await Promise.all([second, world.settle(10_000)]);
+  expect([models(world), gaveWay(world)]).toEqual([["m"], []]);
 });

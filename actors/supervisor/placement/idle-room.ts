@@ -29,8 +29,8 @@ export type ToPlace = Omit<Wanted, "others">;
 
 export class IdleRoom {
   readonly #ports: IdleRoomPorts;
-  /** Instances whose places are being decided: two that come at once do not stop each other. */
-  readonly #deciding = new Set<string>();
+  /** Instances whose places are being decided, by how many: two that come at once do not stop each other. */
+  readonly #deciding = new Map<string, number>();
   readonly #turns: Turns;
 
   constructor(ports: IdleRoomPorts) {
@@ -51,12 +51,13 @@ export class IdleRoom {
   }
 
   async #during<T>(instance: string, work: () => Promise<T>): Promise<T> {
-    const isFirst = !this.#deciding.has(instance);
-    this.#deciding.add(instance);
+    this.#deciding.set(instance, (this.#deciding.get(instance) ?? 0) + 1);
     try {
       return await work();
     } finally {
-      if (isFirst) this.#deciding.delete(instance);
+      const others = (this.#deciding.get(instance) ?? 1) - 1;
+      if (others > 0) this.#deciding.set(instance, others);
+      else this.#deciding.delete(instance);
     }
   }
 
