@@ -73,3 +73,16 @@ test("somebody who stops it meanwhile has stopped it", async () => {
   await instance.stop(false);
   expect(lost).toEqual(["stopped: the model was stopped"]);
 });
+
+test("who is given it again before it has ended keeps it, until it is given up again", async () => {
+  const { time, instance, lost, loaded } = house();
+  loaded();
+  instance.giveUp();
+  await time.pass(4_000);
+  await instance.ready();
+  await time.pass(60_000);
+  const kept = [...lost];
+  instance.giveUp();
+  await time.pass(6_000);
+  expect([kept, lost]).toEqual([[], [GIVEN_UP]]);
+});
