@@ -96,6 +96,15 @@ test("who asks goes along with what stands where that itself is much faster for 
   expect([stood, await home.placeFaster("c"), home.shown]).toEqual(["ready b:0-4", "stays", stood]);
 });
 
+test("what is stopped while another asks about it is held by that one, which could", async () => {
+  const home = new World("a", "b", "c", "d");
+  for (const [name, machine] of home.machines) machine.speeds = [speeds(name === "b" ? 40e9 : 10e9)];
+  await home.placeFaster("a");
+  home.machine("d").isDeaf = true;
+  const asked = home.placeFaster("c");
+  expect([await home.release(), await asked, home.shown]).toEqual(["released", "stays", ""]);
+});
+
 test("who runs on the computer of the one that asks is not looked at, as it has the same cores", async () => {
   const home = new World("a", "b");
   home.medium = "loopback";

@@ -22,7 +22,7 @@ import { asBeforeWords, asLeader, notAsBefore } from "./refusals.ts";
 import { Reports } from "./reports.ts";
 import { tooLate } from "./survey.ts";
 import { remembering } from "./views.ts";
-import { inherited, isMet, isNone, isOptional, saysWhere, standing } from "./wishes.ts";
+import { inherited, isGoingOn, isMet, isNone, isOptional, saysWhere, standing } from "./wishes.ts";
 
 type Of<Type extends PlacementMessage["type"]> = Extract<PlacementMessage, { type: Type }>;
 interface Deciding {
@@ -226,7 +226,8 @@ export class Coordinator {
   /** Of what is placed already, as another asked for it: nothing comes of this. */
   async #isFaster(asker: NodeId, asked: ToPlace, { id, stages }: PlacedInstance): Promise<boolean> {
     const wanted = { ...this.#wanted(id, asker, asked), claim: () => {}, held: stages };
-    return (await this.#room.faster(id, wanted)) !== undefined;
+    const isFaster = (await this.#room.faster(id, wanted)) !== undefined;
+    return isFaster && this.#instances.some((each) => each.id === id && isGoingOn(each));
   }
 
   #wanted(id: string, asker: NodeId, { model, wish, settings }: ToPlace) {

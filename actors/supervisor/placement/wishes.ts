@@ -24,6 +24,9 @@ export const isMet = (asked: PlacementWish, had: PlacementWish): boolean =>
 export const isOptional = ({ faster, wish, state, stages }: PlacedInstance, node: NodeId): boolean =>
   faster === true && isNone(wish) && state !== "failed" && stages.every((stage) => stage.node !== node);
 
+/** Not of what somebody stopped meanwhile, or what failed. */
+export const isGoingOn = ({ state }: PlacedInstance): boolean => state === "loading" || state === "ready";
+
 /** What who asks for a model is told that is placed already. Throws Problem where that is not as it was asked for. */
 export function standing(
   { id, epoch, model, wish: had, stages, faster }: PlacedInstance,
