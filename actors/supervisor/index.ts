@@ -16,7 +16,6 @@ export interface SupervisorPorts extends HeldPorts {
 }
 
 interface Asked extends Omit<Acquiring, "isHeld" | "idleBytes"> {
-  readonly resumes?: boolean;
   readonly question?: RequestId;
 }
 
@@ -37,11 +36,11 @@ export function supervisor(ports: SupervisorPorts): Behaviour<SupervisorMessage 
   }
 
   async function acquired({ resumes = false, ...asked }: Asked): Promise<AnyMessage> {
-    const { model, left, here = resumes } = asked;
+    const { model, left } = asked;
     const isHeld = (name: string) => held.has(name);
     const shared = await (await acrossOf(ports.across, asked, isHeld))?.acquire({
       ...asked,
-      here,
+      resumes,
       isHeld,
       idleBytes: () => held.idleBytes,
     });

@@ -141,6 +141,18 @@ test("stop of a model that is not held looks on this machine only", async () => 
   });
 });
 
+test("the home hears of an answer that goes on that it does, not that it is to be here", async () => {
+  const asked: unknown[] = [];
+  const home: Pick<Serving, "acquire" | "states"> = {
+    acquire: async ({ here, resumes }) => void asked.push({ here, resumes }),
+    states: () => [],
+  };
+  const { ask } = house(loads, () => home as Serving);
+  for (const how of [{}, { resumes: true }, { here: true }])
+    await ask(Supervisor.Acquire({ model: "m", ...how }));
+  expect(asked).toEqual([{ resumes: false }, { resumes: true }, { here: true, resumes: false }]);
+});
+
 test("stop ends what this machine holds by itself beside what the home does, by any name of it, and where the home cannot agree to its part", async () => {
   const seen = ["m", "owner/m"].flatMap((name) =>
     [undefined, new Problem("unavailable", "no machine leads")].map(async (problem) => {

@@ -150,6 +150,24 @@ test("another placement of it is asked about anew, and an answer that lost its w
   expect([await home.acquire(), await waits]).toEqual(["by itself", WORKER]);
 });
 
+test("an answer under way goes on where the model stands, though this machine was not asked about that placement: nothing is loaded here for it", async () => {
+  const lost = { worker: "other/worker-0" as Address, isOut: true };
+  const seen: unknown[] = [];
+  for (const [asked, instances] of [
+    [{ resumes: true, lost }, [optional]],
+    [{ resumes: true }, [optional]],
+    [{ resumes: true }, []],
+  ] as const) {
+    const home = house({ instances });
+    seen.push([await home.acquire(asked), home.did.includes(ASKS)]);
+  }
+  expect(seen).toEqual([
+    [WORKER, false],
+    [WORKER, false],
+    ["by itself", false],
+  ]);
+});
+
 test("who has left while others are asked waits no more", async () => {
   const home = house({ isDeaf: true });
   const leaving = new AbortController();

@@ -45,11 +45,11 @@ export class FasterElsewhere {
   /** `stays`: this machine is to hold what it could. Throws Problem where it is stopped meanwhile, or whoever asks has left. */
   async placed(
     { name, path }: Own,
-    { here = false, lost, left, isHeld }: Pick<Acquiring, "here" | "lost" | "left" | "isHeld">,
+    { here, lost, resumes, left, isHeld }: Pick<Acquiring, "here" | "lost" | "resumes" | "left" | "isHeld">,
   ): Promise<Word> {
     const { others, isKept } = this.#ports;
     if (here || others() === 0 || isKept(name) || isHeld(path)) return "stays";
-    if (lost) return undefined;
+    if (lost || resumes) return undefined;
     const asking = this.#asked.get(path) ?? this.#ask({ name, path });
     const answer = await unlessLeft(asking.answer, name, left);
     if (asking.isStopped) throw new Problem("cancelled", `${name} was stopped before it was loaded`);

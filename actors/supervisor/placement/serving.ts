@@ -26,6 +26,8 @@ export interface Acquiring {
   readonly idleBytes: () => number;
   /** By this machine, where it has room for it, however fast others are. */
   readonly here?: boolean;
+  /** For an answer that was under way: it goes on where the model stands, and nobody is asked whether others are faster. */
+  readonly resumes?: boolean;
 }
 
 export interface Acquired {
