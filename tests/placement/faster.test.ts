@@ -1,8 +1,9 @@
 /** A model that one machine could hold by itself goes where it is answered much faster, and only by what was measured. */
 import { expect, test } from "bun:test";
+import type { NodeId } from "#protocol/ids";
 import { Problem } from "#protocol/problem";
 import type { FakeMachine } from "./fake-machine.ts";
-import { checkpoint, speeds } from "./model.ts";
+import { checkpoint, MODEL, speeds } from "./model.ts";
 import { World } from "./world.ts";
 
 /** What comes of it where a asks, and b is so many times as fast. */
@@ -94,6 +95,24 @@ test("who asks goes along with what stands where that itself is much faster for 
   const stood = home.shown;
   for (const name of ["c", "d"]) home.machine(name).drained = false;
   expect([stood, await home.placeFaster("c"), home.shown]).toEqual(["ready b:0-4", "stays", stood]);
+});
+
+test("what stands for speed with less context than a machine's settings allow is not for that machine", async () => {
+  const home = new World("a", "b", "c");
+  for (const [name, machine] of home.machines) machine.speeds = [speeds(name === "b" ? 40e9 : 10e9)];
+  const asks = async (node: string, contextLength?: number) => {
+    const settings = { kvQuant: "f16" as const, ...(contextLength && { contextLength }) };
+    const answer = home.coordinator.placeFaster(node as NodeId, { model: MODEL, settings });
+    await home.settle(30_000);
+    return (await answer).type;
+  };
+  const seen = [await asks("a", 256), await asks("c", 128), await asks("c", 512), await asks("c")];
+  expect(seen.map((type) => type.slice("PlacementReply.".length))).toEqual([
+    "Placed",
+    "Placed",
+    "Stays",
+    "Stays",
+  ]);
 });
 
 test("what is stopped while another asks about it is held by that one, which could", async () => {

@@ -22,7 +22,7 @@ import { asBeforeWords, asLeader, notAsBefore } from "./refusals.ts";
 import { Reports } from "./reports.ts";
 import { tooLate } from "./survey.ts";
 import { remembering } from "./views.ts";
-import { inherited, isGoingOn, isMet, isNone, isOptional, saysWhere, standing } from "./wishes.ts";
+import { inherited, isFor, isMet, isNone, isOptional, saysWhere, standing } from "./wishes.ts";
 
 type Of<Type extends PlacementMessage["type"]> = Extract<PlacementMessage, { type: Type }>;
 interface Deciding {
@@ -227,7 +227,7 @@ export class Coordinator {
   async #isFaster(asker: NodeId, asked: ToPlace, { id, stages }: PlacedInstance): Promise<boolean> {
     const wanted = { ...this.#wanted(id, asker, asked), claim: () => {}, held: stages };
     const isFaster = (await this.#room.faster(id, wanted)) !== undefined;
-    return isFaster && this.#instances.some((each) => each.id === id && isGoingOn(each));
+    return isFaster && this.#instances.some((each) => each.id === id && isFor(each, asked.settings));
   }
 
   #wanted(id: string, asker: NodeId, { model, wish, settings }: ToPlace) {

@@ -1,6 +1,11 @@
 /** What was asked for before, and what is asked for now. */
 import type { NodeId } from "#protocol/ids";
-import { type PlacedInstance, PlacementReply, type PlacementWish } from "#protocol/placement";
+import {
+  type PlacedInstance,
+  PlacementReply,
+  type PlacementSettings,
+  type PlacementWish,
+} from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 
 export const isNone = (wish: PlacementWish): boolean => Object.keys(wish).length === 0;
@@ -24,8 +29,10 @@ export const isMet = (asked: PlacementWish, had: PlacementWish): boolean =>
 export const isOptional = ({ faster, wish, state, stages }: PlacedInstance, node: NodeId): boolean =>
   faster === true && isNone(wish) && state !== "failed" && stages.every((stage) => stage.node !== node);
 
-/** Not of what somebody stopped meanwhile, or what failed. */
-export const isGoingOn = ({ state }: PlacedInstance): boolean => state === "loading" || state === "ready";
+/** Whether it does for such settings: with as much context, and nobody stopped it. */
+export const isFor = ({ state, settings }: PlacedInstance, wanted: PlacementSettings): boolean =>
+  (state === "loading" || state === "ready") &&
+  (settings.contextLength ?? Number.POSITIVE_INFINITY) >= (wanted.contextLength ?? Number.POSITIVE_INFINITY);
 
 /** What who asks for a model is told that is placed already. Throws Problem where that is not as it was asked for. */
 export function standing(
