@@ -236,6 +236,12 @@ export const StagesReply = inbox("StagesReply", {
 export type StagesReply = InboxMessage<typeof StagesReply>;
 
 /** What came of a look whether a model would be faster elsewhere: tokens per second of all answers together, by the planner. */
+/** A machine that has another checkpoint of a name than whoever asks: `has another sea than ada: the weights of the two differ`. */
+export interface OtherCopy {
+  readonly node: NodeId;
+  readonly why: string;
+}
+
 export interface Rebalanced {
   readonly model: string;
   readonly moved: boolean;

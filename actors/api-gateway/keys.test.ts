@@ -85,6 +85,7 @@ test("T16: every address asks for its scope, and a key without it is refused", a
     GET /v1/models: models.read
     POST /exo/v1/checkpoint: models.write
     POST /exo/v1/cluster/rotate: cluster.admin
+    POST /exo/v1/copies: models.write
     POST /exo/v1/invite/close: cluster.admin
     POST /exo/v1/invite/watch: cluster.admin
     POST /exo/v1/invite: cluster.admin

@@ -5,7 +5,7 @@ import type { NodeOrder, NodeView } from "#protocol/cluster";
 import type { Delta, Generation } from "#protocol/generation";
 import type { LinkView } from "#protocol/node";
 import type { InviteRole, PairingMessage, PairingReply } from "#protocol/pairing";
-import type { CheckpointView, PlacementWish, Rebalanced } from "#protocol/placement";
+import type { CheckpointView, OtherCopy, PlacementWish, Rebalanced } from "#protocol/placement";
 import type { Problem } from "#protocol/problem";
 import type { SpeedAnswer } from "#protocol/speeds";
 import type { ModelState } from "#protocol/supervisor";
@@ -74,6 +74,8 @@ export interface GatewayPorts {
   measureModel(model: string): Promise<readonly SpeedAnswer[]>;
   /** What this machine has of that name, or another of its home. Throws a Problem. */
   checkpoint(model: string): Promise<CheckpointView>;
+  /** Machines of the home that have another of that name than this one, or than most where it has none. */
+  otherCopies(model: string): Promise<readonly OtherCopy[]>;
   /** The machine of that name or id after it; undefined when it is gone. Throws a Problem. */
   orderNode(name: string, order: NodeOrder): Promise<NodeView | undefined>;
   /** The home's keys are others from then on; resolves when a majority agreed. Throws a Problem. */

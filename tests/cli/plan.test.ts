@@ -23,11 +23,12 @@ const link = (from: string, to: string) => ({
 });
 
 /** Without models the key of who asks may not see them. */
-function home(nodes: readonly object[], models: readonly object[] | undefined) {
+function home(nodes: readonly object[], models: readonly object[] | undefined, others: readonly object[]) {
   const links = [link("studio", "mini"), link("mini", "studio")];
   const answers: Readonly<Record<string, object>> = {
     "/exo/v1/cluster": { nodes, links },
     "/exo/v1/ps": { models },
+    "/exo/v1/copies": { others },
   };
   const refusal = { error: { message: "it lacks models.read", type: "permission_error" } };
   const fetch = (request: Request) => {
@@ -50,11 +51,37 @@ async function plannedBeside(
   ...flags: readonly string[]
 ) {
   using folder = freshFolder();
-  await using daemon = home(nodes, models);
-  return await exo(["plan", model, "--host", `http://127.0.0.1:${daemon.port}`, ...flags], {
-    home: folder.path,
-  });
+  return await plannedAt(home(nodes, models, []), folder.path, flags);
 }
+
+async function plannedAt(asked: Bun.Server<undefined>, folder: string, flags: readonly string[]) {
+  await using daemon = asked;
+  return await exo(["plan", model, "--host", `http://127.0.0.1:${daemon.port}`, ...flags], { home: folder });
+}
+
+test("a machine that has another copy is in no plan, and that is said", async () => {
+  using folder = freshFolder();
+  const why = "has another sea than studio: the weights of the two differ";
+  const nodes = [machine("studio", 8), machine("mini", 8)];
+  const asked = (...flags: readonly string[]) =>
+    plannedAt(home(nodes, [], [{ node: "id-mini", why }]), folder.path, ["--ctx", "2048", ...flags]);
+  const { out } = await asked();
+  const { err } = await asked("--nodes", "studio,mini");
+  const json = JSON.parse((await asked("--json")).out);
+  expect({
+    lines: out.split("\n").slice(1, 4),
+    why: err.includes(`2 machines are needed, 1 can take part; mini ${why}`),
+    leftOut: json.leftOut,
+  }).toEqual({
+    lines: [
+      expect.stringMatching(/^1 {2}studio /),
+      `–  mini ${why}`,
+      expect.stringContaining("uncalibrated"),
+    ],
+    why: true,
+    leftOut: [{ node: "id-mini", name: "mini", because: "otherCopy", why }],
+  });
+});
 
 test("placements are ranked, and with --explain every other has its reason", async () => {
   const nodes = [machine("studio", 8), machine("mini", 0.5), machine("tower", 64, { drained: true })];

@@ -65,6 +65,13 @@ export const clusterRoutes = (ports: GatewayPorts): readonly Route[] => [
     handle: async ({ json }) => await ports.checkpoint(modelIn(await json()).model),
   },
   {
+    method: "POST",
+    path: "/exo/v1/copies",
+    access: "models.write",
+    /** Answers when every machine that is up did, within seconds. */
+    handle: async ({ json }) => ({ others: await ports.otherCopies(modelIn(await json()).model) }),
+  },
+  {
     method: "GET",
     path: "/exo/v1/debug/trace",
     access: "cluster.admin",

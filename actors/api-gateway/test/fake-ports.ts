@@ -70,6 +70,7 @@ export function fakePorts(
     links: async () => [],
     measureLinks: async () => {},
     measureModel: async () => [],
+    otherCopies: async () => [],
     checkpoint: async (model) => {
       throw new Problem("notFound", `no machine has ${model}`);
     },

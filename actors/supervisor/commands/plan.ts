@@ -13,7 +13,7 @@ import type { MeasuredSpeeds, SpeedAnswer } from "#protocol/speeds";
 import type { ModelState } from "#protocol/supervisor";
 import type { Client } from "../daemon/client.ts";
 import { needDaemon } from "../daemon/daemon.ts";
-import { checkpointAt } from "../daemon/home-checkpoint.ts";
+import { checkpointAt, otherCopiesAt } from "../daemon/home-checkpoint.ts";
 import { modelAt, namedIn } from "../node/models.ts";
 import { membersOf, requireSharedStages, shapeIn } from "../placement/ranks.ts";
 import {
@@ -50,7 +50,15 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
   checkNames(flags.nodes, known.nodes);
   const measured = flags.measure ? await measuredBy(session, daemon, name) : new Map();
   const speedsOf = speedsWith(measured, { shape, quantisation });
-  const { home: all, leftOut } = homeOf(known, { speedsOf, ...(flags.nodes && { only: flags.nodes }) });
+  const others = new Map(
+    (await otherCopiesAt(daemon, name, session.signal)).map(({ node, why }) => [node, why]),
+  );
+  const alike = { ...known, nodes: known.nodes.filter(({ node }) => !others.has(node)) };
+  const { home: all, leftOut } = homeOf(alike, { speedsOf, ...(flags.nodes && { only: flags.nodes }) });
+  const otherwise = known.nodes.flatMap(({ node, name: called }) => {
+    const why = others.get(node);
+    return why === undefined ? [] : [{ node, name: called, because: "otherCopy", why }];
+  });
   const { hidden = "full" } = session.config.runtime;
   const { strategy, home } = ofRanks(flags, { ...all, hidden }, known);
   const { contextLength: most = Number.POSITIVE_INFINITY } = shape;
@@ -66,13 +74,16 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
     const nodes = home.machines.map(({ node, name: called }) => ({ node, name: called }));
     const ranked = plans.ranked.map((each) => ({ ...each, backend: backendOf(each, home, known) }));
     const asked = { model: name, context, streams };
-    return printJson(session, "plan", { ...asked, calibrated, nodes, leftOut, ...plans, ranked });
+    const left = { leftOut: [...leftOut, ...otherwise] };
+    return printJson(session, "plan", { ...asked, calibrated, nodes, ...left, ...plans, ranked });
   }
+  const otherWords = otherwise.map(({ name: called, why }) => `${cell(called)} ${why}`);
   const missing = missingIn(plans.rejected);
   const reasons = plans.rejected.filter(({ type }) => !missing || type !== "home");
   const rejected = [
     ...reasons.map((each) => reasonOf(each, home)),
     ...leftOut.map(leftOutWords),
+    ...otherWords,
     ...(await idleIn(session, daemon)),
   ];
   if (plans.ranked.length === 0) {
@@ -81,7 +92,9 @@ export async function showPlan(session: Session, model: string, flags: PlanFlags
   }
   const width = session.terminal.outIsTerminal ? { width: session.terminal.columns() } : {};
   session.terminal.out(table(HEADERS, plans.ranked.slice(0, SHOWN_MAX).map(rowOf(home, known)), width));
-  const reasonsShown = flags.explain ? rejected : leftOut.filter(isAbsent).map(leftOutWords);
+  const reasonsShown = flags.explain
+    ? rejected
+    : [...leftOut.filter(isAbsent).map(leftOutWords), ...otherWords];
   session.terminal.out(reasonsShown.map((line) => `–  ${line}\n`).join(""));
   for (const each of [note, ranksNote(plans, strategy)]) if (each) session.terminal.out(`${each}\n`);
   if (flags.ctx !== undefined && ctx > most)

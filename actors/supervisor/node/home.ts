@@ -8,7 +8,7 @@ import { partOf } from "#actors/runtime/part";
 import { type Child, type Plan, SupervisionTree } from "#actors/runtime/supervision-tree";
 import type { ActorSystem } from "#actors/runtime/system";
 import type { Address } from "#protocol/ids";
-import type { CheckpointView } from "#protocol/placement";
+import type { CheckpointView, OtherCopy } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
 import type { SpeedAnswer } from "#protocol/speeds";
 import { type ClusterOptions, type OpenCluster, openCluster } from "../cluster/cluster.ts";
@@ -38,6 +38,8 @@ export interface Home {
   measureModel(model: string): Promise<readonly SpeedAnswer[]>;
   /** What this machine has of that name, or another that is up. Throws Problem. */
   checkpoint(model: string): Promise<CheckpointView>;
+  /** Machines that have another of that name than this one, or than most; none where nobody can say. */
+  otherCopies(model: string): Promise<readonly OtherCopy[]>;
   /** The models on the disks of other machines that are up. */
   stored(): Promise<readonly StoredElsewhere[]>;
   /** Calls back when the cluster is another, whichever of its lives it is in. */
@@ -143,6 +145,10 @@ class KeptHome implements Home {
 
   async measureModel(model: string): Promise<readonly SpeedAnswer[]> {
     return (await this.#placement.face?.measure(model)) ?? [];
+  }
+
+  async otherCopies(model: string): Promise<readonly OtherCopy[]> {
+    return (await this.#placement.face?.otherCopies(model)) ?? [];
   }
 
   async stored(): Promise<readonly StoredElsewhere[]> {

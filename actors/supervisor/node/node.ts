@@ -163,6 +163,7 @@ const atHome = (home: () => Home | undefined, isOpening: () => boolean) => ({
       throw new Problem("notFound", `this machine serves alone, and knows no other that has ${model}`);
     return await open.checkpoint(model);
   },
+  otherCopies: async (model: string) => (await home()?.otherCopies(model)) ?? [],
   async rotateKeys() {
     const { cluster } = home() ?? {};
     if (!cluster) throw new Problem("unavailable", "this machine serves alone");

@@ -189,11 +189,17 @@ function unable(
   const hasPart = current?.some((stage) => stage.node === node) ?? false;
   if (!isView(here)) return (mayFetch || hasPart) && here.mayFetch ? barred.get(node) : here.why;
   if (here.digest === reference.digest) return barred.get(node);
-  return `has another ${model} than ${holderOf(reference, question)}: ${difference(here, reference)}`;
+  return otherWords(here, reference, question);
 }
 
+/** `has another sea than ada: the weights of the two differ`. */
+export const otherWords = (here: CheckpointView, reference: CheckpointView, among: Among): string =>
+  `has another ${among.model} than ${holderOf(reference, among)}: ${difference(here, reference)}`;
+
+type Among = Pick<Question, "model" | "looked" | "known" | "asker">;
+
 /** A machine whose copy that is. */
-function holderOf({ digest }: CheckpointView, { looked, known, asker }: Question): string {
+function holderOf({ digest }: CheckpointView, { looked, known, asker }: Among): string {
   const holders = [...looked].flatMap(([node, each]) =>
     isView(each) && each.digest === digest ? [node] : [],
   );

@@ -1,9 +1,9 @@
 /** What a model is that this machine need not have: of another of its home, for who plans and for who would fetch it otherwise. */
 import type { NodeView } from "#protocol/cluster";
 import type { NodeId } from "#protocol/ids";
-import type { CheckpointView } from "#protocol/placement";
+import type { CheckpointView, OtherCopy } from "#protocol/placement";
 import { Problem } from "#protocol/problem";
-import { type Looked, nowhere, referenceOf } from "./choose.ts";
+import { type Looked, nowhere, otherWords, referenceOf } from "./choose.ts";
 import type { CoordinatorPorts } from "./ports.ts";
 import { missing } from "./survey.ts";
 import { isUp } from "./there.ts";
@@ -42,6 +42,25 @@ export async function knownCheckpoint(
   if (found) return found;
   if (silent.length > 0) throw unsaid(model, silent);
   throw nowhere({ model, known: { nodes, links: [] }, looked });
+}
+
+/** Machines that have another of that name than this one, or than most where this has none: these do not place one together. */
+export async function otherCopies(
+  { look }: Pick<CoordinatorPorts, "look">,
+  { model, self, nodes }: Asked,
+): Promise<readonly OtherCopy[]> {
+  const looked = new Map<NodeId, Looked>();
+  const question = { model, again: false, ms: LOOK_MS };
+  const ask = async ({ node }: NodeView) =>
+    looked.set(node, await look(node, question).catch((error: unknown) => missing(model, error)));
+  await Promise.all(nodes.filter(isUp).map(ask));
+  const reference = referenceOf(looked, self);
+  const among = { model, looked, known: { nodes, links: [] }, asker: self };
+  return [...looked].flatMap(([node, view]) =>
+    reference && "digest" in view && view.digest !== reference.digest
+      ? [{ node, why: otherWords(view, reference, among) }]
+      : [],
+  );
 }
 
 const unsaid = (model: string, names: readonly string[]): Problem =>

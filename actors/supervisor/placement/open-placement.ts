@@ -6,6 +6,7 @@ import type { Address, NodeId } from "#protocol/ids";
 import type { LinkView } from "#protocol/node";
 import {
   type CheckpointView,
+  type OtherCopy,
   Placement,
   type PlacementMessage,
   PlacementReply,
@@ -22,7 +23,7 @@ import { Calibration } from "./calibration.ts";
 import { Coordinator } from "./coordinator.ts";
 import { FASTER_MS } from "./faster.ts";
 import { Holder } from "./holder.ts";
-import { knownCheckpoint } from "./known-checkpoint.ts";
+import { knownCheckpoint, otherCopies } from "./known-checkpoint.ts";
 import { answersOf } from "./measuring.ts";
 import { type Own, Serving, type ServingPorts } from "./serving.ts";
 import { ifNotHere, Shards } from "./shards.ts";
@@ -60,6 +61,8 @@ export interface OpenPlacement {
   measure(model: string): Promise<readonly SpeedAnswer[]>;
   /** What this machine has of that name, or another that is up. Throws Problem. */
   checkpoint(model: string): Promise<CheckpointView>;
+  /** Machines that have another of that name than this one, or than most. */
+  otherCopies(model: string): Promise<readonly OtherCopy[]>;
   /** The models on the disks of other machines that are up. */
   stored(): Promise<readonly StoredElsewhere[]>;
   /** Resolves when no worker holds a part any more, and none measures. */
@@ -111,6 +114,8 @@ export function openPlacement(
       await answersOf(ports, { model, settings: options.settings, nodes: await nodes() }),
     checkpoint: async (model) =>
       await knownCheckpoint(ports, { model, self: cluster.self, nodes: await nodes() }),
+    otherCopies: async (model) =>
+      await otherCopies(ports, { model, self: cluster.self, nodes: await nodes() }),
     stored: () => stored.elsewhere(),
     async stop() {
       end();
